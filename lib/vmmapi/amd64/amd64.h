@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * amd64.h - the state page of an amd64 vCPU, and what the amd64 parts share.
+ *
+ * The page is what the processor is made of, in the manual's terms (Intel SDM vol. 3).  soft executes on it; kvm fills and empties
+ * it.  Every field is declared in amd64_state_fields (state.c): add there what you add here.
+ */
+#ifndef _VMMAPI_AMD64_INTERNAL_H_
+#define	_VMMAPI_AMD64_INTERNAL_H_
+
+#include <vmmapi/amd64.h>
+
+#include "../internal.h"
+
+/* Segment registers in the order of VM_AMD64_REG_ES and of instruction encoding. */
+enum amd64_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_IDTR, SEG_GDTR, SEG_COUNT };
+enum amd64_gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+
+struct amd64_segment {
+	uint64_t	base;
+	uint32_t	limit;		/* in bytes */
+	uint32_t	access;		/* VM_AMD64_SEG_* */
+	uint16_t	sel;
+};
+
+struct amd64_state {
+	uint64_t	gpr[16];
+	uint64_t	rip, rflags;
+	uint64_t	cr0, cr2, cr3, cr4, cr8, xcr0;
+	uint64_t	dr[4], dr6, dr7;
+	uint64_t	efer;
+	struct amd64_segment seg[SEG_COUNT];
+	uint64_t	pdpte[4];
+
+	/* MSRs */
+	uint64_t	star, lstar, cstar, sfmask, kgs_base;
+	uint64_t	sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t	pat, tsc_aux, apic_base, misc_enable;
+	uint64_t	mtrr_def, mtrr_fix[11], mtrr_base[8], mtrr_mask[8];
+	uint64_t	tsc;		/* value at the clock's time when the page was last valid */
+	uint64_t	tsc_deadline, spec_ctrl;
+	uint64_t	kvm_system_time, kvm_wall_clock;
+
+	uint8_t		fxsave[512];	/* x87, MMX, SSE: FXSAVE64 image (SDM vol. 1 10.5) */
+
+	/* events */
+	uint32_t	run_state;	/* enum vm_amd64_run_state */
+	uint32_t	exc_error;
+	uint8_t		exc_pending;	/* an exception waits to be delivered */
+	uint8_t		exc_vector;
+	uint8_t		exc_has_error;
+	uint8_t		intr_shadow;	/* 1: STI, 2: MOV SS */
+	uint8_t		nmi_pending;
+	uint8_t		nmi_blocked;
+	uint8_t		intr_pending;	/* an external interrupt was acknowledged and not delivered */
+	uint8_t		intr_vector;
+};
+
+_Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
+
+/* vcpu->md_events */
+#define	AMD64_EV_INIT	0x01U
+#define	AMD64_EV_SIPI	0x02U		/* vector in bits 15:8 */
+#define	AMD64_EV_NMI	0x04U
+
+#define	CR0_PE		0x00000001U
+#define	CR0_ET		0x00000010U
+#define	CR0_NW		0x20000000U
+#define	CR0_CD		0x40000000U
+#define	CR0_PG		0x80000000U
+#define	CR4_PAE		0x00000020U
+#define	EFER_LME	0x00000100U
+#define	EFER_LMA	0x00000400U
+#define	RFLAGS_FIXED	0x00000002U
+#define	RFLAGS_IF	0x00000200U
+
+/* reset.c: INIT leaves FPU, MSRs and caches alone (SDM vol. 3 9.1.1, table 9-1). */
+void	amd64_reset(struct vcpu *vcpu);
+void	amd64_init(struct vcpu *vcpu);
+void	amd64_event(struct vcpu *vcpu);
+bool	amd64_runnable(struct vcpu *vcpu);
+/* walk.c */
+int	amd64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault);
+/* state.c */
+extern const struct vm_state_table amd64_state_table;
+/* apic.c: 8259 pair, I/O APIC and local APICs as one controller */
+extern const struct intc_ops intc_apic;
+
+#endif /* _VMMAPI_AMD64_INTERNAL_H_ */

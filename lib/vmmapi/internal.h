@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * internal.h - the objects behind libvmmapi's handles, and what its files ask of each other.
+ *
+ * Lock order: vm->lock, map_lock, range_lock, line lock, controller's locks, vcpu->lock, clock lock.  No lock is
+ * held while a range handler, doorbell, timer or end-of-interrupt callback runs.
+ */
+#ifndef _VMMAPI_INTERNAL_H_
+#define	_VMMAPI_INTERNAL_H_
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include <vmmapi.h>
+#include <vmmapi/state.h>
+
+#include "accel.h"
+#include "error.h"
+#include "intc.h"
+#include "md.h"
+
+#define	VCPU_SLOT	16384		/* bytes of a vCPU's state page(s) */
+
+#define	nitems(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* vcpu->request */
+#define	REQ_KICK	0x01U		/* vm_vcpu_kick() */
+#define	REQ_SUSPEND	0x02U		/* vm->suspended was set */
+#define	REQ_STOP	0x04U		/* vm_pause(), or a memory map change: do not be in the guest */
+#define	REQ_GRACE	0x08U		/* someone waits for an event check */
+#define	REQ_INTR	0x10U		/* the controller's output may have changed (soft) */
+#define	REQ_MD		0x20U		/* md->vcpu_event() */
+#define	REQ_TURN	0x40U		/* icount: the schedule changed */
+
+/* Memory segment. */
+struct memseg {
+	char		 name[VM_MAX_SEGNAME + 1];
+	size_t		 len;		/* 0: not there */
+	off_t		 offset;	/* in vm->memfd */
+	uint8_t		*host;		/* read-write mapping of all of it */
+	uint8_t		*view;		/* check-writes mode: read-only mapping, else == host */
+	_Atomic uint64_t *dirty;	/* a bit per page while vm->dirty_users */
+};
+
+/* A part of a segment at a guest-physical address. */
+struct vm_mapping {
+	vm_paddr_t	 gpa;
+	size_t		 len;
+	size_t		 segoff;
+	int		 segid;
+	int		 prot;
+	uint8_t		*host;		/* of gpa */
+	int		 slot;		/* back end's, -1 */
+};
+
+/* RAM as vm_setup_memory() laid it out: fixed while the VM runs, so read without a lock. */
+struct ram_range {
+	vm_paddr_t	 gpa;
+	size_t		 len;
+	size_t		 segoff;
+	struct memseg	*seg;
+};
+
+struct irq_line;
+struct rundir;
+struct clock;
+
+struct vmctx {
+	char		 name[VM_MAX_NAMELEN + 1];
+	const struct md_ops *md;
+	struct rundir	*rd;			/* files; memory of anonymous VMs too */
+	uint32_t	 flags;			/* VM_SPEC_* */
+	pthread_mutex_t	 lock;			/* recursive: life, vCPU table, handles */
+
+	/* back end */
+	enum vm_accel	 want;
+	const struct accel_ops *accel;		/* NULL before vm_start() */
+	void		*accel_vm;		/* its own */
+	char		 reason[256];
+	const struct intc_ops *intc_ops;
+	void		*intc;			/* controller's own */
+
+	/* memory */
+	struct vm_layout layout;
+	int		 memfd;
+	off_t		 memend;		/* used bytes of memfd */
+	int		 memflags;
+	struct memseg	 segs[VM_MAX_MEMSEGS];
+	uint8_t		*base;			/* reserved host range: host = base + gpa for RAM */
+	uint8_t		*rbase;			/* the same for reading; == base unless checking writes */
+	size_t		 span;
+	struct ram_range ram[VM_LAYOUT_MAX];
+	unsigned	 nram;
+	pthread_rwlock_t map_lock;		/* maps, for threads that are not in guest code */
+	struct vm_mapping *maps;		/* sorted by gpa; changed only with every vCPU out of the guest */
+	unsigned	 nmaps;
+	_Atomic uint64_t map_gen;		/* bumped by every change: translations made before are void */
+
+	/* dirty pages */
+	pthread_mutex_t	 dirty_lock;
+	struct vm_dirty	*consumers;
+	_Atomic uint32_t dirty_users;		/* != 0: writers mark */
+	_Atomic uint64_t dirty_gen;		/* bumped by every fetch: "already marked" marks are void */
+
+	/* ranges and doorbells */
+	pthread_rwlock_t range_lock;
+	struct vm_range	**ranges[2];		/* by enum vm_space; sorted by base */
+	unsigned	 nranges[2];
+	struct vm_doorbell *doorbells;
+	pthread_mutex_t	 sync_lock;
+	pthread_cond_t	 sync_cond;
+	uint64_t	 sync_epoch;		/* vm_range_sync() */
+	unsigned	 inflight[2];
+
+	/* vCPUs */
+	struct vcpu	*vcpus[VM_MAXCPU];
+	unsigned	 ncpus;
+	uint16_t	 sockets, cores, threads;
+	_Atomic uint32_t suspended;		/* enum vm_suspend_how */
+	_Atomic uint32_t stop;			/* > 0: vCPUs must not enter the guest */
+	_Atomic uint32_t paused;		/* vm_pause() nesting */
+	_Atomic uint64_t epoch;			/* grace periods */
+	pthread_mutex_t	 stop_lock;
+	pthread_cond_t	 stop_cond;		/* a vCPU left or passed a check; stop went away */
+
+	/* interrupts */
+	struct irq_line	*lines;			/* md->nlines of them */
+	pthread_mutex_t	 irq_lock;		/* list of message handles, hold count */
+	struct vm_irq	*msis;
+	unsigned	 irq_hold;
+	bool		 route_dirty;
+	unsigned	 nirqs;			/* open handles */
+	struct fdwatch	*fdwatch;		/* thread that polls eventfds, NULL until needed */
+
+	struct clock	*clock;
+	uint64_t	 counter_hz;
+};
+
+struct vcpu {
+	struct vmctx	*vm;
+	int		 id;
+	int		 refs;
+	void		*state;			/* state page: struct amd64_state or arm64_state */
+	void		*accel_cpu;		/* back end's own */
+	void		*intc;			/* controller's part: local APIC, redistributor */
+
+	pthread_mutex_t	 lock;
+	pthread_cond_t	 cond;			/* request was set, stop went away */
+	bool		 claimed;		/* a thread is inside vm_run() */
+	bool		 running;		/* ... and not parked: the state page is not valid for others */
+	pthread_t	 thread;		/* of the claimant */
+	bool		 in_accel;		/* the back end has the state; else the page */
+
+	_Atomic uint32_t request;		/* REQ_*; nonzero ends run() at the next event check */
+	_Atomic uint32_t md_events;		/* the architecture's, with REQ_MD */
+	_Atomic uint64_t epoch;			/* 0: not in guest code; else vm->epoch at the last check */
+
+	struct vm_exit	 exit;			/* the last one */
+	bool		 exit_valid;
+	bool		 read_open;		/* its read waits for a value */
+	bool		 replied;
+	uint64_t	 reply;
+
+	int8_t		 caps[VM_CAP_MAX];	/* values; -1: does not exist */
+	_Atomic uint64_t stats[VM_STAT_LAST];
+};
+
+static inline void
+vcpu_count(struct vcpu *vcpu, enum vm_stat stat)
+{
+	atomic_fetch_add_explicit(&vcpu->stats[stat], 1, memory_order_relaxed);
+}
+
+/* vcpu.c - running */
+
+/* Ask the vCPU to look at bits soon.  Any thread, any lock of the order above it. */
+void	vcpu_request(struct vcpu *vcpu, uint32_t bits);
+/* Controller: the interrupt output to this vCPU may have changed. */
+void	vcpu_notify(struct vcpu *vcpu);
+/* Wake for an architecture event (INIT, SIPI, CPU_ON): ORs into md_events. */
+void	vcpu_post(struct vcpu *vcpu, uint32_t events);
+/*
+ * Back end: enter guest code; false if a request wants attention first (then the vCPU is outside).  While inside, the memory
+ * map does not change.
+ */
+bool	vcpu_enter(struct vcpu *vcpu);
+/* Back end: leave guest code: to return, or around anything that may call a device or block. */
+void	vcpu_leave(struct vcpu *vcpu);
+/* Back end, inside: an event check was passed; nothing derived before it is used after it. */
+void	vcpu_checkpoint(struct vcpu *vcpu);
+/* Back end, outside: sleep until a request is set.  ns UINT64_MAX: no limit. */
+void	vcpu_wait(struct vcpu *vcpu, uint64_t ns);
+/* Is this thread inside vm_run() of a vCPU of vm (a handler)?  Its vCPU, else NULL. */
+struct vcpu *vcpu_current(struct vmctx *vm);
+/* Make the state page valid (settle, fetch).  vcpu->lock held, not running. */
+int	vcpu_fetch(struct vcpu *vcpu);
+/* Wait until every vCPU in guest code has passed an event check.  Any thread; handlers count as outside. */
+void	vm_grace(struct vmctx *vm);
+/* Bring every vCPU out of guest code and keep it out / let it in again.  Nests; handlers count as outside. */
+void	vm_stop_vcpus(struct vmctx *vm);
+void	vm_go_vcpus(struct vmctx *vm);
+int	vcpu_create(struct vmctx *vm, int id, struct vcpu **vcpup);
+void	vcpu_free(struct vcpu *vcpu);
+
+/* accel.c */
+int	vm_attach_accel(struct vmctx *vm);	/* vm_start(), vm->lock held */
+void	vm_detach_accel(struct vmctx *vm);
+
+/* memory.c */
+int	mem_init(struct vmctx *vm);
+void	mem_fini(struct vmctx *vm);		/* unmaps everything; segments of a named VM stay in the file */
+int	mem_reinit(struct vmctx *vm);
+int	mem_adopt(struct vmctx *vm);		/* named VM: segments and mappings from the header page */
+/* The mapping that covers gpa, NULL if none.  In guest code, or map_lock held. */
+struct vm_mapping *mem_lookup(struct vmctx *vm, vm_paddr_t gpa);
+
+/* dirty.c */
+int	dirty_init(struct vmctx *vm);
+void	dirty_fini(struct vmctx *vm);
+int	dirty_seg_init(struct vmctx *vm, struct memseg *seg);
+/* Mark [off, off + len) of a segment; a no-op while nobody tracks.  Any thread. */
+void	dirty_mark_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len);
+/* Back end: OR a bitmap (bit 0 = page at segoff, npages bits) into a segment's. */
+void	vm_dirty_or(struct vmctx *vm, struct memseg *seg, size_t segoff, const uint64_t *bits, size_t npages);
+
+/* range.c: an access of a vCPU that is outside guest code (vcpu_leave()).  Doorbells, then ranges. */
+/* true: done; false: nobody's (read: *val is all ones). */
+bool	vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t addr, unsigned size,
+	    bool write, uint64_t *val);
+void	range_init(struct vmctx *vm);
+void	range_fini(struct vmctx *vm);
+
+/* irq.c */
+int	irq_init(struct vmctx *vm);
+void	irq_fini(struct vmctx *vm);
+void	irq_replay(struct vmctx *vm);		/* after vm_start(): levels and bindings into the controller */
+
+struct vm_irq {
+	struct vmctx	*vm;
+	struct vm_irq	*next;			/* on its line, or vm->msis */
+	bool		 is_msi;
+	bool		 masked, level, pending;
+	bool		 polled;		/* trigger is polled by the library */
+	unsigned	 line;
+	uint32_t	 requester, data;
+	uint64_t	 addr;
+	int		 trigger, resample;
+	int		 gsi;			/* back end's for a bound message, -1 */
+	void		(*eoi)(void *arg);
+	void		*eoi_arg;
+	unsigned	 calls;			/* eoi calls under way */
+	pthread_t	 caller;
+	pthread_mutex_t	 lock;			/* of a message handle; lines have theirs */
+};
+
+struct vm_doorbell {
+	struct vmctx	*vm;
+	struct vm_doorbell *next;
+	struct vm_doorbell_spec spec;
+	bool		 in_accel;
+	_Atomic unsigned refs;
+};
+
+/* fdwatch.c: a thread per VM that polls eventfds. */
+int	fdwatch_add(struct vmctx *vm, int fd, void (*fn)(void *arg), void *arg);	/* fd was read before fn */
+void	fdwatch_del(struct vmctx *vm, int fd);		/* waits for a call under way, unless called by it */
+void	fdwatch_fini(struct vmctx *vm);
+
+/* clock.c */
+int	clock_init(struct vmctx *vm, const struct vm_spec *spec);
+void	clock_fini(struct vmctx *vm);
+void	clock_run(struct vmctx *vm, bool run);		/* vm_pause(), vm_resume(), vm_start() */
+bool	clock_is_icount(struct vmctx *vm);
+uint64_t clock_seed(struct vmctx *vm);
+/* icount, by soft on the thread of the vCPU whose turn it is, outside guest code: */
+uint64_t clock_icount_budget(struct vmctx *vm);		/* instructions until a timer is due, at least 1 */
+void	clock_icount_advance(struct vmctx *vm, uint64_t insns);	/* count them and fire what is due */
+bool	clock_icount_warp(struct vmctx *vm);		/* all idle: jump to the next deadline; false: none */
+uint64_t clock_icount(struct vmctx *vm);		/* instructions since the start */
+/* a * b / c in 128 bits, rounded down. */
+uint64_t muldiv64(uint64_t a, uint64_t b, uint64_t c);
+extern const struct vm_state_table clock_state_table;
+
+/* rundir.c */
+struct rd_header;
+int	rundir_anon(struct vmctx *vm);
+int	rundir_create(const char *name, enum vm_arch arch, uint32_t flags);
+int	rundir_open(struct vmctx *vm, const char *name);
+void	rundir_close(struct vmctx *vm);
+int	rundir_destroy(struct vmctx *vm);
+void	*rundir_vcpu_page(struct vmctx *vm, int id);
+/* Write the memory record (layout, segments, mappings, flags) through to the header page. */
+void	rundir_put_memory(struct vmctx *vm);
+int	rundir_get_memory(struct vmctx *vm);
+bool	rundir_vcpu_used(struct vmctx *vm, int id);	/* was its page filled before? */
+void	rundir_vcpu_set_used(struct vmctx *vm, int id, bool used);
+
+#endif /* _VMMAPI_INTERNAL_H_ */
