@@ -71,6 +71,7 @@ struct vmctx {
 	const struct md_ops *md;
 	struct rundir	*rd;			/* files; memory of anonymous VMs too */
 	uint32_t	 flags;			/* VM_SPEC_* */
+	bool		 inited;		/* every part's init succeeded */
 	pthread_mutex_t	 lock;			/* recursive: life, vCPU table, handles */
 
 	/* back end */
@@ -133,6 +134,8 @@ struct vmctx {
 	unsigned	 nirqs;			/* open handles */
 	struct fdwatch	*fdwatch;		/* thread that polls eventfds, NULL until needed */
 
+	void		*md_vm;			/* the architecture's own, freed by md->vm_fini */
+
 	struct clock	*clock;
 	uint64_t	 counter_hz;
 };
@@ -150,9 +153,11 @@ struct vcpu {
 	bool		 claimed;		/* a thread is inside vm_run() */
 	bool		 running;		/* ... and not parked: the state page is not valid for others */
 	pthread_t	 thread;		/* of the claimant */
-	bool		 in_accel;		/* the back end has the state; else the page */
+	bool		 in_accel;		/* the back end has the state; else only the page */
+	bool		 page_valid;		/* with in_accel: the page is as new */
 
 	_Atomic uint32_t request;		/* REQ_*; nonzero ends run() at the next event check */
+	_Atomic uint32_t waiting;		/* sleeps on cond: requests must wake it */
 	_Atomic uint32_t md_events;		/* the architecture's, with REQ_MD */
 	_Atomic uint64_t epoch;			/* 0: not in guest code; else vm->epoch at the last check */
 
@@ -181,8 +186,9 @@ void	vcpu_notify(struct vcpu *vcpu);
 /* Wake for an architecture event (INIT, SIPI, CPU_ON): ORs into md_events. */
 void	vcpu_post(struct vcpu *vcpu, uint32_t events);
 /*
- * Back end: enter guest code; false if a request wants attention first (then the vCPU is outside).  While inside, the memory
- * map does not change.
+ * Back end: enter guest code; false if KICK, SUSPEND or STOP wants attention first: the vCPU is outside then, and run() returns
+ * ACCEL_AGAIN.  INTR, MD and TURN are the back end's to take and clear, GRACE is taken by vcpu_checkpoint().  While inside, the
+ * memory map does not change.
  */
 bool	vcpu_enter(struct vcpu *vcpu);
 /* Back end: leave guest code: to return, or around anything that may call a device or block. */
@@ -193,8 +199,16 @@ void	vcpu_checkpoint(struct vcpu *vcpu);
 void	vcpu_wait(struct vcpu *vcpu, uint64_t ns);
 /* Is this thread inside vm_run() of a vCPU of vm (a handler)?  Its vCPU, else NULL. */
 struct vcpu *vcpu_current(struct vmctx *vm);
+/* Back end, outside: enter again to finish an instruction whatever is requested; waits out a stop. */
+void	vcpu_reenter(struct vcpu *vcpu);
 /* Make the state page valid (settle, fetch).  vcpu->lock held, not running. */
 int	vcpu_fetch(struct vcpu *vcpu);
+/*
+ * Take a vCPU that does not run to look at its state page: 0 with vcpu->lock held and the page valid, else -1 with EBUSY.  The
+ * release says whether the page was changed.  A handler may not do this to the vCPU whose thread it is on.
+ */
+int	vcpu_hold(struct vcpu *vcpu);
+void	vcpu_release(struct vcpu *vcpu, bool changed);
 /* Wait until every vCPU in guest code has passed an event check.  Any thread; handlers count as outside. */
 void	vm_grace(struct vmctx *vm);
 /* Bring every vCPU out of guest code and keep it out / let it in again.  Nests; handlers count as outside. */
@@ -208,6 +222,7 @@ int	vm_attach_accel(struct vmctx *vm);	/* vm_start(), vm->lock held */
 void	vm_detach_accel(struct vmctx *vm);
 
 /* memory.c */
+int	layout_check(const struct md_ops *md, const struct vm_layout *layout);
 int	mem_init(struct vmctx *vm);
 void	mem_fini(struct vmctx *vm);		/* unmaps everything; segments of a named VM stay in the file */
 int	mem_reinit(struct vmctx *vm);
@@ -228,13 +243,17 @@ void	vm_dirty_or(struct vmctx *vm, struct memseg *seg, size_t segoff, const uint
 /* true: done; false: nobody's (read: *val is all ones). */
 bool	vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t addr, unsigned size,
 	    bool write, uint64_t *val);
-void	range_init(struct vmctx *vm);
+int	range_init(struct vmctx *vm);
+void	range_replay(struct vmctx *vm);		/* after vm_start(): doorbells into the back end */
 void	range_fini(struct vmctx *vm);
 
 /* irq.c */
 int	irq_init(struct vmctx *vm);
 void	irq_fini(struct vmctx *vm);
+/* A message into whatever controller there is: 0, or -1 (EINVAL: nobody's address; ENODEV: before vm_start()). */
+int	irq_send_msi(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data);
 void	irq_replay(struct vmctx *vm);		/* after vm_start(): levels and bindings into the controller */
+bool	irq_started(struct vmctx *vm);		/* irq_replay() was called: vm->accel is there to be used */
 
 struct vm_irq {
 	struct vmctx	*vm;
@@ -271,6 +290,8 @@ void	fdwatch_fini(struct vmctx *vm);
 int	clock_init(struct vmctx *vm, const struct vm_spec *spec);
 void	clock_fini(struct vmctx *vm);
 void	clock_run(struct vmctx *vm, bool run);		/* vm_pause(), vm_resume(), vm_start() */
+bool	clock_in_callback(struct vmctx *vm);		/* is this thread inside a timer's fire()? */
+unsigned clock_timers(struct vmctx *vm);		/* open ones */
 bool	clock_is_icount(struct vmctx *vm);
 uint64_t clock_seed(struct vmctx *vm);
 /* icount, by soft on the thread of the vCPU whose turn it is, outside guest code: */
@@ -293,6 +314,8 @@ void	*rundir_vcpu_page(struct vmctx *vm, int id);
 /* Write the memory record (layout, segments, mappings, flags) through to the header page. */
 void	rundir_put_memory(struct vmctx *vm);
 int	rundir_get_memory(struct vmctx *vm);
+void	rundir_put_caps(struct vcpu *vcpu);
+void	rundir_get_caps(struct vcpu *vcpu);
 bool	rundir_vcpu_used(struct vmctx *vm, int id);	/* was its page filled before? */
 void	rundir_vcpu_set_used(struct vmctx *vm, int id, bool used);
 

@@ -55,6 +55,8 @@ struct md_ops {
 	void	(*vcpu_event)(struct vcpu *vcpu);
 	/* Whether the vCPU executes instructions, going by the state page: not halted, off or waiting. */
 	bool	(*vcpu_runnable)(struct vcpu *vcpu);
+	/* Free vm->md_vm.  May be NULL. */
+	void	(*vm_fini)(struct vmctx *vm);
 	/* Walk the guest's page tables without side effects; the state is in the page. */
 	int	(*translate)(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault);
 };

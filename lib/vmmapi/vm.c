@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm.c - the life of a VM.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static void
+vm_free(struct vmctx *vm)
+{
+	if (vm == NULL)
+		return;
+	vm_detach_accel(vm);
+	fdwatch_fini(vm);
+	if (vm->md != NULL && vm->md->vm_fini != NULL)
+		vm->md->vm_fini(vm);
+	if (vm->inited) {
+		irq_fini(vm);
+		range_fini(vm);
+		clock_fini(vm);
+		dirty_fini(vm);
+		for (int i = 0; i < VM_MAXCPU; i++) {
+			if (vm->vcpus[i] != NULL)
+				vcpu_free(vm->vcpus[i]);
+		}
+		mem_fini(vm);
+	}
+	rundir_close(vm);
+	pthread_cond_destroy(&vm->stop_cond);
+	pthread_mutex_destroy(&vm->stop_lock);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+static struct vmctx *
+vm_alloc(void)
+{
+	struct vmctx *vm = calloc(1, sizeof(*vm));
+	pthread_mutexattr_t attr;
+
+	if (vm == NULL)
+		return (vm_fail_null(ENOMEM, "vm: no memory"));
+	vm->memfd = -1;
+	atomic_store(&vm->epoch, 1);		/* 0 means outside the guest */
+	atomic_store(&vm->map_gen, 1);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&vm->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&vm->stop_lock, NULL);
+	pthread_cond_init(&vm->stop_cond, NULL);
+	return (vm);
+}
+
+/* The parts behind the files: in the order of their dependence. */
+static int
+vm_setup(struct vmctx *vm, const struct vm_spec *spec)
+{
+	vm->intc_ops = vm->md->intcs[0];
+	if (spec != NULL && spec->intc != NULL) {
+		for (unsigned i = 0;; i++) {
+			if (vm->md->intcs[i] == NULL)
+				return (vm_fail(EINVAL, "vm '%s': %s guests have no interrupt controller '%s'", vm->name,
+				    vm->md->name, spec->intc));
+			if (strcmp(vm->md->intcs[i]->name, spec->intc) == 0) {
+				vm->intc_ops = vm->md->intcs[i];
+				break;
+			}
+		}
+	}
+	if (spec != NULL) {
+		vm->want = spec->accel;
+		vm->flags |= spec->flags;
+	}
+	if (mem_init(vm) != 0 || dirty_init(vm) != 0 || clock_init(vm, spec) != 0 || range_init(vm) != 0 || irq_init(vm) != 0)
+		return (-1);
+	vm->inited = true;
+	return (0);
+}
+
+static struct vmctx *
+open_named(const char *name, const struct vm_spec *spec)
+{
+	struct vmctx *vm = vm_alloc();
+
+	if (vm == NULL)
+		return (NULL);
+	if (rundir_open(vm, name) == 0 && vm_setup(vm, spec) == 0 && mem_adopt(vm) == 0)
+		return (vm);
+	vm_free(vm);
+	return (NULL);
+}
+
+int
+vm_create(const char *name)
+{
+	return (rundir_create(name, VM_ARCH_AMD64, 0));
+}
+
+struct vmctx *
+vm_open(const char *name)
+{
+	return (open_named(name, NULL));
+}
+
+struct vmctx *
+vm_openf(const char *name, int flags)
+{
+	bool existed = true;
+	struct vmctx *vm;
+
+	if ((flags & ~(VMMAPI_OPEN_CREATE | VMMAPI_OPEN_REINIT | VMMAPI_OPEN_CREATE_DESTROY_ON_CLOSE)) != 0)
+		return (vm_fail_null(EINVAL, "vm '%s': 0x%x has unknown open flags", name != NULL ? name : "(null)",
+		    (unsigned)flags));
+	if ((flags & VMMAPI_OPEN_CREATE) != 0) {
+		if (rundir_create(name, VM_ARCH_AMD64,
+		    (flags & VMMAPI_OPEN_CREATE_DESTROY_ON_CLOSE) != 0 ? VM_SPEC_DESTROY : 0) == 0)
+			existed = false;
+		else if (errno != EEXIST)
+			return (NULL);
+	}
+	vm = vm_open(name);
+	if (vm == NULL)
+		return (NULL);
+	if (existed && (flags & VMMAPI_OPEN_REINIT) != 0 && vm_reinit(vm) != 0) {
+		vm_close(vm);
+		return (NULL);
+	}
+	return (vm);
+}
+
+static int
+spec_check(const struct vm_spec *spec)
+{
+	if (spec == NULL || spec->size != sizeof(*spec))
+		return (vm_fail(EINVAL, "vm: no specification, or its size member is not that of this library"));
+	if (spec->arch != 0 && md_lookup(spec->arch) == NULL)
+		return (vm_fail(EINVAL, "vm: architecture %d: there is no such number", (int)spec->arch));
+	if ((int)spec->accel < VM_ACCEL_AUTO || spec->accel > VM_ACCEL_SOFT)
+		return (vm_fail(EINVAL, "vm: back end %d: there is no such number", (int)spec->accel));
+	if (spec->clock != VM_CLOCK_HOST && spec->clock != VM_CLOCK_ICOUNT)
+		return (vm_fail(EINVAL, "vm: clock %d: there is no such number", (int)spec->clock));
+	if ((spec->flags & ~(uint32_t)(VM_SPEC_CHECK_WRITES | VM_SPEC_DESTROY)) != 0)
+		return (vm_fail(EINVAL, "vm: 0x%x has unknown flags", spec->flags));
+	if (spec->insn_ns > 1000000)
+		return (vm_fail(EINVAL, "vm: %u ns for an instruction: at most 1000000", spec->insn_ns));
+	return (0);
+}
+
+struct vmctx *
+vm_new(const struct vm_spec *spec)
+{
+	enum vm_arch arch;
+	struct vmctx *vm;
+
+	if (spec_check(spec) != 0)
+		return (NULL);
+	arch = spec->arch != 0 ? spec->arch : VM_ARCH_AMD64;
+	if (spec->layout != NULL && layout_check(md_lookup(arch), spec->layout) != 0)
+		return (NULL);
+	if (spec->name != NULL) {
+		if (rundir_create(spec->name, arch, spec->flags) != 0)
+			return (NULL);
+		vm = open_named(spec->name, spec);
+	} else {
+		vm = vm_alloc();
+		if (vm == NULL)
+			return (NULL);
+		vm->md = md_lookup(arch);
+		if (rundir_anon(vm) != 0 || vm_setup(vm, spec) != 0) {
+			vm_free(vm);
+			return (NULL);
+		}
+	}
+	if (vm != NULL && spec->layout != NULL)
+		(void)vm_set_layout(vm, spec->layout);		/* checked above */
+	return (vm);
+}
+
+void
+vm_close(struct vmctx *ctx)
+{
+	if (ctx == NULL)
+		return;
+	if ((ctx->flags & VM_SPEC_DESTROY) != 0 && ctx->name[0] != '\0') {
+		vm_destroy(ctx);
+		return;
+	}
+	vm_free(ctx);
+}
+
+void
+vm_destroy(struct vmctx *ctx)
+{
+	if (ctx == NULL)
+		return;
+	vm_detach_accel(ctx);
+	(void)rundir_destroy(ctx);
+	vm_free(ctx);
+}
+
+int
+vm_start(struct vmctx *ctx)
+{
+	int error = 0;
+
+	if (ctx == NULL)
+		return (vm_fail(EINVAL, "start: the VM handle is NULL"));
+	pthread_mutex_lock(&ctx->lock);
+	if (ctx->accel == NULL)
+		error = vm_attach_accel(ctx);
+	pthread_mutex_unlock(&ctx->lock);
+	return (error);
+}
+
+/* What stands in the way of a reinit. */
+static int
+reinit_check(struct vmctx *vm)
+{
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		struct vcpu *vcpu = vm->vcpus[i];
+		bool claimed;
+
+		if (vcpu == NULL)
+			continue;
+		pthread_mutex_lock(&vcpu->lock);
+		claimed = vcpu->claimed;
+		pthread_mutex_unlock(&vcpu->lock);
+		if (claimed)
+			return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised while vCPU %d runs", vm->name, i));
+	}
+	if (vm->consumers != NULL)
+		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised while dirty pages are tracked", vm->name));
+	return (0);
+}
+
+static int
+reinit_check_handles(struct vmctx *vm)
+{
+	if (vm->nirqs > 0)
+		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised: %u interrupt handles are open", vm->name, vm->nirqs));
+	if (vm->nranges[VM_SPACE_MEM] + vm->nranges[VM_SPACE_IO] > 0)
+		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised: %u ranges are claimed", vm->name,
+		    vm->nranges[VM_SPACE_MEM] + vm->nranges[VM_SPACE_IO]));
+	if (vm->doorbells != NULL)
+		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised: a doorbell is open", vm->name));
+	if (clock_timers(vm) > 0)
+		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised: %u timers are open", vm->name, clock_timers(vm)));
+	return (0);
+}
+
+int
+vm_reinit(struct vmctx *ctx)
+{
+	int error;
+
+	if (ctx == NULL)
+		return (vm_fail(EINVAL, "reinit: the VM handle is NULL"));
+	pthread_mutex_lock(&ctx->lock);
+	error = reinit_check(ctx);
+	if (error == 0) {
+		/* The controller's own ranges and timers go with the back end; what is left then is the caller's. */
+		vm_detach_accel(ctx);
+		if (ctx->md->vm_fini != NULL)
+			ctx->md->vm_fini(ctx);
+		error = reinit_check_handles(ctx);
+	}
+	if (error == 0)
+		error = mem_reinit(ctx);
+	for (int i = 0; error == 0 && i < VM_MAXCPU; i++) {
+		struct vcpu *vcpu = ctx->vcpus[i];
+
+		if (vcpu == NULL) {
+			rundir_vcpu_set_used(ctx, i, false);
+			continue;
+		}
+		error = vm_vcpu_reset(vcpu);
+		atomic_store(&vcpu->request, 0);
+		for (unsigned c = 0; c < ctx->md->ncaps; c++)
+			vcpu->caps[ctx->md->caps[c].type] = (int8_t)ctx->md->caps[c].initial;
+		rundir_put_caps(vcpu);
+	}
+	if (error == 0) {
+		atomic_store(&ctx->suspended, VM_SUSPEND_NONE);
+		ctx->sockets = ctx->cores = ctx->threads = 1;
+		ctx->counter_hz = ctx->md->counter_hz;
+		(void)vm_clock_set(ctx, 0);
+		rundir_put_memory(ctx);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return (error);
+}
+
+int
+vm_suspend(struct vmctx *ctx, enum vm_suspend_how how)
+{
+	uint32_t none = VM_SUSPEND_NONE;
+
+	if (ctx == NULL || (int)how <= VM_SUSPEND_NONE || how >= VM_SUSPEND_LAST)
+		return (vm_fail(EINVAL, "suspend: a NULL handle, or %d is no reason", (int)how));
+	if (!atomic_compare_exchange_strong(&ctx->suspended, &none, (uint32_t)how))
+		return (vm_fail(EALREADY, "vm '%s': is suspended already", ctx->name));
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (ctx->vcpus[i] != NULL)
+			vcpu_request(ctx->vcpus[i], REQ_SUSPEND);
+	}
+	return (0);
+}
+
+int
+vm_unsuspend(struct vmctx *ctx)
+{
+	if (ctx == NULL)
+		return (vm_fail(EINVAL, "suspend: the VM handle is NULL"));
+	atomic_store(&ctx->suspended, VM_SUSPEND_NONE);
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (ctx->vcpus[i] != NULL)
+			atomic_fetch_and(&ctx->vcpus[i]->request, ~REQ_SUSPEND);
+	}
+	return (0);
+}
+
+const char *
+vm_get_name(struct vmctx *ctx)
+{
+	return (ctx == NULL ? vm_fail_null(EINVAL, "vm: the handle is NULL") : ctx->name);
+}
+
+enum vm_arch
+vm_get_arch(struct vmctx *ctx)
+{
+	return (ctx == NULL ? (enum vm_arch)0 : ctx->md->arch);
+}
+
+const char *
+vm_accel_name(struct vmctx *ctx)
+{
+	return (ctx == NULL || ctx->accel == NULL ? NULL : ctx->accel->name);
+}
+
+const char *
+vm_accel_reason(struct vmctx *ctx)
+{
+	return (ctx == NULL ? "" : ctx->reason);
+}
+
+int
+vm_set_topology(struct vmctx *ctx, uint16_t sockets, uint16_t cores, uint16_t threads, uint16_t maxcpus)
+{
+	if (ctx == NULL || sockets == 0 || cores == 0 || threads == 0 || maxcpus != 0 ||
+	    (uint64_t)sockets * cores * threads > VM_MAXCPU)
+		return (vm_fail(EINVAL, "topology %u sockets x %u cores x %u threads (maxcpus %u): each at least 1, together at most %d, maxcpus 0",
+		    sockets, cores, threads, maxcpus, VM_MAXCPU));
+	pthread_mutex_lock(&ctx->lock);
+	ctx->sockets = sockets;
+	ctx->cores = cores;
+	ctx->threads = threads;
+	rundir_put_memory(ctx);
+	pthread_mutex_unlock(&ctx->lock);
+	return (0);
+}
+
+int
+vm_get_topology(struct vmctx *ctx, uint16_t *sockets, uint16_t *cores, uint16_t *threads, uint16_t *maxcpus)
+{
+	if (ctx == NULL || sockets == NULL || cores == NULL || threads == NULL || maxcpus == NULL)
+		return (vm_fail(EINVAL, "topology: a NULL argument"));
+	*sockets = ctx->sockets;
+	*cores = ctx->cores;
+	*threads = ctx->threads;
+	*maxcpus = VM_MAXCPU;
+	return (0);
+}
