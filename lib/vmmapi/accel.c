@@ -135,7 +135,8 @@ vm_detach_accel(struct vmctx *vm)
 		vcpu->read_open = vcpu->replied = vcpu->exit_valid = false;
 		pthread_mutex_unlock(&vcpu->lock);
 	}
-	fdwatch_fini(vm);
+	range_detach(vm);
+	irq_detach(vm);
 	for (int i = 0; i < VM_MAXCPU; i++) {
 		if (vm->vcpus[i] != NULL)
 			vm->accel->vcpu_destroy(vm->vcpus[i]);

@@ -100,6 +100,17 @@ dirty_mark_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len)
 	}
 }
 
+/*
+ * The store must be visible before the bitmap is looked at: else a fetch between the two could take a bit that was set before, read the
+ * page without the store, and nobody would mark it again.
+ */
+void
+dirty_commit_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	dirty_mark_seg(vm, seg, off, len);
+}
+
 void
 vm_dirty_or(struct vmctx *vm, struct memseg *seg, size_t segoff, const uint64_t *bits, size_t npages)
 {

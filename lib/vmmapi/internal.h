@@ -171,13 +171,19 @@ struct vcpu {
 	_Atomic uint64_t stats[VM_STAT_LAST];
 };
 
+static inline bool
+page_aligned(uint64_t v)
+{
+	return ((v & (VM_PAGE_SIZE - 1)) == 0);
+}
+
 static inline void
 vcpu_count(struct vcpu *vcpu, enum vm_stat stat)
 {
 	atomic_fetch_add_explicit(&vcpu->stats[stat], 1, memory_order_relaxed);
 }
 
-/* vcpu.c - running */
+/* run.c */
 
 /* Ask the vCPU to look at bits soon.  Any thread, any lock of the order above it. */
 void	vcpu_request(struct vcpu *vcpu, uint32_t bits);
@@ -201,6 +207,13 @@ void	vcpu_wait(struct vcpu *vcpu, uint64_t ns);
 struct vcpu *vcpu_current(struct vmctx *vm);
 /* Back end, outside: enter again to finish an instruction whatever is requested; waits out a stop. */
 void	vcpu_reenter(struct vcpu *vcpu);
+/* Wait until every vCPU in guest code has passed an event check.  Any thread; handlers count as outside. */
+void	vm_grace(struct vmctx *vm);
+/* Bring every vCPU out of guest code and keep it out / let it in again.  Nests; handlers count as outside. */
+void	vm_stop_vcpus(struct vmctx *vm);
+void	vm_go_vcpus(struct vmctx *vm);
+
+/* vcpu.c */
 /* Make the state page valid (settle, fetch).  vcpu->lock held, not running. */
 int	vcpu_fetch(struct vcpu *vcpu);
 /*
@@ -209,11 +222,6 @@ int	vcpu_fetch(struct vcpu *vcpu);
  */
 int	vcpu_hold(struct vcpu *vcpu);
 void	vcpu_release(struct vcpu *vcpu, bool changed);
-/* Wait until every vCPU in guest code has passed an event check.  Any thread; handlers count as outside. */
-void	vm_grace(struct vmctx *vm);
-/* Bring every vCPU out of guest code and keep it out / let it in again.  Nests; handlers count as outside. */
-void	vm_stop_vcpus(struct vmctx *vm);
-void	vm_go_vcpus(struct vmctx *vm);
 int	vcpu_create(struct vmctx *vm, int id, struct vcpu **vcpup);
 void	vcpu_free(struct vcpu *vcpu);
 
@@ -221,12 +229,18 @@ void	vcpu_free(struct vcpu *vcpu);
 int	vm_attach_accel(struct vmctx *vm);	/* vm_start(), vm->lock held */
 void	vm_detach_accel(struct vmctx *vm);
 
-/* memory.c */
+/* layout.c */
 int	layout_check(const struct md_ops *md, const struct vm_layout *layout);
+
+/* memory.c */
+/* The RAM range that holds all of [gpa, gpa + len), NULL if none does.  Any thread. */
+const struct ram_range *ram_find(struct vmctx *vm, vm_paddr_t gpa, size_t len);
 int	mem_init(struct vmctx *vm);
 void	mem_fini(struct vmctx *vm);		/* unmaps everything; segments of a named VM stay in the file */
 int	mem_reinit(struct vmctx *vm);
 int	mem_adopt(struct vmctx *vm);		/* named VM: segments and mappings from the header page */
+/* memmap.c */
+uint8_t	*mapping_host(struct vmctx *vm, const struct vm_mapping *m);
 /* The mapping that covers gpa, NULL if none.  In guest code, or map_lock held. */
 struct vm_mapping *mem_lookup(struct vmctx *vm, vm_paddr_t gpa);
 
@@ -234,8 +248,10 @@ struct vm_mapping *mem_lookup(struct vmctx *vm, vm_paddr_t gpa);
 int	dirty_init(struct vmctx *vm);
 void	dirty_fini(struct vmctx *vm);
 int	dirty_seg_init(struct vmctx *vm, struct memseg *seg);
-/* Mark [off, off + len) of a segment; a no-op while nobody tracks.  Any thread. */
+/* Mark [off, off + len) of a segment; a no-op while nobody tracks.  By a vCPU in guest code, before it stores. */
 void	dirty_mark_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len);
+/* The same by anyone else, after the last store. */
+void	dirty_commit_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len);
 /* Back end: OR a bitmap (bit 0 = page at segoff, npages bits) into a segment's. */
 void	vm_dirty_or(struct vmctx *vm, struct memseg *seg, size_t segoff, const uint64_t *bits, size_t npages);
 
@@ -244,6 +260,7 @@ void	vm_dirty_or(struct vmctx *vm, struct memseg *seg, size_t segoff, const uint
 bool	vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t addr, unsigned size,
 	    bool write, uint64_t *val);
 int	range_init(struct vmctx *vm);
+void	range_detach(struct vmctx *vm);		/* before the back end goes */
 void	range_replay(struct vmctx *vm);		/* after vm_start(): doorbells into the back end */
 void	range_fini(struct vmctx *vm);
 
@@ -252,6 +269,7 @@ int	irq_init(struct vmctx *vm);
 void	irq_fini(struct vmctx *vm);
 /* A message into whatever controller there is: 0, or -1 (EINVAL: nobody's address; ENODEV: before vm_start()). */
 int	irq_send_msi(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data);
+void	irq_detach(struct vmctx *vm);		/* before the back end goes */
 void	irq_replay(struct vmctx *vm);		/* after vm_start(): levels and bindings into the controller */
 bool	irq_started(struct vmctx *vm);		/* irq_replay() was called: vm->accel is there to be used */
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memory.c - memory segments, the guest-physical map, and how devices reach RAM.
+ * memory.c - memory segments and RAM.
  *
  * All segments lie in one file (vm->memfd), so that a named VM needs no path for a new one.  RAM is mapped at vm->base + gpa in one
- * reserved host range with guards, as loaders expect.  The map changes only while no vCPU is in guest code (vm_stop_vcpus()); threads
- * outside hold map_lock for reading.  RAM itself never moves while the VM runs and is found without a lock.
+ * reserved host range with guards, as loaders expect.  RAM never moves while the VM runs and is found without a lock.
  */
 #include <sys/mman.h>
 
@@ -19,12 +18,6 @@
 
 #define	GUARD		(UINT64_C(4) << 20)	/* unmapped host bytes around RAM */
 #define	SEG_ALIGN	(UINT64_C(2) << 20)	/* of segments in the file: huge pages */
-
-static bool
-aligned(uint64_t v)
-{
-	return ((v & (VM_PAGE_SIZE - 1)) == 0);
-}
 
 int
 vm_parse_memsize(const char *arg, size_t *size)
@@ -68,78 +61,6 @@ vm_parse_memsize(const char *arg, size_t *size)
 	if (n > (SIZE_MAX >> shift))
 		return (vm_fail(ERANGE, "memory size '%s': too large", arg));
 	*size = (size_t)(n << shift);
-	return (0);
-}
-
-/* Layouts. */
-
-static int
-layout_ranges(const char *what, vm_paddr_t maxpa, uint32_t n, const vm_paddr_t *base, const vm_paddr_t *limit,
-    size_t stride)
-{
-	vm_paddr_t last = 0;
-
-	if (n > VM_LAYOUT_MAX)
-		return (vm_fail(EINVAL, "layout: %u %s ranges, at most %d are possible", n, what, VM_LAYOUT_MAX));
-	for (uint32_t i = 0; i < n; i++) {
-		vm_paddr_t b = *(const vm_paddr_t *)(const void *)((const char *)base + i * stride);
-		vm_paddr_t l = *(const vm_paddr_t *)(const void *)((const char *)limit + i * stride);
-
-		if (!aligned(b | l) || b >= l)
-			return (vm_fail(EINVAL, "layout: %s range %u (0x%jx to 0x%jx) is empty or not page-aligned", what, i,
-			    (uintmax_t)b, (uintmax_t)l));
-		if (b < last || l > maxpa)
-			return (vm_fail(EINVAL, "layout: %s range %u (0x%jx to 0x%jx) is out of order, overlaps or leaves the address space",
-			    what, i, (uintmax_t)b, (uintmax_t)l));
-		last = l;
-	}
-	return (0);
-}
-
-int
-layout_check(const struct md_ops *md, const struct vm_layout *l)
-{
-	if (l->nram == 0)
-		return (vm_fail(EINVAL, "layout: there is no RAM range"));
-	if (layout_ranges("RAM", md->maxpa, l->nram, &l->ram[0].base, &l->ram[0].limit, sizeof(l->ram[0])) != 0 ||
-	    layout_ranges("device", md->maxpa, l->nhole, &l->hole[0].base, &l->hole[0].limit, sizeof(l->hole[0])) != 0)
-		return (-1);
-	for (uint32_t i = 0; i < l->nram; i++) {
-		for (uint32_t j = 0; j < l->nhole; j++) {
-			if (l->ram[i].base < l->hole[j].limit && l->hole[j].base < l->ram[i].limit)
-				return (vm_fail(EINVAL, "layout: RAM range %u overlaps device range %u", i, j));
-		}
-	}
-	return (0);
-}
-
-int
-vm_set_layout(struct vmctx *ctx, const struct vm_layout *layout)
-{
-	int error = 0;
-
-	if (ctx == NULL || layout == NULL)
-		return (vm_fail(EINVAL, "layout: a NULL argument"));
-	if (layout_check(ctx->md, layout) != 0)
-		return (-1);
-	pthread_mutex_lock(&ctx->lock);
-	if (ctx->nmaps > 0 || ctx->segs[VM_SYSMEM].len > 0)
-		error = vm_fail(EBUSY, "vm '%s': the layout cannot change once there is memory", ctx->name);
-	else {
-		ctx->layout = *layout;
-		ctx->layout.name[sizeof(ctx->layout.name) - 1] = '\0';
-		rundir_put_memory(ctx);
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	return (error);
-}
-
-int
-vm_get_layout(struct vmctx *ctx, struct vm_layout *layout)
-{
-	if (ctx == NULL || layout == NULL)
-		return (vm_fail(EINVAL, "layout: a NULL argument"));
-	*layout = ctx->layout;
 	return (0);
 }
 
@@ -219,7 +140,7 @@ vm_create_devmem(struct vmctx *ctx, int segid, const char *name, size_t len)
 		(void)vm_fail(EINVAL, "vm '%s': %d is no segment of device memory", ctx->name, segid);
 		return (MAP_FAILED);
 	}
-	if (len == 0 || !aligned(len) || strlen(name) > VM_MAX_SEGNAME) {
+	if (len == 0 || !page_aligned(len) || strlen(name) > VM_MAX_SEGNAME) {
 		(void)vm_fail(EINVAL, "vm '%s': device memory '%.31s' of %zu bytes: the length must be a multiple of %d and the name at most %d bytes",
 		    ctx->name, name, len, VM_PAGE_SIZE, VM_MAX_SEGNAME);
 		return (MAP_FAILED);
@@ -262,7 +183,7 @@ vm_get_memseg(struct vmctx *ctx, int segid, size_t *len, char *name, size_t name
 /* RAM. */
 
 /* The RAM range that holds all of [gpa, gpa + len). */
-static const struct ram_range *
+const struct ram_range *
 ram_find(struct vmctx *vm, vm_paddr_t gpa, size_t len)
 {
 	for (unsigned i = 0; i < vm->nram; i++) {
@@ -361,17 +282,6 @@ ram_unmap(struct vmctx *vm)
 	vm->nram = 0;
 }
 
-/* Host address of a mapping: RAM at home is reached through the reserved range, which loaders and devices use too. */
-static uint8_t *
-mapping_host(struct vmctx *vm, const struct vm_mapping *m)
-{
-	const struct ram_range *r = ram_find(vm, m->gpa, m->len);
-
-	if (r != NULL && r->seg == &vm->segs[m->segid] && r->segoff + (m->gpa - r->gpa) == m->segoff)
-		return (vm->base + m->gpa);
-	return (vm->segs[m->segid].host + m->segoff);
-}
-
 int
 vm_setup_memory(struct vmctx *ctx, size_t len, enum vm_mmap_style style)
 {
@@ -383,7 +293,7 @@ vm_setup_memory(struct vmctx *ctx, size_t len, enum vm_mmap_style style)
 		return (vm_fail(EINVAL, "memory: the VM handle is NULL"));
 	if (style != VM_MMAP_ALL)
 		return (vm_fail(ENOTSUP, "vm '%s': RAM can only be mapped whole (VM_MMAP_ALL)", ctx->name));
-	if (len == 0 || !aligned(len))
+	if (len == 0 || !page_aligned(len))
 		return (vm_fail(EINVAL, "vm '%s': %zu bytes of RAM: must be a multiple of %d", ctx->name, len, VM_PAGE_SIZE));
 	pthread_mutex_lock(&ctx->lock);
 	seg = &ctx->segs[VM_SYSMEM];
@@ -458,81 +368,6 @@ mem_adopt(struct vmctx *vm)
 	return (0);
 }
 
-void *
-vm_map_gpa(struct vmctx *ctx, vm_paddr_t gpa, size_t len)
-{
-	if (ctx == NULL)
-		return (vm_fail_null(EINVAL, "memory: the VM handle is NULL"));
-	if (ram_find(ctx, gpa, len) == NULL)
-		return (vm_fail_null(EFAULT, "vm '%s': 0x%jx to 0x%jx is not all RAM", ctx->name, (uintmax_t)gpa,
-		    (uintmax_t)gpa + len));
-	return (ctx->base + gpa);
-}
-
-const void *
-vm_map_read(struct vmctx *ctx, vm_paddr_t gpa, size_t len)
-{
-	const uint8_t *p = vm_map_gpa(ctx, gpa, len);
-
-	return (p == NULL ? NULL : ctx->rbase + (p - ctx->base));
-}
-
-vm_paddr_t
-vm_rev_map_gpa(struct vmctx *ctx, const void *addr)
-{
-	const uint8_t *p = addr;
-
-	if (ctx == NULL || ctx->base == NULL)
-		return ((vm_paddr_t)-1);
-	for (int i = 0; i < 2; i++) {
-		const uint8_t *base = i == 0 ? ctx->base : ctx->rbase;
-
-		if (p >= base && p < base + ctx->span && ram_find(ctx, (vm_paddr_t)(p - base), 1) != NULL)
-			return ((vm_paddr_t)(p - base));
-	}
-	return ((vm_paddr_t)-1);
-}
-
-#define	FOURGB	(UINT64_C(1) << 32)
-
-/* The RAM range below 4 GiB that bhyve calls low memory: only one that starts at 0 counts (on arm64 there is none). */
-uint32_t
-vm_get_lowmem_limit(struct vmctx *ctx)
-{
-	if (ctx == NULL || ctx->layout.nram == 0 || ctx->layout.ram[0].base != 0 || ctx->layout.ram[0].limit >= FOURGB)
-		return (0);
-	return ((uint32_t)ctx->layout.ram[0].limit);
-}
-
-size_t
-vm_get_lowmem_size(struct vmctx *ctx)
-{
-	return (vm_get_lowmem_limit(ctx) != 0 && ctx->nram > 0 ? ctx->ram[0].len : 0);
-}
-
-vm_paddr_t
-vm_get_highmem_base(struct vmctx *ctx)
-{
-	unsigned first;
-
-	if (ctx == NULL)
-		return (0);
-	first = vm_get_lowmem_limit(ctx) != 0 ? 1 : 0;
-	return (first < ctx->layout.nram ? ctx->layout.ram[first].base : 0);
-}
-
-size_t
-vm_get_highmem_size(struct vmctx *ctx)
-{
-	size_t sum = 0;
-
-	if (ctx == NULL)
-		return (0);
-	for (unsigned i = vm_get_lowmem_limit(ctx) != 0 ? 1 : 0; i < ctx->nram; i++)
-		sum += ctx->ram[i].len;
-	return (sum);
-}
-
 void
 vm_set_memflags(struct vmctx *ctx, int flags)
 {
@@ -548,397 +383,6 @@ int
 vm_get_memflags(struct vmctx *ctx)
 {
 	return (ctx == NULL ? 0 : ctx->memflags);
-}
-
-/* The guest-physical map. */
-
-/* Index of the first mapping that ends above gpa. */
-static unsigned
-map_index(struct vmctx *vm, vm_paddr_t gpa)
-{
-	unsigned lo = 0, hi = vm->nmaps;
-
-	while (lo < hi) {
-		unsigned mid = lo + (hi - lo) / 2;
-
-		if (vm->maps[mid].gpa + vm->maps[mid].len <= gpa)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return (lo);
-}
-
-struct vm_mapping *
-mem_lookup(struct vmctx *vm, vm_paddr_t gpa)
-{
-	unsigned i = map_index(vm, gpa);
-
-	return (i < vm->nmaps && vm->maps[i].gpa <= gpa ? &vm->maps[i] : NULL);
-}
-
-/*
- * Replace the map by next (n entries, allocated).  Entries with slot -1 are new to the back end; mappings of the old map for which
- * `gone` is true are taken from it first.  vm->lock is held.
- */
-static int
-map_switch(struct vmctx *vm, struct vm_mapping *next, unsigned n, const bool *gone)
-{
-	struct vm_mapping *old = vm->maps;
-	unsigned nold = vm->nmaps, i;
-	int error = 0;
-
-	if (!vm->rd->anon && n > RD_MAXMAPS) {
-		free(next);
-		return (vm_fail(ENOSPC, "vm '%s': a named VM has at most %d mappings", vm->name, RD_MAXMAPS));
-	}
-	for (i = 0; i < n; i++)
-		next[i].host = mapping_host(vm, &next[i]);
-	vm_stop_vcpus(vm);
-	if (vm->accel != NULL) {
-		for (i = 0; i < nold; i++) {
-			if (gone[i])
-				vm->accel->mem_unmap(vm, &old[i]);
-		}
-	}
-	pthread_rwlock_wrlock(&vm->map_lock);
-	vm->maps = next;
-	vm->nmaps = n;
-	atomic_fetch_add(&vm->map_gen, 1);
-	pthread_rwlock_unlock(&vm->map_lock);
-	if (vm->accel != NULL) {
-		for (i = 0; i < n && error == 0; i++) {
-			if (next[i].slot == -1)
-				error = vm->accel->mem_map(vm, &next[i]);
-		}
-	}
-	if (error != 0) {
-		/* Undo: what was mapped new goes, what was there comes back. */
-		for (unsigned j = 0; j + 1 < i; j++) {
-			bool was = false;
-
-			for (unsigned k = 0; k < nold; k++)
-				was = was || (!gone[k] && old[k].gpa == next[j].gpa);
-			if (!was)
-				vm->accel->mem_unmap(vm, &next[j]);
-		}
-		pthread_rwlock_wrlock(&vm->map_lock);
-		vm->maps = old;
-		vm->nmaps = nold;
-		atomic_fetch_add(&vm->map_gen, 1);
-		pthread_rwlock_unlock(&vm->map_lock);
-		for (i = 0; i < nold; i++) {
-			if (gone[i]) {
-				old[i].slot = -1;
-				(void)vm->accel->mem_map(vm, &old[i]);
-			}
-		}
-		vm_go_vcpus(vm);
-		free(next);
-		return (-1);
-	}
-	vm_go_vcpus(vm);
-	free(old);
-	rundir_put_memory(vm);
-	return (0);
-}
-
-static int
-range_check(struct vmctx *ctx, vm_paddr_t gpa, size_t len)
-{
-	if (ctx == NULL)
-		return (vm_fail(EINVAL, "memory: the VM handle is NULL"));
-	if (len == 0 || !aligned(gpa | len) || gpa > ctx->md->maxpa || len > ctx->md->maxpa - gpa)
-		return (vm_fail(EINVAL, "vm '%s': 0x%jx with 0x%zx bytes is empty, not page-aligned or outside of the address space",
-		    ctx->name, (uintmax_t)gpa, len));
-	return (0);
-}
-
-int
-vm_mmap_memseg(struct vmctx *ctx, vm_paddr_t gpa, int segid, vm_ooffset_t segoff, size_t len, int prot)
-{
-	struct vm_mapping *next, *m;
-	bool gone[1] = { false }, *none = gone;
-	unsigned at;
-	int error;
-
-	if (range_check(ctx, gpa, len) != 0)
-		return (-1);
-	if (segid < 0 || segid >= VM_MAX_MEMSEGS || segoff < 0 || !aligned((uint64_t)segoff) || (prot & ~VM_PROT_ALL) != 0 ||
-	    (prot & VM_PROT_READ) == 0)
-		return (vm_fail(EINVAL, "vm '%s': mapping of segment %d offset 0x%jx protection 0x%x: a value is out of range",
-		    ctx->name, segid, (uintmax_t)segoff, (unsigned)prot));
-	pthread_mutex_lock(&ctx->lock);
-	if (ctx->segs[segid].len == 0) {
-		error = vm_fail(ENOENT, "vm '%s': there is no memory segment %d", ctx->name, segid);
-		goto out;
-	}
-	if ((size_t)segoff > ctx->segs[segid].len || len > ctx->segs[segid].len - (size_t)segoff) {
-		error = vm_fail(EINVAL, "vm '%s': 0x%jx to 0x%jx is outside of segment %d '%s'", ctx->name, (uintmax_t)segoff,
-		    (uintmax_t)segoff + len, segid, ctx->segs[segid].name);
-		goto out;
-	}
-	at = map_index(ctx, gpa);
-	m = at < ctx->nmaps ? &ctx->maps[at] : NULL;
-	if (m != NULL && m->gpa < gpa + len) {
-		if (m->gpa == gpa && m->len == len && m->segid == segid && m->segoff == (size_t)segoff && m->prot == prot)
-			error = 0;
-		else
-			error = vm_fail(EEXIST, "vm '%s': 0x%jx is mapped already, to segment %d '%s'", ctx->name,
-			    (uintmax_t)m->gpa, m->segid, ctx->segs[m->segid].name);
-		goto out;
-	}
-	next = calloc(ctx->nmaps + 1, sizeof(*next));
-	none = calloc(ctx->nmaps + 1, sizeof(*none));
-	if (next == NULL || none == NULL) {
-		free(next);
-		error = vm_fail_sys(ENOMEM, "vm '%s': memory map", ctx->name);
-		goto out;
-	}
-	if (at > 0)
-		memcpy(next, ctx->maps, at * sizeof(*next));
-	next[at] = (struct vm_mapping){ .gpa = gpa, .len = len, .segoff = (size_t)segoff, .segid = segid, .prot = prot,
-	    .slot = -1 };
-	if (at < ctx->nmaps)
-		memcpy(&next[at + 1], &ctx->maps[at], (ctx->nmaps - at) * sizeof(*next));
-	error = map_switch(ctx, next, ctx->nmaps + 1, none);
-out:
-	pthread_mutex_unlock(&ctx->lock);
-	if (none != gone)
-		free(none);
-	return (error);
-}
-
-/* Cut [gpa, gpa + len) out of the map; with prot >= 0 put it back with that protection. */
-static int
-map_cut(struct vmctx *vm, vm_paddr_t gpa, size_t len, int prot)
-{
-	vm_paddr_t end = gpa + len, at = gpa;
-	struct vm_mapping *next;
-	bool *gone, change = false;
-	unsigned n = 0;
-	int error;
-
-	/* Each mapping gives at most three. */
-	next = calloc(3 * (size_t)vm->nmaps + 1, sizeof(*next));
-	gone = calloc(vm->nmaps + 1, sizeof(*gone));
-	if (next == NULL || gone == NULL) {
-		free(next);
-		free(gone);
-		return (vm_fail_sys(ENOMEM, "vm '%s': memory map", vm->name));
-	}
-	for (unsigned i = 0; i < vm->nmaps; i++) {
-		const struct vm_mapping m = vm->maps[i];
-		vm_paddr_t mend = m.gpa + m.len, lo, hi;
-
-		if (mend <= gpa || m.gpa >= end) {
-			next[n++] = m;
-			continue;
-		}
-		if (m.gpa > at)
-			break;				/* a gap */
-		lo = m.gpa > gpa ? m.gpa : gpa;
-		hi = mend < end ? mend : end;
-		at = hi;
-		if (prot == m.prot) {
-			next[n++] = m;
-			continue;
-		}
-		gone[i] = change = true;
-		if (lo > m.gpa)
-			next[n++] = (struct vm_mapping){ .gpa = m.gpa, .len = lo - m.gpa, .segoff = m.segoff, .segid = m.segid,
-			    .prot = m.prot, .slot = -1 };
-		if (prot >= 0)
-			next[n++] = (struct vm_mapping){ .gpa = lo, .len = hi - lo, .segoff = m.segoff + (lo - m.gpa),
-			    .segid = m.segid, .prot = prot, .slot = -1 };
-		if (hi < mend)
-			next[n++] = (struct vm_mapping){ .gpa = hi, .len = mend - hi, .segoff = m.segoff + (hi - m.gpa),
-			    .segid = m.segid, .prot = m.prot, .slot = -1 };
-	}
-	if (at != end) {
-		free(next);
-		error = vm_fail(ENOENT, "vm '%s': nothing is mapped at 0x%jx", vm->name, (uintmax_t)at);
-	} else if (!change) {
-		free(next);
-		error = 0;
-	} else
-		error = map_switch(vm, next, n, gone);
-	free(gone);
-	return (error);
-}
-
-int
-vm_munmap_memseg(struct vmctx *ctx, vm_paddr_t gpa, size_t len)
-{
-	int error;
-
-	if (range_check(ctx, gpa, len) != 0)
-		return (-1);
-	pthread_mutex_lock(&ctx->lock);
-	error = map_cut(ctx, gpa, len, -1);
-	pthread_mutex_unlock(&ctx->lock);
-	return (error);
-}
-
-int
-vm_mprotect_memseg(struct vmctx *ctx, vm_paddr_t gpa, size_t len, int prot)
-{
-	int error;
-
-	if (range_check(ctx, gpa, len) != 0)
-		return (-1);
-	if ((prot & ~VM_PROT_ALL) != 0 || (prot & VM_PROT_READ) == 0)
-		return (vm_fail(EINVAL, "vm '%s': 0x%x is no protection of mapped memory", ctx->name, (unsigned)prot));
-	pthread_mutex_lock(&ctx->lock);
-	error = map_cut(ctx, gpa, len, prot);
-	pthread_mutex_unlock(&ctx->lock);
-	return (error);
-}
-
-int
-vm_mmap_getnext(struct vmctx *ctx, vm_paddr_t *gpa, int *segid, vm_ooffset_t *segoff, size_t *len, int *prot, int *flags)
-{
-	const struct vm_mapping *m;
-	unsigned i;
-	int error = 0;
-
-	if (ctx == NULL || gpa == NULL || segid == NULL || segoff == NULL || len == NULL || prot == NULL || flags == NULL)
-		return (vm_fail(EINVAL, "memory map: a NULL argument"));
-	pthread_rwlock_rdlock(&ctx->map_lock);
-	for (i = map_index(ctx, *gpa); i < ctx->nmaps && ctx->maps[i].gpa < *gpa; i++)
-		continue;
-	if (i == ctx->nmaps)
-		error = vm_fail(ENOENT, "vm '%s': no mapping at or above 0x%jx", ctx->name, (uintmax_t)*gpa);
-	else {
-		m = &ctx->maps[i];
-		*gpa = m->gpa;
-		*segid = m->segid;
-		*segoff = (vm_ooffset_t)m->segoff;
-		*len = m->len;
-		*prot = m->prot;
-		*flags = 0;
-	}
-	pthread_rwlock_unlock(&ctx->map_lock);
-	return (error);
-}
-
-/* Devices. */
-
-void *
-vm_write_begin(struct vmctx *ctx, vm_paddr_t gpa, size_t len, struct vm_wsec *ws)
-{
-	const struct ram_range *r;
-
-	if (ctx == NULL || ws == NULL || len == 0)
-		return (vm_fail_null(EINVAL, "write section: a NULL argument, or no length"));
-	memset(ws, 0, sizeof(*ws));
-	r = ram_find(ctx, gpa, len);
-	if (r == NULL)
-		return (vm_fail_null(EFAULT, "vm '%s': 0x%jx to 0x%jx is not all RAM", ctx->name, (uintmax_t)gpa,
-		    (uintmax_t)gpa + len));
-	ws->ctx = ctx;
-	ws->gpa = gpa;
-	ws->len = len;
-	ws->host = ctx->base + gpa;
-	if ((ctx->flags & VM_SPEC_CHECK_WRITES) != 0) {
-		/* A mapping of the section's own, so that a store after the commit faults. */
-		vm_paddr_t start = gpa & ~(vm_paddr_t)(VM_PAGE_SIZE - 1);
-
-		ws->viewlen = (gpa - start + len + VM_PAGE_SIZE - 1) & ~(size_t)(VM_PAGE_SIZE - 1);
-		ws->view = mmap(NULL, ws->viewlen, PROT_READ | PROT_WRITE, MAP_SHARED, ctx->memfd,
-		    r->seg->offset + (off_t)(r->segoff + (start - r->gpa)));
-		if (ws->view == MAP_FAILED) {
-			ws->ctx = NULL;
-			return (vm_fail_null(ENOMEM, "vm '%s': no view for a write section", ctx->name));
-		}
-		ws->host = (uint8_t *)ws->view + (gpa - start);
-	}
-	return (ws->host);
-}
-
-static void
-wsec_end(struct vm_wsec *ws)
-{
-	if (ws->view != NULL)
-		(void)munmap(ws->view, ws->viewlen);
-	memset(ws, 0, sizeof(*ws));
-}
-
-void
-vm_write_commit(struct vm_wsec *ws)
-{
-	const struct ram_range *r;
-
-	if (ws == NULL || ws->ctx == NULL)
-		return;
-	r = ram_find(ws->ctx, ws->gpa, ws->len);
-	if (r != NULL)
-		dirty_mark_seg(ws->ctx, r->seg, r->segoff + (ws->gpa - r->gpa), ws->len);
-	wsec_end(ws);
-}
-
-void
-vm_write_cancel(struct vm_wsec *ws)
-{
-	if (ws != NULL && ws->ctx != NULL)
-		wsec_end(ws);
-}
-
-int
-vm_gpa_read(struct vmctx *ctx, vm_paddr_t gpa, void *buf, size_t len)
-{
-	const void *p;
-
-	if (buf == NULL && len > 0)
-		return (vm_fail(EINVAL, "memory: the buffer is NULL"));
-	p = vm_map_read(ctx, gpa, len);
-	if (p == NULL)
-		return (-1);
-	memcpy(buf, p, len);
-	return (0);
-}
-
-int
-vm_gpa_write(struct vmctx *ctx, vm_paddr_t gpa, const void *buf, size_t len)
-{
-	struct vm_wsec ws;
-
-	if (buf == NULL)
-		return (vm_fail(EINVAL, "memory: the buffer is NULL"));
-	if (len == 0)
-		return (vm_map_read(ctx, gpa, 0) == NULL ? -1 : 0);
-	if (vm_write_begin(ctx, gpa, len, &ws) == NULL)
-		return (-1);
-	memcpy(ws.host, buf, len);
-	vm_write_commit(&ws);
-	return (0);
-}
-
-int
-vm_dirty_mark(struct vmctx *ctx, vm_paddr_t gpa, size_t len)
-{
-	int error = 0;
-
-	if (ctx == NULL || len == 0 || gpa + len < gpa)
-		return (vm_fail(EINVAL, "dirty pages: a NULL handle, no length or a range that wraps"));
-	pthread_rwlock_rdlock(&ctx->map_lock);
-	while (len > 0) {
-		const struct vm_mapping *m = mem_lookup(ctx, gpa);
-		size_t n;
-
-		if (m == NULL) {
-			error = vm_fail(EFAULT, "vm '%s': nothing is mapped at 0x%jx", ctx->name, (uintmax_t)gpa);
-			break;
-		}
-		n = m->len - (gpa - m->gpa);
-		if (n > len)
-			n = len;
-		dirty_mark_seg(ctx, &ctx->segs[m->segid], m->segoff + (gpa - m->gpa), n);
-		gpa += n;
-		len -= n;
-	}
-	pthread_rwlock_unlock(&ctx->map_lock);
-	return (error);
 }
 
 /* Life. */

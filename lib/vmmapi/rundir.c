@@ -451,12 +451,6 @@ rundir_put_memory(struct vmctx *vm)
 	}
 }
 
-static bool
-aligned(uint64_t v)
-{
-	return ((v & (VM_PAGE_SIZE - 1)) == 0);
-}
-
 /* Take the memory record of a VM just opened into vm, believing nothing. */
 int
 rundir_get_memory(struct vmctx *vm)
@@ -481,7 +475,7 @@ rundir_get_memory(struct vmctx *vm)
 
 		if (hdr->seg[i].len == 0)
 			continue;
-		if (!aligned(hdr->seg[i].len) || !aligned(hdr->seg[i].offset) ||
+		if (!page_aligned(hdr->seg[i].len) || !page_aligned(hdr->seg[i].offset) ||
 		    __builtin_add_overflow(hdr->seg[i].len, hdr->seg[i].offset, &end) || end > (uint64_t)st.st_size)
 			return (vm_fail(EILSEQ, "vm '%s': memory segment %d is damaged; destroy it", vm->name, i));
 		memcpy(seg->name, hdr->seg[i].name, sizeof(seg->name));
@@ -501,7 +495,7 @@ rundir_get_memory(struct vmctx *vm)
 		uint64_t gpa = hdr->map[i].gpa, len = hdr->map[i].len, off = hdr->map[i].segoff;
 		int segid = hdr->map[i].segid;
 
-		if (segid < 0 || segid >= VM_MAX_MEMSEGS || len == 0 || !aligned(gpa | len | off) || gpa < next ||
+		if (segid < 0 || segid >= VM_MAX_MEMSEGS || len == 0 || !page_aligned(gpa | len | off) || gpa < next ||
 		    __builtin_add_overflow(gpa, len, &next) || next > vm->md->maxpa ||
 		    __builtin_add_overflow(off, len, &end) || end > vm->segs[segid].len ||
 		    (hdr->map[i].prot & ~VM_PROT_ALL) != 0)
