@@ -179,6 +179,41 @@ VM_PUBLIC int vm_amd64_inject_exception(struct vcpu *vcpu, int vector, int errco
 VM_PUBLIC int vm_amd64_inject_nmi(struct vcpu *vcpu);
 
 /*
+ * SECTION: Interval timer
+ *
+ * The 8254 of a PC, on the VM's clock, for every back end: ports 0x40 to 0x43, and port 0x61 with the gate and output of
+ * its counter 2.  Output 0 drives interrupt line 0.
+ */
+
+struct vm_i8254;
+struct vm_state_table;
+
+/*
+ * Add an 8254 in power-on state: no counter counts.
+ *
+ * Ownership: the caller's; closed before the VM is.
+ * Errors: EINVAL (not an amd64 VM), EEXIST (its ports are claimed), ENOMEM, EAGAIN.
+ * Threads: any.
+ */
+VM_PUBLIC struct vm_i8254 *vm_amd64_i8254_open(struct vmctx *ctx);
+
+/* Take it out.  NULL is ignored.  Threads: any, not from a range handler. */
+VM_PUBLIC void vm_amd64_i8254_close(struct vm_i8254 *pit);
+
+/* Power-on state.  Threads: any. */
+VM_PUBLIC void vm_amd64_i8254_reset(struct vm_i8254 *pit);
+
+/*
+ * Its declared state: the handle is the object of vm_state_put() and vm_state_get() with this table.  After a vm_state_get() and
+ * once the VM's clock is restored, vm_amd64_i8254_loaded() sets it going again.
+ *
+ * Threads: set-up.
+ */
+VM_PUBLIC const struct vm_state_table *vm_amd64_i8254_state(void);
+/* See vm_amd64_i8254_state(). */
+VM_PUBLIC void vm_amd64_i8254_loaded(struct vm_i8254 *pit);
+
+/*
  * SECTION: Shims by chip
  *
  * bhyve's calls that name a chip, kept for its consumers over interrupt handles.

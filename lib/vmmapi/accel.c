@@ -113,6 +113,7 @@ vm_attach_accel(struct vmctx *vm)
 	}
 	if (atomic_load(&vm->paused) == 0)
 		clock_run(vm, true);
+	atomic_store(&vm->started, true);
 	return (0);
 }
 
@@ -122,6 +123,7 @@ vm_detach_accel(struct vmctx *vm)
 {
 	if (vm->accel == NULL)
 		return;
+	atomic_store(&vm->started, false);
 	clock_run(vm, false);
 	for (int i = 0; i < VM_MAXCPU; i++) {
 		struct vcpu *vcpu = vm->vcpus[i];

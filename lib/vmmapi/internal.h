@@ -76,7 +76,8 @@ struct vmctx {
 
 	/* back end */
 	enum vm_accel	 want;
-	const struct accel_ops *accel;		/* NULL before vm_start() */
+	const struct accel_ops *_Atomic accel;	/* NULL before vm_start() */
+	_Atomic bool	 started;		/* the back end has the whole record: vCPUs may run */
 	void		*accel_vm;		/* its own */
 	char		 reason[256];
 	const struct intc_ops *intc_ops;

@@ -359,7 +359,7 @@ vm_run(struct vcpu *vcpu, struct vm_exit *exit)
 
 	if (vcpu == NULL || exit == NULL)
 		return (vm_fail(EINVAL, "vm_run: a NULL argument"));
-	if (vcpu->vm->accel == NULL && vm_start(vcpu->vm) != 0)
+	if (!atomic_load(&vcpu->vm->started) && vm_start(vcpu->vm) != 0)
 		return (-1);
 	if (claim(vcpu) != 0)
 		return (-1);

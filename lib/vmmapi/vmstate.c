@@ -133,10 +133,21 @@ static const struct vm_state_field map_fields[] = {
 };
 static const struct vm_state_table map_table = VM_STATE_TABLE("vm.map", 1, 1, map_fields, check_map);
 
+/* Sums of the clock and a delay must not wrap; nobody has run for 146 years. */
+static int
+check_clock(void *obj)
+{
+	const struct saved_clock *c = obj;
+
+	if (c->now >= UINT64_C(1) << 62)
+		return (vm_state_complain("a clock of %llu seconds", (unsigned long long)(c->now / 1000000000)));
+	return (0);
+}
+
 static const struct vm_state_field clock_fields[] = {
 	VM_STATE_U64(struct saved_clock, now),
 };
-static const struct vm_state_table clock_table = VM_STATE_TABLE("clock", 1, 1, clock_fields, NULL);
+static const struct vm_state_table clock_table = VM_STATE_TABLE("clock", 1, 1, clock_fields, check_clock);
 
 static int
 check_caps(void *obj)

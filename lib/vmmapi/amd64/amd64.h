@@ -2,8 +2,9 @@
 /*
  * amd64.h - the state page of an amd64 vCPU, and what the amd64 parts share.
  *
- * The page is what the processor is made of, in the manual's terms (Intel SDM vol. 3).  soft executes on it; kvm fills and empties
- * it.  Every field is declared in amd64_state_fields (state.c): add there what you add here.
+ * The page is what the processor is made of, in the manual's terms (Intel SDM vol. 3).  soft
+ * executes on it; kvm fills and empties it.  Every field is declared in amd64_state_fields
+ * (state.c): add there what you add here.
  */
 #ifndef _VMMAPI_AMD64_INTERNAL_H_
 #define	_VMMAPI_AMD64_INTERNAL_H_
@@ -37,7 +38,8 @@ struct amd64_state {
 	uint64_t	sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t	pat, tsc_aux, apic_base, misc_enable;
 	uint64_t	mtrr_def, mtrr_fix[11], mtrr_base[8], mtrr_mask[8];
-	uint64_t	tsc;		/* value at the clock's time when the page was last valid */
+	uint64_t	tsc;		/* value at the clock's time when the page was last valid; a core brings it up
+					   to date before it passes IA32_TSC_DEADLINE to the controller */
 	uint64_t	tsc_deadline, spec_ctrl;
 	uint64_t	kvm_system_time, kvm_wall_clock;
 
@@ -65,14 +67,35 @@ _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
 
 #define	CR0_PE		0x00000001U
 #define	CR0_ET		0x00000010U
+#define	CR0_NE		0x00000020U
+#define	CR0_WP		0x00010000U
 #define	CR0_NW		0x20000000U
 #define	CR0_CD		0x40000000U
 #define	CR0_PG		0x80000000U
+#define	CR4_PSE		0x00000010U
 #define	CR4_PAE		0x00000020U
+#define	CR4_LA57	0x00001000U
+#define	CR4_PCIDE	0x00020000U
+#define	EFER_SCE	0x00000001U
 #define	EFER_LME	0x00000100U
 #define	EFER_LMA	0x00000400U
+#define	EFER_NXE	0x00000800U
 #define	RFLAGS_FIXED	0x00000002U
 #define	RFLAGS_IF	0x00000200U
+#define	RFLAGS_VM	0x00020000U
+
+/* IA32_APIC_BASE (SDM vol. 3 10.4.4, 10.12.1) */
+#define	APIC_BASE_BSP	0x00000100U
+#define	APIC_BASE_EXTD	0x00000400U		/* x2APIC mode */
+#define	APIC_BASE_EN	0x00000800U
+#define	APIC_BASE_ADDR	0xfffffffff000ULL
+#define	APIC_DEFAULT	0xfee00000ULL
+
+/* Physical addresses of the modelled processor: CPUID leaf 0x80000008 says the same. */
+#define	AMD64_PHYS_BITS	46
+#define	AMD64_MAXPA	(1ULL << AMD64_PHYS_BITS)
+/* Processor signature: EDX after reset (SDM vol. 3 9.1.2) and EAX of CPUID leaf 1. */
+#define	AMD64_SIGNATURE	0x000206c1U
 
 /* reset.c: INIT leaves FPU, MSRs and caches alone (SDM vol. 3 9.1.1, table 9-1). */
 void	amd64_reset(struct vcpu *vcpu);
@@ -83,7 +106,32 @@ bool	amd64_runnable(struct vcpu *vcpu);
 int	amd64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault);
 /* state.c */
 extern const struct vm_state_table amd64_state_table;
+/*
+ * What a control register, MSR or the access word of a segment can hold: NULL, or why not.  Also
+ * for the instructions that load them.
+ */
+const char *amd64_bad_cr0(uint64_t val);
+const char *amd64_bad_cr4(uint64_t val);
+const char *amd64_bad_efer(uint64_t val);
+const char *amd64_bad_rflags(uint64_t val);
+const char *amd64_bad_pat(uint64_t val);
+const char *amd64_bad_apic_base(uint64_t val);
+const char *amd64_bad_xcr0(uint64_t val);
+bool	amd64_canonical(uint64_t va, uint64_t cr4);
+/* md_amd64.c */
+int	amd64_reg_check(struct vcpu *vcpu, const struct md_reg *reg, uint64_t val);
+/* shim.c */
+void	amd64_vm_fini(struct vmctx *vm);
 /* apic.c: 8259 pair, I/O APIC and local APICs as one controller */
 extern const struct intc_ops intc_apic;
+/* The vCPU's local APIC in power-on state; nothing if the library does not model one. */
+void	amd64_apic_reset(struct vcpu *vcpu);
+
+/*
+ * Interrupt wiring of the pc: lines 0 to 15 are the ISA interrupts and reach both the 8259 pair and
+ * the I/O APIC, except that line 0 is on I/O APIC input 2 and line 2, the cascade, is on neither.
+ */
+#define	AMD64_NLINES	24
+#define	AMD64_NPINS	24
 
 #endif /* _VMMAPI_AMD64_INTERNAL_H_ */
