@@ -20,6 +20,7 @@ enum soft_stop {
 	SOFT_REQUEST,		/* vcpu->request is set */
 	SOFT_IDLE,		/* waits for an interrupt: state says so */
 	SOFT_EXIT,		/* vcpu->exit is filled */
+	SOFT_YIELD,		/* a spin-wait hint: let others go first */
 };
 
 struct soft_cpu;
@@ -30,14 +31,36 @@ struct soft_core {
 	int		(*create)(struct soft_cpu *cpu);	/* may be NULL */
 	void		(*destroy)(struct soft_cpu *cpu);	/* may be NULL */
 	/*
-	 * Execute at most budget instructions; add those that retired to *retired.  Inside guest code; tests vcpu->request at
-	 * block ends and loop back-edges.
+	 * Execute at most budget instructions; add those that retired to *retired, which is up to date whenever the core calls
+	 * into mmu.c or soft.c.  Inside guest code; tests vcpu->request at block ends and loop back-edges.  What would make
+	 * the guest run for ever without retiring (an instruction that faults) counts as retired too.
+	 *
+	 * While cpu->replay the first instruction is the one that made the last exit: no interrupt is taken before it.
 	 */
 	enum soft_stop	(*run)(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired);
 	/* Drop what was derived from memory or mappings (translations, decoded blocks). */
 	void		(*flush)(struct soft_cpu *cpu);
 	/* Whether an idle vCPU has a reason to go on. */
 	bool		(*wakeable)(struct soft_cpu *cpu);
+	/* Can it run on this host?  0, or -1 with the reason as sentence.  May be NULL. */
+	int		(*probe)(void);
+	/* Address of the instruction that the state page is at: vm_exit.pc.  May be NULL; then the core makes single-step exits. */
+	uint64_t	(*pc)(struct soft_cpu *cpu);
+	uint32_t	step_reason;		/* vm_exit.u.debug.reason of a single step */
+	/* Bring up to date what changes in the state page by itself (counters).  The vCPU does not run.  May be NULL. */
+	void		(*save)(struct soft_cpu *cpu);
+	/* Capabilities beyond the machine-independent ones; NULL: none. */
+	int		(*cap_set)(struct soft_cpu *cpu, int cap, int val);
+};
+
+#define	SOFT_NREPLY	8		/* unclaimed reads of one instruction */
+#define	SOFT_NLATER	16		/* unclaimed writes of one instruction, beyond the first */
+
+/* A read that the caller answered, by vm_exit_reply(). */
+struct soft_reply {
+	enum vm_exitcode code;
+	uint64_t	addr;
+	uint64_t	val;
 };
 
 /* What soft keeps of a vCPU. */
@@ -45,13 +68,55 @@ struct soft_cpu {
 	struct vcpu	*vcpu;
 	const struct soft_core *ops;
 	void		*core;			/* core's own data */
-	uint64_t	 map_gen;		/* vm->map_gen when last looked */
-	uint64_t	 dirty_gen;
-	struct vm_mapping *last;		/* last mapping hit; void when map_gen moves */
+
+	uint64_t	 map_gen;		/* vm->map_gen when the core was last flushed */
+	uint64_t	 last_gen;		/* vm->map_gen of last */
+	struct vm_mapping *last;		/* last mapping hit */
+
+	/* the present run() of the core */
+	uint64_t	 retired;		/* what its *retired points to */
+	uint64_t	 counted;		/* part of it that the VM's clock knows */
+	bool		 replay;		/* its first instruction made the last exit */
+	bool		 exiting;		/* an exit was filled */
+	bool		 halted;		/* it ended with SOFT_IDLE */
+	bool		 excl;			/* between soft_excl_begin() and soft_excl_end() */
+
+	/*
+	 * An instruction whose read nobody claimed is executed again when the caller has answered, and gets the answers given so far, in
+	 * order.
+	 */
+	struct soft_reply replies[SOFT_NREPLY];
+	unsigned	 nreply, nextreply;
+	enum vm_exitcode open_code;		/* of the read that waits for an answer */
+	uint64_t	 open_addr;
+
+	/* Exits of the same instruction after the first one: returned before anything is executed. */
+	struct vm_exit	 later[SOFT_NLATER];
+	unsigned	 nlater;
+
 	/* restart point of the instruction that made the last exit: a copy of the state page */
 	bool		 restart_valid;
 	void		*restart;
 	size_t		 restart_size;
+};
+
+/* Turns of the vCPUs of a VM whose clock counts instructions (turn.c). */
+struct soft_turn {
+	pthread_mutex_t	 lock;
+	uint64_t	 prng;
+	uint64_t	 left;			/* instructions of the holder's quantum */
+	uint32_t	 holder;		/* vCPU id, TURN_FREE */
+	uint32_t	 last;			/* whose turn was before it was free */
+	bool		 idle;			/* the holder found nobody to run */
+	uint64_t	 inside;		/* vCPUs whose threads are in run(), a bit each */
+};
+
+#define	TURN_FREE	UINT32_MAX
+
+/* What soft keeps of a VM: vm->accel_vm. */
+struct soft_vm {
+	struct soft_turn turn;
+	pthread_mutex_t	 excl_lock;		/* one vCPU at a time stops the others */
 };
 
 extern const struct soft_core soft_core_amd64, soft_core_arm64;
@@ -75,7 +140,54 @@ enum soft_access soft_store(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size,
 /* The same for ports. */
 enum soft_access soft_in(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t *val);
 enum soft_access soft_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t val);
-/* Fill vcpu->exit, with the restart point; the core then returns SOFT_EXIT. */
+/*
+ * Fill vcpu->exit, with the restart point; the core then returns SOFT_EXIT.  Called before the instruction changes the state page.  A
+ * second exit of the same instruction is kept for later.  is_read: the caller answers, and the instruction asks soft_replied() first
+ * when it is executed again.
+ */
 struct vm_exit *soft_exit(struct soft_cpu *cpu, enum vm_exitcode code, bool is_read);
+/*
+ * Was this read answered?  addr is what tells reads of one instruction apart (address, port, register, function), and what the core
+ * put into cpu->open_addr beside soft_exit().  mmu.c asks for memory and ports; a core for VM_EXIT_SYSREG and VM_EXIT_HYPERCALL.
+ */
+bool	soft_replied(struct soft_cpu *cpu, enum vm_exitcode code, uint64_t addr, uint64_t *val);
+/* Take the restart point now, before an instruction that ends with SOFT_IDLE changes the state page. */
+void	soft_mark(struct soft_cpu *cpu);
+
+/* Leave and enter guest code around whatever may call a device or block; brings the VM's clock up to date. */
+void	soft_leave(struct soft_cpu *cpu);
+void	soft_reenter(struct soft_cpu *cpu);
+/* The VM's clock at this instruction. */
+uint64_t soft_clock(struct soft_cpu *cpu);
+/* Suspend the VM from inside an instruction. */
+void	soft_suspend(struct soft_cpu *cpu, enum vm_suspend_how how);
+
+/*
+ * Atomic accesses that the host has no instruction for: between these no other vCPU is in guest code.  soft_host() works
+ * in between, and pointers from before are void; soft_load() and the others do not.
+ */
+void	soft_excl_begin(struct soft_cpu *cpu);
+void	soft_excl_end(struct soft_cpu *cpu);
+
+/* turn.c: outside guest code */
+void	turn_init(struct vmctx *vm);
+void	turn_fini(struct vmctx *vm);
+/* The thread came into run(), or leaves it. */
+void	turn_in(struct soft_cpu *cpu);
+void	turn_out(struct soft_cpu *cpu);
+/* Is it this vCPU's turn?  If so, for how many instructions. */
+bool	turn_mine(struct soft_cpu *cpu, uint64_t *left);
+/* The holder executed insns instructions; its turn ends with its quantum. */
+void	turn_spent(struct soft_cpu *cpu, uint64_t insns);
+/*
+ * The holder has nothing to execute: false if nobody has.  Then it keeps the turn and makes time pass; with sleep, it is about to wait
+ * for a request, and whoever gets one first may take the turn.
+ */
+bool	turn_idle(struct soft_cpu *cpu, bool sleep);
+/* Give the turn up: the vCPU leaves for something that does not come from the guest. */
+void	turn_give(struct soft_cpu *cpu);
+/* By what its state page says, the vCPU has something to execute. */
+bool	soft_runnable(struct vcpu *vcpu);
+extern const struct vm_state_table turn_state_table;
 
 #endif /* _VMMAPI_SOFT_H_ */
