@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kvm_amd64.c - the kvm back end on amd64 hosts: the machine around the vCPUs, exits of the architecture's own, capabilities, time, and the
+ * state of the kernel's interrupt controllers.
+ *
+ * The 8259 pair, the I/O APIC and the local APICs are the kernel's; the 8254 is hyve's own and drives line 0.
+ */
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "kvm_amd64.h"
+
+/*
+ * Intel processors without unrestricted guests need a page of page tables and three pages of a TSS somewhere the guest does not look:
+ * in the hole above the local APICs.
+ */
+#define	IDENTITY_MAP	0xfeffc000ULL
+#define	TSS		0xfeffd000ULL
+
+const enum vm_arch kvm_md_arch = VM_ARCH_AMD64;
+
+const struct kvm_need kvm_md_needs[] = {
+	{ KVM_CAP_IRQCHIP, "interrupt controllers" },
+	{ KVM_CAP_SET_TSS_ADDR, "a place for the TSS" },
+	{ KVM_CAP_EXT_CPUID, "CPUID" },
+	{ KVM_CAP_VCPU_EVENTS, "events in the state" },
+	{ KVM_CAP_DEBUGREGS, "debug registers" },
+	{ KVM_CAP_XSAVE, "floating-point state" },
+	{ KVM_CAP_IRQFD_RESAMPLE, "ends of interrupts" },
+	{ 0, NULL }
+};
+
+/* SECTION: probe */
+
+int
+kvm_md_probe_load(int vmfd, int vcpufd, uint8_t *page, uint32_t n)
+{
+	/* 1: dec ecx; jnz 1b; out dx, al - in 16-bit code, at address 0. */
+	static const uint8_t code[] = { 0x66, 0x49, 0x75, 0xfc, 0xee };
+	struct kvm_regs r;
+	struct kvm_sregs s;
+
+	if (page[0] == 0) {
+		(void)ioctl(vmfd, KVM_SET_TSS_ADDR, TSS);
+		memcpy(page, code, sizeof(code));
+	}
+	if (kvm_ioctl(vcpufd, KVM_GET_SREGS, &s) != 0)
+		return (-1);
+	s.cs.base = 0;
+	s.cs.selector = 0;
+	memset(&r, 0, sizeof(r));
+	r.rcx = n;
+	r.rdx = 0x80;
+	r.rflags = RFLAGS_FIXED;
+	if (kvm_ioctl(vcpufd, KVM_SET_SREGS, &s) != 0 || kvm_ioctl(vcpufd, KVM_SET_REGS, &r) != 0)
+		return (-1);
+	return (0);
+}
+
+/* SECTION: life */
+
+unsigned long
+kvm_md_vm_type(int kvmfd)
+{
+	return (0);
+}
+
+static bool
+has_cap(struct vmctx *vm, int cap)
+{
+	return (ioctl(kvm_vm(vm)->kvmfd, KVM_CHECK_EXTENSION, cap) > 0);
+}
+
+/* Have accesses to model-specific registers that the kernel does not know come to the caller. */
+static void
+user_msrs(struct vmctx *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { KVM_MSR_EXIT_REASON_UNKNOWN } };
+
+	kvm_vm(vm)->md->has_user_msr = has_cap(vm, KVM_CAP_X86_USER_SPACE_MSR) &&
+	    kvm_ioctl(kvm_vm(vm)->vmfd, KVM_ENABLE_CAP, &cap) == 0;
+}
+
+int
+kvm_md_vm_create(struct vmctx *vm)
+{
+	struct kvm_vm *kv = kvm_vm(vm);
+	uint64_t map = IDENTITY_MAP;
+	int n;
+
+	kv->md = calloc(1, sizeof(*kv->md));
+	if (kv->md == NULL)
+		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
+	kv->md->has_sregs2 = has_cap(vm, KVM_CAP_SREGS2);
+	kv->md->has_tsc_deadline = has_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER);
+	n = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+	kv->md->debug_flags = n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP;
+	if (has_cap(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) && kvm_ioctl(kv->vmfd, KVM_SET_IDENTITY_MAP_ADDR, &map) != 0)
+		return (vm_fail_sys(errno, "vm '%s': kvm: identity map", vm->name));
+	if (ioctl(kv->vmfd, KVM_SET_TSS_ADDR, TSS) != 0)
+		return (vm_fail_sys(errno, "vm '%s': kvm: TSS", vm->name));
+	if (ioctl(kv->vmfd, KVM_CREATE_IRQCHIP, 0) != 0)
+		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt controllers", vm->name));
+	user_msrs(vm);
+	if (vm->accel->route_commit(vm) != 0)
+		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt routes", vm->name));
+	return (kvm_cpuid_init(vm));
+}
+
+void
+kvm_md_vm_destroy(struct vmctx *vm)
+{
+	struct kvm_vm *kv = kvm_vm(vm);
+
+	if (kv->md == NULL)
+		return;
+	free(kv->md->cpuid);
+	free(kv->md);
+	kv->md = NULL;
+}
+
+int
+kvm_md_vcpu_create(struct vcpu *vcpu)
+{
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+
+	kc->md = calloc(1, sizeof(*kc->md));
+	if (kc->md == NULL)
+		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
+	if (kvm_cpuid_set(vcpu) != 0)
+		return (-1);
+	if (kvm_ioctl(kc->fd, KVM_GET_LAPIC, &kc->md->lapic) != 0)
+		return (vm_fail_sys(errno, "vcpu %d: kvm: local APIC", vcpu->id));
+	return (0);
+}
+
+void
+kvm_md_vcpu_destroy(struct vcpu *vcpu)
+{
+	free(kvm_cpu(vcpu)->md);
+	kvm_cpu(vcpu)->md = NULL;
+}
+
+static struct vcpu *
+first_vcpu(struct vmctx *vm)
+{
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] != NULL)
+			return (vm->vcpus[i]);
+	}
+	return (NULL);
+}
+
+/* The counter runs at the VM's frequency, or the VM is told the host's if it did not ask for one. */
+static int
+tsc_frequency(struct vmctx *vm)
+{
+	struct kvm_md_vm *md = kvm_vm(vm)->md;
+	struct vcpu *first = first_vcpu(vm);
+	unsigned long want = (unsigned long)(vm->counter_hz / 1000);
+	int khz;
+
+	if (first == NULL)
+		return (0);
+	khz = ioctl(kvm_cpu(first)->fd, KVM_GET_TSC_KHZ, 0);
+	if (khz <= 0)
+		return (vm_fail(ENOTSUP, "vm '%s': kvm does not tell the frequency of the time-stamp counter", vm->name));
+	md->host_khz = md->guest_khz = (uint64_t)khz;
+	if (want != (unsigned long)khz && vm->counter_hz != vm->md->counter_hz) {
+		for (int i = 0; i < VM_MAXCPU; i++) {
+			if (vm->vcpus[i] != NULL && ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_SET_TSC_KHZ, want) != 0)
+				return (vm_fail(ENOTSUP, "vm '%s': kvm cannot run the time-stamp counter at %llu Hz on this host, only at "
+				    "%d000 Hz", vm->name, (unsigned long long)vm->counter_hz, khz));
+		}
+		md->guest_khz = want;
+	} else
+		vm->counter_hz = (uint64_t)khz * 1000;
+	return (0);
+}
+
+int
+kvm_md_vm_finalize(struct vmctx *vm)
+{
+	struct kvm_md_vm *md = kvm_vm(vm)->md;
+	struct vcpu *first = first_vcpu(vm);
+	uint64_t offset = 0;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset };
+
+	if (tsc_frequency(vm) != 0)
+		return (-1);
+	md->has_offset = first != NULL && kvm_ioctl(kvm_cpu(first)->fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
+	md->exact = md->has_offset && md->guest_khz == md->host_khz;
+	md->origin = md->start = md->stop = __rdtsc();
+	return (0);
+}
+
+/* SECTION: time */
+
+/* Take what the host's counter made while the clock stood off the guest's.  The vCPUs do not run. */
+static void
+tsc_back(struct vcpu *vcpu, uint64_t ticks)
+{
+	uint64_t offset = 0, tsc;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset };
+
+	if (kvm_vm(vcpu->vm)->md->has_offset && kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_DEVICE_ATTR, &attr) == 0) {
+		offset -= ticks;
+		(void)kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_DEVICE_ATTR, &attr);
+	} else if (kvm_msr_get(vcpu, MSR_TSC, &tsc) == 0)
+		(void)kvm_msr_set(vcpu, MSR_TSC, tsc - ticks);
+}
+
+int
+kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns)
+{
+	struct kvm_md_vm *md = kvm_vm(vm)->md;
+	struct kvm_clock_data c = { .clock = ns };
+	uint64_t now = __rdtsc(), gone;
+
+	if (!run) {
+		md->stop = now;
+		md->running = false;
+		return (0);
+	}
+	gone = md->started ? now - md->stop : 0;
+	for (int i = 0; gone != 0 && i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] != NULL && kvm_cpu(vm->vcpus[i])->md->loaded)
+			tsc_back(vm->vcpus[i], md->guest_khz == md->host_khz ? gone :
+			    muldiv64(gone, md->guest_khz, md->host_khz));
+	}
+	md->origin = md->started ? md->origin + gone : now;
+	md->start = now;
+	md->started = md->running = true;
+	/* The paravirtual clock is the VM's clock. */
+	(void)kvm_ioctl(kvm_vm(vm)->vmfd, KVM_SET_CLOCK, &c);
+	return (0);
+}
+
+/* SECTION: exits */
+
+unsigned
+kvm_md_access(struct kvm_run *run, bool *write)
+{
+	if (run->exit_reason != KVM_EXIT_X86_RDMSR && run->exit_reason != KVM_EXIT_X86_WRMSR)
+		return (0);
+	*write = run->exit_reason == KVM_EXIT_X86_WRMSR;
+	return (8);
+}
+
+void
+kvm_md_access_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = kvm_cpu(vcpu)->run;
+	struct vm_exit *e = kvm_exit_new(vcpu, VM_EXIT_SYSREG);
+
+	e->insn_len = 2;			/* 0F 30, 0F 32 */
+	e->u.sysreg.reg = run->msr.index;
+	e->u.sysreg.write = run->exit_reason == KVM_EXIT_X86_WRMSR;
+	e->u.sysreg.data = e->u.sysreg.write ? run->msr.data : 0;
+	run->msr.error = 0;
+}
+
+void
+kvm_md_access_reply(struct vcpu *vcpu, uint64_t val)
+{
+	struct kvm_run *run = kvm_cpu(vcpu)->run;
+
+	run->msr.data = val;
+}
+
+static enum accel_run
+internal_error(struct vcpu *vcpu)
+{
+	struct kvm_run *run = kvm_cpu(vcpu)->run;
+	char insn[3 * sizeof(run->emulation_failure.insn_bytes) + 32] = "";
+	size_t n = 0;
+
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && run->internal.ndata >= 1 &&
+	    (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) != 0 &&
+	    run->emulation_failure.insn_size <= sizeof(run->emulation_failure.insn_bytes)) {
+		n = (size_t)snprintf(insn, sizeof(insn), ", instruction bytes");
+		for (unsigned i = 0; i < run->emulation_failure.insn_size && n + 4 < sizeof(insn); i++)
+			n += (size_t)snprintf(insn + n, sizeof(insn) - n, " %02x", run->emulation_failure.insn_bytes[i]);
+	}
+	(void)vm_fail(EIO, "vcpu %d: kvm: %s (suberror %u) at 0x%llx%s", vcpu->id,
+	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? "it cannot emulate an instruction" : "internal error",
+	    run->internal.suberror, (unsigned long long)kvm_md_pc(vcpu), insn);
+	return (kvm_exit_error(vcpu, EIO, run->internal.suberror));
+}
+
+static enum accel_run
+debug_exit(struct vcpu *vcpu)
+{
+	const struct kvm_debug_exit_arch *d = &kvm_cpu(vcpu)->run->debug.arch;
+	struct vm_exit *e;
+
+	kvm_cpu(vcpu)->pc = d->pc;
+	e = kvm_exit_new(vcpu, VM_EXIT_DEBUG);
+	e->u.debug.addr = d->pc;
+	e->md[0] = d->dr6;
+	if (d->exception == 3) {
+		e->u.debug.reason = VM_AMD64_DEBUG_INT3;
+		e->insn_len = 1;
+	} else if ((d->dr6 & 0x4000) != 0)	/* DR6.BS (SDM vol. 3 17.2.3) */
+		e->u.debug.reason = VM_AMD64_DEBUG_STEP;
+	else
+		e->u.debug.reason = VM_AMD64_DEBUG_DR;
+	return (ACCEL_EXIT);
+}
+
+enum accel_run
+kvm_md_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = kvm_cpu(vcpu)->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_INTERNAL_ERROR:
+		return (internal_error(vcpu));
+	case KVM_EXIT_DEBUG:
+		return (debug_exit(vcpu));
+	case KVM_EXIT_SET_TPR:
+	case KVM_EXIT_TPR_ACCESS:
+	case KVM_EXIT_X86_BUS_LOCK:
+	case KVM_EXIT_NOTIFY:
+		return (ACCEL_AGAIN);
+	default:
+		(void)vm_fail(EIO, "vcpu %d: kvm: exit reason %u is unknown", vcpu->id, run->exit_reason);
+		return (kvm_exit_error(vcpu, EIO, run->exit_reason));
+	}
+}
+
+void
+kvm_md_events(struct vcpu *vcpu, uint32_t events)
+{
+	/* INIT and start-up messages are between the kernel's local APICs. */
+	if ((events & AMD64_EV_NMI) != 0)
+		(void)ioctl(kvm_cpu(vcpu)->fd, KVM_NMI, 0);
+}
+
+/* SECTION: interrupts */
+
+uint32_t
+kvm_md_irq(unsigned line)
+{
+	return (line);
+}
+
+/* Lines 0 to 15 reach both controllers, except that line 0 is on I/O APIC input 2 and line 2, the cascade, is nowhere. */
+unsigned
+kvm_md_routes(struct kvm_irq_routing_entry *tab)
+{
+	unsigned n = 0;
+
+	for (unsigned line = 0; line < AMD64_NLINES; line++) {
+		if (line == 2)
+			continue;
+		if (line < 16) {
+			tab[n].gsi = line;
+			tab[n].type = KVM_IRQ_ROUTING_IRQCHIP;
+			tab[n].u.irqchip.irqchip = line < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE;
+			tab[n++].u.irqchip.pin = line & 7;
+		}
+		tab[n].gsi = line;
+		tab[n].type = KVM_IRQ_ROUTING_IRQCHIP;
+		tab[n].u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+		tab[n++].u.irqchip.pin = line == 0 ? 2 : line;
+	}
+	return (n);
+}
+
+/* Messages are writes to FEEx xxxxh (SDM vol. 3 10.11.1). */
+bool
+kvm_md_is_msi(uint64_t addr)
+{
+	return ((addr & ~0xfffffULL) == APIC_DEFAULT);
+}
+
+bool
+kvm_md_resample(void)
+{
+	return (true);
+}
+
+/* SECTION: capabilities */
+
+static int
+debug_set(struct vcpu *vcpu, uint32_t flag, int val)
+{
+	struct kvm_md_cpu *mc = kvm_cpu(vcpu)->md;
+	uint32_t flags = val ? mc->debug | flag : mc->debug & ~flag;
+	struct kvm_guest_debug d = { .control = flags == 0 ? 0 : flags | KVM_GUESTDBG_ENABLE };
+
+	if (val && (kvm_vm(vcpu->vm)->md->debug_flags & flag) == 0)
+		return (vm_fail(ENOTSUP, "vcpu %d: the kernel's KVM does not have this capability", vcpu->id));
+	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
+		return (vm_fail_sys(ENOTSUP, "vcpu %d: kvm does not take this capability (%s)", vcpu->id, strerror(errno)));
+	mc->debug = flags;
+	return (0);
+}
+
+/* A feature of the processor: it is there, or it is not. */
+static int
+feature_set(struct vcpu *vcpu, uint32_t leaf, int reg, unsigned bit, int val)
+{
+	if (val && !kvm_cpuid_has(vcpu->vm, leaf, reg, bit))
+		return (vm_fail(ENOTSUP, "vcpu %d: this host's processor does not have this capability", vcpu->id));
+	return (0);
+}
+
+int
+kvm_md_cap_set(struct vcpu *vcpu, int cap, int val)
+{
+	switch (cap) {
+	case VM_CAP_SINGLE_STEP:
+		return (debug_set(vcpu, KVM_GUESTDBG_SINGLESTEP, val));
+	case VM_CAP_BREAK_EXIT:
+		return (debug_set(vcpu, KVM_GUESTDBG_USE_SW_BP, val));
+	case VM_CAP_MASK_INTR:
+		return (debug_set(vcpu, KVM_GUESTDBG_BLOCKIRQ, val));
+	case VM_CAP_UNRESTRICTED_GUEST:
+		return (0);			/* kvm runs real mode, one way or the other */
+	case VM_AMD64_CAP_ENABLE_INVPCID:
+		return (feature_set(vcpu, 0x7, 1, 10, val));
+	case VM_AMD64_CAP_RDPID:
+		return (feature_set(vcpu, 0x7, 2, 22, val));
+	case VM_AMD64_CAP_RDTSCP:
+		return (feature_set(vcpu, 0x80000001, 3, 27, val));
+	default:
+		/* Waiting and spinning stay in the kernel, with its interrupt controllers. */
+		if (val)
+			return (vm_fail(ENOTSUP, "vcpu %d: kvm does not have capability %s", vcpu->id,
+			    vm_capability_type2name(cap)));
+		return (0);
+	}
+}
+
+/* SECTION: state of the kernel's controllers */
+
+struct pic_state {
+	uint8_t last_irr, irr, imr, isr, priority_add, irq_base, read_reg_select, poll, special_mask, init_state, auto_eoi,
+	    rotate_on_auto_eoi, special_fully_nested_mode, init4, elcr, elcr_mask;
+};
+
+_Static_assert(sizeof(struct pic_state) == sizeof(struct kvm_pic_state), "8259");
+
+struct chips {
+	struct pic_state pic[2];
+	uint64_t	ioapic_base, redir[KVM_IOAPIC_NUM_PINS];
+	uint32_t	ioregsel, ioapic_id, ioapic_irr;
+};
+
+struct lapic {
+	uint8_t		regs[KVM_APIC_REG_SIZE];
+};
+
+#define	P(m)	VM_STATE_U8(struct pic_state, m)
+static const struct vm_state_field pic_fields[] = {
+	P(last_irr), P(irr), P(imr), P(isr), P(priority_add), P(irq_base), P(read_reg_select), P(poll), P(special_mask),
+	P(init_state), P(auto_eoi), P(rotate_on_auto_eoi), P(special_fully_nested_mode), P(init4), P(elcr), P(elcr_mask),
+};
+static const struct vm_state_table pic_table = VM_STATE_TABLE("kvm.pic", 1, 1, pic_fields, NULL);
+
+static const struct vm_state_field chips_fields[] = {
+	VM_STATE_STRUCTS(struct chips, pic, &pic_table),
+	VM_STATE_U64(struct chips, ioapic_base), VM_STATE_U64S(struct chips, redir), VM_STATE_U32(struct chips, ioregsel),
+	VM_STATE_U32(struct chips, ioapic_id), VM_STATE_U32(struct chips, ioapic_irr),
+};
+static const struct vm_state_table chips_table = VM_STATE_TABLE("kvm.irqchip", 1, 1, chips_fields, NULL);
+
+static const struct vm_state_field lapic_fields[] = {
+	VM_STATE_BYTES(struct lapic, regs),
+};
+static const struct vm_state_table lapic_table = VM_STATE_TABLE("kvm.lapic", 1, 1, lapic_fields, NULL);
+
+static int
+chip_io(struct vmctx *vm, unsigned long req, uint32_t id, struct kvm_irqchip *chip)
+{
+	chip->chip_id = id;
+	if (kvm_ioctl(kvm_vm(vm)->vmfd, req, chip) == 0)
+		return (0);
+	return (vm_fail_sys(errno, "vm '%s': kvm: state of interrupt controller %u", vm->name, id));
+}
+
+static int
+chips_save(struct vmctx *vm, struct chips *c)
+{
+	struct kvm_irqchip chip;
+
+	memset(c, 0, sizeof(*c));
+	for (uint32_t i = 0; i < 2; i++) {
+		memset(&chip, 0, sizeof(chip));
+		if (chip_io(vm, KVM_GET_IRQCHIP, i, &chip) != 0)
+			return (-1);
+		memcpy(&c->pic[i], &chip.chip.pic, sizeof(c->pic[i]));
+	}
+	memset(&chip, 0, sizeof(chip));
+	if (chip_io(vm, KVM_GET_IRQCHIP, KVM_IRQCHIP_IOAPIC, &chip) != 0)
+		return (-1);
+	c->ioapic_base = chip.chip.ioapic.base_address;
+	c->ioregsel = chip.chip.ioapic.ioregsel;
+	c->ioapic_id = chip.chip.ioapic.id;
+	c->ioapic_irr = chip.chip.ioapic.irr;
+	for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+		c->redir[i] = chip.chip.ioapic.redirtbl[i].bits;
+	return (0);
+}
+
+static int
+chips_load(struct vmctx *vm, const struct chips *c)
+{
+	struct kvm_irqchip chip;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		memset(&chip, 0, sizeof(chip));
+		memcpy(&chip.chip.pic, &c->pic[i], sizeof(c->pic[i]));
+		if (chip_io(vm, KVM_SET_IRQCHIP, i, &chip) != 0)
+			return (-1);
+	}
+	memset(&chip, 0, sizeof(chip));
+	chip.chip.ioapic.base_address = c->ioapic_base;
+	chip.chip.ioapic.ioregsel = c->ioregsel;
+	chip.chip.ioapic.id = c->ioapic_id;
+	chip.chip.ioapic.irr = c->ioapic_irr;
+	for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
+		chip.chip.ioapic.redirtbl[i].bits = c->redir[i];
+	return (chip_io(vm, KVM_SET_IRQCHIP, KVM_IRQCHIP_IOAPIC, &chip));
+}
+
+int
+kvm_md_vm_save(struct vmctx *vm, struct vm_state_out *out)
+{
+	struct chips c;
+	struct lapic l;
+	char name[16];
+
+	if (chips_save(vm, &c) != 0 || vm_state_put(out, &chips_table, "", &c) != 0)
+		return (-1);
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] == NULL)
+			continue;
+		if (kvm_ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_GET_LAPIC, &l) != 0)
+			return (vm_fail_sys(errno, "vcpu %d: kvm: local APIC", i));
+		(void)snprintf(name, sizeof(name), "%d", i);
+		if (vm_state_put(out, &lapic_table, name, &l) != 0)
+			return (-1);
+	}
+	return (0);
+}
+
+/*
+ * A local APIC is loaded after the vCPU's page, whose APIC base decides in which mode it is, and before the timer's deadline, which counts
+ * only in the mode that the local vector table says.
+ */
+static int
+lapic_load(struct vcpu *vcpu, struct lapic *l)
+{
+	struct amd64_state *st = vcpu->state;
+	int error;
+
+	pthread_mutex_lock(&vcpu->lock);
+	error = kvm_md_state_load(vcpu);
+	if (error == 0 && kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_LAPIC, l) != 0)
+		error = vm_fail_sys(errno, "vcpu %d: kvm does not take the state of the local APIC", vcpu->id);
+	if (error == 0 && st->tsc_deadline != 0)
+		(void)kvm_msr_set(vcpu, MSR_TSC_DEADLINE, st->tsc_deadline);
+	vcpu->in_accel = error == 0;
+	vcpu->page_valid = error == 0;
+	pthread_mutex_unlock(&vcpu->lock);
+	return (error);
+}
+
+int
+kvm_md_vm_load(struct vmctx *vm, struct vm_state_in *in)
+{
+	struct chips c;
+	struct lapic l;
+	char name[16];
+
+	if (!vm_state_has(in, chips_table.name, NULL))
+		return (vm_fail(ENOTSUP, "vm '%s': state: the stream is of a VM whose interrupt controllers were not the kernel's, which "
+		    "kvm cannot take over", vm->name));
+	memset(&c, 0, sizeof(c));
+	if (vm_state_get(in, &chips_table, "", &c) != 0)
+		return (-1);
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] == NULL)
+			continue;
+		memset(&l, 0, sizeof(l));
+		(void)snprintf(name, sizeof(name), "%d", i);
+		if (vm_state_get(in, &lapic_table, name, &l) != 0 || lapic_load(vm->vcpus[i], &l) != 0)
+			return (-1);
+	}
+	/* Last: what is pending in them goes to local APICs. */
+	return (chips_load(vm, &c));
+}

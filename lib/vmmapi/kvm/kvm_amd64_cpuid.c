@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kvm_amd64_cpuid.c - what a guest on kvm is told of its processor: what the kernel supports, less whatever has state that
+ * struct amd64_state does not carry (the extended register files, protection keys, shadow stacks, nested virtualization).  A guest that
+ * never sees such a feature can be saved and restored whole.
+ *
+ * Leaves: Intel SDM vol. 2A CPUID, AMD APM vol. 3 appendix E, Documentation/virt/kvm/x86/cpuid.rst of the kernel.
+ */
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvm_amd64.h"
+
+#define	B(n)		(1U << (n))
+#define	MAX_ENTRIES	256U
+
+/* Features that are passed on where the kernel has them, by leaf and register. */
+#define	F1_ECX	(B(0) | B(1) | B(9) | B(13) | B(17) | B(19) | B(20) | B(21) | B(22) | B(23) | B(24) | B(25) | B(30) | B(31))
+		/* SSE3 PCLMULQDQ SSSE3 CX16 PCID SSE4.1 SSE4.2 x2APIC MOVBE POPCNT TSC-deadline AES RDRAND hypervisor */
+#define	F1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) | B(14) | B(15) | \
+		 B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27))
+		/* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE-36 CLFSH MMX FXSR SSE SSE2 SS */
+#define	F7_EBX	(B(0) | B(3) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29))
+		/* FSGSBASE BMI1 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB SHA */
+#define	F7_ECX	(B(2) | B(22))					/* UMIP RDPID */
+#define	F7_EDX	(B(4) | B(10) | B(26) | B(27) | B(28) | B(29) | B(31))
+		/* FSRM MD_CLEAR IBRS/IBPB STIBP L1D_FLUSH ARCH_CAPABILITIES SSBD */
+#define	FX1_ECX	(B(0) | B(1) | B(4) | B(5) | B(6) | B(7) | B(8))	/* LAHF, legacy, CR8, LZCNT, SSE4a, misaligned SSE, prefetch */
+#define	FX8_EBX	(B(0) | B(12) | B(14) | B(15) | B(17) | B(24))	/* CLZERO IBPB IBRS STIBP STIBP-always SSBD */
+#define	KVM_FEATURES (B(1) | B(3) | B(24))			/* no I/O delays, clock with MSRs at 4b564d0xh, stable clock */
+
+static bool
+is_intel(const struct kvm_cpuid2 *c)
+{
+	for (uint32_t i = 0; i < c->nent; i++) {
+		if (c->entries[i].function == 0)
+			return (c->entries[i].ebx == 0x756e6547);	/* "Genu" */
+	}
+	return (false);
+}
+
+/* Cut one leaf down; false: drop it. */
+static bool
+leaf_filter(struct kvm_md_vm *md, struct kvm_cpuid_entry2 *e, bool intel)
+{
+	switch (e->function) {
+	case 0x0:
+		if (e->eax > 0x16)
+			e->eax = 0x16;
+		return (true);
+	case 0x1:
+		e->ecx &= F1_ECX;
+		e->ecx |= B(21) | B(31);
+		if (md->has_tsc_deadline)
+			e->ecx |= B(24);
+		e->edx &= F1_EDX;
+		return (true);
+	case 0x7:
+		if (e->index != 0)
+			return (false);
+		e->eax = 0;
+		e->ebx &= F7_EBX;
+		e->ecx &= F7_ECX;
+		e->edx &= F7_EDX;
+		return (true);
+	case 0x2:
+	case 0x4:
+	case 0x6:
+	case 0x80000000:
+	case 0x80000002:
+	case 0x80000003:
+	case 0x80000004:
+	case 0x80000005:
+	case 0x80000006:
+	case 0x80000007:
+		if (e->function == 0x80000000 && e->eax > 0x80000008)
+			e->eax = 0x80000008;
+		if (e->function == 0x6)
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+		return (true);
+	case 0x80000001:
+		e->ecx &= FX1_ECX;
+		return (true);
+	case 0x80000008:
+		e->ebx = intel ? 0 : e->ebx & FX8_EBX;
+		return (true);
+	case 0x40000000:
+		e->eax = 0x40000001;
+		return (true);
+	case 0x40000001:
+		e->eax &= KVM_FEATURES;
+		e->ebx = e->ecx = e->edx = 0;
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+/* The topology leaf, which is made here. */
+static void
+leaf_add(struct kvm_cpuid2 *c, uint32_t function, uint32_t index)
+{
+	struct kvm_cpuid_entry2 *e = &c->entries[c->nent++];
+
+	memset(e, 0, sizeof(*e));
+	e->function = function;
+	e->index = index;
+	e->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+}
+
+int
+kvm_cpuid_init(struct vmctx *vm)
+{
+	struct kvm_md_vm *md = kvm_vm(vm)->md;
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0]));
+	uint32_t n = 0;
+	bool intel;
+
+	if (c == NULL)
+		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
+	md->cpuid = c;
+	c->nent = MAX_ENTRIES - 2;
+	if (kvm_ioctl(kvm_vm(vm)->kvmfd, KVM_GET_SUPPORTED_CPUID, c) != 0)
+		return (vm_fail_sys(errno, "vm '%s': kvm does not tell the processor's features", vm->name));
+	intel = is_intel(c);
+	for (uint32_t i = 0; i < c->nent; i++) {
+		struct kvm_cpuid_entry2 e = c->entries[i];
+
+		if (leaf_filter(md, &e, intel))
+			c->entries[n++] = e;
+	}
+	c->nent = n;
+	leaf_add(c, 0xb, 0);
+	leaf_add(c, 0xb, 1);
+	return (0);
+}
+
+bool
+kvm_cpuid_has(struct vmctx *vm, uint32_t leaf, int reg, unsigned bit)
+{
+	const struct kvm_cpuid2 *c = kvm_vm(vm)->md->cpuid;
+
+	for (uint32_t i = 0; i < c->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &c->entries[i];
+		const uint32_t regs[] = { e->eax, e->ebx, e->ecx, e->edx };
+
+		if (e->function == leaf && e->index == 0)
+			return ((regs[reg] >> bit & 1) != 0);
+	}
+	return (false);
+}
+
+/* Bits that n things need. */
+static unsigned
+width(unsigned n)
+{
+	unsigned w = 0;
+
+	while ((1U << w) < n)
+		w++;
+	return (w);
+}
+
+/* The vCPU's own numbers: APIC id and topology.  The id is the vCPU's number. */
+static void
+leaf_vcpu(struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
+{
+	const struct vmctx *vm = vcpu->vm;
+	unsigned threads = vm->threads == 0 ? 1 : vm->threads, cores = vm->cores == 0 ? 1 : vm->cores;
+	unsigned n = threads * cores, id = (unsigned)vcpu->id;
+
+	switch (e->function) {
+	case 0x1:
+		e->ebx = (e->ebx & 0xff00) | id << 24 | (n > 255 ? 255 : n) << 16;
+		if (n > 1)
+			e->edx |= B(28);	/* HTT: the count in EBX is valid */
+		break;
+	case 0x4:
+		if ((e->eax & 0x1f) != 0) {
+			/* Level 3 is the package's, the others a core's. */
+			unsigned level = e->eax >> 5 & 7, sharing = level >= 3 ? n : threads;
+
+			e->eax = (e->eax & 0x3fff) | ((1U << width(sharing)) - 1) << 14 | ((1U << width(cores)) - 1) << 26;
+		}
+		break;
+	case 0xb:
+		e->edx = id;
+		if (e->index == 0) {
+			e->eax = width(threads);
+			e->ebx = threads;
+			e->ecx = 1U << 8;
+		} else {
+			e->eax = width(threads) + width(cores);
+			e->ebx = n;
+			e->ecx = 2U << 8 | 1;
+		}
+		break;
+	case 0x80000001:
+		if (n > 1)
+			e->ecx |= is_intel(kvm_vm(vcpu->vm)->md->cpuid) ? 0 : B(1);
+		break;
+	case 0x80000008:
+		if (!is_intel(kvm_vm(vcpu->vm)->md->cpuid))
+			e->ecx = width(n) << 12 | (n - 1);
+		break;
+	}
+}
+
+int
+kvm_cpuid_set(struct vcpu *vcpu)
+{
+	const struct kvm_cpuid2 *from = kvm_vm(vcpu->vm)->md->cpuid;
+	size_t len = sizeof(*from) + from->nent * sizeof(from->entries[0]);
+	struct kvm_cpuid2 *c = malloc(len);
+	int error = 0;
+
+	if (c == NULL)
+		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
+	memcpy(c, from, len);
+	for (uint32_t i = 0; i < c->nent; i++)
+		leaf_vcpu(vcpu, &c->entries[i]);
+	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_CPUID2, c) != 0)
+		error = vm_fail_sys(errno, "vcpu %d: kvm does not take the processor's features", vcpu->id);
+	free(c);
+	return (error);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kvm_irq.h - the parts of the kvm back end that kvm.c puts into its table.
+ */
+#ifndef _VMMAPI_KVM_IRQ_H_
+#define	_VMMAPI_KVM_IRQ_H_
+
+#include "kvm.h"
+
+/* kvm_irq.c */
+int	kvm_irq_create(struct vmctx *vm);
+void	kvm_irq_destroy(struct vmctx *vm);
+int	kvm_irq_set(struct vmctx *vm, unsigned line, bool level);
+int	kvm_msi_send(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data);
+int	kvm_irq_bind(struct vm_irq *irq, int trigger, int resample);
+int	kvm_route_commit(struct vmctx *vm);
+int	kvm_eoi_watch(struct vmctx *vm, unsigned line, bool on);
+int	kvm_doorbell_add(struct vm_doorbell *db);
+void	kvm_doorbell_remove(struct vm_doorbell *db);
+
+/* kvm_probe.c */
+int	kvm_probe(enum vm_arch arch, bool fast);
+
+#endif /* _VMMAPI_KVM_IRQ_H_ */
