@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * cmd.h - the verbs of the hyve command.
+ */
+#ifndef _HYVE_CMD_H_
+#define	_HYVE_CMD_H_
+
+#include "config/config.h"
+
+/* Exit codes of what ran a VM, as bhyve(8) has them. */
+enum {
+	EXIT_VM_RESET = 0,
+	EXIT_VM_POWEROFF = 1,
+	EXIT_VM_HALT = 2,
+	EXIT_VM_TRIPLEFAULT = 3,
+	EXIT_VM_ERROR = 4,
+};
+
+/* A verb: argv[0] is its name.  Returns the exit code. */
+struct verb {
+	const char	*name;
+	const char	*args;		/* for the usage line */
+	const char	*doc;
+	int		(*run)(const struct verb *verb, int argc, char **argv);
+};
+
+int	cmd_config(const struct verb *verb, int argc, char **argv);
+int	cmd_devices(const struct verb *verb, int argc, char **argv);
+int	cmd_payload(const struct verb *verb, int argc, char **argv);
+
+/* Print the verb's usage line; returns code. */
+int	cmd_usage(const struct verb *verb, int code);
+/* Print "hyve: " and the sentence; returns code. */
+int	cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A tree with every key declared that the command knows.  NULL with a sentence. */
+struct config *cmd_config_new(void);
+/* -k FILE and --set K=V: argument number n of the verb. */
+int	cmd_config_file(struct config *cfg, const char *path);
+int	cmd_config_arg(struct config *cfg, const char *text, int n);
+/* Print a key as a manual page's list item. */
+void	cmd_mdoc_key(const struct config_key *key);
+
+#endif /* _HYVE_CMD_H_ */

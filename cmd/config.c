@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config.c - hyve config: check a configuration and print it; and what the verbs share about it.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "device.h"
+#include "error.h"
+#include "newvm.h"
+
+#define	SERIAL	"serial"	/* the node of the serial port */
+
+struct config *
+cmd_config_new(void)
+{
+	struct config *cfg = config_new();
+	const struct device_class *uart = device_class_find("ns16550");
+
+	if (cfg == NULL || uart == NULL || config_declare(cfg, "", &config_global_keys) != 0 ||
+	    config_declare(cfg, SERIAL, &uart->keys) != 0) {
+		config_free(cfg);
+		return (NULL);
+	}
+	return (cfg);
+}
+
+int
+cmd_config_file(struct config *cfg, const char *path)
+{
+	return (config_load_file(cfg, path));
+}
+
+int
+cmd_config_arg(struct config *cfg, const char *text, int n)
+{
+	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
+
+	return (config_set_text(cfg, text, &origin));
+}
+
+void
+cmd_mdoc_key(const struct config_key *key)
+{
+	char rule[256], def[32];
+	const char *text = config_default_text(key, def);
+
+	printf(".It Va %s\n%c%s.\nThe value is %s", key->name,
+	    key->help[0] >= 'a' && key->help[0] <= 'z' ? key->help[0] - 'a' + 'A' : key->help[0], key->help + 1,
+	    config_rule_text(key, rule, sizeof(rule)));
+	if (key->def == config_required)
+		printf("; it is required");
+	else if (text != NULL)
+		printf("; the default is\n.Ql %s", text);
+	printf("%s\n", key->def != config_required && text != NULL ? " ." : ".");
+}
+
+/* hyve-config(5). */
+static void
+mdoc(void)
+{
+	puts(".\\\" SPDX-License-Identifier: BSD-2-Clause\n"
+	    ".\\\" Generated from the key tables by 'hyve config --mdoc'.\n"
+	    ".Dd November 23, 2026\n.Dt HYVE-CONFIG 5\n.Os\n"
+	    ".Sh NAME\n.Nm hyve-config\n.Nd configuration keys of a virtual machine\n"
+	    ".Sh DESCRIPTION\n"
+	    "A virtual machine is described by a tree of keys with dotted names.\n"
+	    "Command line, files and the machine itself write into the same tree, and the\nlast one wins.\n"
+	    "A name that does not exist is an error.\n"
+	    ".Pp\n"
+	    "A configuration file has one\n.Ar name Ns = Ns Ar value\non a line, without spaces around the sign.\n"
+	    "Empty lines and lines that begin with\n.Ql #\nare skipped.\n"
+	    ".Pp\n"
+	    "In a value,\n.Ql %(name)\nstands for the value of another key, and\n.Ql %%\n"
+	    "for one percent sign.\n"
+	    "Booleans are\n.Ql true , on , yes , 1\nand\n.Ql false , off , no , 0 ,\nin any case.\n"
+	    "Sizes take a suffix\n.Ql K , M , G\nor\n.Ql T .\n"
+	    ".Ss Global keys\n.Bl -tag -width memory.guest_in_core");
+	for (unsigned i = 0; i < config_global_keys.nkeys; i++)
+		cmd_mdoc_key(&config_global_keys.key[i]);
+	puts(".El\n"
+	    ".Ss Serial port\n"
+	    "Keys below\n.Va " SERIAL "\nare those of device\n.Cm ns16550\nin\n.Xr hyve-devices 7 .\n"
+	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-devices 7");
+}
+
+int
+cmd_config(const struct verb *verb, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'k' },
+		{ "set", required_argument, NULL, 's' },
+		{ "dump", no_argument, NULL, 'd' },
+		{ "mdoc", no_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct config *cfg = cmd_config_new();
+	struct vmm_topology topo;
+	bool dump = false;
+	int opt, code = 0;
+
+	if (cfg == NULL)
+		return (cmd_fail(1, "%s", vmm_errmsg()));
+	while (code == 0 && (opt = getopt_long(argc, argv, "k:h", options, NULL)) != -1) {
+		switch (opt) {
+		case 'k':
+			if (cmd_config_file(cfg, optarg) != 0)
+				code = cmd_fail(1, "%s", vmm_errmsg());
+			break;
+		case 's':
+			if (cmd_config_arg(cfg, optarg, optind - 1) != 0)
+				code = cmd_fail(1, "%s", vmm_errmsg());
+			break;
+		case 'd':
+			dump = true;
+			break;
+		case 'm':
+			mdoc();
+			config_free(cfg);
+			return (0);
+		case 'h':
+			config_free(cfg);
+			return (cmd_usage(verb, 0));
+		default:
+			code = cmd_usage(verb, 1);
+		}
+	}
+	if (code == 0 && optind < argc)
+		code = cmd_usage(verb, 1);
+	if (code == 0 && (config_check(cfg) != 0 || vmm_get_topology(cfg, &topo) != 0))
+		code = cmd_fail(1, "%s", vmm_errmsg());
+	if (code == 0)
+		config_dump(cfg, stdout, dump ? CONFIG_DUMP_ALL | CONFIG_DUMP_ORIGIN : 0);
+	config_free(cfg);
+	return (code);
+}

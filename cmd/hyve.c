@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * hyve.c - the hyve command: finds the verb.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct verb verbs[] = {
+	{ "config", "[-k FILE | --set KEY=VALUE]... [--dump]", "check a configuration and print it", cmd_config },
+	{ "devices", "[NAME]", "list the device models, or the keys of one", cmd_devices },
+	{ "payload", "--image FILE [--arch A] [--accel X] [--at ADDR] [-k FILE | --set KEY=VALUE]...",
+	    "run a flat binary with a serial port on stdio", cmd_payload },
+};
+
+#define	NVERBS	(sizeof(verbs) / sizeof(verbs[0]))
+
+int
+cmd_usage(const struct verb *verb, int code)
+{
+	fprintf(code == 0 ? stdout : stderr, "usage: hyve %s %s\n", verb->name, verb->args);
+	return (code);
+}
+
+int
+cmd_fail(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("hyve: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return (code);
+}
+
+static void
+help(void)
+{
+	puts("usage: hyve VERB [OPTION]...\n"
+	    "       hyve VERB --help | --help | --version\n\n"
+	    "hyve runs virtual machines.  Verbs:\n");
+	for (size_t i = 0; i < NVERBS; i++)
+		printf("  %-10s %s\n", verbs[i].name, verbs[i].doc);
+}
+
+static const char *
+verb_name(const void *arg, size_t i)
+{
+	return (verbs[i].name);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *near;
+
+	/* A reader of the console that went away is an error of write(2), not our end. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		fputs("usage: hyve VERB [OPTION]..., or hyve --help\n", stderr);
+		return (1);
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		help();
+		return (0);
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("hyve " HYVE_VERSION);
+		return (0);
+	}
+	for (size_t i = 0; i < NVERBS; i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return (verbs[i].run(&verbs[i], argc - 1, argv + 1));
+	}
+	near = config_nearest(argv[1], NVERBS, verb_name, NULL);
+	if (near != NULL)
+		return (cmd_fail(1, "unknown verb '%s'; did you mean '%s'?", argv[1], near));
+	return (cmd_fail(1, "unknown verb '%s'; 'hyve --help' lists them", argv[1]));
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * keys.c - the keys of a VM itself, named as in bhyve_config(5) where it has them.
+ */
+#include <vmmapi.h>
+
+#include "config.h"
+
+#define	MIB	(1024LL * 1024)
+#define	TIB	(1024LL * 1024 * MIB)
+
+static const char *const archs[] = { "amd64", "arm64", NULL };
+static const char *const accels[] = { "auto", "kvm", "soft", NULL };
+static const char *const clocks[] = { "host", "icount", NULL };
+
+static const struct config_key global[] = {
+	KEY_STRING("name", NULL, "name of the VM; without one it is gone with its process"),
+	KEY_UUID("uuid", NULL, "the VM's identity in firmware tables"),
+	KEY_ENUM("arch", "amd64", archs, "architecture of the guest"),
+	KEY_ENUM("accel", "auto", accels, "what executes the guest"),
+	KEY_ENUM("clock", "host", clocks, "what the VM's clock counts: host time or retired instructions"),
+	KEY_INT("seed", 0, 0, INT64_MAX, "with clock=icount: picks the order in which vCPUs take turns"),
+	KEY_INT("cpus", 1, 1, VM_MAXCPU, "number of vCPUs; sockets * cores * threads must be as many"),
+	KEY_INT("sockets", 1, 1, VM_MAXCPU, "sockets that the guest is told of"),
+	KEY_INT("cores", 1, 1, VM_MAXCPU, "cores per socket"),
+	KEY_INT("threads", 1, 1, VM_MAXCPU, "threads per core"),
+	KEY_MEMSIZE("memory.size", 256 * MIB, MIB, 16 * TIB, "RAM of the guest"),
+	KEY_BOOL("memory.wired", false, "lock guest memory in host RAM"),
+	KEY_BOOL("memory.guest_in_core", false, "keep guest memory in core dumps"),
+};
+
+const struct config_keys config_global_keys = {
+	.key = global,
+	.nkeys = sizeof(global) / sizeof(global[0]),
+};

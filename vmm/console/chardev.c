@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * chardev.c - the host's end of a serial line.
+ *
+ * Descriptors are shared with whoever gave them, so they are never made non-blocking: poll(2) says whether a byte can be moved, and
+ * one write moves no more than then fits.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "../error.h"
+#include "chardev.h"
+
+struct ring {
+	uint8_t	*buf;
+	size_t	 size, start, used;
+};
+
+enum chardev_kind {
+	CHARDEV_NULL,
+	CHARDEV_FDS,
+	CHARDEV_RING,
+};
+
+struct chardev {
+	enum chardev_kind kind;
+	struct event_loop *loop;
+	pthread_mutex_t	 lock;		/* everything below; callbacks run without it */
+	chardev_fn	*fn;
+	void		*arg;
+	bool		 want_read, want_write;
+	bool		 eof;		/* nothing more to read */
+	bool		 broken;	/* nothing more to write */
+	/* FDS */
+	int		 in, out;
+	bool		 owned, is_socket;
+	size_t		 chunk;		/* bytes of one write that cannot block after poll() */
+	struct event	*in_ev, *out_ev;	/* the same for one descriptor */
+	bool		 raw;
+	struct termios	 cooked;
+	/* RING */
+	struct ring	 to_user, from_user;
+	bool		 posted;	/* a call is on its way */
+};
+
+static size_t
+ring_put(struct ring *r, const uint8_t *p, size_t len)
+{
+	size_t n;
+
+	for (n = 0; n < len && r->used < r->size; n++)
+		r->buf[(r->start + r->used++) % r->size] = p[n];
+	return (n);
+}
+
+static size_t
+ring_get(struct ring *r, uint8_t *p, size_t len)
+{
+	size_t n;
+
+	for (n = 0; n < len && r->used != 0; n++, r->used--) {
+		p[n] = r->buf[r->start];
+		r->start = (r->start + 1) % r->size;
+	}
+	return (n);
+}
+
+static struct chardev *
+make(enum chardev_kind kind, struct event_loop *loop)
+{
+	struct chardev *cd = calloc(1, sizeof(*cd));
+
+	if (cd == NULL)
+		return (vmm_fail_null(ENOMEM, "character device: out of memory"));
+	cd->kind = kind;
+	cd->loop = loop;
+	cd->in = cd->out = -1;
+	pthread_mutex_init(&cd->lock, NULL);
+	return (cd);
+}
+
+struct chardev *
+chardev_open_null(void)
+{
+	return (make(CHARDEV_NULL, NULL));
+}
+
+struct chardev *
+chardev_open_ring(struct event_loop *loop, size_t size)
+{
+	struct chardev *cd = make(CHARDEV_RING, loop);
+
+	if (cd == NULL)
+		return (NULL);
+	cd->to_user.size = cd->from_user.size = size;
+	cd->to_user.buf = malloc(size);
+	cd->from_user.buf = malloc(size);
+	if (cd->to_user.buf == NULL || cd->from_user.buf == NULL) {
+		chardev_close(cd);
+		return (vmm_fail_null(ENOMEM, "character device: out of memory"));
+	}
+	return (cd);
+}
+
+static void
+fd_ready(void *arg, unsigned what)
+{
+	struct chardev *cd = arg;
+	bool readable, writable;
+
+	pthread_mutex_lock(&cd->lock);
+	readable = (what & EVENT_READ) != 0 && cd->want_read;
+	writable = (what & EVENT_WRITE) != 0 && cd->want_write;
+	pthread_mutex_unlock(&cd->lock);
+	if (cd->fn != NULL && (readable || writable))
+		cd->fn(cd->arg, readable, writable);
+}
+
+struct chardev *
+chardev_open_fds(struct event_loop *loop, int in, int out, bool owned)
+{
+	struct chardev *cd = make(CHARDEV_FDS, loop);
+	struct stat st;
+
+	if (cd == NULL)
+		return (NULL);
+	cd->in = in;
+	cd->out = out;
+	cd->eof = in < 0;
+	cd->broken = out < 0;
+	if (in >= 0 && (cd->in_ev = event_fd_add(loop, in, 0, fd_ready, cd)) == NULL)
+		goto fail;
+	if (out == in)
+		cd->out_ev = cd->in_ev;
+	else if (out >= 0 && (cd->out_ev = event_fd_add(loop, out, 0, fd_ready, cd)) == NULL)
+		goto fail;
+	/*
+	 * pipe(7): a pipe that polls writable takes PIPE_BUF bytes at once.  A terminal promises room for one.
+	 */
+	cd->chunk = 1;
+	if (out >= 0 && fstat(out, &st) == 0) {
+		if (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode))
+			cd->chunk = PIPE_BUF;
+		cd->is_socket = S_ISSOCK(st.st_mode);
+	}
+	cd->owned = owned;	/* only now: after a failure they are still the caller's */
+	return (cd);
+fail:
+	chardev_close(cd);
+	return (NULL);
+}
+
+struct chardev *
+chardev_open_stdio(struct event_loop *loop)
+{
+	struct chardev *cd = chardev_open_fds(loop, STDIN_FILENO, STDOUT_FILENO, false);
+	struct termios raw;
+
+	if (cd != NULL && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &cd->cooked) == 0) {
+		raw = cd->cooked;
+		cfmakeraw(&raw);
+		/* Signal keys stay the host's: they are the way out.  Its own messages come on the same terminal. */
+		raw.c_lflag |= ISIG;
+		raw.c_oflag |= OPOST;
+		cd->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+	}
+	return (cd);
+}
+
+struct chardev *
+chardev_open(struct event_loop *loop, const char *what)
+{
+	struct chardev *cd;
+	int fd;
+
+	if (strcmp(what, "null") == 0)
+		return (chardev_open_null());
+	if (strcmp(what, "stdio") == 0)
+		return (chardev_open_stdio(loop));
+	if (*what == '\0')
+		return (vmm_fail_null(EINVAL, "character device: no path"));
+	fd = open(what, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0) {
+		(void)vmm_fail_sys(errno, "cannot open '%s'", what);
+		return (NULL);
+	}
+	cd = chardev_open_fds(loop, fd, fd, true);
+	if (cd == NULL)
+		close(fd);
+	return (cd);
+}
+
+void
+chardev_close(struct chardev *cd)
+{
+	if (cd == NULL)
+		return;
+	chardev_want(cd, false, false);
+	event_remove(cd->in_ev);
+	if (cd->out_ev != cd->in_ev)
+		event_remove(cd->out_ev);
+	if (cd->raw)
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &cd->cooked);
+	if (cd->kind == CHARDEV_RING)
+		event_drain(cd->loop);	/* a posted call still knows cd */
+	if (cd->owned) {
+		if (cd->in >= 0)
+			close(cd->in);
+		if (cd->out >= 0 && cd->out != cd->in)
+			close(cd->out);
+	}
+	free(cd->to_user.buf);
+	free(cd->from_user.buf);
+	pthread_mutex_destroy(&cd->lock);
+	free(cd);
+}
+
+void
+chardev_set_user(struct chardev *cd, chardev_fn *fn, void *arg)
+{
+	pthread_mutex_lock(&cd->lock);
+	cd->fn = fn;
+	cd->arg = arg;
+	pthread_mutex_unlock(&cd->lock);
+}
+
+static void ring_call(void *arg);
+
+/* What the user waits for and could have.  Lock held. */
+static void
+ring_ready(const struct chardev *cd, bool *readable, bool *writable)
+{
+	*readable = cd->want_read && cd->to_user.used != 0;
+	*writable = cd->want_write && cd->from_user.used < cd->from_user.size;
+}
+
+/* Lock held. */
+static void
+ring_post(struct chardev *cd)
+{
+	bool readable, writable;
+
+	ring_ready(cd, &readable, &writable);
+	if ((readable || writable) && !cd->posted)
+		cd->posted = event_post(cd->loop, ring_call, cd) == 0;
+}
+
+static void
+ring_call(void *arg)
+{
+	struct chardev *cd = arg;
+	bool readable, writable;
+
+	pthread_mutex_lock(&cd->lock);
+	cd->posted = false;
+	ring_ready(cd, &readable, &writable);
+	pthread_mutex_unlock(&cd->lock);
+	if (cd->fn != NULL && (readable || writable)) {
+		cd->fn(cd->arg, readable, writable);
+		pthread_mutex_lock(&cd->lock);
+		ring_post(cd);
+		pthread_mutex_unlock(&cd->lock);
+	}
+}
+
+size_t
+chardev_ring_put(struct chardev *cd, const void *buf, size_t len)
+{
+	size_t n;
+
+	pthread_mutex_lock(&cd->lock);
+	n = ring_put(&cd->to_user, buf, len);
+	ring_post(cd);
+	pthread_mutex_unlock(&cd->lock);
+	return (n);
+}
+
+size_t
+chardev_ring_get(struct chardev *cd, void *buf, size_t len)
+{
+	size_t n;
+
+	pthread_mutex_lock(&cd->lock);
+	n = ring_get(&cd->from_user, buf, len);
+	ring_post(cd);
+	pthread_mutex_unlock(&cd->lock);
+	return (n);
+}
+
+static bool
+fd_can(int fd, short what)
+{
+	struct pollfd p = { .fd = fd, .events = what };
+
+	return (poll(&p, 1, 0) == 1);
+}
+
+/* Apply what the user waits for to the events.  Lock held. */
+static void
+watch_fds(struct chardev *cd)
+{
+	unsigned in = cd->want_read && !cd->eof ? EVENT_READ : 0;
+	unsigned out = cd->want_write ? EVENT_WRITE : 0;
+
+	if (cd->in_ev != NULL)
+		event_fd_set(cd->in_ev, cd->in_ev == cd->out_ev ? in | out : in);
+	if (cd->out_ev != NULL && cd->out_ev != cd->in_ev)
+		event_fd_set(cd->out_ev, out);
+}
+
+/* Lock held. */
+static size_t
+read_fd(struct chardev *cd, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (cd->eof || len == 0 || !fd_can(cd->in, POLLIN))
+		return (0);
+	n = read(cd->in, buf, len);
+	if (n > 0)
+		return ((size_t)n);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return (0);
+	cd->eof = true;
+	watch_fds(cd);
+	return (0);
+}
+
+/* Lock held. */
+static size_t
+write_fd(struct chardev *cd, const uint8_t *p, size_t len)
+{
+	size_t done = 0, chunk;
+	ssize_t n;
+
+	while (done < len && !cd->broken && fd_can(cd->out, POLLOUT)) {
+		chunk = len - done;
+		if (cd->is_socket)
+			n = send(cd->out, p + done, chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			n = write(cd->out, p + done, chunk < cd->chunk ? chunk : cd->chunk);
+		if (n > 0)
+			done += (size_t)n;
+		else if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		else
+			cd->broken = true;
+	}
+	return (cd->broken ? len : done);
+}
+
+size_t
+chardev_read(struct chardev *cd, void *buf, size_t len)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&cd->lock);
+	if (cd->kind == CHARDEV_FDS)
+		n = read_fd(cd, buf, len);
+	else if (cd->kind == CHARDEV_RING)
+		n = ring_get(&cd->to_user, buf, len);
+	pthread_mutex_unlock(&cd->lock);
+	return (n);
+}
+
+size_t
+chardev_write(struct chardev *cd, const void *buf, size_t len)
+{
+	size_t n = len;
+
+	pthread_mutex_lock(&cd->lock);
+	if (cd->kind == CHARDEV_FDS)
+		n = write_fd(cd, buf, len);
+	else if (cd->kind == CHARDEV_RING)
+		n = ring_put(&cd->from_user, buf, len);
+	pthread_mutex_unlock(&cd->lock);
+	return (n);
+}
+
+void
+chardev_want(struct chardev *cd, bool readable, bool writable)
+{
+	pthread_mutex_lock(&cd->lock);
+	if (cd->want_read != readable || cd->want_write != writable) {
+		cd->want_read = readable;
+		cd->want_write = writable;
+		if (cd->kind == CHARDEV_FDS)
+			watch_fds(cd);
+		else if (cd->kind == CHARDEV_RING)
+			ring_post(cd);
+	}
+	pthread_mutex_unlock(&cd->lock);
+}
+
+bool
+chardev_eof(struct chardev *cd)
+{
+	bool eof;
+
+	pthread_mutex_lock(&cd->lock);
+	eof = cd->eof;
+	pthread_mutex_unlock(&cd->lock);
+	return (eof);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * newvm.c - from the configuration's global keys to a VM with memory and vCPUs.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "error.h"
+#include "newvm.h"
+
+/* The choices of the keys, by position in keys.c. */
+static const enum vm_arch archs[] = { VM_ARCH_AMD64, VM_ARCH_ARM64 };
+static const enum vm_accel accels[] = { VM_ACCEL_AUTO, VM_ACCEL_KVM, VM_ACCEL_SOFT };
+static const enum vm_clock_source clocks[] = { VM_CLOCK_HOST, VM_CLOCK_ICOUNT };
+
+int
+vmm_get_topology(struct config *cfg, struct vmm_topology *topo)
+{
+	struct config_node *root = config_node(cfg, "");
+	bool parts = config_is_set(root, "sockets") || config_is_set(root, "cores") ||
+	    config_is_set(root, "threads");
+	int64_t sockets = config_num(root, "sockets"), cores = config_num(root, "cores");
+	int64_t threads = config_num(root, "threads"), cpus = config_num(root, "cpus");
+	int64_t product = sockets * cores * threads;
+
+	if (!config_is_set(root, "cpus"))
+		cpus = product;
+	else if (!parts)
+		sockets = product = cpus;
+	if (product != cpus)
+		return (vmm_fail(EINVAL, "cpus=%lld, but sockets * cores * threads is %lld", (long long)cpus,
+		    (long long)product));
+	if (cpus > VM_MAXCPU)
+		return (vmm_fail(EINVAL, "sockets * cores * threads is %lld, more than %d", (long long)cpus,
+		    VM_MAXCPU));
+	topo->cpus = (unsigned)cpus;
+	topo->sockets = (uint16_t)sockets;
+	topo->cores = (uint16_t)cores;
+	topo->threads = (uint16_t)threads;
+	return (0);
+}
+
+struct vmctx *
+vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
+{
+	struct config_node *root = config_node(cfg, "");
+	struct vm_spec spec = {
+		.size = sizeof(spec),
+		.name = config_str(root, "name"),
+		.arch = archs[config_num(root, "arch")],
+		.accel = accels[config_num(root, "accel")],
+		.clock = clocks[config_num(root, "clock")],
+		.flags = VM_SPEC_DESTROY,
+		.layout = layout,
+		.seed = (uint64_t)config_num(root, "seed"),
+	};
+	struct vmm_topology topo;
+	struct vmctx *vm;
+
+	if (vmm_get_topology(cfg, &topo) != 0)
+		return (NULL);
+	if (spec.name == NULL)
+		spec.flags = 0;
+#ifdef HYVE_CHECK_WRITES
+	spec.flags |= VM_SPEC_CHECK_WRITES;
+#endif
+	vm = vm_new(&spec);
+	if (vm == NULL) {
+		(void)vmm_fail(errno, "%s", vm_errmsg());
+		return (NULL);
+	}
+	vm_set_memflags(vm, (config_bool(root, "memory.wired") ? VM_MEM_F_WIRED : 0) |
+	    (config_bool(root, "memory.guest_in_core") ? VM_MEM_F_INCORE : 0));
+	if (vm_setup_memory(vm, (size_t)config_num(root, "memory.size"), VM_MMAP_ALL) != 0 ||
+	    vm_set_topology(vm, topo.sockets, topo.cores, topo.threads, 0) != 0) {
+		(void)vmm_fail(errno, "%s", vm_errmsg());
+		vm_destroy(vm);
+		return (NULL);
+	}
+	return (vm);
+}
