@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * irq_targets.c - the controllers under the conformance suite.
+ *
+ * Each controller from two sides: its own code asked directly, as soft's processors ask it (struct intc_ops), and a guest that
+ * programs it, takes its interrupts and ends them (payload agent), on soft and in the kernel.
+ */
+#include "../../lib/vmmapi/internal.h"
+#include "irq_conformance.h"
+
+#define	LAPIC		0xfee00000UL
+#define	IOAPIC		0xfec00000UL
+
+/* Arm IHI 0069 12.2; numbered as struct intc_ops says: Op0:Op1:CRn:CRm:Op2. */
+#define	SYSREG(op0, op1, crn, crm, op2)							\
+	((uint64_t)(op0) << 14 | (uint64_t)(op1) << 11 | (uint64_t)(crn) << 7 | (uint64_t)(crm) << 3 | (op2))
+#define	ICC_PMR_EL1	SYSREG(3, 0, 4, 6, 0)
+#define	ICC_IAR1_EL1	SYSREG(3, 0, 12, 12, 0)
+#define	ICC_EOIR1_EL1	SYSREG(3, 0, 12, 12, 1)
+#define	ICC_IGRPEN1_EL1	SYSREG(3, 0, 12, 12, 7)
+
+/* Who makes the guest's accesses. */
+struct side {
+	void		(*store)(struct conf_target *t, uint64_t addr, uint32_t val);
+	void		(*outb)(struct conf_target *t, uint16_t port, uint8_t val);
+	int		(*take)(struct conf_target *t);		/* vector or INTID, -1 */
+	void		(*gic_eoi)(struct conf_target *t, unsigned intid);
+};
+
+/* What a target is made of. */
+struct make {
+	const struct h_target *t;
+	const struct side *side;
+	bool		 pic;
+};
+
+static const struct make *
+make_of(const struct conf_target *t)
+{
+	return (t->kind->arg);
+}
+
+/* SECTION: the controller's code, without a guest */
+
+static void
+direct_access(struct conf_target *t, enum vm_space space, uint64_t addr, unsigned size, uint64_t val)
+{
+	CHECKF(vm_dispatch(t->ctx, t->h->cpu[0].vcpu, space, addr, size, true, &val), "nobody is at 0x%llx",
+	    (unsigned long long)addr);
+}
+
+static void
+direct_store(struct conf_target *t, uint64_t addr, uint32_t val)
+{
+	direct_access(t, VM_SPACE_MEM, addr, 4, val);
+}
+
+static void
+direct_outb(struct conf_target *t, uint16_t port, uint8_t val)
+{
+	direct_access(t, VM_SPACE_IO, port, 1, val);
+}
+
+static uint64_t
+direct_sysreg(struct conf_target *t, uint64_t reg, bool write, uint64_t val)
+{
+	CHECKF(t->ctx->intc_ops->sysreg(t->h->cpu[0].vcpu, reg, write, &val), "no system register 0x%llx",
+	    (unsigned long long)reg);
+	return (val);
+}
+
+static int
+direct_take(struct conf_target *t)
+{
+	const struct intc_ops *ops = t->ctx->intc_ops;
+	uint64_t intid;
+
+	if (!ops->pending(t->h->cpu[0].vcpu))
+		return (-1);
+	if (ops->ack != NULL)
+		return (ops->ack(t->h->cpu[0].vcpu));
+	intid = direct_sysreg(t, ICC_IAR1_EL1, false, 0);
+	return (intid >= 1020 ? -1 : (int)intid);
+}
+
+static void
+direct_gic_eoi(struct conf_target *t, unsigned intid)
+{
+	(void)direct_sysreg(t, ICC_EOIR1_EL1, true, intid);
+}
+
+static const struct side direct = { direct_store, direct_outb, direct_take, direct_gic_eoi };
+
+/* SECTION: a guest that does as it is told */
+
+/* Run until the agent asks for a command or its argument, or reports. */
+static struct vm_exit *
+agent_run(struct conf_target *t)
+{
+	struct h_cpu *cpu = &t->h->cpu[0];
+	char buf[256];
+
+	OK(vm_run(cpu->vcpu, &cpu->exit));
+	CHECKF(cpu->exit.code == VM_EXIT_IO || cpu->exit.code == VM_EXIT_MMIO, "the agent made exit %s",
+	    h_exit_str(&cpu->exit, buf, sizeof(buf)));
+	return (&cpu->exit);
+}
+
+/* The next exit is an access to this register of the control block. */
+static uint32_t
+agent_access(struct conf_target *t, unsigned reg, bool write)
+{
+	const struct vm_exit *exit = agent_run(t);
+	bool io = exit->code == VM_EXIT_IO;
+	char buf[256];
+
+	CHECKF((io ? exit->u.io.port : exit->u.mmio.gpa) == t->h->a->ctl.addr + reg &&
+	    (io ? exit->u.io.write : exit->u.mmio.write) == write, "the agent made exit %s",
+	    h_exit_str(exit, buf, sizeof(buf)));
+	return ((uint32_t)(io ? exit->u.io.data : exit->u.mmio.data));
+}
+
+static void
+agent_tell(struct conf_target *t, uint64_t val)
+{
+	(void)agent_access(t, 0, false);
+	OK(vm_exit_reply(t->h->cpu[0].vcpu, val));
+}
+
+static uint32_t
+agent_answer(struct conf_target *t)
+{
+	return (agent_access(t, 4, true));
+}
+
+static void
+agent_store(struct conf_target *t, uint64_t addr, uint32_t val)
+{
+	agent_tell(t, 1);
+	agent_tell(t, addr);
+	agent_tell(t, val);
+}
+
+static void
+agent_outb(struct conf_target *t, uint16_t port, uint8_t val)
+{
+	agent_tell(t, 3);
+	agent_tell(t, port);
+	agent_tell(t, val);
+}
+
+static int
+agent_take(struct conf_target *t)
+{
+	agent_tell(t, 5);
+	(void)agent_access(t, 8, false);
+	return ((int)agent_answer(t));
+}
+
+static void
+agent_gic_eoi(struct conf_target *t, unsigned intid)
+{
+	agent_tell(t, 6);
+	agent_tell(t, intid);
+	/* The command was carried out when the next one is asked for; a load is a command without effects. */
+	agent_tell(t, 2);
+	agent_tell(t, t->h->a->params);
+	(void)agent_answer(t);
+}
+
+/* As above: wait for stores to have happened. */
+static void
+agent_settle(struct conf_target *t)
+{
+	if (make_of(t)->side->store != agent_store)
+		return;
+	agent_tell(t, 2);
+	agent_tell(t, t->h->a->params);
+	(void)agent_answer(t);
+}
+
+static const struct side agent = { agent_store, agent_outb, agent_take, agent_gic_eoi };
+
+/* SECTION: APIC: I/O APIC inputs 10 and 11 as vectors 0x40 and 0x50, messages as 0x60 and 0x70 */
+
+static void
+apic_program(struct conf_target *t, unsigned i, bool level, bool enabled)
+{
+	const struct side *s = make_of(t)->side;
+	unsigned reg = 0x10 + 2 * t->line[i];
+
+	s->store(t, IOAPIC, reg + 1);
+	s->store(t, IOAPIC + 0x10, 0);
+	s->store(t, IOAPIC, reg);
+	s->store(t, IOAPIC + 0x10, (0x40 + 0x10 * i) | (level ? 1U << 15 : 0) | (enabled ? 0 : 1U << 16));
+	agent_settle(t);
+}
+
+static int
+apic_take(struct conf_target *t)
+{
+	int vector = make_of(t)->side->take(t);
+
+	if (vector < 0)
+		return (-1);
+	CHECKF(vector % 0x10 == 0 && vector >= 0x40 && vector <= 0x70, "vector 0x%x", (unsigned)vector);
+	return (vector < 0x60 ? (vector - 0x40) / 0x10 : CONF_MSG + (vector - 0x60) / 0x10);
+}
+
+static void
+apic_eoi(struct conf_target *t, int id)
+{
+	make_of(t)->side->store(t, LAPIC + 0xb0, 0);
+	agent_settle(t);
+}
+
+static void
+apic_message(struct conf_target *t, unsigned n, uint64_t *addr, uint32_t *data)
+{
+	*addr = LAPIC;
+	*data = 0x60 + 0x10 * n;
+}
+
+static void
+apic_open(struct conf_target *t)
+{
+	t->line[0] = 10;
+	t->line[1] = 11;
+	/* The 8259s have the lines too: mask them (OCW1). */
+	make_of(t)->side->outb(t, 0x21, 0xff);
+	make_of(t)->side->outb(t, 0xa1, 0xff);
+	make_of(t)->side->store(t, LAPIC + 0xf0, 0x1ff);
+}
+
+/* SECTION: 8259 pair: inputs 5 and 10 as vectors 0x25 and 0x2a, through LINT0 */
+
+static void
+pic_open(struct conf_target *t)
+{
+	/* 8259A data sheet, ICW1 to ICW4 and OCW1. */
+	static const struct {
+		uint16_t	port;
+		uint8_t		val;
+	} init[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 }, { 0x21, 0x04 }, { 0xa1, 0x02 },
+		{ 0x21, 0x01 }, { 0xa1, 0x01 }, { 0x21, 0xfb }, { 0xa1, 0xff },
+	};
+	const struct side *s = make_of(t)->side;
+
+	t->line[0] = 5;
+	t->line[1] = 10;
+	s->store(t, LAPIC + 0xf0, 0x1ff);
+	s->store(t, LAPIC + 0x350, 0x700);	/* LVT0: ExtINT */
+	for (size_t i = 0; i < sizeof(init) / sizeof(init[0]); i++)
+		s->outb(t, init[i].port, init[i].val);
+}
+
+static void
+pic_program(struct conf_target *t, unsigned i, bool level, bool enabled)
+{
+	static const struct {
+		uint16_t	elcr, mask;
+		uint8_t		bit, others;
+	} input[] = { { 0x4d0, 0x21, 1 << 5, 0xfb }, { 0x4d1, 0xa1, 1 << 2, 0xff } };
+	const struct side *s = make_of(t)->side;
+
+	s->outb(t, input[i].mask, input[i].others);
+	s->outb(t, input[i].elcr, level ? input[i].bit : 0);
+	if (enabled)
+		s->outb(t, input[i].mask, input[i].others & (uint8_t)~input[i].bit);
+	agent_settle(t);
+}
+
+static int
+pic_take(struct conf_target *t)
+{
+	int vector = make_of(t)->side->take(t);
+
+	/*
+	 * An input that went away before it was acknowledged is a spurious interrupt of input 7, without an in-service bit to end (data
+	 * sheet, "edge and level triggered modes").
+	 */
+	if (vector < 0 || vector == 0x27)
+		return (-1);
+	if (vector == 0x2f) {
+		make_of(t)->side->outb(t, 0x20, 0x62);	/* the master's input 2 was real */
+		agent_settle(t);
+		return (-1);
+	}
+	CHECKF(vector == 0x25 || vector == 0x2a, "vector 0x%x", (unsigned)vector);
+	return (vector == 0x2a);
+}
+
+static void
+pic_eoi(struct conf_target *t, int id)
+{
+	const struct side *s = make_of(t)->side;
+
+	if (id == 0) {
+		s->outb(t, 0x20, 0x65);		/* specific EOI of input 5 */
+	} else {
+		s->outb(t, 0xa0, 0x62);
+		s->outb(t, 0x20, 0x62);
+	}
+	agent_settle(t);
+}
+
+/* SECTION: GICv3: SPIs 8 and 20 as lines, 40 and 41 by message */
+
+#define	GIC_MSG(n)	H_SPI(40 + (n))
+
+static void
+gic_stores(struct conf_target *t, unsigned intid, bool level, bool enabled)
+{
+	struct h_store s[16];
+	unsigned n = h_gic_stores(intid, level, enabled, s);
+
+	for (unsigned i = 0; i < n; i++)
+		make_of(t)->side->store(t, s[i].addr, (uint32_t)s[i].val);
+}
+
+static void
+gic_program(struct conf_target *t, unsigned i, bool level, bool enabled)
+{
+	gic_stores(t, H_SPI(t->line[i]), level, enabled);
+	agent_settle(t);
+}
+
+static int
+gic_take(struct conf_target *t)
+{
+	int intid = make_of(t)->side->take(t);
+
+	if (intid < 0)
+		return (-1);
+	for (unsigned i = 0; i < CONF_NLINES; i++) {
+		if ((unsigned)intid == H_SPI(t->line[i]))
+			return ((int)i);
+	}
+	CHECKF((unsigned)intid == GIC_MSG(0) || (unsigned)intid == GIC_MSG(1), "interrupt %d", intid);
+	return (CONF_MSG + intid - (int)GIC_MSG(0));
+}
+
+static void
+gic_eoi(struct conf_target *t, int id)
+{
+	make_of(t)->side->gic_eoi(t, id < CONF_MSG ? H_SPI(t->line[id]) : GIC_MSG((unsigned)id - CONF_MSG));
+}
+
+static void
+gic_message(struct conf_target *t, unsigned n, uint64_t *addr, uint32_t *data)
+{
+	*addr = H_GICD + 0x40;
+	*data = GIC_MSG(n);
+}
+
+static void
+gic_open(struct conf_target *t)
+{
+	t->line[0] = 8;
+	t->line[1] = 20;
+	if (make_of(t)->side == &direct) {
+		direct_store(t, H_GICR + 0x14, 0);	/* GICR_WAKER */
+		(void)direct_sysreg(t, ICC_PMR_EL1, true, 0xff);
+		(void)direct_sysreg(t, ICC_IGRPEN1_EL1, true, 1);
+	}
+	for (unsigned n = 0; n < CONF_NMSGS; n++)
+		gic_stores(t, GIC_MSG(n), false, true);
+}
+
+/* SECTION: the list */
+
+static struct conf_target *
+target_open(const struct conf_kind *kind)
+{
+	const struct make *m = kind->arg;
+	const struct h_opts o = { .no_control = true };
+	struct conf_target *t = calloc(1, sizeof(*t));
+
+	CHECK(t != NULL);
+	t->kind = kind;
+	t->h = h_open(m->t, "agent", &o);
+	t->ctx = t->h->ctx;
+	OK(vm_start(t->ctx));
+	if (m->pic)
+		pic_open(t);
+	else if (m->t->arch == VM_ARCH_AMD64)
+		apic_open(t);
+	else
+		gic_open(t);
+	agent_settle(t);
+	return (t);
+}
+
+static void
+target_close(struct conf_target *t)
+{
+	h_close(t->h);
+	free(t);
+}
+
+static const char *
+apic_no_in_service(const struct conf_kind *kind)
+{
+	return (h_no_in_service(((const struct make *)kind->arg)->t));
+}
+
+#define	APIC_KIND(nm, mk) {								\
+	.name = (nm), .has_msi = true, .open = target_open, .close = target_close,	\
+	.program = apic_program, .take = apic_take, .eoi = apic_eoi,			\
+	.message = apic_message, .no_in_service = apic_no_in_service, .arg = (mk) }
+#define	PIC_KIND(nm, mk) {								\
+	.name = (nm), .has_msi = false, .open = target_open, .close = target_close,	\
+	.program = pic_program, .take = pic_take, .eoi = pic_eoi, .arg = (mk) }
+#define	GIC_KIND(nm, mk) {								\
+	.name = (nm), .has_msi = true, .open = target_open, .close = target_close,	\
+	.program = gic_program, .take = gic_take, .eoi = gic_eoi,			\
+	.message = gic_message, .arg = (mk) }
+
+static const struct make apic_direct = { &h_targets[0], &direct, false };
+static const struct make apic_soft = { &h_targets[0], &agent, false };
+static const struct make apic_kvm = { &h_targets[2], &agent, false };
+static const struct make pic_direct = { &h_targets[0], &direct, true };
+static const struct make pic_soft = { &h_targets[0], &agent, true };
+static const struct make pic_kvm = { &h_targets[2], &agent, true };
+static const struct make gic_direct = { &h_targets[1], &direct, false };
+static const struct make gic_soft = { &h_targets[1], &agent, false };
+static const struct make gic_kvm = { &h_targets[3], &agent, false };
+
+static const struct conf_kind kinds[] = {
+	APIC_KIND("apic", &apic_direct),
+	APIC_KIND("apic-guest-soft", &apic_soft),
+	APIC_KIND("apic-guest-kvm", &apic_kvm),
+	PIC_KIND("i8259", &pic_direct),
+	PIC_KIND("i8259-guest-soft", &pic_soft),
+	PIC_KIND("i8259-guest-kvm", &pic_kvm),
+	GIC_KIND("gicv3", &gic_direct),
+	GIC_KIND("gicv3-guest-soft", &gic_soft),
+	GIC_KIND("gicv3-guest-kvm", &gic_kvm),
+};
+
+__attribute__((constructor)) static void
+register_kinds(void)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		conf_register(&kinds[i]);
+}

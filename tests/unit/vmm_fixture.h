@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmm_fixture.h - an anonymous VM with RAM, an event loop and a log that remembers, for tests of libhyve.  No vCPU runs.
+ */
+#ifndef _VMM_FIXTURE_H_
+#define	_VMM_FIXTURE_H_
+
+#include <vmmapi.h>
+#include <vmmapi/state.h>
+
+#include "config/config.h"
+#include "device.h"
+#include "error.h"
+#include "event/event.h"
+#include "log.h"
+#include "test.h"
+
+#define	FX_MEM	(16UL << 20)
+
+struct fx {
+	struct vmm	 vmm;
+	struct vm_irq	*irq;
+	char		 log[4096];	/* lines, each with a newline */
+};
+
+static inline void
+fx_log(void *arg, enum log_level level, const char *line)
+{
+	struct fx *fx = arg;
+	size_t len = strlen(fx->log);
+
+	(void)level;
+	(void)snprintf(fx->log + len, sizeof(fx->log) - len, "%s\n", line);
+}
+
+static inline void
+fx_open(struct fx *fx)
+{
+	struct vm_spec spec = {
+		.size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT,
+#ifdef HYVE_CHECK_WRITES
+		.flags = VM_SPEC_CHECK_WRITES,
+#endif
+	};
+
+	memset(fx, 0, sizeof(*fx));
+	fx->vmm.vm = vm_new(&spec);
+	CHECKF(fx->vmm.vm != NULL, "vm_new: %s", vm_errmsg());
+	CHECKF(vm_setup_memory(fx->vmm.vm, FX_MEM, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
+	fx->vmm.loop = event_loop_new();
+	CHECK(fx->vmm.loop != NULL);
+	fx->vmm.log = log_new(fx_log, fx);
+	CHECK(fx->vmm.log != NULL);
+	fx->vmm.config = config_new();
+	CHECK(fx->vmm.config != NULL);
+	fx->irq = vm_irq_open_line(fx->vmm.vm, 4);
+	CHECKF(fx->irq != NULL, "%s", vm_errmsg());
+}
+
+static inline void
+fx_close(struct fx *fx)
+{
+	devices_destroy(&fx->vmm);
+	vm_irq_close(fx->irq);
+	config_free(fx->vmm.config);
+	event_loop_free(fx->vmm.loop);
+	log_free(fx->vmm.log);
+	vm_close(fx->vmm.vm);
+}
+
+/* The node for a device, with its keys declared. */
+static inline struct config_node *
+fx_node(struct fx *fx, const char *name, const struct device_class *cls)
+{
+	struct config_node *node;
+
+	CHECK_EQ(config_declare(fx->vmm.config, name, &cls->keys), 0);
+	node = config_node(fx->vmm.config, name);
+	CHECK(node != NULL);
+	return (node);
+}
+
+/* Whether the fixture's interrupt is raised. */
+static inline bool
+fx_level(struct fx *fx)
+{
+	struct vm_irq_info info;
+
+	CHECK_EQ(vm_irq_get_info(fx->irq, &info), 0);
+	return (info.level);
+}
+
+static inline uint64_t
+fx_read(struct fx *fx, enum vm_space space, uint64_t addr, unsigned size)
+{
+	uint64_t val = 0;
+
+	CHECKF(vm_access(fx->vmm.vm, space, addr, size, false, &val) == 0, "%s", vm_errmsg());
+	return (val);
+}
+
+static inline void
+fx_write(struct fx *fx, enum vm_space space, uint64_t addr, unsigned size, uint64_t val)
+{
+	CHECKF(vm_access(fx->vmm.vm, space, addr, size, true, &val) == 0, "%s", vm_errmsg());
+}
+
+/* Let the loop do what is ready now. */
+static inline void
+fx_turn(struct fx *fx)
+{
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(event_loop_once(fx->vmm.loop, 0), 0);
+}
+
+/* Save all devices and load them into others of the same names. */
+static inline void
+fx_move(struct fx *from, struct fx *to)
+{
+	struct vm_state_out *out = vm_state_out_open();
+	struct vm_state_in *in;
+	const void *data;
+	size_t len;
+
+	CHECK(out != NULL);
+	CHECKF(devices_save(&from->vmm, out) == 0, "%s", vmm_errmsg());
+	data = vm_state_out_data(out, &len);
+	CHECK(data != NULL);
+	in = vm_state_in_open(data, len);
+	CHECKF(in != NULL, "%s", vm_errmsg());
+	CHECKF(devices_load(&to->vmm, in) == 0, "%s", vmm_errmsg());
+	CHECKF(vm_state_in_done(in) == 0, "%s", vm_errmsg());
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+}
+
+#endif /* _VMM_FIXTURE_H_ */
