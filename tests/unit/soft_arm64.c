@@ -1686,6 +1686,7 @@ random_words(bool mmu)
 			if (ex.code == VM_EXIT_KICKED && (vm_set_capability(cpu, VM_CAP_SINGLE_STEP, 1) != 0 ||
 			    vm_run(cpu, &ex) != 0))
 				FAIL("%s", vm_errmsg());
+			if (getenv("DBG")) fprintf(stderr, "%u %d pc %llx\n", n, ex.code, (unsigned long long)ex.pc);
 			CHECK(ex.code != VM_EXIT_ERROR && ex.code != VM_EXIT_NONE);
 			if (ex.code == VM_EXIT_SUSPENDED) {
 				CHECK_EQ(vm_unsuspend(vm), 0);

@@ -13,6 +13,8 @@
 
 #define	COMMON_FEATURES	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
 
+#define	DRIVER_STATUS	(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED)
+
 static const struct virtio_transport *const transports[] = {
 	&virtio_mmio,
 };
@@ -132,8 +134,8 @@ virtio_set_status(struct virtio *vd, uint8_t status)
 		reset_locked(vd);
 		return;
 	}
-	/* 2.1.1: the driver clears no bit but by reset; NEEDS_RESET is the device's. */
-	set &= (uint8_t)~VIRTIO_NEEDS_RESET;
+	/* 2.1.1: the driver clears no bit but by reset; NEEDS_RESET is the device's, and two bits are nobody's. */
+	set &= DRIVER_STATUS;
 	/* 2.2.2: features that were not offered, or not VERSION_1: FEATURES_OK does not stay. */
 	if ((set & VIRTIO_FEATURES_OK) != 0 && ((vd->driver_features & ~virtio_features(vd)) != 0 ||
 	    !virtio_has(vd, VIRTIO_F_VERSION_1))) {
@@ -306,6 +308,8 @@ check(void *obj)
 
 	if ((vd->isr & ~(VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG)) != 0)
 		return (vm_state_complain("interrupt reasons %#x do not exist", vd->isr));
+	if ((vd->status & ~(DRIVER_STATUS | VIRTIO_NEEDS_RESET)) != 0)
+		return (vm_state_complain("status %#x has bits that do not exist", vd->status));
 	if ((vd->status & VIRTIO_FEATURES_OK) != 0 && (vd->driver_features & ~virtio_features(vd)) != 0)
 		return (vm_state_complain("features %#llx, which this device does not have",
 		    (unsigned long long)(vd->driver_features & ~virtio_features(vd))));
