@@ -721,7 +721,7 @@ VM_PUBLIC int vm_vcpu_kick(struct vcpu *vcpu);
  */
 VM_PUBLIC int vm_vcpu_reset(struct vcpu *vcpu);
 
-/* Old name of vm_vcpu_reset(). */
+/* Old name of vm_vcpu_reset().  Threads: any, while the vCPU does not run. */
 VM_PUBLIC int vcpu_reset(struct vcpu *vcpu);
 
 /*
@@ -749,10 +749,20 @@ VM_COMMITTED int vm_set_register(struct vcpu *vcpu, int reg, uint64_t val);
  */
 VM_COMMITTED int vm_get_register(struct vcpu *vcpu, int reg, uint64_t *val);
 
-/* vm_set_register() for count registers; stops at the first error, with the ones before it set. */
+/*
+ * vm_set_register() for count registers; stops at the first error, with the ones before it set.
+ *
+ * Errors: as vm_set_register().
+ * Threads: any, while the vCPU does not run.
+ */
 VM_PUBLIC int vm_set_register_set(struct vcpu *vcpu, unsigned count, const int *regs, const uint64_t *vals);
 
-/* vm_get_register() for count registers. */
+/*
+ * vm_get_register() for count registers.
+ *
+ * Errors: as vm_get_register().
+ * Threads: any, while the vCPU does not run.
+ */
 VM_PUBLIC int vm_get_register_set(struct vcpu *vcpu, unsigned count, const int *regs, uint64_t *vals);
 
 /*

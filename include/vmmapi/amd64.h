@@ -210,7 +210,7 @@ VM_PUBLIC void vm_amd64_i8254_reset(struct vm_i8254 *pit);
  * Threads: set-up.
  */
 VM_PUBLIC const struct vm_state_table *vm_amd64_i8254_state(void);
-/* See vm_amd64_i8254_state(). */
+/* See vm_amd64_i8254_state().  Threads: set-up. */
 VM_PUBLIC void vm_amd64_i8254_loaded(struct vm_i8254 *pit);
 
 /*
@@ -219,25 +219,25 @@ VM_PUBLIC void vm_amd64_i8254_loaded(struct vm_i8254 *pit);
  * bhyve's calls that name a chip, kept for its consumers over interrupt handles.
  */
 
-/* Send the message addr, msg: vm_raise_msi().  Errors: EINVAL. */
+/* Send the message addr, msg: vm_raise_msi().  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_lapic_msi(struct vmctx *ctx, uint64_t addr, uint64_t msg);
-/* Raise vector (16 to 255) in the vCPU's local APIC as an edge.  Errors: EINVAL. */
+/* Raise vector (16 to 255) in the vCPU's local APIC as an edge.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_lapic_irq(struct vcpu *vcpu, int vector);
-/* Raise I/O APIC input irq.  Errors: EINVAL. */
+/* Raise I/O APIC input irq.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_ioapic_assert_irq(struct vmctx *ctx, int irq);
-/* Lower I/O APIC input irq.  Errors: EINVAL. */
+/* Lower I/O APIC input irq.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_ioapic_deassert_irq(struct vmctx *ctx, int irq);
-/* Pulse I/O APIC input irq.  Errors: EINVAL. */
+/* Pulse I/O APIC input irq.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_ioapic_pulse_irq(struct vmctx *ctx, int irq);
-/* Number of I/O APIC inputs.  Errors: EINVAL. */
+/* Number of I/O APIC inputs.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_ioapic_pincount(struct vmctx *ctx, int *pincount);
-/* Raise the line behind 8259 input atpic_irq (I/O APIC input ioapic_irq, -1 for none).  Errors: EINVAL. */
+/* Raise the line behind 8259 input atpic_irq (I/O APIC input ioapic_irq, -1 for none).  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_isa_assert_irq(struct vmctx *ctx, int atpic_irq, int ioapic_irq);
-/* Lower it.  Errors: EINVAL. */
+/* Lower it.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_isa_deassert_irq(struct vmctx *ctx, int atpic_irq, int ioapic_irq);
-/* Pulse it.  Errors: EINVAL. */
+/* Pulse it.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_isa_pulse_irq(struct vmctx *ctx, int atpic_irq, int ioapic_irq);
-/* The vCPU with this APIC id: identity. */
+/* The vCPU with this APIC id: identity.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_apicid2vcpu(struct vmctx *ctx, int apicid);
 
 #ifdef __cplusplus

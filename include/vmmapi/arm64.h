@@ -63,9 +63,9 @@ enum vm_arm64_run_state {
  * bhyve's calls for arm64, kept for its consumers over interrupt handles.
  */
 
-/* Raise shared peripheral interrupt irq (32 and up, as bhyve counts).  Errors: EINVAL. */
+/* Raise shared peripheral interrupt irq (32 and up, as bhyve counts).  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_assert_irq(struct vmctx *ctx, uint32_t irq);
-/* Lower it.  Errors: EINVAL. */
+/* Lower it.  Errors: EINVAL.  Threads: any. */
 VM_PUBLIC int vm_deassert_irq(struct vmctx *ctx, uint32_t irq);
 
 /*

@@ -97,14 +97,15 @@ VM_PUBLIC struct vm_state_out *vm_state_out_open(void);
  * Append obj as section (table's class, instance).  After a failure every later call fails too.
  *
  * Errors: ENOMEM, EINVAL (instance too long), EEXIST (section written before).
+ * Threads: one per stream at a time.
  */
 VM_PUBLIC int vm_state_put(struct vm_state_out *out, const struct vm_state_table *table, const char *instance,
     const void *obj);
 
-/* The finished stream, valid until the close; NULL if a put had failed. */
+/* The finished stream, valid until the close; NULL if a put had failed.  Threads: one per stream at a time. */
 VM_PUBLIC const void *vm_state_out_data(struct vm_state_out *out, size_t *len);
 
-/* Free a stream.  NULL is ignored. */
+/* Free a stream.  NULL is ignored.  Threads: one per stream at a time. */
 VM_PUBLIC void vm_state_out_close(struct vm_state_out *out);
 
 /*
@@ -112,6 +113,7 @@ VM_PUBLIC void vm_state_out_close(struct vm_state_out *out);
  * close.
  *
  * Errors: EILSEQ (damaged), ENOTSUP (format version), ENOMEM.
+ * Threads: one per stream at a time.
  */
 VM_PUBLIC struct vm_state_in *vm_state_in_open(const void *data, size_t len);
 
@@ -121,20 +123,21 @@ VM_PUBLIC struct vm_state_in *vm_state_in_open(const void *data, size_t len);
  *
  * Errors: ENOENT (no such section), EILSEQ (fields do not fit the table), ENOTSUP (version), EALREADY (taken before), and those
  * of the table's check.
+ * Threads: one per stream at a time.
  */
 VM_PUBLIC int vm_state_get(struct vm_state_in *in, const struct vm_state_table *table, const char *instance,
     void *obj);
 
-/* Whether the stream has a section (cls, instance).  instance NULL: any. */
+/* Whether the stream has a section (cls, instance).  instance NULL: any.  Threads: one per stream at a time. */
 VM_PUBLIC bool vm_state_has(struct vm_state_in *in, const char *cls, const char *instance);
 
-/* Fail with ENOTSUP and name the first section that nobody took, if there is one. */
+/* Fail with ENOTSUP and name the first section that nobody took, if there is one.  Threads: one per stream at a time. */
 VM_PUBLIC int vm_state_in_done(struct vm_state_in *in);
 
-/* Free the index.  NULL is ignored. */
+/* Free the index.  NULL is ignored.  Threads: one per stream at a time. */
 VM_PUBLIC void vm_state_in_close(struct vm_state_in *in);
 
-/* For check functions: set the sentence of the failure and return -1 with errno EILSEQ. */
+/* For check functions: set the sentence of the failure and return -1 with errno EILSEQ.  Threads: one per stream at a time. */
 VM_PUBLIC int vm_state_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #ifdef __cplusplus
