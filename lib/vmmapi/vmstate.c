@@ -6,7 +6,7 @@
  *	"vm.maps" ""		the mappings
  *	"clock" ""		the VM's clock
  *	<arch's vCPU> "N"	state page of vCPU N
- *	"vcpu.caps" "N"		its capabilities
+ *	"vcpu" "N"		its capabilities, and events on their way to it
  *	<controller> ""		the library's interrupt controller, and <controller's CPU> "N"
  *	... and whatever the back end adds.
  *
@@ -52,8 +52,9 @@ struct saved_clock {
 	uint64_t	 now;			/* ns */
 };
 
-struct saved_caps {
-	uint8_t		 value[VM_CAP_MAX];	/* 0, 1; CAP_ABSENT */
+struct saved_vcpu {
+	uint8_t		 caps[VM_CAP_MAX];	/* 0, 1; CAP_ABSENT */
+	uint32_t	 events;		/* the architecture's, not acted upon yet */
 };
 #define	CAP_ABSENT	0xff
 
@@ -150,21 +151,22 @@ static const struct vm_state_field clock_fields[] = {
 static const struct vm_state_table clock_table = VM_STATE_TABLE("clock", 1, 1, clock_fields, check_clock);
 
 static int
-check_caps(void *obj)
+check_vcpu(void *obj)
 {
-	const struct saved_caps *c = obj;
+	const struct saved_vcpu *s = obj;
 
 	for (int i = 0; i < VM_CAP_MAX; i++) {
-		if (c->value[i] > 1 && c->value[i] != CAP_ABSENT)
-			return (vm_state_complain("capability %d has value %u", i, c->value[i]));
+		if (s->caps[i] > 1 && s->caps[i] != CAP_ABSENT)
+			return (vm_state_complain("capability %d has value %u", i, s->caps[i]));
 	}
 	return (0);
 }
 
-static const struct vm_state_field caps_fields[] = {
-	VM_STATE_BYTES(struct saved_caps, value),
+static const struct vm_state_field vcpu_fields[] = {
+	VM_STATE_BYTES(struct saved_vcpu, caps),
+	VM_STATE_U32(struct saved_vcpu, events),
 };
-static const struct vm_state_table caps_table = VM_STATE_TABLE("vcpu.caps", 1, 1, caps_fields, check_caps);
+static const struct vm_state_table vcpu_table = VM_STATE_TABLE("vcpu", 1, 1, vcpu_fields, check_vcpu);
 
 /* The table of n mappings: an array whose length is in the "vm" section. */
 struct maps_table {
@@ -271,7 +273,7 @@ static int
 save_vcpu(struct vcpu *vcpu, struct vm_state_out *out)
 {
 	const struct md_ops *md = vcpu->vm->md;
-	struct saved_caps caps;
+	struct saved_vcpu saved;
 	char name[16];
 	int error;
 
@@ -280,9 +282,10 @@ save_vcpu(struct vcpu *vcpu, struct vm_state_out *out)
 		return (-1);
 	error = vm_state_put(out, md->vcpu_state, name, vcpu->state);
 	for (int i = 0; i < VM_CAP_MAX; i++)
-		caps.value[i] = vcpu->caps[i] < 0 ? CAP_ABSENT : (uint8_t)vcpu->caps[i];
+		saved.caps[i] = vcpu->caps[i] < 0 ? CAP_ABSENT : (uint8_t)vcpu->caps[i];
+	saved.events = atomic_load(&vcpu->md_events);
 	vcpu_release(vcpu, false);
-	return (error != 0 ? -1 : vm_state_put(out, &caps_table, name, &caps));
+	return (error != 0 ? -1 : vm_state_put(out, &vcpu_table, name, &saved));
 }
 
 static int
@@ -501,15 +504,15 @@ load_maps(struct vmctx *ctx, struct vm_state_in *in, uint32_t n)
 }
 
 static int
-load_caps(struct vcpu *vcpu, const struct saved_caps *caps)
+load_caps(struct vcpu *vcpu, const uint8_t *caps)
 {
 	const char *name;
 	int val;
 
 	for (int i = 0; i < VM_CAP_MAX; i++) {
-		if (caps->value[i] == CAP_ABSENT || (vcpu->caps[i] < 0 && caps->value[i] == 0))
+		if (caps[i] == CAP_ABSENT || (vcpu->caps[i] < 0 && caps[i] == 0))
 			continue;
-		val = caps->value[i];
+		val = caps[i];
 		if (vcpu->caps[i] < 0) {
 			name = vm_capability_type2name(i);
 			return (vm_fail(ENOTSUP, "vcpu %d: state: capability %d (%s) is on in the stream and does not exist here",
@@ -524,17 +527,25 @@ load_caps(struct vcpu *vcpu, const struct saved_caps *caps)
 static int
 load_vcpu(struct vcpu *vcpu, struct vm_state_in *in)
 {
-	struct saved_caps caps = { { 0 } };
+	struct saved_vcpu saved;
 	char name[16];
 	int error;
 
+	memset(&saved, 0, sizeof(saved));
 	instance_name(name, vcpu->id);
-	if (vm_state_get(in, &caps_table, name, &caps) != 0 || load_caps(vcpu, &caps) != 0)
+	if (vm_state_get(in, &vcpu_table, name, &saved) != 0 || load_caps(vcpu, saved.caps) != 0)
 		return (-1);
 	if (vcpu_hold(vcpu) != 0)
 		return (-1);
 	error = vm_state_get(in, vcpu->vm->md->vcpu_state, name, vcpu->state);
+	if (error == 0) {
+		/* What this VM's own last exit asked for is nobody's business any more. */
+		vcpu->read_open = vcpu->replied = vcpu->exit_valid = false;
+		atomic_store(&vcpu->md_events, saved.events);
+	}
 	vcpu_release(vcpu, error == 0);
+	if (error == 0 && saved.events != 0)
+		vcpu_request(vcpu, REQ_MD);
 	return (error);
 }
 
@@ -609,6 +620,10 @@ prepare(struct vmctx *ctx, const struct saved_vm *s)
 	}
 	if (s->started && ctx->accel == NULL)
 		return (vm_start(ctx));
+	/* The library's controllers are reset in this case; those of a kernel cannot be. */
+	if (!s->started && ctx->accel != NULL && ctx->accel->irq_set != NULL)
+		return (vm_fail(ENOTSUP, "vm '%s': state: the stream is of a VM that never ran; it must be loaded before vm_start()",
+		    ctx->name));
 	return (0);
 }
 

@@ -73,14 +73,12 @@ static int
 direct_take(struct conf_target *t)
 {
 	const struct intc_ops *ops = t->ctx->intc_ops;
-	uint64_t intid;
 
 	if (!ops->pending(t->h->cpu[0].vcpu))
 		return (-1);
 	if (ops->ack != NULL)
 		return (ops->ack(t->h->cpu[0].vcpu));
-	intid = direct_sysreg(t, ICC_IAR1_EL1, false, 0);
-	return (intid >= 1020 ? -1 : (int)intid);
+	return ((int)direct_sysreg(t, ICC_IAR1_EL1, false, 0));
 }
 
 static void
@@ -331,7 +329,8 @@ gic_take(struct conf_target *t)
 {
 	int intid = make_of(t)->side->take(t);
 
-	if (intid < 0)
+	/* 1020 to 1023: it went away before it was acknowledged (IHI 0069 2.2.1). */
+	if (intid < 0 || intid >= 1020)
 		return (-1);
 	for (unsigned i = 0; i < CONF_NLINES; i++) {
 		if ((unsigned)intid == H_SPI(t->line[i]))

@@ -1501,6 +1501,63 @@ TEST(state_cross_arm64)
 	state_cross(&h_targets[1], &h_targets[3]);
 }
 
+/* Saved and taken up again between two ticks, controllers and timers go on: not one tick is counted twice or forgotten. */
+H_TEST(state_tick, H_ALL)
+{
+	struct vm_i8254 *pit, *npit;
+	struct h_vm *h = tick_open(t, NULL, &pit), *n;
+	struct vm_state_out *out;
+	struct vm_state_in *in;
+	const void *data;
+	uint64_t count, clock;
+	size_t len;
+
+	h->on_exit = exit_suspended;
+	h_start(h);
+	for (;;) {
+		OK(vm_pause(h->ctx));
+		if ((count = h_result(h, 0)) >= 20)
+			break;
+		OK(vm_resume(h->ctx));
+		h_nap();
+	}
+	CHECK(count < 100);
+	clock = vm_clock_now(h->ctx);
+	PTR(out = vm_state_out_open());
+	OK(vm_state_save(h->ctx, out));
+	if (pit != NULL)
+		OK(vm_state_put(out, vm_amd64_i8254_state(), "", pit));
+	PTR(data = vm_state_out_data(out, &len));
+
+	n = tick_open(t, NULL, &npit);
+	copy_ram(n, h);
+	OK(vm_pause(n->ctx));		/* so that time starts when all is there */
+	PTR(in = vm_state_in_open(data, len));
+	if (npit != NULL)
+		OK(vm_state_get(in, vm_amd64_i8254_state(), "", npit));
+	OK(vm_state_load(n->ctx, in));
+	OK(vm_state_in_done(in));
+	CHECK_EQ(vm_clock_now(n->ctx), clock);
+	if (npit != NULL)
+		vm_amd64_i8254_loaded(npit);
+	OK(vm_resume(n->ctx));
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+
+	OK(vm_suspend(h->ctx, VM_SUSPEND_POWEROFF));
+	OK(vm_resume(h->ctx));
+	h_join(h);
+	vm_amd64_i8254_close(pit);
+	h_close(h);
+
+	CHECK_EQ(h_result(n, 0), count);
+	CHECK(h_run(&n->cpu[0]));
+	CHECK_EQ(h_result(n, 0), 100);
+	CHECK(vm_clock_now(n->ctx) >= 99 * 999847);
+	vm_amd64_i8254_close(npit);
+	h_close(n);
+}
+
 /* A damaged stream is refused, and the VM can be restored from the good one afterwards. */
 H_TEST(state_damaged, H_ALL)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * uart16550.c - the 16550A UART by its data sheet, and its host side.
+ * ns16550.c - the 16550A UART by its data sheet, and its host side.
  */
 #include <fcntl.h>
 #include <pthread.h>

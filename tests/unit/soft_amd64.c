@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include <vmmapi/amd64.h>
+#include <vmmapi/state.h>
 
 #include "test.h"
 
@@ -903,51 +904,239 @@ GUEST(race_code, 32,
     "	movl	%ebx, 0x21000(,%edi,4)\n"
     FINISH);
 
-static uint64_t
-race(uint64_t seed, uint32_t out[4])
+#define	RACERS	3
+
+static void
+race_open(struct guest *g, struct runner r[RACERS], uint64_t seed)
 {
 	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT,
 	    .clock = VM_CLOCK_ICOUNT, .seed = seed };
-	struct runner r[3];
-	struct guest g;
-	uint64_t now;
 
-	guest_spec(&g, &spec);
-	LOAD(&g, race_code);
-	for (int i = 0; i < 3; i++) {
-		r[i].vcpu = vm_vcpu_open(g.vm, i);
+	guest_spec(g, &spec);
+	memset(r, 0, RACERS * sizeof(*r));
+	for (int i = 0; i < RACERS; i++) {
+		r[i].vcpu = vm_vcpu_open(g->vm, i);
 		CHECK(r[i].vcpu != NULL);
-		mode32(&g, r[i].vcpu);
+		CHECK_EQ(vm_set_capability(r[i].vcpu, VM_CAP_HALT_EXIT, 1), 0);
+	}
+}
+
+static void
+race_load(struct guest *g, struct runner r[RACERS])
+{
+	LOAD(g, race_code);
+	/* The end of a vCPU would keep the turn: whoever comes to it halts instead. */
+	memcpy(g->mem + CODE + (race_code_end - race_code) - 2, "\xfa\xf4", 2);
+	for (int i = 0; i < RACERS; i++) {
+		mode32(g, r[i].vcpu);
 		set(r[i].vcpu, VM_AMD64_REG_RDI, (uint64_t)i + 1);
 		set(r[i].vcpu, VM_AMD64_REG_RUN_STATE, VM_AMD64_RUNNING);
 	}
-	/* The end of a vCPU keeps the turn: whoever comes to it gives it up by halting instead. */
-	for (int i = 0; i < 3; i++)
-		memcpy(g.mem + CODE + (race_code_end - race_code) - 2, "\xfa\xf4", 2);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(vm_set_capability(r[i].vcpu, VM_CAP_HALT_EXIT, 1), 0);
-	run_all(r, 3);
-	for (int i = 0; i < 3; i++) {
+}
+
+/* The three hashes, the shared word and the time. */
+static void
+race_result(struct guest *g, struct runner r[RACERS], uint64_t out[5])
+{
+	for (int i = 0; i < RACERS; i++) {
 		CHECK_EQ(r[i].ex.code, VM_EXIT_HALT);
-		out[i] = (uint32_t)peek(&g, 0x21004 + 4 * (uint64_t)i, 4);
+		out[i] = peek(g, 0x21004 + 4 * (uint64_t)i, 4);
 	}
-	out[3] = (uint32_t)peek(&g, 0x20000, 4);
-	now = vm_clock_now(g.vm);
+	out[3] = peek(g, 0x20000, 4);
+	out[4] = vm_clock_now(g->vm);
+}
+
+static void
+race(uint64_t seed, uint64_t out[5])
+{
+	struct runner r[RACERS];
+	struct guest g;
+
+	race_open(&g, r, seed);
+	race_load(&g, r);
+	run_all(r, RACERS);
+	race_result(&g, r, out);
 	guest_close(&g);
-	return (now);
 }
 
 TEST(virtual_time_makes_the_same_run_every_time)
 {
-	uint32_t first[4], again[4], other[4];
-	uint64_t now = race(1, first);
+	uint64_t first[5], again[5], other[5];
 
+	race(1, first);
 	for (int i = 0; i < 10; i++) {
-		CHECK_EQ(race(1, again), now);
+		race(1, again);
 		CHECK(memcmp(first, again, sizeof(first)) == 0);
 	}
-	(void)race(2, other);
+	race(2, other);
 	CHECK(memcmp(first, other, sizeof(first)) != 0);
+}
+
+/* Wherever it is interrupted, looked at and taken up again: in the same VM, and in another one from a snapshot. */
+TEST(virtual_time_goes_on_after_pause_and_snapshot)
+{
+	uint64_t first[5], again[5], rax;
+	struct vm_state_out *out;
+	struct vm_state_in *in;
+	struct runner r[RACERS], q[RACERS];
+	struct guest g, h;
+	const void *data;
+	size_t len;
+
+	race(3, first);
+	for (int n = 0; n < 10; n++) {
+		race_open(&g, r, 3);
+		race_load(&g, r);
+		CHECKF(vm_start(g.vm) == 0, "%s", vm_errmsg());
+		for (int i = 0; i < RACERS; i++)
+			CHECK_EQ(pthread_create(&r[i].thread, NULL, runner_main, &r[i]), 0);
+		usleep((useconds_t)(300 * n));
+		CHECK_EQ(vm_pause(g.vm), 0);
+		CHECK_EQ(vm_get_register(r[n % RACERS].vcpu, VM_AMD64_REG_RAX, &rax), 0);
+		out = vm_state_out_open();
+		CHECK(out != NULL);
+		CHECKF(vm_state_save(g.vm, out) == 0, "%s", vm_errmsg());
+		data = vm_state_out_data(out, &len);
+		in = vm_state_in_open(data, len);
+		CHECK(in != NULL);
+		race_open(&h, q, 99);		/* the seed comes with the state */
+		memcpy(h.mem, g.mem, 1 << 20);
+		CHECKF(vm_state_load(h.vm, in) == 0, "%s", vm_errmsg());
+		CHECKF(vm_state_in_done(in) == 0, "%s", vm_errmsg());
+		vm_state_in_close(in);
+		vm_state_out_close(out);
+		CHECK_EQ(vm_resume(g.vm), 0);
+		for (int i = 0; i < RACERS; i++)
+			pthread_join(r[i].thread, NULL);
+		race_result(&g, r, again);
+		CHECK(memcmp(first, again, sizeof(first)) == 0);
+		guest_close(&g);
+
+		run_all(q, RACERS);
+		race_result(&h, q, again);
+		CHECK(memcmp(first, again, sizeof(first)) == 0);
+		guest_close(&h);
+	}
+}
+
+/* vCPU 0 starts vCPU 1 in real mode and waits for it, both by spinning and by halting until a message comes back. */
+GUEST(sipi_code, 32,
+    "	movl	$0x1ff, 0xfee000f0\n"
+    "	movl	$0x01000000, 0xfee00310\n"
+    "	movl	$0x4500, 0xfee00300\n"
+    "	movl	$0x4611, 0xfee00300\n"
+    "1:	pause\n"
+    "	cmpl	$0, 0x20000\n"
+    "	jz	1b\n"
+    "	rdtsc\n"
+    "	movl	%eax, %ebx\n"
+    "2:	sti\n"
+    "	hlt\n"
+    "	cli\n"
+    "	testl	%esi, %esi\n"
+    "	jz	2b\n"
+    FINISH
+    ".org sipi_code + 0x100\n"
+    "	incl	%esi\n"
+    "	movl	$0, 0xfee000b0\n"
+    "	iretl\n"
+    ".org sipi_code + 0x1000\n"
+    "	.code16\n"
+    "	movw	$0x2000, %ax\n"
+    "	movw	%ax, %ds\n"
+    "	movw	$5000, %cx\n"
+    "1:	loop	1b\n"
+    "	movl	$1, 0\n"
+    "	movw	$5000, %cx\n"
+    "2:	loop	2b\n"
+    /* In real mode the APIC is reached by its MSRs only. */
+    "	movl	$0x1b, %ecx\n"
+    "	rdmsr\n"
+    "	orl	$0xc00, %eax\n"
+    "	wrmsr\n"
+    "	movl	$0x830, %ecx\n"
+    "	xorl	%edx, %edx\n"
+    "	movl	$0x4040, %eax\n"		/* vector 0x40 to APIC id 0 */
+    "	wrmsr\n"
+    "3:	hlt\n"
+    "	jmp	3b\n");
+
+static void
+sipi(uint64_t seed, uint64_t out[2])
+{
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT,
+	    .clock = VM_CLOCK_ICOUNT, .seed = seed };
+	struct runner r = { 0 };
+	struct guest g;
+
+	guest_spec(&g, &spec);
+	LOAD(&g, sipi_code);
+	mode32(&g, g.vcpu);
+	gate32(&g, 0x40, CODE + 0x100);
+	r.vcpu = vm_vcpu_open(g.vm, 1);
+	CHECK(r.vcpu != NULL);
+	CHECKF(vm_start(g.vm) == 0, "%s", vm_errmsg());
+	CHECK_EQ(pthread_create(&r.thread, NULL, runner_main, &r), 0);
+	finish(&g);
+	out[0] = get(g.vcpu, VM_AMD64_REG_RBX);
+	out[1] = vm_clock_now(g.vm);
+	CHECK_EQ(vm_suspend(g.vm, VM_SUSPEND_POWEROFF), 0);
+	pthread_join(r.thread, NULL);
+	CHECK_EQ(r.ex.code, VM_EXIT_SUSPENDED);
+	guest_close(&g);
+}
+
+TEST(start_up_messages_in_virtual_time)
+{
+	uint64_t first[2], again[2];
+
+	sipi(5, first);
+	CHECK(first[1] > 10000);
+	for (int i = 0; i < 10; i++) {
+		sipi(5, again);
+		CHECK_EQ(again[0], first[0]);
+		CHECK_EQ(again[1], first[1]);
+	}
+}
+
+static void
+timer_fired(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	CHECKF(vm_lapic_irq(vcpu, 0x40) == 0, "%s", vm_errmsg());
+}
+
+/* Everyone halts: the clock jumps to the timer, exactly. */
+GUEST(jump_code, 32,
+    "	movl	$0x1ff, 0xfee000f0\n"
+    "	sti\n"
+    "	hlt\n"
+    "	rdtsc\n"
+    "	movl	%eax, %ebx\n"
+    FINISH
+    ".org jump_code + 0x100\n"
+    "	iretl\n");
+
+TEST(an_idle_vm_jumps_to_its_next_timer)
+{
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT, .clock = VM_CLOCK_ICOUNT };
+	struct vm_timer *timer;
+	struct guest g;
+
+	guest_spec(&g, &spec);
+	CHECK_EQ(vm_set_counter_freq(g.vm, 1000000000), 0);
+	LOAD(&g, jump_code);
+	mode32(&g, g.vcpu);
+	gate32(&g, 0x40, CODE + 0x100);
+	timer = vm_timer_open(g.vm, 1000000000, timer_fired, g.vcpu);
+	CHECK(timer != NULL);
+	CHECK_EQ(vm_timer_arm(timer, 3600000000000), 0);	/* an hour */
+	finish(&g);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RBX), 3600000000000ULL % (1ULL << 32) + 1);	/* IRET */
+	CHECK_EQ(vm_clock_now(g.vm), 3600000000000ULL + 4);
+	vm_timer_close(timer);
+	guest_close(&g);
 }
 
 /* Virtual time: a halted guest's clock jumps to the next timer; the counter is instructions. */

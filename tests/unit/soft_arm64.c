@@ -1196,6 +1196,31 @@ static const uint32_t code[] = {
 	vm_close(vm);
 }
 
+TEST(group_0_comes_as_fiq)
+{
+static const uint32_t code[] = {
+	0xd50342ff,	/* msr daifclr, #2 - IRQ: not this one */
+	0xd503201f,	/* nop */
+	0xd50341ff,	/* msr daifclr, #1 */
+	0xd503201f,	/* nop */
+};
+	uint64_t v;
+
+	START(code);
+	vectors();
+	gic_on();
+	v = 1;
+	CHECK_EQ(vm_access(vm, VM_SPACE_MEM, 0x08000000, 4, true, &v), 0);
+	CHECK(vm->intc_ops->sysreg(cpu, ICC_IGRPEN0, true, &v));
+	v = ~(1U << 8);
+	CHECK_EQ(vm_access(vm, VM_SPACE_MEM, 0x08000084, 4, true, &v), 0);
+	CHECK_EQ(vm_assert_irq(vm, 40), 0);
+	finish();
+	CHECK_EQ(vector(), 0x300);
+	CHECK_EQ(get(cpu, X(22)), RAM + 12);
+	vm_close(vm);
+}
+
 static void
 timer_program(enum vm_clock_source clock)
 {
@@ -1641,17 +1666,27 @@ static const uint32_t code[] = {
 	vm_close(first);
 }
 
+/* Vectors that go on behind the instruction. */
+static const uint32_t skip_it[] = {
+	0xd5384034,	/* mrs x20, elr_el1 */
+	0x91001294,	/* add x20, x20, #4 */
+	0xd5184034,	/* msr elr_el1, x20 */
+	0xd69f03e0,	/* eret */
+};
+
 /* Whatever the words are, the vCPU goes on or comes back; it never ends the process. */
 static void
 random_words(bool mmu)
 {
 	uint64_t x = 88172645463325252ULL + mmu;
+	unsigned codes[VM_EXIT_LAST] = { 0 };
 	uint32_t *p;
 
 	new_vm(VM_CLOCK_ICOUNT, 2);
-	vectors();
 	p = vm_map_gpa(vm, RAM, 0x1000);
-	for (unsigned n = 0; n < 40000; n++) {
+	CHECK_EQ(vm_set_capability(cpu, VM_CAP_HALT_EXIT, 1), 0);
+	CHECK_EQ(vm_set_capability(cpu, VM_CAP_SINGLE_STEP, 1), 0);
+	for (unsigned n = 0; n < 20000; n++) {
 		struct arm64_state *s = cpu->state;
 
 		for (unsigned i = 0; i < 16; i++) {
@@ -1664,6 +1699,8 @@ random_words(bool mmu)
 				p[i] = (p[i] & 0xc1ffffff) | 0x18000000;
 			else if ((x & 15) == 1)
 				p[i] = (p[i] & 0x003fffff) | 0xd5000000;
+			else if ((x & 3) == 2)
+				p[i] = (p[i] & 0xe1ffffff) | ((x & 8) != 0 ? 0x10000000 : 0x0a000000);
 			s->x[i] = (x & 16) != 0 ? DATA + (x >> 40 & 0xff) : (x & 32) != 0 ? x : x >> 40;
 		}
 		p[16] = 0xd2a1201e;		/* mov x30, #0x9000000 */
@@ -1673,29 +1710,26 @@ random_words(bool mmu)
 		s->vbar_el1 = VECTORS;
 		s->sp_el1 = STACK;
 		s->run_state = VM_ARM64_RUNNING;
-		vectors();
+		for (unsigned i = 0; i < 16; i++)
+			load(VECTORS + i * 0x80, skip_it, sizeof(skip_it));
 		s->sctlr_el1 = SCTLR_RES1;
 		if (mmu) {
 			tables();
 			s->sctlr_el1 |= SCTLR_M;
 		}
-		CHECK_EQ(vm_set_capability(cpu, VM_CAP_HALT_EXIT, 1), 0);
-		for (unsigned i = 0; i < 40; i++) {
-			if (vm_vcpu_kick(cpu) != 0 || vm_run(cpu, &ex) != 0)
+		for (unsigned i = 0; i < 60; i++) {
+			if (vm_run(cpu, &ex) != 0)
 				FAIL("%s", vm_errmsg());
-			if (ex.code == VM_EXIT_KICKED && (vm_set_capability(cpu, VM_CAP_SINGLE_STEP, 1) != 0 ||
-			    vm_run(cpu, &ex) != 0))
-				FAIL("%s", vm_errmsg());
-			if (getenv("DBG")) fprintf(stderr, "%u %d pc %llx\n", n, ex.code, (unsigned long long)ex.pc);
-			CHECK(ex.code != VM_EXIT_ERROR && ex.code != VM_EXIT_NONE);
-			if (ex.code == VM_EXIT_SUSPENDED) {
+			CHECK(ex.code != VM_EXIT_ERROR && ex.code < VM_EXIT_LAST);
+			codes[ex.code]++;
+			if (ex.code == VM_EXIT_SUSPENDED)
 				CHECK_EQ(vm_unsuspend(vm), 0);
-				break;
-			}
-			if ((ex.code == VM_EXIT_MMIO && ex.u.mmio.gpa == DONE) || ex.code == VM_EXIT_HALT)
+			if ((ex.code == VM_EXIT_MMIO && ex.u.mmio.gpa == DONE) || ex.code == VM_EXIT_HALT ||
+			    ex.code == VM_EXIT_SUSPENDED)
 				break;
 		}
 	}
+	CHECK(codes[VM_EXIT_MMIO] != 0 && codes[VM_EXIT_DEBUG] != 0 && codes[VM_EXIT_SYSREG] != 0);
 	vm_close(vm);
 }
 

@@ -117,6 +117,7 @@ TEST(what_was_never_started)
 	OK(vm_set_counter_freq(a.ctx, 2500000000ULL));
 	OK(vm_clock_set(a.ctx, 123456789));
 	OK(vm_suspend(a.ctx, VM_SUSPEND_RESET));
+	OK(vm_amd64_inject_nmi(a.vcpu[1]));		/* an event that waits for its processor */
 	/* the other one has something else of everything */
 	OK(vm_set_capability(b.vcpu[0], VM_CAP_PAUSE_EXIT, 1));
 	OK(vm_set_register(b.vcpu[0], VM_AMD64_REG_RIP, 0x4711));

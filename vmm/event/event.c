@@ -49,7 +49,8 @@ struct event_loop {
 	struct post	*posts, **postend;
 	uint64_t	 posted, ran;	/* posts made and finished */
 	unsigned	 unpollable;	/* always-ready events that watch for something */
-	bool		 owned;		/* a thread is inside event_loop_run() or _once() */
+	bool		 owned;		/* a thread is inside event_loop_run(), _once(), or drains */
+	bool		 draining;	/* it only drains, so that others may wait for their turn */
 	bool		 stop;
 	bool		 calling;	/* a callback is under way */
 	struct event	*current;	/* its event, NULL for a post */
@@ -505,6 +506,8 @@ one_round(struct event_loop *loop, int timeout_ms)
 static int
 take(struct event_loop *loop)
 {
+	while (loop->draining && !mine(loop))
+		pthread_cond_wait(&loop->cond, &loop->lock);
 	if (loop->owned)
 		return (vmm_fail(EBUSY, "event loop: a thread runs it already"));
 	loop->owned = true;
@@ -573,7 +576,9 @@ event_drain(struct event_loop *loop)
 			run_posts(loop);
 		} else if (!loop->owned) {
 			(void)take(loop);
+			loop->draining = true;
 			run_posts(loop);
+			loop->draining = false;
 			give(loop);
 		} else
 			pthread_cond_wait(&loop->cond, &loop->lock);

@@ -49,6 +49,7 @@ kvm_vm_create(struct vmctx *vm)
 		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
 	kv->kvmfd = kv->vmfd = -1;
 	pthread_mutex_init(&kv->lock, NULL);
+	pthread_mutex_init(&kv->line_lock, NULL);
 	vm->accel_vm = kv;
 	kv->kvmfd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kv->kvmfd < 0)
@@ -92,6 +93,7 @@ kvm_vm_destroy(struct vmctx *vm)
 		(void)close(kv->vmfd);
 	if (kv->kvmfd >= 0)
 		(void)close(kv->kvmfd);
+	pthread_mutex_destroy(&kv->line_lock);
 	pthread_mutex_destroy(&kv->lock);
 	free(kv->slots);
 	free(kv->bitmap);

@@ -37,6 +37,7 @@ struct kvm_eoi {
 	int		 trigger;		/* never written: the kernel wants one */
 	int		 resample;
 	bool		 made, on;
+	bool		 level;			/* that the library wants; under kv->line_lock */
 };
 
 struct kvm_vm {
@@ -56,6 +57,7 @@ struct kvm_vm {
 	struct kvm_bind	*binds;			/* under vm->irq_lock; gsi_first + index is the GSI */
 	unsigned	 nbinds;
 	struct kvm_eoi	*eois;			/* by line */
+	pthread_mutex_t	 line_lock;		/* below a line's lock */
 
 	struct kvm_md_vm *md;
 };
@@ -141,8 +143,12 @@ uint32_t kvm_md_irq(unsigned line);
 /* Fixed routes of lines into tab, which has room for KVM_MD_ROUTES; returns how many. */
 unsigned kvm_md_routes(struct kvm_irq_routing_entry *tab);
 #define	KVM_MD_ROUTES	1024
+/* Can the kernel take this message by a route? */
 bool	kvm_md_is_msi(uint64_t addr);
-bool	kvm_md_resample(void);			/* the kernel ORs an eventfd's level with KVM_IRQ_LINE's */
+/* Send a message: 0, or -1 with EINVAL if the address is nobody's. */
+int	kvm_md_msi_send(struct vmctx *vm, uint64_t addr, uint32_t data);
+/* The kernel ORs the level of an eventfd with that of KVM_IRQ_LINE; else the last one counts. */
+bool	kvm_md_resample(void);
 int	kvm_md_cap_set(struct vcpu *vcpu, int cap, int val);
 int	kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns);
 int	kvm_md_vm_save(struct vmctx *vm, struct vm_state_out *out);

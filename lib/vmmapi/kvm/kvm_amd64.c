@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_amd64.c - the kvm back end on amd64 hosts: the machine around the vCPUs, exits of the architecture's own, capabilities, time, and the
- * state of the kernel's interrupt controllers.
+ * kvm_amd64.c - the kvm back end on amd64 hosts: the machine around the vCPUs, exits of the architecture's own, capabilities and time.
  *
  * The 8259 pair, the I/O APIC and the local APICs are the kernel's; the 8254 is hyve's own and drives line 0.
  */
@@ -25,6 +24,7 @@ const enum vm_arch kvm_md_arch = VM_ARCH_AMD64;
 
 const struct kvm_need kvm_md_needs[] = {
 	{ KVM_CAP_IRQCHIP, "interrupt controllers" },
+	{ KVM_CAP_SIGNAL_MSI, "message-signalled interrupts" },
 	{ KVM_CAP_SET_TSS_ADDR, "a place for the TSS" },
 	{ KVM_CAP_EXT_CPUID, "CPUID" },
 	{ KVM_CAP_VCPU_EVENTS, "events in the state" },
@@ -85,6 +85,15 @@ user_msrs(struct vmctx *vm)
 	    kvm_ioctl(kvm_vm(vm)->vmfd, KVM_ENABLE_CAP, &cap) == 0;
 }
 
+/* The kernel opens LINT0 of the bootstrap processor at each INIT, as a BIOS would; that is for the guest's firmware to do. */
+static void
+lint0_quirk(struct vmctx *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DISABLE_QUIRKS, .args = { KVM_X86_QUIRK_LINT0_REENABLED } };
+
+	(void)kvm_ioctl(kvm_vm(vm)->vmfd, KVM_ENABLE_CAP, &cap);
+}
+
 int
 kvm_md_vm_create(struct vmctx *vm)
 {
@@ -106,6 +115,9 @@ kvm_md_vm_create(struct vmctx *vm)
 	if (ioctl(kv->vmfd, KVM_CREATE_IRQCHIP, 0) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt controllers", vm->name));
 	user_msrs(vm);
+	lint0_quirk(vm);
+	if (kvm_chips_init(vm) != 0)
+		return (-1);
 	if (vm->accel->route_commit(vm) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt routes", vm->name));
 	return (kvm_cpuid_init(vm));
@@ -133,9 +145,7 @@ kvm_md_vcpu_create(struct vcpu *vcpu)
 		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
 	if (kvm_cpuid_set(vcpu) != 0)
 		return (-1);
-	if (kvm_ioctl(kc->fd, KVM_GET_LAPIC, &kc->md->lapic) != 0)
-		return (vm_fail_sys(errno, "vcpu %d: kvm: local APIC", vcpu->id));
-	return (0);
+	return (kvm_lapic_init(vcpu));
 }
 
 void
@@ -379,6 +389,19 @@ kvm_md_is_msi(uint64_t addr)
 	return ((addr & ~0xfffffULL) == APIC_DEFAULT);
 }
 
+int
+kvm_md_msi_send(struct vmctx *vm, uint64_t addr, uint32_t data)
+{
+	struct kvm_msi msi = { .address_lo = (uint32_t)addr, .data = data };
+
+	if (!kvm_md_is_msi(addr)) {
+		errno = EINVAL;
+		return (-1);
+	}
+	/* More than 0: delivered; 0: the guest holds it back, as a processor may. */
+	return (kvm_ioctl(kvm_vm(vm)->vmfd, KVM_SIGNAL_MSI, &msi) < 0 ? -1 : 0);
+}
+
 bool
 kvm_md_resample(void)
 {
@@ -436,164 +459,4 @@ kvm_md_cap_set(struct vcpu *vcpu, int cap, int val)
 			    vm_capability_type2name(cap)));
 		return (0);
 	}
-}
-
-/* SECTION: state of the kernel's controllers */
-
-struct pic_state {
-	uint8_t last_irr, irr, imr, isr, priority_add, irq_base, read_reg_select, poll, special_mask, init_state, auto_eoi,
-	    rotate_on_auto_eoi, special_fully_nested_mode, init4, elcr, elcr_mask;
-};
-
-_Static_assert(sizeof(struct pic_state) == sizeof(struct kvm_pic_state), "8259");
-
-struct chips {
-	struct pic_state pic[2];
-	uint64_t	ioapic_base, redir[KVM_IOAPIC_NUM_PINS];
-	uint32_t	ioregsel, ioapic_id, ioapic_irr;
-};
-
-struct lapic {
-	uint8_t		regs[KVM_APIC_REG_SIZE];
-};
-
-#define	P(m)	VM_STATE_U8(struct pic_state, m)
-static const struct vm_state_field pic_fields[] = {
-	P(last_irr), P(irr), P(imr), P(isr), P(priority_add), P(irq_base), P(read_reg_select), P(poll), P(special_mask),
-	P(init_state), P(auto_eoi), P(rotate_on_auto_eoi), P(special_fully_nested_mode), P(init4), P(elcr), P(elcr_mask),
-};
-static const struct vm_state_table pic_table = VM_STATE_TABLE("kvm.pic", 1, 1, pic_fields, NULL);
-
-static const struct vm_state_field chips_fields[] = {
-	VM_STATE_STRUCTS(struct chips, pic, &pic_table),
-	VM_STATE_U64(struct chips, ioapic_base), VM_STATE_U64S(struct chips, redir), VM_STATE_U32(struct chips, ioregsel),
-	VM_STATE_U32(struct chips, ioapic_id), VM_STATE_U32(struct chips, ioapic_irr),
-};
-static const struct vm_state_table chips_table = VM_STATE_TABLE("kvm.irqchip", 1, 1, chips_fields, NULL);
-
-static const struct vm_state_field lapic_fields[] = {
-	VM_STATE_BYTES(struct lapic, regs),
-};
-static const struct vm_state_table lapic_table = VM_STATE_TABLE("kvm.lapic", 1, 1, lapic_fields, NULL);
-
-static int
-chip_io(struct vmctx *vm, unsigned long req, uint32_t id, struct kvm_irqchip *chip)
-{
-	chip->chip_id = id;
-	if (kvm_ioctl(kvm_vm(vm)->vmfd, req, chip) == 0)
-		return (0);
-	return (vm_fail_sys(errno, "vm '%s': kvm: state of interrupt controller %u", vm->name, id));
-}
-
-static int
-chips_save(struct vmctx *vm, struct chips *c)
-{
-	struct kvm_irqchip chip;
-
-	memset(c, 0, sizeof(*c));
-	for (uint32_t i = 0; i < 2; i++) {
-		memset(&chip, 0, sizeof(chip));
-		if (chip_io(vm, KVM_GET_IRQCHIP, i, &chip) != 0)
-			return (-1);
-		memcpy(&c->pic[i], &chip.chip.pic, sizeof(c->pic[i]));
-	}
-	memset(&chip, 0, sizeof(chip));
-	if (chip_io(vm, KVM_GET_IRQCHIP, KVM_IRQCHIP_IOAPIC, &chip) != 0)
-		return (-1);
-	c->ioapic_base = chip.chip.ioapic.base_address;
-	c->ioregsel = chip.chip.ioapic.ioregsel;
-	c->ioapic_id = chip.chip.ioapic.id;
-	c->ioapic_irr = chip.chip.ioapic.irr;
-	for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
-		c->redir[i] = chip.chip.ioapic.redirtbl[i].bits;
-	return (0);
-}
-
-static int
-chips_load(struct vmctx *vm, const struct chips *c)
-{
-	struct kvm_irqchip chip;
-
-	for (uint32_t i = 0; i < 2; i++) {
-		memset(&chip, 0, sizeof(chip));
-		memcpy(&chip.chip.pic, &c->pic[i], sizeof(c->pic[i]));
-		if (chip_io(vm, KVM_SET_IRQCHIP, i, &chip) != 0)
-			return (-1);
-	}
-	memset(&chip, 0, sizeof(chip));
-	chip.chip.ioapic.base_address = c->ioapic_base;
-	chip.chip.ioapic.ioregsel = c->ioregsel;
-	chip.chip.ioapic.id = c->ioapic_id;
-	chip.chip.ioapic.irr = c->ioapic_irr;
-	for (int i = 0; i < KVM_IOAPIC_NUM_PINS; i++)
-		chip.chip.ioapic.redirtbl[i].bits = c->redir[i];
-	return (chip_io(vm, KVM_SET_IRQCHIP, KVM_IRQCHIP_IOAPIC, &chip));
-}
-
-int
-kvm_md_vm_save(struct vmctx *vm, struct vm_state_out *out)
-{
-	struct chips c;
-	struct lapic l;
-	char name[16];
-
-	if (chips_save(vm, &c) != 0 || vm_state_put(out, &chips_table, "", &c) != 0)
-		return (-1);
-	for (int i = 0; i < VM_MAXCPU; i++) {
-		if (vm->vcpus[i] == NULL)
-			continue;
-		if (kvm_ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_GET_LAPIC, &l) != 0)
-			return (vm_fail_sys(errno, "vcpu %d: kvm: local APIC", i));
-		(void)snprintf(name, sizeof(name), "%d", i);
-		if (vm_state_put(out, &lapic_table, name, &l) != 0)
-			return (-1);
-	}
-	return (0);
-}
-
-/*
- * A local APIC is loaded after the vCPU's page, whose APIC base decides in which mode it is, and before the timer's deadline, which counts
- * only in the mode that the local vector table says.
- */
-static int
-lapic_load(struct vcpu *vcpu, struct lapic *l)
-{
-	struct amd64_state *st = vcpu->state;
-	int error;
-
-	pthread_mutex_lock(&vcpu->lock);
-	error = kvm_md_state_load(vcpu);
-	if (error == 0 && kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_LAPIC, l) != 0)
-		error = vm_fail_sys(errno, "vcpu %d: kvm does not take the state of the local APIC", vcpu->id);
-	if (error == 0 && st->tsc_deadline != 0)
-		(void)kvm_msr_set(vcpu, MSR_TSC_DEADLINE, st->tsc_deadline);
-	vcpu->in_accel = error == 0;
-	vcpu->page_valid = error == 0;
-	pthread_mutex_unlock(&vcpu->lock);
-	return (error);
-}
-
-int
-kvm_md_vm_load(struct vmctx *vm, struct vm_state_in *in)
-{
-	struct chips c;
-	struct lapic l;
-	char name[16];
-
-	if (!vm_state_has(in, chips_table.name, NULL))
-		return (vm_fail(ENOTSUP, "vm '%s': state: the stream is of a VM whose interrupt controllers were not the kernel's, which "
-		    "kvm cannot take over", vm->name));
-	memset(&c, 0, sizeof(c));
-	if (vm_state_get(in, &chips_table, "", &c) != 0)
-		return (-1);
-	for (int i = 0; i < VM_MAXCPU; i++) {
-		if (vm->vcpus[i] == NULL)
-			continue;
-		memset(&l, 0, sizeof(l));
-		(void)snprintf(name, sizeof(name), "%d", i);
-		if (vm_state_get(in, &lapic_table, name, &l) != 0 || lapic_load(vm->vcpus[i], &l) != 0)
-			return (-1);
-	}
-	/* Last: what is pending in them goes to local APICs. */
-	return (chips_load(vm, &c));
 }

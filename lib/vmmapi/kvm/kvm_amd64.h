@@ -39,6 +39,10 @@ int	kvm_cpuid_init(struct vmctx *vm);
 int	kvm_cpuid_set(struct vcpu *vcpu);
 bool	kvm_cpuid_has(struct vmctx *vm, uint32_t leaf, int reg, unsigned bit);	/* reg: 0 EAX .. 3 EDX */
 
+/* kvm_amd64_chips.c */
+int	kvm_lapic_init(struct vcpu *vcpu);
+int	kvm_chips_init(struct vmctx *vm);
+
 /* kvm_amd64_state.c */
 void	kvm_tsc_load(struct vcpu *vcpu, uint64_t tsc);
 uint64_t kvm_tsc_save(struct vcpu *vcpu);

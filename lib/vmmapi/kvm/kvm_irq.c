@@ -35,8 +35,8 @@ irqfd(struct vmctx *vm, uint32_t gsi, int fd, int resample, bool on)
 
 /* SECTION: lines and messages */
 
-int
-kvm_irq_set(struct vmctx *vm, unsigned line, bool level)
+static int
+line_set(struct vmctx *vm, unsigned line, bool level)
 {
 	struct kvm_irq_level arg = { .irq = kvm_md_irq(line), .level = level };
 
@@ -44,16 +44,25 @@ kvm_irq_set(struct vmctx *vm, unsigned line, bool level)
 }
 
 int
+kvm_irq_set(struct vmctx *vm, unsigned line, bool level)
+{
+	struct kvm_vm *kv = kvm_vm(vm);
+	int error;
+
+	if (kvm_md_resample())
+		return (line_set(vm, line, level));
+	/* Where the notification of an end of interrupt lowers the line, eoi_event() raises it again. */
+	pthread_mutex_lock(&kv->line_lock);
+	kv->eois[line].level = level;
+	error = line_set(vm, line, level);
+	pthread_mutex_unlock(&kv->line_lock);
+	return (error);
+}
+
+int
 kvm_msi_send(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data)
 {
-	struct kvm_msi msi = { .address_lo = (uint32_t)addr, .address_hi = (uint32_t)(addr >> 32), .data = data };
-
-	if (!kvm_md_is_msi(addr)) {
-		errno = EINVAL;
-		return (-1);
-	}
-	/* More than 0: delivered; 0: the guest holds it back, as a processor may. */
-	return (kvm_ioctl(kvm_vm(vm)->vmfd, KVM_SIGNAL_MSI, &msi) < 0 ? -1 : 0);
+	return (kvm_md_msi_send(vm, addr, data));
 }
 
 /* SECTION: bound eventfds.  vm->irq_lock is held. */
@@ -162,7 +171,14 @@ static void
 eoi_event(void *arg)
 {
 	struct kvm_eoi *e = arg;
+	struct kvm_vm *kv = kvm_vm(e->vm);
 
+	if (!kvm_md_resample()) {
+		pthread_mutex_lock(&kv->line_lock);
+		if (e->level)
+			(void)line_set(e->vm, e->line, true);
+		pthread_mutex_unlock(&kv->line_lock);
+	}
 	vm_intc_eoi(e->vm, e->line);
 }
 

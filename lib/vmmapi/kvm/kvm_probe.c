@@ -29,7 +29,6 @@ static const struct kvm_need needs[] = {
 	{ KVM_CAP_USER_MEMORY, "user memory" },
 	{ KVM_CAP_READONLY_MEM, "read-only memory" },
 	{ KVM_CAP_MP_STATE, "run states" },
-	{ KVM_CAP_SIGNAL_MSI, "message-signalled interrupts" },
 	{ KVM_CAP_IRQ_ROUTING, "interrupt routing" },
 	{ KVM_CAP_IRQFD, "interrupts from eventfds" },
 	{ KVM_CAP_IOEVENTFD, "eventfds for writes" },

@@ -304,6 +304,12 @@ cap(struct vcpu *vcpu, enum vm_cap_type type)
 	return (vcpu->caps[type] == 1);
 }
 
+static bool
+halted(struct soft_cpu *cpu)
+{
+	return (cpu->ops->halted != NULL ? cpu->ops->halted(cpu) : cpu->halted);
+}
+
 /* Let the core execute.  Outside guest code before and after. */
 static enum soft_stop
 execute(struct soft_cpu *cpu, uint64_t budget)
@@ -358,7 +364,7 @@ idle(struct soft_cpu *cpu, bool icount, bool mine, bool again)
 	struct vcpu *vcpu = cpu->vcpu;
 	struct vmctx *vm = vcpu->vm;
 
-	if (cpu->halted && cap(vcpu, VM_CAP_HALT_EXIT)) {
+	if (halted(cpu) && cap(vcpu, VM_CAP_HALT_EXIT)) {
 		/* Told before, and still nothing to do: virtual time has to pass somewhere. */
 		if (mine && !turn_idle(cpu, false) && again && clock_icount_warp(vm))
 			return (true);
@@ -378,7 +384,7 @@ run_loop(struct soft_cpu *cpu, bool icount)
 	struct vcpu *vcpu = cpu->vcpu;
 	struct vmctx *vm = vcpu->vm;
 	uint64_t budget, due;
-	bool mine = false, again = cpu->halted;
+	bool mine = false, again = halted(cpu);
 	uint32_t req;
 	enum soft_stop stop;
 
@@ -397,7 +403,7 @@ run_loop(struct soft_cpu *cpu, bool icount)
 			vm->md->vcpu_event(vcpu);
 			cpu->halted = false;	/* it may wait for something else now */
 		}
-		if ((!icount || mine || cpu->halted) && !soft_runnable(vcpu)) {
+		if ((!icount || mine || halted(cpu)) && !soft_runnable(vcpu)) {
 			if (!idle(cpu, icount, mine, again))
 				return (ACCEL_EXIT);
 			continue;
@@ -476,6 +482,8 @@ soft_vm_load(struct vmctx *vm, struct vm_state_in *in)
 		if (cpu != NULL) {
 			cpu->restart_valid = cpu->halted = false;
 			cpu->nreply = cpu->nlater = 0;
+			if (cpu->ops->load != NULL)
+				cpu->ops->load(cpu);
 		}
 	}
 	if (!vm_state_has(in, turn_state_table.name, NULL))

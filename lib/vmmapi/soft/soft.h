@@ -42,6 +42,8 @@ struct soft_core {
 	void		(*flush)(struct soft_cpu *cpu);
 	/* Whether an idle vCPU has a reason to go on. */
 	bool		(*wakeable)(struct soft_cpu *cpu);
+	/* Whether the state page says that it waits for an interrupt, rather than to be started.  NULL: as the last run() said. */
+	bool		(*halted)(struct soft_cpu *cpu);
 	/* Can it run on this host?  0, or -1 with the reason as sentence.  May be NULL. */
 	int		(*probe)(void);
 	/* Address of the instruction that the state page is at: vm_exit.pc.  May be NULL; then the core makes single-step exits. */
@@ -49,6 +51,8 @@ struct soft_core {
 	uint32_t	step_reason;		/* vm_exit.u.debug.reason of a single step */
 	/* Bring up to date what changes in the state page by itself (counters).  The vCPU does not run.  May be NULL. */
 	void		(*save)(struct soft_cpu *cpu);
+	/* The page came from a snapshot, whose time the clock shows now: what changes by itself goes on from there.  May be NULL. */
+	void		(*load)(struct soft_cpu *cpu);
 	/* Capabilities beyond the machine-independent ones; NULL: none. */
 	int		(*cap_set)(struct soft_cpu *cpu, int cap, int val);
 };

@@ -263,8 +263,9 @@ x86_op	x86_op_in, x86_op_out, x86_op_hlt, x86_op_cli, x86_op_sti, x86_op_cpuid, 
 
 /* By IOPL; the permission map of a TSS is for user code. */
 bool	x86_io_allowed(const struct x86 *x);
-/* The TSC: notice that the page has another one, and bring the page up to date. */
-void	x86_tsc_adopt(struct x86 *x);
+/* The TSC: go on from the page's at the clock's time now; notice that it was set; bring the page up to date. */
+void	x86_tsc_adopt(struct x86 *x, uint64_t now);
+void	x86_tsc_check(struct x86 *x);
 void	x86_tsc_save(struct x86 *x);
 
 #endif /* _VMMAPI_SOFT_AMD64_CPU_H_ */

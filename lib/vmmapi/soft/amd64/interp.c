@@ -122,7 +122,7 @@ core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 	enum soft_stop stop;
 	enum x86_status r;
 
-	x86_tsc_adopt(x);
+	x86_tsc_check(x);
 	x->took = false;
 	if (x->s->run_state == VM_AMD64_HALTED) {
 		/* HLT is behind it: no shadow, and no instruction to execute again, keeps an event away. */
@@ -162,6 +162,7 @@ core_create(struct soft_cpu *cpu)
 	x->cpu = cpu;
 	x->vcpu = cpu->vcpu;
 	x->s = cpu->vcpu->state;
+	x86_tsc_adopt(x, vm_clock_now(x->vcpu->vm));
 	return (0);
 }
 
@@ -188,6 +189,12 @@ core_wakeable(struct soft_cpu *cpu)
 	return (x86_wakeable(x86_of(cpu)));
 }
 
+static bool
+core_halted(struct soft_cpu *cpu)
+{
+	return (x86_of(cpu)->s->run_state == VM_AMD64_HALTED);
+}
+
 static uint64_t
 core_pc(struct soft_cpu *cpu)
 {
@@ -200,6 +207,12 @@ core_save(struct soft_cpu *cpu)
 	x86_tsc_save(x86_of(cpu));
 }
 
+static void
+core_load(struct soft_cpu *cpu)
+{
+	x86_tsc_adopt(x86_of(cpu), vm_clock_now(cpu->vcpu->vm));
+}
+
 const struct soft_core soft_core_amd64 = {
 	.arch = VM_ARCH_AMD64,
 	.size = sizeof(struct x86),
@@ -207,8 +220,10 @@ const struct soft_core soft_core_amd64 = {
 	.run = core_run,
 	.flush = core_flush,
 	.wakeable = core_wakeable,
+	.halted = core_halted,
 	.probe = core_probe,
 	.pc = core_pc,
 	.step_reason = VM_AMD64_DEBUG_STEP,
 	.save = core_save,
+	.load = core_load,
 };

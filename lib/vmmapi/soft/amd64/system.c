@@ -207,12 +207,17 @@ ticks(const struct x86 *x, uint64_t now)
 }
 
 void
-x86_tsc_adopt(struct x86 *x)
+x86_tsc_adopt(struct x86 *x, uint64_t now)
 {
-	if (x->s->tsc == x->tsc_seen)
-		return;
-	x->tsc_offset = x->s->tsc - ticks(x, soft_clock(x->cpu));
+	x->tsc_offset = x->s->tsc - ticks(x, now);
 	x->tsc_seen = x->s->tsc;
+}
+
+void
+x86_tsc_check(struct x86 *x)
+{
+	if (x->s->tsc != x->tsc_seen)
+		x86_tsc_adopt(x, soft_clock(x->cpu));
 }
 
 void

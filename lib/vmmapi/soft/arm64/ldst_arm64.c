@@ -18,25 +18,19 @@ host_load(const void *p, unsigned size, bool ordered)
 		memcpy(&v, p, size);
 		return (v);
 	}
-	if (ordered)
-		atomic_thread_fence(memory_order_seq_cst);
+#define	LOAD(type)	(ordered ? __atomic_load_n((const type *)p, __ATOMIC_SEQ_CST) :	\
+	    __atomic_load_n((const type *)p, __ATOMIC_RELAXED))
 	switch (size) {
 	case 1:
-		v = __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
-		break;
+		return (LOAD(uint8_t));
 	case 2:
-		v = __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
-		break;
+		return (LOAD(uint16_t));
 	case 4:
-		v = __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-		break;
+		return (LOAD(uint32_t));
 	default:
-		v = __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
-		break;
+		return (LOAD(uint64_t));
 	}
-	if (ordered)
-		atomic_thread_fence(memory_order_seq_cst);
-	return (v);
+#undef LOAD
 }
 
 static void
@@ -46,24 +40,27 @@ host_store(void *p, unsigned size, uint64_t v, bool ordered)
 		memcpy(p, &v, size);
 		return;
 	}
-	if (ordered)
-		atomic_thread_fence(memory_order_seq_cst);
+#define	STORE(type) do {								\
+	if (ordered)									\
+		__atomic_store_n((type *)p, (type)v, __ATOMIC_SEQ_CST);			\
+	else										\
+		__atomic_store_n((type *)p, (type)v, __ATOMIC_RELAXED);			\
+} while (0)
 	switch (size) {
 	case 1:
-		__atomic_store_n((uint8_t *)p, (uint8_t)v, __ATOMIC_RELAXED);
+		STORE(uint8_t);
 		break;
 	case 2:
-		__atomic_store_n((uint16_t *)p, (uint16_t)v, __ATOMIC_RELAXED);
+		STORE(uint16_t);
 		break;
 	case 4:
-		__atomic_store_n((uint32_t *)p, (uint32_t)v, __ATOMIC_RELAXED);
+		STORE(uint32_t);
 		break;
 	default:
-		__atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED);
+		STORE(uint64_t);
 		break;
 	}
-	if (ordered)
-		atomic_thread_fence(memory_order_seq_cst);
+#undef STORE
 }
 
 /* *p = new if it is old; *old becomes what was there. */
