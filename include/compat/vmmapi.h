@@ -2,14 +2,15 @@
 /*
  * compat/vmmapi.h - libvmmapi under bhyve's names, for programs that were written for bhyve.
  *
- * A program outside of this tree that includes <vmmapi.h>, <machine/vmm.h>, <x86/segments.h> and so on is compiled with this
- * directory in front of its include path (-Iinclude/compat) and linked with -lvmmapi.  It then sees one guest architecture, as
- * bhyve's header does: amd64, or arm64 with -DVMMAPI_COMPAT_ARM64.  Everything of ../vmmapi.h is there too, but for
- * vm_run(), vm_get_stats() and struct vm_exit, which have bhyve's shape here and are vm_native_run(),
- * vm_native_get_stats() and struct vm_native_exit in the library's.
+ * A program outside of this tree that includes <vmmapi.h>, <machine/vmm.h>, <x86/segments.h> and so
+ * on is compiled with this directory in front of its include path (-Iinclude/compat) and linked
+ * with -lvmmapi.  It then sees one guest architecture, as bhyve's header does: amd64, or arm64 with
+ * -DVMMAPI_COMPAT_ARM64.  Everything of ../vmmapi.h is there too, but for vm_run(), vm_get_stats()
+ * and struct vm_exit, which have bhyve's shape here and are vm_native_run(), vm_native_get_stats()
+ * and struct vm_native_exit in the library's.
  *
- * What bhyve's header has and this one lacks has no counterpart in hyve: its ioctl interface, Capsicum, instruction
- * emulation in the consumer, and the innards of its in-kernel devices.
+ * What bhyve's header has and this one lacks has no counterpart in hyve: its ioctl interface,
+ * Capsicum, instruction emulation in the consumer, and the innards of its in-kernel devices.
  */
 #ifndef HYVE_COMPAT_NATIVE_		/* the library's own headers ask for theirs: machine/vmm.h */
 #ifndef _COMPAT_VMMAPI_H_

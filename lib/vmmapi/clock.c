@@ -243,17 +243,25 @@ thread_start(struct vmctx *vm)
 	return (0);
 }
 
+void
+clock_configure(struct vmctx *vm, const struct vm_spec *spec)
+{
+	vm->clock->source = spec->clock;
+	vm->clock->seed = spec->seed;
+	if (spec->insn_ns != 0)
+		vm->clock->insn_ns = spec->insn_ns;
+}
+
 int
-clock_init(struct vmctx *vm, const struct vm_spec *spec)
+clock_init(struct vmctx *vm)
 {
 	struct clock *c = calloc(1, sizeof(*c));
 	pthread_condattr_t attr;
 
 	if (c == NULL)
 		return (vm_fail_sys(ENOMEM, "vm: clock"));
-	c->source = spec != NULL ? spec->clock : VM_CLOCK_HOST;
-	c->seed = spec != NULL ? spec->seed : 0;
-	c->insn_ns = spec != NULL && spec->insn_ns != 0 ? spec->insn_ns : 1;
+	c->source = VM_CLOCK_HOST;
+	c->insn_ns = 1;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -433,12 +441,14 @@ vm_timer_count(struct vm_timer *timer)
 int
 vm_timer_set_count(struct vm_timer *timer, uint64_t value)
 {
+	struct vmctx *vm;
 	struct clock *c;
 	bool moved;
 
 	if (timer == NULL)
 		return (vm_fail(EINVAL, "timer: the handle is NULL"));
-	c = timer->vm->clock;
+	vm = timer->vm;
+	c = vm->clock;
 	pthread_mutex_lock(&c->lock);
 	timer->offset += value - count_at(timer, now_locked(c));
 	moved = timer->armed;
@@ -448,19 +458,21 @@ vm_timer_set_count(struct vm_timer *timer, uint64_t value)
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (moved)
-		poke(timer->vm);
+		poke(vm);			/* the timer may have fired and closed itself by now */
 	return (0);
 }
 
 int
 vm_timer_arm(struct vm_timer *timer, uint64_t deadline)
 {
+	struct vmctx *vm;
 	struct clock *c;
 	bool first;
 
 	if (timer == NULL)
 		return (vm_fail(EINVAL, "timer: the handle is NULL"));
-	c = timer->vm->clock;
+	vm = timer->vm;
+	c = vm->clock;
 	pthread_mutex_lock(&c->lock);
 	if (timer->armed)
 		list_remove(c, timer);
@@ -469,7 +481,7 @@ vm_timer_arm(struct vm_timer *timer, uint64_t deadline)
 	first = c->armed == timer;
 	pthread_mutex_unlock(&c->lock);
 	if (first)
-		poke(timer->vm);
+		poke(vm);			/* the timer may have fired and closed itself by now */
 	return (0);
 }
 

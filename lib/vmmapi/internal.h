@@ -71,7 +71,7 @@ struct vmctx {
 	const struct md_ops *md;
 	struct rundir	*rd;			/* files; memory of anonymous VMs too */
 	uint32_t	 flags;			/* VM_SPEC_* */
-	bool		 inited;		/* every part's init succeeded */
+	unsigned	 nparts;		/* parts whose init succeeded: vm.c */
 	pthread_mutex_t	 lock;			/* recursive: life, vCPU table, handles */
 
 	/* back end */
@@ -306,7 +306,8 @@ void	fdwatch_del(struct vmctx *vm, int fd);		/* waits for a call under way, unle
 void	fdwatch_fini(struct vmctx *vm);
 
 /* clock.c */
-int	clock_init(struct vmctx *vm, const struct vm_spec *spec);
+int	clock_init(struct vmctx *vm);
+void	clock_configure(struct vmctx *vm, const struct vm_spec *spec);	/* before anything uses it */
 void	clock_fini(struct vmctx *vm);
 void	clock_run(struct vmctx *vm, bool run);		/* vm_pause(), vm_resume(), vm_start() */
 bool	clock_in_callback(struct vmctx *vm);		/* is this thread inside a timer's fire()? */
@@ -320,7 +321,6 @@ bool	clock_icount_warp(struct vmctx *vm);		/* all idle: jump to the next deadlin
 uint64_t clock_icount(struct vmctx *vm);		/* instructions since the start */
 /* a * b / c in 128 bits, rounded down. */
 uint64_t muldiv64(uint64_t a, uint64_t b, uint64_t c);
-extern const struct vm_state_table clock_state_table;
 
 /* rundir.c */
 struct rd_header;

@@ -2,8 +2,9 @@
 /*
  * state.c - streams of declared state: writing them, and reading what someone else wrote.
  *
- * The wire format is in docs/state-format.md.  The writer trusts its caller; the reader trusts nothing: it checks the frame
- * of the whole stream when it is opened, walks a section once without storing anything, and only then fills the object.
+ * The wire format is in docs/state-format.md.  The writer trusts its caller; the reader trusts
+ * nothing: it checks the frame of the whole stream when it is opened, walks a section once without
+ * storing anything, and only then fills the object.
  */
 #include <endian.h>
 #include <errno.h>
@@ -634,8 +635,8 @@ path_pop(struct where *w, size_t len)
 }
 
 /*
- * Read a table's fields from the stream.  With obj NULL everything is checked and nothing stored; after that succeeded, the same
- * walk with an object cannot fail.
+ * Read a table's fields from the stream.  With obj NULL everything is checked and nothing stored;
+ * after that succeeded, the same walk with an object cannot fail.
  */
 static int	get_fields(struct where *w, struct cursor *c, const struct vm_state_table *table, uint32_t version,
 		    uint32_t nfields, uint8_t *obj);

@@ -8,6 +8,18 @@
 
 #include "internal.h"
 
+/* The parts behind the files, in the order of their dependence. */
+static const struct {
+	int	(*init)(struct vmctx *vm);
+	void	(*fini)(struct vmctx *vm);
+} parts[] = {
+	{ mem_init, mem_fini },
+	{ dirty_init, dirty_fini },
+	{ clock_init, clock_fini },
+	{ range_init, range_fini },
+	{ irq_init, irq_fini },
+};
+
 static void
 vm_free(struct vmctx *vm)
 {
@@ -17,17 +29,12 @@ vm_free(struct vmctx *vm)
 	fdwatch_fini(vm);
 	if (vm->md != NULL && vm->md->vm_fini != NULL)
 		vm->md->vm_fini(vm);
-	if (vm->inited) {
-		irq_fini(vm);
-		range_fini(vm);
-		clock_fini(vm);
-		dirty_fini(vm);
-		for (int i = 0; i < VM_MAXCPU; i++) {
-			if (vm->vcpus[i] != NULL)
-				vcpu_free(vm->vcpus[i]);
-		}
-		mem_fini(vm);
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] != NULL)
+			vcpu_free(vm->vcpus[i]);
 	}
+	while (vm->nparts > 0)
+		parts[--vm->nparts].fini(vm);
 	rundir_close(vm);
 	pthread_cond_destroy(&vm->stop_cond);
 	pthread_mutex_destroy(&vm->stop_lock);
@@ -55,7 +62,6 @@ vm_alloc(void)
 	return (vm);
 }
 
-/* The parts behind the files: in the order of their dependence. */
 static int
 vm_setup(struct vmctx *vm, const struct vm_spec *spec)
 {
@@ -75,9 +81,12 @@ vm_setup(struct vmctx *vm, const struct vm_spec *spec)
 		vm->want = spec->accel;
 		vm->flags |= spec->flags;
 	}
-	if (mem_init(vm) != 0 || dirty_init(vm) != 0 || clock_init(vm, spec) != 0 || range_init(vm) != 0 || irq_init(vm) != 0)
-		return (-1);
-	vm->inited = true;
+	for (; vm->nparts < nitems(parts); vm->nparts++) {
+		if (parts[vm->nparts].init(vm) != 0)
+			return (-1);
+	}
+	if (spec != NULL)
+		clock_configure(vm, spec);
 	return (0);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmstate.c - the library's part of a snapshot: what vm_state_save() and vm_state_load() put into a stream.
+ * vmstate.c - the library's part of a snapshot: what vm_state_save() and vm_state_load() put into a
+ * stream.
  *
  *	"vm" ""			architecture, layout, segments, topology, which vCPUs there are
  *	"vm.maps" ""		the mappings
@@ -10,7 +11,8 @@
  *	<controller> ""		the library's interrupt controller, and <controller's CPU> "N"
  *	... and whatever the back end adds.
  *
- * Interrupt handles, timers, ranges and doorbells belong to devices, which save what they know of them.
+ * Interrupt handles, timers, ranges and doorbells belong to devices, which save what they know of
+ * them.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -397,8 +399,8 @@ check_same(struct vmctx *ctx, const struct saved_vm *s)
 	for (int i = 0; i < VM_MAX_MEMSEGS; i++) {
 		seg = &ctx->segs[i];
 		if (seg->len != s->segs[i].len || (seg->len != 0 && strcmp(seg->name, s->segs[i].name) != 0))
-			return (vm_fail(EILSEQ, "vm '%s': state: memory segment %d has %llu bytes ('%s') in the stream and "
-			    "%zu ('%s') here", ctx->name, i, (unsigned long long)s->segs[i].len, s->segs[i].name,
+			return (vm_fail(EILSEQ, "vm '%s': state: memory segment %d has %llu bytes ('%s') in the "
+			    "stream and %zu ('%s') here", ctx->name, i, (unsigned long long)s->segs[i].len, s->segs[i].name,
 			    seg->len, seg->len == 0 ? "" : seg->name));
 	}
 	for (int i = 0; i < VM_MAXCPU; i++) {
@@ -515,8 +517,8 @@ load_caps(struct vcpu *vcpu, const uint8_t *caps)
 		val = caps[i];
 		if (vcpu->caps[i] < 0) {
 			name = vm_capability_type2name(i);
-			return (vm_fail(ENOTSUP, "vcpu %d: state: capability %d (%s) is on in the stream and does not exist here",
-			    vcpu->id, i, name == NULL ? "unknown" : name));
+			return (vm_fail(ENOTSUP, "vcpu %d: state: capability %d (%s) is on in the stream and does "
+			    "not exist here", vcpu->id, i, name == NULL ? "unknown" : name));
 		}
 		if (vcpu->caps[i] != val && vm_set_capability(vcpu, (enum vm_cap_type)i, val) != 0)
 			return (-1);
@@ -612,8 +614,8 @@ prepare(struct vmctx *ctx, const struct saved_vm *s)
 		return (-1);
 	if (s->counter_hz != ctx->counter_hz) {
 		if (ctx->accel != NULL)
-			return (vm_fail(ENOTSUP, "vm '%s': state: the counter runs at %llu Hz in the stream and at %llu Hz here, "
-			    "and the VM was started", ctx->name, (unsigned long long)s->counter_hz,
+			return (vm_fail(ENOTSUP, "vm '%s': state: the counter runs at %llu Hz in the stream and at "
+			    "%llu Hz here, and the VM was started", ctx->name, (unsigned long long)s->counter_hz,
 			    (unsigned long long)ctx->counter_hz));
 		if (vm_set_counter_freq(ctx, s->counter_hz) != 0)
 			return (-1);
@@ -622,8 +624,8 @@ prepare(struct vmctx *ctx, const struct saved_vm *s)
 		return (vm_start(ctx));
 	/* The library's controllers are reset in this case; those of a kernel cannot be. */
 	if (!s->started && ctx->accel != NULL && ctx->accel->irq_set != NULL)
-		return (vm_fail(ENOTSUP, "vm '%s': state: the stream is of a VM that never ran; it must be loaded before vm_start()",
-		    ctx->name));
+		return (vm_fail(ENOTSUP, "vm '%s': state: the stream is of a VM that never ran; it must be loaded "
+		    "before vm_start()", ctx->name));
 	return (0);
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * driver.c - runs a fuzz target without a fuzzer: every seed, then mutations of seeds and noise, the same ones in every run.
+ * driver.c - runs a fuzz target without a fuzzer: every seed, then mutations of seeds and noise,
+ * the same ones in every run.
  *
- *	fuzz-NAME [-n ROUNDS] [-s SEED]		default 20000 rounds
+ *	fuzz-NAME [-k FILE] [-n ROUNDS] [-s SEED]	default 20000 rounds
  *	fuzz-NAME FILE...			these inputs only: what a fuzzer or a failed run left
  *
- * The input under way is kept in fuzz-NAME.input in TMPDIR, when -k is given, so that it is there after a crash.
+ * With -k FILE the input under way is kept in that file, so that it is there after a crash.
  */
 #include <fcntl.h>
 #include <stdbool.h>

@@ -2,8 +2,9 @@
 /*
  * fuzz_rundir.c - the run directory of a named VM with anything in its header and first state page.
  *
- * An input is a sequence of changes to a good state file, 6 bytes each: where (2 bytes, in units of 4 bytes) and what
- * (4 bytes).  Whoever opens the VM gets a sentence or a VM whose every call works.
+ * An input is a sequence of changes to a good state file, 6 bytes each: where (2 bytes, in units of
+ * 4 bytes) and what (4 bytes).  Whoever opens the VM gets a sentence or a VM whose every call
+ * works.
  */
 #include <sys/stat.h>
 

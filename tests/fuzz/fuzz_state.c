@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz_state.c - state streams of a hostile sender: into tables, into VMs, and a few instructions of whatever processor came out.
+ * fuzz_state.c - state streams of a hostile sender: into tables, into VMs, and a few instructions
+ * of whatever processor came out.
  *
- * The first byte says what is done to the rest: bit 0, give it good checksums and lengths, which no fuzzer would guess;
- * bit 1, load it into an arm64 VM, else an amd64 one; bit 2, run.  With bit 3 the rest are changes to a good stream of a started
- * VM, 7 bytes each: where (3 bytes) and what (4 bytes).
+ * The first byte says what is done to the rest: bit 0, give it good checksums and lengths, which no
+ * fuzzer would guess; bit 1, load it into an arm64 VM, else an amd64 one; bit 2, run.  With bit 3
+ * the rest are changes to a good stream of a started VM, 7 bytes each: where (3 bytes) and what (4
+ * bytes).
  */
 #include <stdbool.h>
 #include <stdlib.h>

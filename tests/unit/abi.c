@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * abi.c - what libvmmapi.so exports: the committed functions with the version and the prototypes that were promised, the others
- * with theirs, and nothing else.
+ * abi.c - what libvmmapi.so exports: the committed functions with the version and the prototypes
+ * that were promised, the others with theirs, and nothing else.
  *
- * The committed list is written out here once more on purpose: a change of the header's marks must not go unnoticed.
+ * The committed list is written out here once more on purpose: a change of the header's marks must
+ * not go unnoticed.
  */
 #include <vmmapi.h>
 #include <vmmapi/amd64.h>
@@ -63,7 +64,8 @@ static const struct {
 /* The constants that loaders compile in. */
 _Static_assert(VMMAPI_VERSION == 0200, "version of the interface, written as an octal number");
 _Static_assert(VM_MEM_F_INCORE == 0x01 && VM_MEM_F_WIRED == 0x02, "memory flags");
-_Static_assert(VMMAPI_OPEN_CREATE == 1 && VMMAPI_OPEN_REINIT == 2 && VMMAPI_OPEN_CREATE_DESTROY_ON_CLOSE == 4, "open flags");
+_Static_assert(VMMAPI_OPEN_CREATE == 1 && VMMAPI_OPEN_REINIT == 2 && VMMAPI_OPEN_CREATE_DESTROY_ON_CLOSE == 4,
+    "open flags");
 _Static_assert(VM_MMAP_NONE == 0 && VM_MMAP_ALL == 1 && VM_MMAP_SPARSE == 2, "styles");
 _Static_assert(VM_SYSMEM == 0 && VM_BOOTROM == 8, "segments");
 _Static_assert(VM_CAP_HALT_EXIT == 0 && VM_CAP_UNRESTRICTED_GUEST == 2, "capabilities");
@@ -85,7 +87,8 @@ TEST(committed_functions_have_their_version)
 		}
 		CHECKF(version != NULL, "%s is not exported", committed[i].name);
 		CHECKF(strcmp(version, "VMMAPI_0200") == 0, "%s has version %s", committed[i].name, version);
-		CHECKF(dlvsym(RTLD_DEFAULT, committed[i].name, "VMMAPI_0200") == *(void *const *)(const void *)committed[i].fn,
+		CHECKF(dlvsym(RTLD_DEFAULT, committed[i].name, "VMMAPI_0200") ==
+		    *(void *const *)(const void *)committed[i].fn,
 		    "%s@VMMAPI_0200 is not what programs are linked with", committed[i].name);
 	}
 	free(symbols);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * badinput.c - every public function of libvmmapi with what it should not be given: NULL, numbers out of range, handles of the wrong
- * kind or architecture, calls in the wrong state.  Each gives an error, errno and a sentence, and never a crash.
+ * badinput.c - every public function of libvmmapi with what it should not be given: NULL, numbers
+ * out of range, handles of the wrong kind or architecture, calls in the wrong state.  Each gives an
+ * error, errno and a sentence, and never a crash.
  *
- * A case is named after its function; the last ones find out from the library's symbols whether one was forgotten.
+ * A case is named after its function; the last ones find out from the library's symbols whether one
+ * was forgotten.
  */
 #include <sys/eventfd.h>
 

@@ -2,8 +2,9 @@
 /*
  * clock.c - the VM's clock and timers.
  *
- * With the host's time only what must hold on a machine of any load is checked: nothing fires early, everything fires in the end,
- * and nothing while the VM is paused.  With virtual time everything is exact.
+ * With the host's time only what must hold on a machine of any load is checked: nothing fires
+ * early, everything fires in the end, and nothing while the VM is paused.  With virtual time
+ * everything is exact.
  */
 #include <pthread.h>
 #include <stdatomic.h>

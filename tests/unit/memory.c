@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memory.c - guest memory as programs see it: where RAM is for which size, what vm_map_gpa() gives, segments and mappings, and what a
- * guest's access finds.
+ * memory.c - guest memory as programs see it: where RAM is for which size, what vm_map_gpa() gives,
+ * segments and mappings, and what a guest's access finds.
  */
 #include <sys/mman.h>
 

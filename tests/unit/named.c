@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * named.c - the life of a named VM: names, locks between processes, leftovers of what died half-way, and everything that must still
- * be there after whoever made it is gone.
+ * named.c - the life of a named VM: names, locks between processes, leftovers of what died
+ * half-way, and everything that must still be there after whoever made it is gone.
  *
- * Each case has a run directory of its own.  "Another process" is a fork that ends by _exit() or by a signal, without
- * closing anything.
+ * Each case has a run directory of its own.  "Another process" is a fork that ends by _exit() or by
+ * a signal, without closing anything.
  */
 #include <sys/mman.h>
 #include <sys/mount.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * state.c - state streams: what is written is what docs/state-format.md says, what is read back is what was put in, and nothing
- * that someone else could have written does harm.
+ * state.c - state streams: what is written is what docs/state-format.md says, what is read back is
+ * what was put in, and nothing that someone else could have written does harm.
  */
 #include <stddef.h>
 #include <zlib.h>
@@ -255,7 +255,7 @@ open_wire(struct wire *w)
 	return (in);
 }
 
-/* The stream opens, "small" "" of it is refused with this errno and a sentence that has this in it, and nothing changes. */
+/* The stream opens, but "small" "" is refused with this errno and this in the sentence; nothing changes. */
 static void
 refused(struct wire *w, int error, const char *why)
 {
@@ -341,8 +341,8 @@ TEST(structs_on_the_wire)
 		struct inner	in[2];
 	} obj = { { { .x = 5, .on = true }, { .x = 6, .on = false } } };
 	const struct vm_state_field fields[] = {
-		{ .name = "in", .type = VM_FIELD_STRUCT, .offset = 0, .count = 2, .stride = sizeof(struct inner), .since = 1,
-		  .sub = &inner_table },
+		{ .name = "in", .type = VM_FIELD_STRUCT, .offset = 0, .count = 2,
+		  .stride = sizeof(struct inner), .since = 1, .sub = &inner_table },
 	};
 	const struct vm_state_table table = VM_STATE_TABLE("pair", 1, 1, fields, NULL);
 	struct vm_state_out *out;
@@ -639,7 +639,8 @@ TEST(checks_refuse_and_nothing_changes)
 		CHECK_EQ(vm_state_get(in, &thing_table, "0", &b), -1);
 		CHECK_EQ(errno, EILSEQ);
 		CHECK_HAS(vm_errmsg(), "'thing' '0'");
-		CHECK_HAS(vm_errmsg(), round == 0 ? "more than anyone needs" : round == 1 ? "x is 0xdead" : "do not go together");
+		CHECK_HAS(vm_errmsg(), round == 0 ? "more than anyone needs" : round == 1 ? "x is 0xdead" :
+		    "do not go together");
 		CHECK(same_thing(&before, &b));
 		CHECK_EQ(b.checks, 0);
 		/* a refused section was not taken */
@@ -949,8 +950,8 @@ TEST(nested_lies)
 {
 	struct { struct inner in[2]; } obj, before;
 	const struct vm_state_field fields[] = {
-		{ .name = "in", .type = VM_FIELD_STRUCT, .offset = 0, .count = 2, .stride = sizeof(struct inner), .since = 1,
-		  .sub = &inner_table },
+		{ .name = "in", .type = VM_FIELD_STRUCT, .offset = 0, .count = 2,
+		  .stride = sizeof(struct inner), .since = 1, .sub = &inner_table },
 	};
 	const struct vm_state_table table = VM_STATE_TABLE("pair", 1, 1, fields, NULL);
 	static const struct {

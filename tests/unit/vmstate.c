@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmstate.c - the library's part of a snapshot: a VM goes on elsewhere as if nothing had happened, on the same back end or another,
- * and a stream that does not fit is refused with a sentence.
+ * vmstate.c - the library's part of a snapshot: a VM goes on elsewhere as if nothing had happened,
+ * on the same back end or another, and a stream that does not fit is refused with a sentence.
  */
 #include <sys/mman.h>
 
@@ -193,7 +193,10 @@ TEST(the_memory_map_follows)
 	vm_close(b.ctx);
 }
 
-/* mov ecx, 0; again: inc ecx; mov [0x8000 + ecx * 4], ecx; mov al, cl; out 0x80, al; cmp ecx, 20; jb again; out 0x81, al; hlt */
+/*
+ * mov ecx, 0; again: inc ecx; mov [0x8000 + ecx * 4], ecx; mov al, cl; out 0x80, al; cmp ecx, 20;
+ * jb again; out 0x81, al; hlt
+ */
 static const uint8_t counting[] = {
 	0xb9, 0, 0, 0, 0, 0x41, 0x89, 0x0c, 0x8d, 0x00, 0x80, 0, 0, 0x88, 0xc8, 0xe6, 0x80, 0x83, 0xf9, 0x14, 0x72, 0xef,
 	0xe6, 0x81, 0xf4,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * compat/machine/vmm.h - bhyve's names for registers, capabilities and exits of one guest architecture.
+ * compat/machine/vmm.h - bhyve's names for registers, capabilities and exits of one guest
+ * architecture.
  *
  * Numbers are the library's.  compat/vmmapi.h says how this is used.
  */
@@ -12,7 +13,8 @@
 #endif
 
 /*
- * The library's headers, with three of their names out of the way of bhyve's.  The functions keep their symbols.
+ * The library's headers, with three of their names out of the way of bhyve's.  The functions keep
+ * their symbols.
  */
 #define	HYVE_COMPAT_NATIVE_
 #define	vm_exit			vm_native_exit

@@ -80,9 +80,9 @@ struct seg_desc {
 #define	SEG_DESC_UNUSABLE(access)	(((access) & VM_AMD64_SEG_UNUSABLE) != 0)
 
 /*
- * Why vm_run() returned.  An access to unclaimed memory comes decoded, as VM_EXITCODE_MMIO.  A read of memory, a port or an MSR
- * is answered by vm_exit_reply() before the next vm_run(): setting the register that gets the value is not enough, since the
- * instruction is completed only then.
+ * Why vm_run() returned.  An access to unclaimed memory comes decoded, as VM_EXITCODE_MMIO.  A read
+ * of memory, a port or an MSR is answered by vm_exit_reply() before the next vm_run(): setting the
+ * register that gets the value is not enough, since the instruction is completed only then.
  */
 enum vm_exitcode {
 	VM_EXITCODE_BOGUS,		/* nothing to do: run again */

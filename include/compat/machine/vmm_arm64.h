@@ -55,8 +55,8 @@ enum vm_reg_name {
 #define	VM_CAP_MASK_HWINTR	VM_CAP_MASK_INTR
 
 /*
- * Why vm_run() returned.  An access to unclaimed memory comes decoded, as VM_EXITCODE_MMIO, and reads are answered by
- * vm_exit_reply().
+ * Why vm_run() returned.  An access to unclaimed memory comes decoded, as VM_EXITCODE_MMIO, and
+ * reads are answered by vm_exit_reply().
  */
 enum vm_exitcode {
 	VM_EXITCODE_BOGUS,		/* nothing to do: run again */

@@ -113,6 +113,7 @@ kvm_vcpu_destroy(struct vcpu *vcpu)
 		(void)munmap(kc->run, kvm_vm(vcpu->vm)->runlen);
 	if (kc->fd >= 0)
 		(void)close(kc->fd);
+	free(kc->saved);
 	free(kc);
 	vcpu->accel_cpu = NULL;
 }
@@ -126,6 +127,10 @@ kvm_vcpu_create(struct vcpu *vcpu)
 	if (kc == NULL)
 		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
 	vcpu->accel_cpu = kc;
+	kc->fd = -1;
+	kc->saved = malloc(vcpu->vm->md->state_size);
+	if (kc->saved == NULL)
+		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
 	kc->fd = ioctl(kv->vmfd, KVM_CREATE_VCPU, (unsigned long)vcpu->id);
 	if (kc->fd < 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm cannot make it", vcpu->id));
@@ -677,9 +682,47 @@ kvm_restart(struct vcpu *vcpu)
 static int
 kvm_state_save(struct vcpu *vcpu)
 {
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+
 	if (kvm_md_state_save(vcpu) != 0)
 		return (-1);
-	kvm_cpu(vcpu)->saved_pc = kvm_md_page_pc(vcpu);
+	kc->saved_pc = kvm_md_page_pc(vcpu);
+	if (kc->stage != KVM_STAGE_NONE)
+		memcpy(kc->saved, vcpu->state, vcpu->vm->md->state_size);
+	return (0);
+}
+
+/*
+ * The page was changed while an instruction waits for the answer to its read.  The kernel cannot finish it on top of other registers, so
+ * it is finished first, and what the caller changed is put over what it did.
+ */
+static int
+finish_under(struct vcpu *vcpu)
+{
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+	uint32_t *page = vcpu->state, *saved = kc->saved, *mine;
+	size_t len = vcpu->vm->md->state_size, n = len / sizeof(*page);
+	struct piece p;
+
+	piece_at(kc, &p);
+	if (kc->off + p.size < p.total)
+		return (0);			/* more is to come: the rest of it runs on what the page says */
+	mine = malloc(len);
+	if (mine == NULL)
+		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
+	kvm_md_refuse(vcpu);
+	memcpy(mine, page, len);
+	piece_answer(vcpu, &p);
+	if (kvm_complete(kc) < 0 || kvm_md_state_save(vcpu) != 0) {
+		memcpy(page, mine, len);
+		free(mine);
+		return (vm_fail_sys(errno, "vcpu %d: kvm cannot complete its last instruction", vcpu->id));
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (mine[i] != saved[i])
+			page[i] = mine[i];
+	}
+	free(mine);
 	return (0);
 }
 
@@ -688,13 +731,12 @@ kvm_state_load(struct vcpu *vcpu)
 {
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 
-	/*
-	 * The vCPU was reset, or the caller went on past the instruction itself: the one that is not finished is no more.  Else the kernel
-	 * finishes it on top of the changed state.
-	 */
+	/* The vCPU was reset, or the caller went on past the instruction itself: the one that is not finished is no more. */
 	if (kc->stage != KVM_STAGE_NONE &&
 	    (kc->saved_pc != kvm_md_page_pc(vcpu) || (kvm_read_unanswered(vcpu) && !vcpu->read_open)))
 		kvm_abandon(vcpu);
+	if (kvm_read_unanswered(vcpu) && finish_under(vcpu) != 0)
+		return (-1);
 	return (kvm_md_state_load(vcpu));
 }
 

@@ -76,6 +76,7 @@ struct kvm_cpu {
 	uint32_t	 off;			/* OPEN: bytes of it that are done */
 	uint64_t	 pc;			/* program counter at the last exit to the caller */
 	uint64_t	 saved_pc;		/* ... when the state page was filled */
+	void		*saved;			/* not NONE: the page as it was filled */
 	bool		 shutdown;		/* the guest shut the processor down */
 	_Atomic uint32_t kicked;		/* a signal is on its way */
 	sigset_t	 mask;			/* what KVM_RUN blocks */
@@ -138,6 +139,8 @@ enum accel_run kvm_md_exit(struct vcpu *vcpu);
 unsigned kvm_md_access(struct kvm_run *run, bool *write);
 void	kvm_md_access_exit(struct vcpu *vcpu);
 void	kvm_md_access_reply(struct vcpu *vcpu, uint64_t val);
+/* If the page says that the caller answers the access by an exception, pass that on. */
+void	kvm_md_refuse(struct vcpu *vcpu);
 /* Number of the line for KVM_IRQ_LINE. */
 uint32_t kvm_md_irq(unsigned line);
 /* Fixed routes of lines into tab, which has room for KVM_MD_ROUTES; returns how many. */

@@ -192,6 +192,27 @@ tsc_frequency(struct vmctx *vm)
 	return (0);
 }
 
+/* Some kernels take another offset and go on as before. */
+static bool
+offset_sticks(struct vcpu *vcpu)
+{
+	uint64_t offset = 0, was, now;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset };
+	int fd = kvm_cpu(vcpu)->fd;
+
+	if (kvm_ioctl(fd, KVM_GET_DEVICE_ATTR, &attr) != 0)
+		return (false);
+	was = offset;
+	offset -= 1000000;
+	(void)kvm_ioctl(fd, KVM_SET_DEVICE_ATTR, &attr);
+	offset = was;
+	(void)kvm_ioctl(fd, KVM_GET_DEVICE_ATTR, &attr);
+	now = offset;
+	offset = was;
+	(void)kvm_ioctl(fd, KVM_SET_DEVICE_ATTR, &attr);
+	return (now == was - 1000000);
+}
+
 int
 kvm_md_vm_finalize(struct vmctx *vm)
 {
@@ -204,6 +225,10 @@ kvm_md_vm_finalize(struct vmctx *vm)
 		return (-1);
 	md->has_offset = first != NULL && kvm_ioctl(kvm_cpu(first)->fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
 	md->exact = md->has_offset && md->guest_khz == md->host_khz;
+	md->fixed = md->has_offset && !offset_sticks(first);
+	if (md->fixed)
+		(void)snprintf(vm->reason + strlen(vm->reason), sizeof(vm->reason) - strlen(vm->reason),
+		    "; guests see the host's time-stamp counter as it is");
 	md->origin = md->start = md->stop = __rdtsc();
 	return (0);
 }
@@ -237,7 +262,7 @@ kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns)
 		return (0);
 	}
 	gone = md->started ? now - md->stop : 0;
-	for (int i = 0; gone != 0 && i < VM_MAXCPU; i++) {
+	for (int i = 0; gone != 0 && !md->fixed && i < VM_MAXCPU; i++) {
 		if (vm->vcpus[i] != NULL && kvm_cpu(vm->vcpus[i])->md->loaded)
 			tsc_back(vm->vcpus[i], md->guest_khz == md->host_khz ? gone :
 			    muldiv64(gone, md->guest_khz, md->host_khz));
@@ -280,6 +305,21 @@ kvm_md_access_reply(struct vcpu *vcpu, uint64_t val)
 	struct kvm_run *run = kvm_cpu(vcpu)->run;
 
 	run->msr.data = val;
+}
+
+/* A register that does not exist is a general protection fault, which the kernel raises itself. */
+void
+kvm_md_refuse(struct vcpu *vcpu)
+{
+	struct amd64_state *st = vcpu->state;
+	struct kvm_run *run = kvm_cpu(vcpu)->run;
+	bool write;
+
+	if (kvm_md_access(run, &write) == 0 || !st->exc_pending || st->exc_vector != 13)
+		return;
+	run->msr.error = 1;
+	st->exc_pending = st->exc_vector = st->exc_has_error = 0;
+	st->exc_error = 0;
 }
 
 static enum accel_run

@@ -19,6 +19,7 @@ struct kvm_md_vm {
 	 */
 	bool		 has_offset;		/* KVM_VCPU_TSC_OFFSET */
 	bool		 exact;			/* ... and the guest's TSC is not scaled */
+	bool		 fixed;			/* the kernel shows guests the host's counter, whatever it is told */
 	uint64_t	 host_khz, guest_khz;
 	bool		 running;		/* the VM's clock */
 	bool		 started;		/* it ran before */

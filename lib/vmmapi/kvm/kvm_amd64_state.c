@@ -163,7 +163,7 @@ kvm_tsc_load(struct vcpu *vcpu, uint64_t tsc)
 	struct kvm_device_attr attr;
 	uint64_t ref, offset, now = __rdtsc();
 
-	if (mc->loaded && tsc != 0 && tsc == mc->tsc)
+	if (md->fixed || (mc->loaded && tsc != 0 && tsc == mc->tsc))
 		return;
 	if (tsc == 0)
 		ref = md->origin;
@@ -190,7 +190,9 @@ kvm_tsc_save(struct vcpu *vcpu)
 	uint64_t at = md->running ? now : md->stop;
 
 	attr = tsc_attr(&offset);
-	if (md->exact && kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_DEVICE_ATTR, &attr) == 0)
+	if (md->fixed)
+		(void)kvm_msr_get(vcpu, MSR_TSC, &tsc);
+	else if (md->exact && kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_DEVICE_ATTR, &attr) == 0)
 		tsc = at + offset;
 	else if (kvm_msr_get(vcpu, MSR_TSC, &tsc) == 0)
 		tsc -= guest_ticks(md, now - at);
@@ -453,12 +455,12 @@ events_save(struct vcpu *vcpu, struct amd64_state *st)
 }
 
 static int
-events_load(struct vcpu *vcpu, const struct amd64_state *st, bool exception)
+events_load(struct vcpu *vcpu, const struct amd64_state *st)
 {
 	struct kvm_vcpu_events e;
 
 	memset(&e, 0, sizeof(e));
-	if (exception) {
+	if (st->exc_pending) {
 		e.exception.injected = 1;
 		e.exception.nr = st->exc_vector;
 		e.exception.has_error_code = st->exc_has_error;
@@ -575,17 +577,10 @@ kvm_md_state_load(struct vcpu *vcpu)
 	struct amd64_state *st = vcpu->state;
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 	struct kvm_regs r;
-	bool exception = st->exc_pending != 0;
 
 	/* Reset leaves 0 in the counter, and nothing else does: the processor's own interrupt controller is reset with it. */
 	if (kc->md->loaded && st->tsc == 0)
 		(void)kvm_ioctl(kc->fd, KVM_SET_LAPIC, &kc->md->lapic);
-	/* The caller answers an access to a register that does not exist with a general protection fault. */
-	if (exception && st->exc_vector == 13 && kc->stage == KVM_STAGE_OPEN &&
-	    (kc->run->exit_reason == KVM_EXIT_X86_RDMSR || kc->run->exit_reason == KVM_EXIT_X86_WRMSR)) {
-		kc->run->msr.error = 1;
-		exception = false;
-	}
 	regs_load(&r, st);
 	if (sregs_set(vcpu, st) != 0)
 		return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take its system registers (cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx): %s",
@@ -603,7 +598,7 @@ kvm_md_state_load(struct vcpu *vcpu)
 	kvm_tsc_load(vcpu, st->tsc);
 	if (msrs_load(vcpu, st) != 0)
 		return (-1);
-	if (mp_load(vcpu, st) != 0 || events_load(vcpu, st, exception) != 0)
+	if (mp_load(vcpu, st) != 0 || events_load(vcpu, st) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its run state and events", vcpu->id));
 	kc->md->loaded = true;
 	return (0);

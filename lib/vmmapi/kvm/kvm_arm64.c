@@ -404,6 +404,11 @@ kvm_md_access_reply(struct vcpu *vcpu, uint64_t val)
 {
 }
 
+void
+kvm_md_refuse(struct vcpu *vcpu)
+{
+}
+
 static enum accel_run
 system_event(struct vcpu *vcpu)
 {

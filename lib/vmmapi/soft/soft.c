@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -461,14 +462,47 @@ soft_run(struct vcpu *vcpu)
 	return (r);
 }
 
-/* Snapshots: the schedule of virtual time is the only state beside the pages. */
+/*
+ * Snapshots.  The pages are all that any back end needs; in virtual time, which only this one has, the schedule and what the cores
+ * know exactly go too.
+ */
 
 static int
 soft_vm_save(struct vmctx *vm, struct vm_state_out *out)
 {
 	struct soft_vm *sv = vm->accel_vm;
+	char name[16];
 
-	return (clock_is_icount(vm) ? vm_state_put(out, &turn_state_table, "", &sv->turn) : 0);
+	if (!clock_is_icount(vm))
+		return (0);
+	for (unsigned i = 0; i < VM_MAXCPU; i++) {
+		struct soft_cpu *cpu = vm->vcpus[i] == NULL ? NULL : vm->vcpus[i]->accel_cpu;
+
+		(void)snprintf(name, sizeof(name), "%u", i);
+		if (cpu != NULL && cpu->ops->state != NULL && vm_state_put(out, cpu->ops->state, name, cpu->core) != 0)
+			return (-1);
+	}
+	return (vm_state_put(out, &turn_state_table, "", &sv->turn));
+}
+
+static int
+load_cpu(struct soft_cpu *cpu, struct vm_state_in *in)
+{
+	const struct vm_state_table *table = cpu->ops->state;
+	bool exact = false;
+	char name[16];
+
+	cpu->restart_valid = cpu->halted = false;
+	cpu->nreply = cpu->nlater = 0;
+	(void)snprintf(name, sizeof(name), "%d", cpu->vcpu->id);
+	if (table != NULL && vm_state_has(in, table->name, name)) {
+		if (vm_state_get(in, table, name, cpu->core) != 0)
+			return (-1);
+		exact = true;
+	}
+	if (cpu->ops->load != NULL)
+		cpu->ops->load(cpu, exact);
+	return (0);
 }
 
 static int
@@ -479,12 +513,8 @@ soft_vm_load(struct vmctx *vm, struct vm_state_in *in)
 	for (unsigned i = 0; i < VM_MAXCPU; i++) {
 		struct soft_cpu *cpu = vm->vcpus[i] == NULL ? NULL : vm->vcpus[i]->accel_cpu;
 
-		if (cpu != NULL) {
-			cpu->restart_valid = cpu->halted = false;
-			cpu->nreply = cpu->nlater = 0;
-			if (cpu->ops->load != NULL)
-				cpu->ops->load(cpu);
-		}
+		if (cpu != NULL && load_cpu(cpu, in) != 0)
+			return (-1);
 	}
 	if (!vm_state_has(in, turn_state_table.name, NULL))
 		return (0);

@@ -51,8 +51,13 @@ struct soft_core {
 	uint32_t	step_reason;		/* vm_exit.u.debug.reason of a single step */
 	/* Bring up to date what changes in the state page by itself (counters).  The vCPU does not run.  May be NULL. */
 	void		(*save)(struct soft_cpu *cpu);
-	/* The page came from a snapshot, whose time the clock shows now: what changes by itself goes on from there.  May be NULL. */
-	void		(*load)(struct soft_cpu *cpu);
+	/*
+	 * The page came from a snapshot, whose time the clock shows now: what changes by itself goes on from there.  exact: the core's
+	 * data came too.  May be NULL.
+	 */
+	void		(*load)(struct soft_cpu *cpu, bool exact);
+	/* What of the core's data goes with a snapshot in virtual time, to go on at the exact count.  May be NULL. */
+	const struct vm_state_table *state;
 	/* Capabilities beyond the machine-independent ones; NULL: none. */
 	int		(*cap_set)(struct soft_cpu *cpu, int cap, int val);
 };

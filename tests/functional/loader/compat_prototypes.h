@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * compat_prototypes.h - the prototypes that out-of-tree programs were promised, as pointers that only a function of exactly that
- * type fits.  Included by a C and a C++ program after bhyve's header names.
+ * compat_prototypes.h - the prototypes that out-of-tree programs were promised, as pointers that
+ * only a function of exactly that type fits.  Included by a C and a C++ program after bhyve's
+ * header names.
  */
 #ifndef _COMPAT_PROTOTYPES_H_
 #define	_COMPAT_PROTOTYPES_H_

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * loader.c - a loader as out-of-tree ones are: it fills a named VM, gives up its privileges on the way, never closes anything and
- * exits.  It uses the committed interface under bhyve's names, includes what such loaders include and nothing else of
- * libvmmapi, and makes its calls in their order.
+ * loader.c - a loader as out-of-tree ones are: it fills a named VM, gives up its privileges on the
+ * way, never closes anything and exits.  It uses the committed interface under bhyve's names,
+ * includes what such loaders include and nothing else of libvmmapi, and makes its calls in their
+ * order.
  *
  *	loader [-S] -b 32|64 -m SIZE -p PATTERN NAME
  *
- * -S wires the memory.  PATTERN is a number that the guest finds in RBX and puts out at port 0x80, and that the loader
- * leaves in memory.
+ * -S wires the memory.  PATTERN is a number that the guest finds in RBX and puts out at port 0x80,
+ * and that the loader leaves in memory.
  */
 #include <assert.h>
 #include <errno.h>

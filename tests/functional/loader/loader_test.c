@@ -2,8 +2,8 @@
 /*
  * loader_test.c - what a loader left behind is found by another process, and is alive.
  *
- * The loader is a program of its own (loader.c), named by LOADER; it runs as it would in real life: a named VM in a run
- * directory, privileges dropped in the middle, and an exit without a word.
+ * The loader is a program of its own (loader.c), named by LOADER; it runs as it would in real life:
+ * a named VM in a run directory, privileges dropped in the middle, and an exit without a word.
  */
 #include <sys/stat.h>
 

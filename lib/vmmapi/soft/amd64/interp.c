@@ -208,10 +208,17 @@ core_save(struct soft_cpu *cpu)
 }
 
 static void
-core_load(struct soft_cpu *cpu)
+core_load(struct soft_cpu *cpu, bool exact)
 {
-	x86_tsc_adopt(x86_of(cpu), vm_clock_now(cpu->vcpu->vm));
+	if (!exact)
+		x86_tsc_adopt(x86_of(cpu), vm_clock_now(cpu->vcpu->vm));
 }
+
+static const struct vm_state_field core_fields[] = {
+	VM_STATE_U64(struct x86, tsc_offset),
+	VM_STATE_U64(struct x86, tsc_seen),
+};
+static const struct vm_state_table core_state = VM_STATE_TABLE("soft.amd64", 1, 1, core_fields, NULL);
 
 const struct soft_core soft_core_amd64 = {
 	.arch = VM_ARCH_AMD64,
@@ -226,4 +233,5 @@ const struct soft_core soft_core_amd64 = {
 	.step_reason = VM_AMD64_DEBUG_STEP,
 	.save = core_save,
 	.load = core_load,
+	.state = &core_state,
 };
