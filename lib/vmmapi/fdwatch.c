@@ -2,8 +2,9 @@
 /*
  * fdwatch.c - the thread of a VM that waits for eventfds, made when the first one is added.
  *
- * It stands in for the kernel where a back end cannot bind an eventfd itself, and it receives what a back end reports by
- * eventfd.  Watches are found by descriptor and generation, so that an event of a watch that went away is nobody's.
+ * It stands in for the kernel where a back end cannot bind an eventfd itself, and it receives what
+ * a back end reports by eventfd.  Watches are found by descriptor and generation, so that an event
+ * of a watch that went away is nobody's.
  *
  * fw->lock is below every other lock of the library; no lock is held while a watch's function runs.
  */
@@ -41,8 +42,8 @@ struct fdwatch {
 };
 
 /*
- * Read the eventfd without ever blocking on it: someone else may have emptied it since epoll reported it.  1: it had counted, 0: it
- * had not, -1: it will never again.
+ * Read the eventfd without ever blocking on it: someone else may have emptied it since epoll
+ * reported it.  1: it had counted, 0: it had not, -1: it will never again.
  */
 static int
 watch_read(int fd)
@@ -128,7 +129,10 @@ watch_free(struct fdwatch *fw)
 	free(fw);
 }
 
-/* The VM's watcher, made if there is none.  Callers may hold any lock, so this takes none: who loses the race frees. */
+/*
+ * The VM's watcher, made if there is none.  Callers may hold any lock, so this takes none: who
+ * loses the race frees.
+ */
 static struct fdwatch *
 watch_get(struct vmctx *vm)
 {
@@ -159,7 +163,10 @@ watch_get(struct vmctx *vm)
 	return (fw);
 }
 
-/* Start the thread with every signal blocked: signals are the program's business.  fw->lock is held. */
+/*
+ * Start the thread with every signal blocked: signals are the program's business.  fw->lock is
+ * held.
+ */
 static int
 watch_start(struct vmctx *vm, struct fdwatch *fw)
 {
@@ -220,8 +227,8 @@ fdwatch_add(struct vmctx *vm, int fd, void (*fn)(void *arg), void *arg)
 	}
 	ev.data.u64 = (uint64_t)++w->gen << 32 | (uint32_t)fd;
 	if (epoll_ctl(fw->epfd, EPOLL_CTL_ADD, fd, &ev) != 0) {
-		(void)vm_fail(errno == EPERM ? EINVAL : errno, "vm '%s': descriptor %d cannot be waited for: %s", vm->name, fd,
-		    strerror(errno));
+		(void)vm_fail(errno == EPERM ? EINVAL : errno, "vm '%s': descriptor %d cannot be waited for: %s",
+		    vm->name, fd, strerror(errno));
 		goto out;
 	}
 	w->fn = fn;
@@ -247,7 +254,10 @@ fdwatch_del(struct vmctx *vm, int fd)
 		w->fn = NULL;
 		gen = w->gen;
 		(void)epoll_ctl(fw->epfd, EPOLL_CTL_DEL, fd, NULL);
-		/* Another watch of the same number cannot run before this call ended: there is one thread. */
+		/*
+		 * Another watch of the same number cannot run before this call ended: there is one
+		 * thread.
+		 */
 		while (fw->running == fd && fw->watches[fd].gen == gen && !pthread_equal(pthread_self(), fw->thread))
 			pthread_cond_wait(&fw->cond, &fw->lock);
 	}

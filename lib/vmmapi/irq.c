@@ -2,13 +2,15 @@
 /*
  * irq.c - interrupt handles: sources of lines and messages, over whatever controller the VM has.
  *
- * A line is the wired-OR of its sources.  Its lock is held while its output changes and the controller is told, so the
- * controller sees the changes of a line in order.  Before vm_start() there is no controller: levels and pending messages
- * are recorded, and irq_replay() brings them in.
+ * A line is the wired-OR of its sources.  Its lock is held while its output changes and the
+ * controller is told, so the controller sees the changes of a line in order.  Before vm_start()
+ * there is no controller: levels and pending messages are recorded, and irq_replay() brings them
+ * in.
  *
- * Two locks.  vm->irq_lock serialises whatever changes how a source is connected (open, close, bind, mask, message address,
- * hold); it may wait for the event thread's call of a source.  The line's lock, or irq->lock of a message, guards levels,
- * pending bits and addresses; it is all that raising an interrupt takes.  Order: irq_lock, then a line's or message's lock, then the
+ * Two locks.  vm->irq_lock serialises whatever changes how a source is connected (open, close,
+ * bind, mask, message address, hold); it may wait for the event thread's call of a source.  The
+ * line's lock, or irq->lock of a message, guards levels, pending bits and addresses; it is all that
+ * raising an interrupt takes.  Order: irq_lock, then a line's or message's lock, then the
  * controller's.  End-of-interrupt callbacks run with none of them.
  */
 #include <sys/eventfd.h>
@@ -115,18 +117,23 @@ irq_send_msi(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data)
 	int error;
 
 	if (!irq_started(vm))
-		return (vm_fail(ENODEV, "vm '%s': a message before the VM started has no controller to go to", vm->name));
+		return (vm_fail(ENODEV, "vm '%s': a message before the VM started has no controller to go to",
+		    vm->name));
 	if (vm->accel->irq_set != NULL)
 		error = vm->accel->msi_send == NULL ? -1 : vm->accel->msi_send(vm, requester, addr, data);
 	else
 		error = vm->intc_ops->msi(vm, requester, addr, data);
 	if (error != 0)
-		return (vm_fail(EINVAL, "vm '%s': message 0x%jx = 0x%x of requester 0x%x is for no interrupt controller", vm->name,
+		return (vm_fail(EINVAL,
+		    "vm '%s': message 0x%jx = 0x%x of requester 0x%x is for no interrupt controller", vm->name,
 		    (uintmax_t)addr, data, requester));
 	return (0);
 }
 
-/* Send a message, or make it pending.  irq->lock is held, so that once a mask was set nothing is sent. */
+/*
+ * Send a message, or make it pending.  irq->lock is held, so that once a mask was set nothing is
+ * sent.
+ */
 static int
 message_raise(struct vm_irq *irq)
 {
@@ -252,8 +259,8 @@ source_handover(struct vm_irq *irq)
 }
 
 /*
- * Connect a source's trigger.  Masked sources and the time before vm_start() need the library in between; otherwise the back end is asked
- * first.  irq_lock is held.
+ * Connect a source's trigger.  Masked sources and the time before vm_start() need the library in
+ * between; otherwise the back end is asked first.  irq_lock is held.
  */
 static int
 source_attach(struct vm_irq *irq)
@@ -286,7 +293,9 @@ routes_drop(struct vmctx *vm)
 	}
 }
 
-/* Messages of bound handles changed: tell the back end, now or at the release.  irq_lock is held. */
+/*
+ * Messages of bound handles changed: tell the back end, now or at the release.  irq_lock is held.
+ */
 static int
 routes_changed(struct vmctx *vm)
 {
@@ -300,7 +309,8 @@ routes_changed(struct vmctx *vm)
 		return (0);
 	error = errno;
 	routes_drop(vm);
-	return (vm_fail(ENOSPC, "vm '%s': the back end has no room for its message routes: %s", vm->name, strerror(error)));
+	return (vm_fail(ENOSPC, "vm '%s': the back end has no room for its message routes: %s", vm->name,
+	    strerror(error)));
 }
 
 /* SECTION: handles */
@@ -358,8 +368,8 @@ vm_irq_open_msi(struct vmctx *ctx, uint32_t requester)
 	if (ctx == NULL)
 		return (vm_fail_null(EINVAL, "interrupt message: the VM handle is NULL"));
 	if (requester > 0xffff)
-		return (vm_fail_null(EINVAL, "vm '%s': interrupt message: 0x%x is no requester id of 16 bits", ctx->name,
-		    requester));
+		return (vm_fail_null(EINVAL, "vm '%s': interrupt message: 0x%x is no requester id of 16 bits",
+		    ctx->name, requester));
 	irq = source_new(ctx);
 	if (irq == NULL)
 		return (NULL);
@@ -443,7 +453,8 @@ vm_irq_close(struct vm_irq *irq)
 /* SECTION: raising */
 
 /*
- * Lower a source that the back end drives: there is no call for it but to unbind, which drops its level.  No lock is held.
+ * Lower a source that the back end drives: there is no call for it but to unbind, which drops its
+ * level.  No lock is held.
  */
 static void
 source_rebind(struct vm_irq *irq)
@@ -593,7 +604,10 @@ vm_irq_set_mask(struct vm_irq *irq, bool masked)
 		line_set_mask(irq, masked);
 	if (rebind && source_attach(irq) != 0)
 		error = -1;
-	/* The back end took a level with it that it could not tell: have the owner look whether its reason persists. */
+	/*
+	 * The back end took a level with it that it could not tell: have the owner look whether its
+	 * reason persists.
+	 */
 	if (rebind && in_accel && irq->resample >= 0)
 		(void)eventfd_write(irq->resample, 1);
 	pthread_mutex_unlock(&irq->vm->irq_lock);
@@ -698,7 +712,10 @@ vm_irq_on_eoi(struct vm_irq *irq, void (*fn)(void *arg), void *arg)
 	return (error);
 }
 
-/* Lower the polled sources that the guest's EOI releases, and tell their owners.  line->lock is held. */
+/*
+ * Lower the polled sources that the guest's EOI releases, and tell their owners.  line->lock is
+ * held.
+ */
 static void
 line_resample(struct irq_line *line)
 {
@@ -710,7 +727,10 @@ line_resample(struct irq_line *line)
 	}
 }
 
-/* The next source to call in this pass.  Passes run side by side: a later one calls for an earlier one too. */
+/*
+ * The next source to call in this pass.  Passes run side by side: a later one calls for an earlier
+ * one too.
+ */
 static struct vm_irq *
 line_next_call(struct irq_line *line, uint64_t pass)
 {

@@ -2,12 +2,13 @@
 /*
  * range.c - MMIO and port ranges, doorbells, and the way of an access to them.
  *
- * Ranges are in one array per space, sorted by base.  Ranges of different priority may overlap, so each entry also has the
- * largest end of all entries up to it, which tells a search when nothing further down can reach the address.
+ * Ranges are in one array per space, sorted by base.  Ranges of different priority may overlap, so
+ * each entry also has the largest end of all entries up to it, which tells a search when nothing
+ * further down can reach the address.
  *
- * An access takes range_lock only to look up; it then counts itself in flight and calls the handler with no lock held.  A
- * thread that waits for handlers (vm_range_sync()) moves later accesses to the other of two counters and waits for the first
- * one to be zero.
+ * An access takes range_lock only to look up; it then counts itself in flight and calls the handler
+ * with no lock held.  A thread that waits for handlers (vm_range_sync()) moves later accesses to
+ * the other of two counters and waits for the first one to be zero.
  */
 #include <sys/eventfd.h>
 
@@ -76,8 +77,9 @@ vm_range_sync(struct vmctx *ctx)
 			return (vm_fail(EDEADLK, "vm '%s': a range handler cannot wait for range handlers", ctx->name));
 	}
 	/*
-	 * The epoch moves on only when the side it moves to is empty.  So at start + 1 the side that start did not count on is done, and
-	 * when the other one is empty then, or the epoch moved again, everything that ran at the start has returned.
+	 * The epoch moves on only when the side it moves to is empty.  So at start + 1 the side
+	 * that start did not count on is done, and when the other one is empty then, or the epoch
+	 * moved again, everything that ran at the start has returned.
 	 */
 	pthread_mutex_lock(&ctx->sync_lock);
 	start = ctx->sync_epoch;
@@ -183,8 +185,8 @@ range_insert(struct vmctx *vm, struct vm_range *r)
 		if (o->maxlast < r->spec.base)
 			break;
 		if (o->last >= r->spec.base && o->spec.priority == r->spec.priority)
-			return (vm_fail(EEXIST, "range '%s' (0x%jx to 0x%jx) overlaps range '%s' (0x%jx to 0x%jx)", r->name,
-			    (uintmax_t)r->spec.base, (uintmax_t)r->last, o->name, (uintmax_t)o->spec.base,
+			return (vm_fail(EEXIST, "range '%s' (0x%jx to 0x%jx) overlaps range '%s' (0x%jx to 0x%jx)",
+			    r->name, (uintmax_t)r->spec.base, (uintmax_t)r->last, o->name, (uintmax_t)o->spec.base,
 			    (uintmax_t)o->last));
 	}
 	more = realloc(vm->ranges[space], (n + 1) * sizeof(struct vm_range *));
@@ -341,7 +343,10 @@ vm_doorbell_open(struct vmctx *ctx, const struct vm_doorbell_spec *spec)
 			return (vm_fail_null(EEXIST, "doorbell 0x%jx: there is one like it", (uintmax_t)spec->addr));
 		}
 	}
-	/* Before vm_start() it waits for range_replay(); a back end that cannot take it leaves the writes to the library. */
+	/*
+	 * Before vm_start() it waits for range_replay(); a back end that cannot take it leaves the
+	 * writes to the library.
+	 */
 	if (irq_started(ctx) && ctx->accel->doorbell_add != NULL)
 		db->in_accel = ctx->accel->doorbell_add(db) == 0;
 	db->next = ctx->doorbells;
@@ -414,7 +419,10 @@ target_find(struct vmctx *vm, enum vm_space space, uint64_t addr, unsigned size,
 	if (write && vm->doorbells != NULL)
 		t->db = doorbell_find(vm, space, addr, size, val);
 	if (t->db != NULL && t->db->spec.notify == NULL) {
-		/* Under the lock, because after vm_doorbell_close() the descriptor is its owner's to close. */
+		/*
+		 * Under the lock, because after vm_doorbell_close() the descriptor is its owner's
+		 * to close.
+		 */
 		(void)eventfd_write(t->db->spec.fd, 1);
 		t->rung = true;
 	} else if (t->db != NULL) {
@@ -475,7 +483,10 @@ vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t a
 	return (true);
 }
 
-/* One load or store of memory of a mapping; naturally aligned ones are single, as a processor's are. */
+/*
+ * One load or store of memory of a mapping; naturally aligned ones are single, as a processor's
+ * are.
+ */
 static void
 mem_access(uint8_t *host, unsigned size, bool write, uint64_t *val)
 {
@@ -506,7 +517,10 @@ mem_access(uint8_t *host, unsigned size, bool write, uint64_t *val)
 	}
 }
 
-/* Access mapped memory: the number of bytes from addr on that are in the mapping and were accessed, 0 for none. */
+/*
+ * Access mapped memory: the number of bytes from addr on that are in the mapping and were accessed,
+ * 0 for none.
+ */
 static unsigned
 mem_try(struct vmctx *vm, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
@@ -550,7 +564,9 @@ vm_access(struct vmctx *ctx, enum vm_space space, uint64_t addr, unsigned size, 
 	if (n == 0)
 		all = vm_dispatch(ctx, NULL, space, addr, size, write, val);
 	else {
-		/* It leaves the mapping that it starts in: byte by byte, as a processor splits it. */
+		/*
+		 * It leaves the mapping that it starts in: byte by byte, as a processor splits it.
+		 */
 		uint64_t sum = 0, byte;
 
 		for (unsigned i = 0; i < size; i++) {

@@ -1508,23 +1508,33 @@ static void
 state_tick(const struct h_target *t, const struct h_target *to)
 {
 	struct vm_i8254 *pit, *npit;
-	struct h_vm *h = tick_open(t, NULL, &pit), *n;
+	struct h_vm *h, *n;
 	struct vm_state_out *out;
 	struct vm_state_in *in;
 	const void *data;
 	uint64_t count, clock;
 	size_t len;
 
-	h->on_exit = exit_suspended;
-	h_start(h);
-	for (;;) {
-		OK(vm_pause(h->ctx));
-		if ((count = h_result(h, 0)) >= 20)
+	/* A busy host may let this thread sleep until the payload is through: then once more. */
+	for (int try = 0;; try++) {
+		h = tick_open(t, NULL, &pit);
+		h->on_exit = exit_suspended;
+		h_start(h);
+		for (;;) {
+			OK(vm_pause(h->ctx));
+			if ((count = h_result(h, 0)) >= 20)
+				break;
+			OK(vm_resume(h->ctx));
+			h_nap();
+		}
+		if (count < 100)
 			break;
+		CHECK(try < 50);
 		OK(vm_resume(h->ctx));
-		h_nap();
+		h_join(h);
+		vm_amd64_i8254_close(pit);
+		h_close(h);
 	}
-	CHECK(count < 100);
 	clock = vm_clock_now(h->ctx);
 	PTR(out = vm_state_out_open());
 	OK(vm_state_save(h->ctx, out));

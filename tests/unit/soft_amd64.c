@@ -2,8 +2,9 @@
 /*
  * soft_amd64.c - the amd64 core of the software back end, through the public interface.
  *
- * Guest code is assembled beside the test that runs it.  It ends with a write to port END.  The last part compares
- * single instructions, registers, flags and memory, with the processor of an amd64 host.
+ * Guest code is assembled beside the test that runs it.  It ends with a write to port END.  The
+ * last part compares single instructions, registers, flags and memory, with the processor of an
+ * amd64 host.
  */
 #include <pthread.h>
 #include <sys/mman.h>
@@ -53,7 +54,8 @@ guest_spec(struct guest *g, const struct vm_spec *spec)
 static void
 guest_open(struct guest *g)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64,
+	    .accel = VM_ACCEL_SOFT };
 
 	guest_spec(g, &spec);
 }
@@ -93,7 +95,8 @@ static const int data_segs[] = {
 };
 
 static void
-segments(struct vcpu *vcpu, uint16_t cs, uint64_t cs_base, uint32_t cs_access, uint16_t ds, uint32_t ds_access, uint32_t limit)
+segments(struct vcpu *vcpu, uint16_t cs, uint64_t cs_base, uint32_t cs_access, uint16_t ds,
+    uint32_t ds_access, uint32_t limit)
 {
 	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_CS, cs_base, limit, cs_access), 0);
 	set(vcpu, VM_AMD64_REG_CS, cs);
@@ -165,13 +168,15 @@ gate16(struct guest *g, unsigned vector, uint16_t off)
 static void
 gate32(struct guest *g, unsigned vector, uint32_t off)
 {
-	poke(g, IDT + 8 * vector, (off & 0xffff) | 8U << 16 | 0x8e0000000000ULL | (uint64_t)(off >> 16) << 48, 8);
+	poke(g, IDT + 8 * vector, (off & 0xffff) | 8U << 16 | 0x8e0000000000ULL |
+	    (uint64_t)(off >> 16) << 48, 8);
 }
 
 static void
 gate64(struct guest *g, unsigned vector, uint64_t off)
 {
-	poke(g, IDT + 16 * vector, (off & 0xffff) | 0x18U << 16 | 0x8e0000000000ULL | ((off >> 16) & 0xffff) << 48, 8);
+	poke(g, IDT + 16 * vector, (off & 0xffff) | 0x18U << 16 | 0x8e0000000000ULL |
+	    ((off >> 16) & 0xffff) << 48, 8);
 	poke(g, IDT + 16 * vector + 8, off >> 32, 8);
 }
 
@@ -233,12 +238,16 @@ TEST(real_mode_runs_with_segment_bases)
 	CHECK_EQ(peek(&g, 0x33010, 1), 0x5a);
 	CHECK_EQ(peek(&g, 0x2000c, 4), 0x89abcdef);
 	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RCX), 0x89abedef);
-	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RDX), 0x2000 | (get(g.vcpu, VM_AMD64_REG_RDX) & ~0xffffULL));
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RDX), 0x2000 |
+	    (get(g.vcpu, VM_AMD64_REG_RDX) & ~0xffffULL));
 	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RSP), STACK);
 	guest_close(&g);
 }
 
-/* From reset: the first instruction is fetched at the top of 4 GiB, from device memory that the guest cannot write. */
+/*
+ * From reset: the first instruction is fetched at the top of 4 GiB, from device memory that the
+ * guest cannot write.
+ */
 GUEST(reset_code, 16,
     "	cli\n"
     "	movw	%cs:(0xff00), %ax\n"
@@ -253,7 +262,8 @@ TEST(reset_vector_is_fetched_from_rom)
 	guest_open(&g);
 	rom = vm_create_devmem(g.vm, VM_BOOTROM, "rom", 0x10000);
 	CHECK(rom != MAP_FAILED);
-	CHECK_EQ(vm_mmap_memseg(g.vm, 0xffff0000, VM_BOOTROM, 0, 0x10000, VM_PROT_READ | VM_PROT_EXEC), 0);
+	CHECK_EQ(vm_mmap_memseg(g.vm, 0xffff0000, VM_BOOTROM, 0, 0x10000, VM_PROT_READ |
+	    VM_PROT_EXEC), 0);
 	memcpy(rom + 0xfff0, reset_code, (size_t)(reset_code_end - reset_code));
 	memcpy(rom + 0xff00, "\x77\x66", 2);
 	run(&g);
@@ -850,7 +860,10 @@ run_all(struct runner *r, unsigned n)
 		pthread_join(r[i].thread, NULL);
 }
 
-/* vCPU EDI counts in a word of its own, all in three shared ones: aligned, unaligned, and across pages. */
+/*
+ * vCPU EDI counts in a word of its own, all in three shared ones: aligned, unaligned, and across
+ * pages.
+ */
 GUEST(locked_code, 32,
     "	movl	$2000, %ecx\n"
     "1:	lock incl 0x20000\n"
@@ -883,7 +896,9 @@ TEST(locked_instructions_are_atomic_aligned_or_not)
 	guest_close(&g);
 }
 
-/* An unlocked race: who wins each round depends on the order of execution, and ends up in a hash. */
+/*
+ * An unlocked race: who wins each round depends on the order of execution, and ends up in a hash.
+ */
 GUEST(race_code, 32,
     "	movl	$3000, %ecx\n"
     "	xorl	%ebx, %ebx\n"
@@ -972,7 +987,10 @@ TEST(virtual_time_makes_the_same_run_every_time)
 	CHECK(memcmp(first, other, sizeof(first)) != 0);
 }
 
-/* Wherever it is interrupted, looked at and taken up again: in the same VM, and in another one from a snapshot. */
+/*
+ * Wherever it is interrupted, looked at and taken up again: in the same VM, and in another one from
+ * a snapshot.
+ */
 TEST(virtual_time_goes_on_after_pause_and_snapshot)
 {
 	uint64_t first[5], again[5], rax;
@@ -1019,7 +1037,10 @@ TEST(virtual_time_goes_on_after_pause_and_snapshot)
 	}
 }
 
-/* vCPU 0 starts vCPU 1 in real mode and waits for it, both by spinning and by halting until a message comes back. */
+/*
+ * vCPU 0 starts vCPU 1 in real mode and waits for it, both by spinning and by halting until a
+ * message comes back.
+ */
 GUEST(sipi_code, 32,
     "	movl	$0x1ff, 0xfee000f0\n"
     "	movl	$0x01000000, 0xfee00310\n"
@@ -1120,7 +1141,8 @@ GUEST(jump_code, 32,
 
 TEST(an_idle_vm_jumps_to_its_next_timer)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT, .clock = VM_CLOCK_ICOUNT };
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT,
+	    .clock = VM_CLOCK_ICOUNT };
 	struct vm_timer *timer;
 	struct guest g;
 
@@ -1198,8 +1220,8 @@ TEST(stores_mark_their_pages_dirty)
 }
 
 /*
- * Against the host: one instruction at a time in 64-bit mode, on random registers, flags and memory.  Both sides have the
- * buffer at the same address.
+ * Against the host: one instruction at a time in 64-bit mode, on random registers, flags and
+ * memory.  Both sides have the buffer at the same address.
  */
 
 #define	BUF	0x4000000UL
@@ -1249,8 +1271,10 @@ emit_mov(uint8_t *p, bool store, unsigned reg, uint32_t abs)
 static void
 build(const uint8_t *insn, size_t len)
 {
-	static const uint8_t save[] = { 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x9c };
-	static const uint8_t restore[] = { 0x9d, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3 };
+	static const uint8_t save[] = { 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57,
+	    0x9c };
+	static const uint8_t restore[] = { 0x9d, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c,
+	    0x5d, 0x5b, 0xc3 };
 	static const uint8_t pushm[] = { 0xff, 0x34, 0x25 }, popm[] = { 0x8f, 0x04, 0x25 };
 	uint32_t fl = REGS + offsetof(struct regs, fl);
 	uint8_t *p = (uint8_t *)STUB;
@@ -1293,49 +1317,80 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	{ "add", 0x00, 0x03, -1, 'm', true, 0 }, { "or", 0x08, 0x0b, -1, 'm', true, AF }, { "adc", 0x10, 0x13, -1, 'm', true, 0 },
-	{ "sbb", 0x18, 0x1b, -1, 'm', true, 0 }, { "and", 0x20, 0x23, -1, 'm', true, AF }, { "sub", 0x28, 0x2b, -1, 'm', true, 0 },
+	{ "add", 0x00, 0x03, -1, 'm', true, 0 }, { "or", 0x08, 0x0b, -1, 'm', true, AF },
+	{ "adc", 0x10, 0x13, -1, 'm', true, 0 },
+	{ "sbb", 0x18, 0x1b, -1, 'm', true, 0 }, { "and", 0x20, 0x23, -1, 'm', true, AF },
+	{ "sub", 0x28, 0x2b, -1, 'm', true, 0 },
 	{ "xor", 0x30, 0x33, -1, 'm', true, AF }, { "cmp", 0x38, 0x3b, -1, 'm', false, 0 },
-	{ "add al", 0x04, 0x04, -1, 'b', false, 0 }, { "adc al", 0x14, 0x14, -1, 'b', false, 0 }, { "and al", 0x24, 0x24, -1, 'b', false, AF },
-	{ "cmp al", 0x3c, 0x3c, -1, 'b', false, 0 }, { "or eax", 0x0d, 0x0d, -1, 'z', false, AF }, { "sbb eax", 0x1d, 0x1d, -1, 'z', false, 0 },
+	{ "add al", 0x04, 0x04, -1, 'b', false, 0 }, { "adc al", 0x14, 0x14, -1, 'b', false, 0 },
+	{ "and al", 0x24, 0x24, -1, 'b', false, AF },
+	{ "cmp al", 0x3c, 0x3c, -1, 'b', false, 0 }, { "or eax", 0x0d, 0x0d, -1, 'z', false, AF },
+	{ "sbb eax", 0x1d, 0x1d, -1, 'z', false, 0 },
 	{ "sub eax", 0x2d, 0x2d, -1, 'z', false, 0 }, { "xor eax", 0x35, 0x35, -1, 'z', false, AF },
-	{ "push", 0x50, 0x57, -1, '.', false, 0 }, { "pop", 0x58, 0x5f, -1, '.', false, 0 }, { "movsxd", 0x63, 0x63, -1, 'm', false, 0 },
-	{ "push imm", 0x68, 0x68, -1, 'z', false, 0 }, { "imul3", 0x69, 0x69, -1, 'Z', false, SF | ZF | AF | PF },
-	{ "push imm8", 0x6a, 0x6a, -1, 'b', false, 0 }, { "imul3b", 0x6b, 0x6b, -1, 'M', false, SF | ZF | AF | PF },
-	{ "group1 b", 0x80, 0x80, -1, 'M', false, AF }, { "group1", 0x81, 0x81, -1, 'Z', false, AF },
-	{ "group1 s", 0x83, 0x83, -1, 'M', false, AF }, { "test", 0x84, 0x85, -1, 'm', false, AF }, { "xchg", 0x86, 0x87, -1, 'm', true, 0 },
-	{ "mov", 0x88, 0x8b, -1, 'm', false, 0 }, { "lea", 0x8d, 0x8d, -1, 'm', false, 0 }, { "pop m", 0x8f, 0x8f, 0, 'm', false, 0 },
-	{ "xchg a", 0x90, 0x97, -1, '.', false, 0 }, { "cbw", 0x98, 0x98, -1, '.', false, 0 }, { "cwd", 0x99, 0x99, -1, '.', false, 0 },
-	{ "pushf", 0x9c, 0x9c, -1, '.', false, 0 }, { "sahf", 0x9e, 0x9e, -1, '.', false, 0 }, { "lahf", 0x9f, 0x9f, -1, '.', false, 0 },
-	{ "movs", 0xa4, 0xa5, -1, '.', false, 0 }, { "cmps", 0xa6, 0xa7, -1, '.', false, 0 }, { "test al", 0xa8, 0xa8, -1, 'b', false, AF },
-	{ "test eax", 0xa9, 0xa9, -1, 'z', false, AF }, { "stos", 0xaa, 0xab, -1, '.', false, 0 }, { "lods", 0xac, 0xad, -1, '.', false, 0 },
-	{ "scas", 0xae, 0xaf, -1, '.', false, 0 }, { "mov imm8", 0xb0, 0xb7, -1, 'b', false, 0 }, { "mov imm", 0xb8, 0xbf, -1, 'v', false, 0 },
-	{ "shift i", 0xc0, 0xc1, -1, 'M', false, AF | OF }, { "mov m i8", 0xc6, 0xc6, 0, 'M', false, 0 }, { "mov m i", 0xc7, 0xc7, 0, 'Z', false, 0 },
-	{ "shift 1", 0xd0, 0xd1, -1, 'm', false, AF }, { "shift cl", 0xd2, 0xd3, -1, 'm', false, AF | OF },
-	{ "cmc", 0xf5, 0xf5, -1, '.', false, 0 }, { "clc", 0xf8, 0xf9, -1, '.', false, 0 }, { "cld", 0xfc, 0xfd, -1, '.', false, 0 },
+	{ "push", 0x50, 0x57, -1, '.', false, 0 }, { "pop", 0x58, 0x5f, -1, '.', false, 0 },
+	{ "movsxd", 0x63, 0x63, -1, 'm', false, 0 },
+	{ "push imm", 0x68, 0x68, -1, 'z', false, 0 },
+	{ "imul3", 0x69, 0x69, -1, 'Z', false, SF | ZF | AF | PF },
+	{ "push imm8", 0x6a, 0x6a, -1, 'b', false, 0 },
+	{ "imul3b", 0x6b, 0x6b, -1, 'M', false, SF | ZF | AF | PF },
+	{ "group1 b", 0x80, 0x80, -1, 'M', false, AF },
+	{ "group1", 0x81, 0x81, -1, 'Z', false, AF },
+	{ "group1 s", 0x83, 0x83, -1, 'M', false, AF }, { "test", 0x84, 0x85, -1, 'm', false, AF },
+	{ "xchg", 0x86, 0x87, -1, 'm', true, 0 },
+	{ "mov", 0x88, 0x8b, -1, 'm', false, 0 }, { "lea", 0x8d, 0x8d, -1, 'm', false, 0 },
+	{ "pop m", 0x8f, 0x8f, 0, 'm', false, 0 },
+	{ "xchg a", 0x90, 0x97, -1, '.', false, 0 }, { "cbw", 0x98, 0x98, -1, '.', false, 0 },
+	{ "cwd", 0x99, 0x99, -1, '.', false, 0 },
+	{ "pushf", 0x9c, 0x9c, -1, '.', false, 0 }, { "sahf", 0x9e, 0x9e, -1, '.', false, 0 },
+	{ "lahf", 0x9f, 0x9f, -1, '.', false, 0 },
+	{ "movs", 0xa4, 0xa5, -1, '.', false, 0 }, { "cmps", 0xa6, 0xa7, -1, '.', false, 0 },
+	{ "test al", 0xa8, 0xa8, -1, 'b', false, AF },
+	{ "test eax", 0xa9, 0xa9, -1, 'z', false, AF }, { "stos", 0xaa, 0xab, -1, '.', false, 0 },
+	{ "lods", 0xac, 0xad, -1, '.', false, 0 },
+	{ "scas", 0xae, 0xaf, -1, '.', false, 0 }, { "mov imm8", 0xb0, 0xb7, -1, 'b', false, 0 },
+	{ "mov imm", 0xb8, 0xbf, -1, 'v', false, 0 },
+	{ "shift i", 0xc0, 0xc1, -1, 'M', false, AF | OF },
+	{ "mov m i8", 0xc6, 0xc6, 0, 'M', false, 0 }, { "mov m i", 0xc7, 0xc7, 0, 'Z', false, 0 },
+	{ "shift 1", 0xd0, 0xd1, -1, 'm', false, AF },
+	{ "shift cl", 0xd2, 0xd3, -1, 'm', false, AF | OF },
+	{ "cmc", 0xf5, 0xf5, -1, '.', false, 0 }, { "clc", 0xf8, 0xf9, -1, '.', false, 0 },
+	{ "cld", 0xfc, 0xfd, -1, '.', false, 0 },
 	{ "test m b", 0xf6, 0xf6, 0, 'M', false, AF }, { "test m", 0xf7, 0xf7, 0, 'Z', false, AF },
 	{ "not", 0xf6, 0xf7, 2, 'm', true, 0 }, { "neg", 0xf6, 0xf7, 3, 'm', true, 0 },
-	{ "mul", 0xf6, 0xf7, 4, 'm', false, SF | ZF | AF | PF }, { "imul", 0xf6, 0xf7, 5, 'm', false, SF | ZF | AF | PF },
+	{ "mul", 0xf6, 0xf7, 4, 'm', false, SF | ZF | AF | PF },
+	{ "imul", 0xf6, 0xf7, 5, 'm', false, SF | ZF | AF | PF },
 	{ "div", 0xf6, 0xf7, 6, 'm', false, ALL }, { "idiv", 0xf6, 0xf7, 7, 'm', false, ALL },
-	{ "inc", 0xfe, 0xff, 0, 'm', true, 0 }, { "dec", 0xfe, 0xff, 1, 'm', true, 0 }, { "push m", 0xff, 0xff, 6, 'm', false, 0 },
-	{ "nop", 0x11f, 0x11f, 0, 'm', false, 0 }, { "cmov", 0x140, 0x14f, -1, 'm', false, 0 }, { "setcc", 0x190, 0x19f, -1, 'm', false, 0 },
-	{ "bt", 0x1a3, 0x1a3, -1, 'm', false, OF | SF | AF | PF }, { "bts", 0x1ab, 0x1ab, -1, 'm', true, OF | SF | AF | PF },
-	{ "btr", 0x1b3, 0x1b3, -1, 'm', true, OF | SF | AF | PF }, { "btc", 0x1bb, 0x1bb, -1, 'm', true, OF | SF | AF | PF },
-	{ "bt i", 0x1ba, 0x1ba, 4, 'M', false, OF | SF | AF | PF }, { "bts i", 0x1ba, 0x1ba, 5, 'M', false, OF | SF | AF | PF },
-	{ "btr i", 0x1ba, 0x1ba, 6, 'M', false, OF | SF | AF | PF }, { "btc i", 0x1ba, 0x1ba, 7, 'M', false, OF | SF | AF | PF },
-	{ "shld i", 0x1a4, 0x1a4, -1, 'M', false, AF | OF }, { "shld", 0x1a5, 0x1a5, -1, 'm', false, AF | OF },
-	{ "shrd i", 0x1ac, 0x1ac, -1, 'M', false, AF | OF }, { "shrd", 0x1ad, 0x1ad, -1, 'm', false, AF | OF },
-	{ "imul2", 0x1af, 0x1af, -1, 'm', false, SF | ZF | AF | PF }, { "cmpxchg", 0x1b0, 0x1b1, -1, 'm', true, 0 },
+	{ "inc", 0xfe, 0xff, 0, 'm', true, 0 }, { "dec", 0xfe, 0xff, 1, 'm', true, 0 },
+	{ "push m", 0xff, 0xff, 6, 'm', false, 0 },
+	{ "nop", 0x11f, 0x11f, 0, 'm', false, 0 }, { "cmov", 0x140, 0x14f, -1, 'm', false, 0 },
+	{ "setcc", 0x190, 0x19f, -1, 'm', false, 0 },
+	{ "bt", 0x1a3, 0x1a3, -1, 'm', false, OF | SF | AF | PF },
+	{ "bts", 0x1ab, 0x1ab, -1, 'm', true, OF | SF | AF | PF },
+	{ "btr", 0x1b3, 0x1b3, -1, 'm', true, OF | SF | AF | PF },
+	{ "btc", 0x1bb, 0x1bb, -1, 'm', true, OF | SF | AF | PF },
+	{ "bt i", 0x1ba, 0x1ba, 4, 'M', false, OF | SF | AF | PF },
+	{ "bts i", 0x1ba, 0x1ba, 5, 'M', false, OF | SF | AF | PF },
+	{ "btr i", 0x1ba, 0x1ba, 6, 'M', false, OF | SF | AF | PF },
+	{ "btc i", 0x1ba, 0x1ba, 7, 'M', false, OF | SF | AF | PF },
+	{ "shld i", 0x1a4, 0x1a4, -1, 'M', false, AF | OF },
+	{ "shld", 0x1a5, 0x1a5, -1, 'm', false, AF | OF },
+	{ "shrd i", 0x1ac, 0x1ac, -1, 'M', false, AF | OF },
+	{ "shrd", 0x1ad, 0x1ad, -1, 'm', false, AF | OF },
+	{ "imul2", 0x1af, 0x1af, -1, 'm', false, SF | ZF | AF | PF },
+	{ "cmpxchg", 0x1b0, 0x1b1, -1, 'm', true, 0 },
 	{ "movzx", 0x1b6, 0x1b7, -1, 'm', false, 0 }, { "movsx", 0x1be, 0x1bf, -1, 'm', false, 0 },
-	{ "bsf", 0x1bc, 0x1bc, -1, 'm', false, CF | OF | SF | AF | PF }, { "bsr", 0x1bd, 0x1bd, -1, 'm', false, CF | OF | SF | AF | PF },
-	{ "xadd", 0x1c0, 0x1c1, -1, 'm', true, 0 }, { "cmpxchg8b", 0x1c7, 0x1c7, 1, 'm', true, 0 }, { "bswap", 0x1c8, 0x1cf, -1, '.', false, 0 },
+	{ "bsf", 0x1bc, 0x1bc, -1, 'm', false, CF | OF | SF | AF | PF },
+	{ "bsr", 0x1bd, 0x1bd, -1, 'm', false, CF | OF | SF | AF | PF },
+	{ "xadd", 0x1c0, 0x1c1, -1, 'm', true, 0 }, { "cmpxchg8b", 0x1c7, 0x1c7, 1, 'm', true, 0 },
+	{ "bswap", 0x1c8, 0x1cf, -1, '.', false, 0 },
 };
 
 /* A shift's flags depend on its count: none for 0, OF defined for 1, CF only up to the width. */
 static bool
 is_shift(const struct shape *s)
 {
-	return ((s->op >= 0xc0 && s->op <= 0xc1) || (s->op >= 0xd0 && s->op <= 0xd3) || (s->op >= 0x1a4 && s->op <= 0x1ad && s->op != 0x1ab));
+	return ((s->op >= 0xc0 && s->op <= 0xc1) || (s->op >= 0xd0 && s->op <= 0xd3) ||
+	    (s->op >= 0x1a4 && s->op <= 0x1ad && s->op != 0x1ab));
 }
 
 struct trial {
@@ -1351,7 +1406,8 @@ struct trial {
 static uint8_t *
 random_modrm(uint8_t *p, struct trial *t, int reg, bool memory)
 {
-	static const uint8_t base[] = { 3, 5, 6, 7 };		/* RBX, RBP, RSI, RDI or with REX.B R11, R13, R14, R15 */
+	static const uint8_t base[] = { 3, 5, 6,
+	    7 };		/* RBX, RBP, RSI, RDI or with REX.B R11, R13, R14, R15 */
 	unsigned field = reg >= 0 ? (unsigned)reg : (unsigned)(rnd() & 7), rm = base[rnd() & 3];
 	uint32_t disp = (uint32_t)(rnd() & 0x3ff) - 0x200;
 
@@ -1393,14 +1449,16 @@ random_insn(const struct shape *s, struct trial *t)
 	unsigned op = s->op + (unsigned)(rnd() % (s->last - s->op + 1U));
 	bool modrm = strchr("mMZ", s->form) != NULL, memory = modrm && (rnd() & 1) != 0, bytes;
 	bool wide = (rnd() & 3) == 0, narrow = !wide && (rnd() & 3) == 0;
-	unsigned rex = (rnd() & 1) != 0 || wide ? 0x40 | (unsigned)(rnd() & 7) | (wide ? 8 : 0) : 0, imm;
+	unsigned rex = (rnd() & 1) != 0 || wide ? 0x40 | (unsigned)(rnd() & 7) | (wide ? 8 : 0) : 0,
+	    imm;
 	uint8_t *p = t->insn;
 	uint64_t v = rnd();
 
 	if (s->op == 0x8d || s->op == 0x8f || s->op == 0x1c7)
 		memory = true;
 	/* Opcodes whose low bit does not select bytes. */
-	bytes = (op & 1) == 0 && ((op < 0x40) || (op >= 0x80 && op < 0x8c && op != 0x83) || (op >= 0xa4 && op < 0xb0) ||
+	bytes = (op & 1) == 0 && ((op < 0x40) || (op >= 0x80 && op < 0x8c && op != 0x83) ||
+	    (op >= 0xa4 && op < 0xb0) ||
 	    (op >= 0xc0 && op < 0xd4) || op >= 0xf6) && op < 0x100;
 	if (op == 0x1b0 || op == 0x1c0 || (op & 0x1f0) == 0x190 || (op >= 0xb0 && op <= 0xb7))
 		bytes = true;
@@ -1408,7 +1466,8 @@ random_insn(const struct shape *s, struct trial *t)
 	/* An index scaled by the register that also holds counts is kept off R12 (REX.X). */
 	if (modrm && memory)
 		rex &= ~2U;
-	if ((op == 0xff && s->reg == 6) || (op & 0x1f0) == 0x050 || op == 0x68 || op == 0x6a || op == 0x8f || op == 0x9c)
+	if ((op == 0xff && s->reg == 6) || (op & 0x1f0) == 0x050 || op == 0x68 || op == 0x6a ||
+	    op == 0x8f || op == 0x9c)
 		wide = true, narrow = false, rex = rex != 0 ? rex | 8 : 0;
 	if (op == 0x1c7)
 		rex &= ~8U, wide = narrow = false;
@@ -1429,7 +1488,8 @@ random_insn(const struct shape *s, struct trial *t)
 		p = random_modrm(p, t, s->reg, memory);
 	else
 		t->mem = false;
-	imm = s->form == 'b' || s->form == 'M' ? 1 : s->form == 'z' || s->form == 'Z' ? (t->size == 2 ? 2 : 4) :
+	imm = s->form == 'b' || s->form == 'M' ? 1 : s->form == 'z' || s->form == 'Z' ?
+	    (t->size == 2 ? 2 : 4) :
 	    s->form == 'v' ? t->size : 0;
 	/* Immediates of all kinds, small ones often. */
 	if ((rnd() & 1) != 0)
@@ -1465,7 +1525,10 @@ random_regs(struct regs *r, const struct shape *s)
 
 	for (unsigned i = 0; i < 16; i++)
 		r->gpr[i] = interesting();
-	/* Memory operands have them as bases; also the shapes without need RSI, RDI and RSP to point somewhere. */
+	/*
+	 * Memory operands have them as bases; also the shapes without need RSI, RDI and RSP to
+	 * point somewhere.
+	 */
 	for (unsigned i = 0; i < sizeof(pointers); i++)
 		r->gpr[pointers[i]] = MID + (rnd() & 0xff);
 	r->gpr[4] = MID + 0x800 + (rnd() & 0xf8);
@@ -1541,7 +1604,9 @@ undefined_flags(const struct shape *s, const struct trial *t, const struct regs 
 	if (count == 0)
 		return (0);
 	if (s->op < 0x100 && t->reg < 4) {
-		/* Rotates leave SF, ZF, AF and PF alone, and OF undefined except for a count of 1. */
+		/*
+		 * Rotates leave SF, ZF, AF and PF alone, and OF undefined except for a count of 1.
+		 */
 		return (count == 1 ? 0 : OF);
 	}
 	undef = AF | (count == 1 ? 0 : OF);
@@ -1615,21 +1680,29 @@ TEST(instructions_agree_with_the_host)
 		CHECK_EQ(vm_set_register_set(g.vcpu, 17, regnum, vals), 0);
 		set(g.vcpu, VM_AMD64_REG_RIP, CODE);
 		run(&g);
-		CHECKF(ended(&g) && g.ex.pc == CODE + t.len, "%s: %02x %02x %02x %02x %02x %02x %02x: exit %d at %#llx", s->name, t.insn[0],
-		    t.insn[1], t.insn[2], t.insn[3], t.insn[4], t.insn[5], t.insn[6], g.ex.code, (unsigned long long)g.ex.pc);
+		CHECKF(ended(&g) && g.ex.pc == CODE + t.len,
+		    "%s: %02x %02x %02x %02x %02x %02x %02x: exit %d at %#llx", s->name, t.insn[0],
+		    t.insn[1], t.insn[2], t.insn[3], t.insn[4], t.insn[5], t.insn[6], g.ex.code,
+		    (unsigned long long)g.ex.pc);
 		CHECK_EQ(vm_get_register_set(g.vcpu, 17, regnum, vals), 0);
 
 		undef = undefined_flags(s, &t, &before);
 		for (unsigned i = 0; i < 16; i++) {
-			CHECKF(vals[i] == now->gpr[i], "%s: %02x %02x %02x %02x %02x %02x %02x: register %u is %#llx, on the host %#llx, was %#llx",
-			    s->name, t.insn[0], t.insn[1], t.insn[2], t.insn[3], t.insn[4], t.insn[5], t.insn[6], i,
-			    (unsigned long long)vals[i], (unsigned long long)now->gpr[i], (unsigned long long)before.gpr[i]);
+			CHECKF(vals[i] == now->gpr[i],
+			    "%s: %02x %02x %02x %02x %02x %02x %02x: register %u is %#llx, on the host %#llx, was %#llx",
+			    s->name, t.insn[0], t.insn[1], t.insn[2], t.insn[3], t.insn[4],
+			    t.insn[5], t.insn[6], i,
+			    (unsigned long long)vals[i], (unsigned long long)now->gpr[i],
+			    (unsigned long long)before.gpr[i]);
 		}
 		diff = (uint32_t)(vals[16] ^ now->fl) & (ALL | DF) & ~undef;
-		CHECKF(diff == 0, "%s: %02x %02x %02x %02x %02x %02x %02x: flags are %#llx, on the host %#llx, were %#llx", s->name, t.insn[0],
-		    t.insn[1], t.insn[2], t.insn[3], t.insn[4], t.insn[5], t.insn[6], (unsigned long long)vals[16],
+		CHECKF(diff == 0,
+		    "%s: %02x %02x %02x %02x %02x %02x %02x: flags are %#llx, on the host %#llx, were %#llx", s->name, t.insn[0],
+		    t.insn[1], t.insn[2], t.insn[3], t.insn[4], t.insn[5], t.insn[6],
+		    (unsigned long long)vals[16],
 		    (unsigned long long)now->fl, (unsigned long long)before.fl);
-		CHECKF(memcmp(host, guest, BUFLEN) == 0, "%s: %02x %02x %02x %02x %02x: memory differs", s->name, t.insn[0], t.insn[1],
+		CHECKF(memcmp(host, guest, BUFLEN) == 0,
+		    "%s: %02x %02x %02x %02x %02x: memory differs", s->name, t.insn[0], t.insn[1],
 		    t.insn[2], t.insn[3], t.insn[4]);
 	}
 	CHECK(done > 1000 * nshape);

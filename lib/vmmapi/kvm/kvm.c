@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm.c - the back end on the kernel's KVM: virtual machines, memory slots, running, dirty log.  Interrupts and doorbells are in
- * kvm_irq.c, the probe in kvm_probe.c, what depends on the architecture in kvm_<arch>.c.
+ * kvm.c - the back end on the kernel's KVM: virtual machines, memory slots, running, dirty log. 
+ * Interrupts and doorbells are in kvm_irq.c, the probe in kvm_probe.c, what depends on the
+ * architecture in kvm_<arch>.c.
  *
- * Kicks.  VM_KICK_SIGNAL is blocked in every thread that runs vCPUs, and unblocked only inside KVM_RUN by its signal mask.  A kick sets
- * immediate_exit and sends the signal: whichever way the race with the entry goes, KVM_RUN returns.  The thread then takes the pending
- * signal by sigtimedwait(), so no handler is ever needed.  Before each entry it clears immediate_exit first and looks at the
- * requests after that.
+ * Kicks.  VM_KICK_SIGNAL is blocked in every thread that runs vCPUs, and unblocked only inside
+ * KVM_RUN by its signal mask.  A kick sets immediate_exit and sends the signal: whichever way the
+ * race with the entry goes, KVM_RUN returns.  The thread then takes the pending signal by
+ * sigtimedwait(), so no handler is ever needed.  Before each entry it clears immediate_exit first
+ * and looks at the requests after that.
  *
- * Exits.  The kernel finishes the instruction of an I/O exit at the next KVM_RUN.  Such an exit stays OPEN until then; a string
- * instruction or a wide store may have several elements, each of which may have to go to the caller.
+ * Exits.  The kernel finishes the instruction of an I/O exit at the next KVM_RUN.  Such an exit
+ * stays OPEN until then; a string instruction or a wide store may have several elements, each of
+ * which may have to go to the caller.
  */
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -148,8 +151,11 @@ static int
 slot_set(struct kvm_vm *kv, unsigned n, size_t len)
 {
 	const struct kvm_slot *s = &kv->slots[n];
-	struct kvm_userspace_memory_region r = { .slot = n, .flags = len == 0 ? 0 : s->flags, .guest_phys_addr = s->gpa,
-	    .memory_size = len, .userspace_addr = (uintptr_t)s->host };
+	struct kvm_userspace_memory_region r = { .slot = n,
+		.flags = len == 0 ? 0 : s->flags,
+		.guest_phys_addr = s->gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)s->host };
 
 	return (kvm_ioctl(kv->vmfd, KVM_SET_USER_MEMORY_REGION, &r));
 }
@@ -204,16 +210,20 @@ kvm_mem_map(struct vmctx *vm, struct vm_mapping *map)
 		kv->nslots = n + 1;
 	}
 	s = &kv->slots[n];
-	*s = (struct kvm_slot){ .used = true, .gpa = map->gpa, .len = map->len, .segoff = map->segoff, .segid = map->segid,
-	    .host = map->host };
+	*s = (struct kvm_slot){ .used = true,
+		.gpa = map->gpa,
+		.len = map->len,
+		.segoff = map->segoff,
+		.segid = map->segid,
+		.host = map->host };
 	if ((map->prot & VM_PROT_WRITE) == 0)
 		s->flags = KVM_MEM_READONLY;
 	else if (kv->dirty)
 		s->flags = KVM_MEM_LOG_DIRTY_PAGES;
 	if (slot_set(kv, n, s->len) != 0) {
 		s->used = false;
-		error = vm_fail_sys(errno, "vm '%s': kvm cannot map 0x%jx with 0x%zx bytes", vm->name, (uintmax_t)map->gpa,
-		    map->len);
+		error = vm_fail_sys(errno, "vm '%s': kvm cannot map 0x%jx with 0x%zx bytes", vm->name,
+		    (uintmax_t)map->gpa, map->len);
 	} else
 		map->slot = (int)n;
 out:
@@ -254,7 +264,8 @@ log_set(struct vmctx *vm, bool on)
 			(void)slot_harvest(vm, kv, n);
 		s->flags = on ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 		if (slot_set(kv, n, s->len) != 0) {
-			error = vm_fail_sys(errno, "vm '%s': kvm cannot log writes to 0x%jx", vm->name, (uintmax_t)s->gpa);
+			error =
+			    vm_fail_sys(errno, "vm '%s': kvm cannot log writes to 0x%jx", vm->name, (uintmax_t)s->gpa);
 			s->flags = on ? 0 : KVM_MEM_LOG_DIRTY_PAGES;
 		}
 	}
@@ -280,8 +291,8 @@ kvm_dirty_stop(struct vmctx *vm)
 }
 
 /*
- * The kernel write-protects what it reports and flushes every processor's translations before the ioctl returns: a store after it is in
- * the next log.
+ * The kernel write-protects what it reports and flushes every processor's translations before the
+ * ioctl returns: a store after it is in the next log.
  */
 static int
 kvm_dirty_fetch(struct vmctx *vm, vm_paddr_t gpa, size_t len)
@@ -349,7 +360,10 @@ piece_at(struct kvm_cpu *kc, struct piece *p)
 		p->total = run->io.size * run->io.count;
 		p->data = (uint8_t *)run + run->io.data_offset + kc->off;
 	} else if (run->exit_reason == KVM_EXIT_MMIO) {
-		/* What crosses a page comes in parts of any length: cut them into the sizes that accesses have. */
+		/*
+		 * What crosses a page comes in parts of any length: cut them into the sizes that
+		 * accesses have.
+		 */
 		p->space = VM_SPACE_MEM;
 		p->addr = run->mmio.phys_addr + kc->off;
 		p->write = run->mmio.is_write != 0;
@@ -456,7 +470,8 @@ is_access(struct kvm_run *run)
 {
 	bool write;
 
-	return (run->exit_reason == KVM_EXIT_IO || run->exit_reason == KVM_EXIT_MMIO || kvm_md_access(run, &write) != 0);
+	return (run->exit_reason == KVM_EXIT_IO || run->exit_reason == KVM_EXIT_MMIO ||
+	    kvm_md_access(run, &write) != 0);
 }
 
 static void
@@ -465,7 +480,10 @@ set_immediate(struct kvm_cpu *kc, uint8_t on)
 	__atomic_store_n(&kc->run->immediate_exit, on, __ATOMIC_SEQ_CST);
 }
 
-/* Let the kernel finish the instruction of the exit, and nothing more.  1: it came back with another exit. */
+/*
+ * Let the kernel finish the instruction of the exit, and nothing more.  1: it came back with
+ * another exit.
+ */
 static int
 kvm_complete(struct kvm_cpu *kc)
 {
@@ -486,7 +504,9 @@ kvm_abandon(struct vcpu *vcpu)
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 	struct piece p;
 
-	/* A store of one instruction has few parts; a string instruction's elements are one exit. */
+	/*
+	 * A store of one instruction has few parts; a string instruction's elements are one exit.
+	 */
 	for (int i = 0; i < 64 && kc->stage != KVM_STAGE_NONE && is_access(kc->run); i++) {
 		kc->off = 0;
 		piece_at(kc, &p);
@@ -630,9 +650,9 @@ kvm_run(struct vcpu *vcpu)
 }
 
 /*
- * Finish the instruction of the last exit, so that the state is at an instruction boundary.  A read that the caller has not answered
- * cannot be finished: the state is at the instruction, as if it had not begun.  The rest of an instruction with several parts is
- * left to the next run.
+ * Finish the instruction of the last exit, so that the state is at an instruction boundary.  A read
+ * that the caller has not answered cannot be finished: the state is at the instruction, as if it
+ * had not begun.  The rest of an instruction with several parts is left to the next run.
  */
 static int
 kvm_settle(struct vcpu *vcpu)
@@ -653,8 +673,8 @@ kvm_settle(struct vcpu *vcpu)
 }
 
 /*
- * Execute the instruction of the last exit again.  An instruction that only read and has no answer yet has not retired: it is finished with
- * ones, and the registers from before are put back.
+ * Execute the instruction of the last exit again.  An instruction that only read and has no answer
+ * yet has not retired: it is finished with ones, and the registers from before are put back.
  */
 static int
 kvm_restart(struct vcpu *vcpu)
@@ -675,7 +695,8 @@ kvm_restart(struct vcpu *vcpu)
 			return (kvm_md_regs_set(vcpu, regs, sizeof(regs)));
 		}
 	}
-	return (vm_fail(ENOTSUP, "vcpu %d: kvm cannot restart the instruction of its last exit, which has retired at least in part",
+	return (vm_fail(ENOTSUP,
+	    "vcpu %d: kvm cannot restart the instruction of its last exit, which has retired at least in part",
 	    vcpu->id));
 }
 
@@ -693,8 +714,9 @@ kvm_state_save(struct vcpu *vcpu)
 }
 
 /*
- * The page was changed while an instruction waits for the answer to its read.  The kernel cannot finish it on top of other registers, so
- * it is finished first, and what the caller changed is put over what it did.
+ * The page was changed while an instruction waits for the answer to its read.  The kernel cannot
+ * finish it on top of other registers, so it is finished first, and what the caller changed is put
+ * over what it did.
  */
 static int
 finish_under(struct vcpu *vcpu)
@@ -731,7 +753,10 @@ kvm_state_load(struct vcpu *vcpu)
 {
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 
-	/* The vCPU was reset, or the caller went on past the instruction itself: the one that is not finished is no more. */
+	/*
+	 * The vCPU was reset, or the caller went on past the instruction itself: the one that is
+	 * not finished is no more.
+	 */
 	if (kc->stage != KVM_STAGE_NONE &&
 	    (kc->saved_pc != kvm_md_page_pc(vcpu) || (kvm_read_unanswered(vcpu) && !vcpu->read_open)))
 		kvm_abandon(vcpu);

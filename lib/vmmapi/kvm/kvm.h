@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm.h - the kvm back end: what its machine-independent part (kvm.c) and the host's architecture (kvm_amd64.c, kvm_arm64.c) share.
+ * kvm.h - the kvm back end: what its machine-independent part (kvm.c) and the host's architecture
+ * (kvm_amd64.c, kvm_arm64.c) share.
  *
- * kvm runs guests of the host's architecture only, so the machine-dependent part is chosen when the library is built, and its functions
- * are called by name (kvm_md_*).
+ * kvm runs guests of the host's architecture only, so the machine-dependent part is chosen when the
+ * library is built, and its functions are called by name (kvm_md_*).
  */
 #ifndef _VMMAPI_KVM_H_
 #define	_VMMAPI_KVM_H_
@@ -65,8 +66,8 @@ struct kvm_vm {
 /* Where a vCPU is with an exit of the kernel's. */
 enum kvm_stage {
 	KVM_STAGE_NONE,
-	KVM_STAGE_FRESH,			/* nobody looked at it yet */
-	KVM_STAGE_OPEN,				/* access that is dispatched piece by piece; the next KVM_RUN completes it */
+	KVM_STAGE_FRESH, /* nobody looked at it yet */
+	KVM_STAGE_OPEN, /* access that is dispatched piece by piece; the next KVM_RUN completes it */
 };
 
 struct kvm_cpu {
@@ -115,7 +116,10 @@ struct kvm_need {
 	const char	*name;
 };
 extern const struct kvm_need kvm_md_needs[];
-/* A guest that counts down from n in two instructions a step, then leaves; 0 or -1 (it did not get there). */
+/*
+ * A guest that counts down from n in two instructions a step, then leaves; 0 or -1 (it did not get
+ * there).
+ */
 int	kvm_md_probe_load(int vmfd, int vcpufd, uint8_t *page, uint32_t n);
 unsigned long kvm_md_vm_type(int kvmfd);
 int	kvm_md_vm_create(struct vmctx *vm);
@@ -135,7 +139,10 @@ int	kvm_md_regs_set(struct vcpu *vcpu, const void *buf, size_t len);
 void	kvm_md_events(struct vcpu *vcpu, uint32_t events);
 /* An exit that kvm.c does not know. */
 enum accel_run kvm_md_exit(struct vcpu *vcpu);
-/* Is it an access whose read value or completion is the architecture's (MSR)?  Size of the value, 0: no. */
+/*
+ * Is it an access whose read value or completion is the architecture's (MSR)?  Size of the value,
+ * 0: no.
+ */
 unsigned kvm_md_access(struct kvm_run *run, bool *write);
 void	kvm_md_access_exit(struct vcpu *vcpu);
 void	kvm_md_access_reply(struct vcpu *vcpu, uint64_t val);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_amd64.c - the kvm back end on amd64 hosts: the machine around the vCPUs, exits of the architecture's own, capabilities and time.
+ * kvm_amd64.c - the kvm back end on amd64 hosts: the machine around the vCPUs, exits of the
+ * architecture's own, capabilities and time.
  *
- * The 8259 pair, the I/O APIC and the local APICs are the kernel's; the 8254 is hyve's own and drives line 0.
+ * The 8259 pair, the I/O APIC and the local APICs are the kernel's; the 8254 is hyve's own and
+ * drives line 0.
  */
 #include <sys/ioctl.h>
 
@@ -14,8 +16,8 @@
 #include "kvm_amd64.h"
 
 /*
- * Intel processors without unrestricted guests need a page of page tables and three pages of a TSS somewhere the guest does not look:
- * in the hole above the local APICs.
+ * Intel processors without unrestricted guests need a page of page tables and three pages of a TSS
+ * somewhere the guest does not look: in the hole above the local APICs.
  */
 #define	IDENTITY_MAP	0xfeffc000ULL
 #define	TSS		0xfeffd000ULL
@@ -85,7 +87,10 @@ user_msrs(struct vmctx *vm)
 	    kvm_ioctl(kvm_vm(vm)->vmfd, KVM_ENABLE_CAP, &cap) == 0;
 }
 
-/* The kernel opens LINT0 of the bootstrap processor at each INIT, as a BIOS would; that is for the guest's firmware to do. */
+/*
+ * The kernel opens LINT0 of the bootstrap processor at each INIT, as a BIOS would; that is for the
+ * guest's firmware to do.
+ */
 static void
 lint0_quirk(struct vmctx *vm)
 {
@@ -107,7 +112,8 @@ kvm_md_vm_create(struct vmctx *vm)
 	kv->md->has_sregs2 = has_cap(vm, KVM_CAP_SREGS2);
 	kv->md->has_tsc_deadline = has_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER);
 	n = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
-	kv->md->debug_flags = n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP;
+	kv->md->debug_flags =
+	    n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP;
 	if (has_cap(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) && kvm_ioctl(kv->vmfd, KVM_SET_IDENTITY_MAP_ADDR, &map) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: identity map", vm->name));
 	if (ioctl(kv->vmfd, KVM_SET_TSS_ADDR, TSS) != 0)
@@ -165,7 +171,9 @@ first_vcpu(struct vmctx *vm)
 	return (NULL);
 }
 
-/* The counter runs at the VM's frequency, or the VM is told the host's if it did not ask for one. */
+/*
+ * The counter runs at the VM's frequency, or the VM is told the host's if it did not ask for one.
+ */
 static int
 tsc_frequency(struct vmctx *vm)
 {
@@ -178,13 +186,16 @@ tsc_frequency(struct vmctx *vm)
 		return (0);
 	khz = ioctl(kvm_cpu(first)->fd, KVM_GET_TSC_KHZ, 0);
 	if (khz <= 0)
-		return (vm_fail(ENOTSUP, "vm '%s': kvm does not tell the frequency of the time-stamp counter", vm->name));
+		return (vm_fail(ENOTSUP, "vm '%s': kvm does not tell the frequency of the time-stamp counter",
+		    vm->name));
 	md->host_khz = md->guest_khz = (uint64_t)khz;
 	if (want != (unsigned long)khz && vm->counter_hz != vm->md->counter_hz) {
 		for (int i = 0; i < VM_MAXCPU; i++) {
 			if (vm->vcpus[i] != NULL && ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_SET_TSC_KHZ, want) != 0)
-				return (vm_fail(ENOTSUP, "vm '%s': kvm cannot run the time-stamp counter at %llu Hz on this host, only at "
-				    "%d000 Hz", vm->name, (unsigned long long)vm->counter_hz, khz));
+				return (vm_fail(ENOTSUP,
+				    "vm '%s': kvm cannot run the time-stamp counter at %llu Hz on this host, only at "
+				    "%d000 Hz",
+				    vm->name, (unsigned long long)vm->counter_hz, khz));
 		}
 		md->guest_khz = want;
 	} else
@@ -197,7 +208,9 @@ static bool
 offset_sticks(struct vcpu *vcpu)
 {
 	uint64_t offset = 0, was, now;
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset };
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset
+	};
 	int fd = kvm_cpu(vcpu)->fd;
 
 	if (kvm_ioctl(fd, KVM_GET_DEVICE_ATTR, &attr) != 0)
@@ -219,7 +232,9 @@ kvm_md_vm_finalize(struct vmctx *vm)
 	struct kvm_md_vm *md = kvm_vm(vm)->md;
 	struct vcpu *first = first_vcpu(vm);
 	uint64_t offset = 0;
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset };
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset
+	};
 
 	if (tsc_frequency(vm) != 0)
 		return (-1);
@@ -235,12 +250,16 @@ kvm_md_vm_finalize(struct vmctx *vm)
 
 /* SECTION: time */
 
-/* Take what the host's counter made while the clock stood off the guest's.  The vCPUs do not run. */
+/*
+ * Take what the host's counter made while the clock stood off the guest's.  The vCPUs do not run.
+ */
 static void
 tsc_back(struct vcpu *vcpu, uint64_t ticks)
 {
 	uint64_t offset = 0, tsc;
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset };
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset
+	};
 
 	if (kvm_vm(vcpu->vm)->md->has_offset && kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_DEVICE_ATTR, &attr) == 0) {
 		offset -= ticks;
@@ -334,10 +353,12 @@ internal_error(struct vcpu *vcpu)
 	    run->emulation_failure.insn_size <= sizeof(run->emulation_failure.insn_bytes)) {
 		n = (size_t)snprintf(insn, sizeof(insn), ", instruction bytes");
 		for (unsigned i = 0; i < run->emulation_failure.insn_size && n + 4 < sizeof(insn); i++)
-			n += (size_t)snprintf(insn + n, sizeof(insn) - n, " %02x", run->emulation_failure.insn_bytes[i]);
+			n +=
+			    (size_t)snprintf(insn + n, sizeof(insn) - n, " %02x", run->emulation_failure.insn_bytes[i]);
 	}
 	(void)vm_fail(EIO, "vcpu %d: kvm: %s (suberror %u) at 0x%llx%s", vcpu->id,
-	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? "it cannot emulate an instruction" : "internal error",
+	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? "it cannot emulate an instruction"
+								   : "internal error",
 	    run->internal.suberror, (unsigned long long)kvm_md_pc(vcpu), insn);
 	return (kvm_exit_error(vcpu, EIO, run->internal.suberror));
 }
@@ -399,7 +420,10 @@ kvm_md_irq(unsigned line)
 	return (line);
 }
 
-/* Lines 0 to 15 reach both controllers, except that line 0 is on I/O APIC input 2 and line 2, the cascade, is nowhere. */
+/*
+ * Lines 0 to 15 reach both controllers, except that line 0 is on I/O APIC input 2 and line 2, the
+ * cascade, is nowhere.
+ */
 unsigned
 kvm_md_routes(struct kvm_irq_routing_entry *tab)
 {
@@ -460,7 +484,8 @@ debug_set(struct vcpu *vcpu, uint32_t flag, int val)
 	if (val && (kvm_vm(vcpu->vm)->md->debug_flags & flag) == 0)
 		return (vm_fail(ENOTSUP, "vcpu %d: the kernel's KVM does not have this capability", vcpu->id));
 	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
-		return (vm_fail_sys(ENOTSUP, "vcpu %d: kvm does not take this capability (%s)", vcpu->id, strerror(errno)));
+		return (vm_fail_sys(ENOTSUP, "vcpu %d: kvm does not take this capability (%s)", vcpu->id,
+		    strerror(errno)));
 	mc->debug = flags;
 	return (0);
 }

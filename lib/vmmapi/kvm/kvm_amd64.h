@@ -14,12 +14,13 @@ struct kvm_md_vm {
 	uint32_t	 debug_flags;		/* KVM_GUESTDBG_* that exist */
 
 	/*
-	 * Time.  The guest's TSC counts at the VM's counter frequency, and stands while the VM's clock stands.  With offset and an unscaled
-	 * counter its value is host TSC + offset, exactly.
+	 * Time.  The guest's TSC counts at the VM's counter frequency, and stands while the VM's
+	 * clock stands.  With offset and an unscaled counter its value is host TSC + offset,
+	 * exactly.
 	 */
 	bool		 has_offset;		/* KVM_VCPU_TSC_OFFSET */
 	bool		 exact;			/* ... and the guest's TSC is not scaled */
-	bool		 fixed;			/* the kernel shows guests the host's counter, whatever it is told */
+	bool fixed; /* the kernel shows guests the host's counter, whatever it is told */
 	uint64_t	 host_khz, guest_khz;
 	bool		 running;		/* the VM's clock */
 	bool		 started;		/* it ran before */

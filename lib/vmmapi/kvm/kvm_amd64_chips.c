@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_amd64_chips.c - the state of the kernel's interrupt controllers, in the terms of the library's own (amd64/apic.h).
+ * kvm_amd64_chips.c - the state of the kernel's interrupt controllers, in the terms of the
+ * library's own (amd64/apic.h).
  *
- * A stream has one form whoever modelled the controllers, so that a VM can change its back end on the way.  What the kernel does not keep
- * has the value that a program cannot tell from the true one: ICW3 of the 8259s, the arbitration of lowest-priority messages.
+ * A stream has one form whoever modelled the controllers, so that a VM can change its back end on
+ * the way.  What the kernel does not keep has the value that a program cannot tell from the true
+ * one: ICW3 of the 8259s, the arbitration of lowest-priority messages.
  */
 #include <sys/ioctl.h>
 
@@ -104,7 +106,10 @@ ioapic_save(struct ioapic *to, const struct kvm_ioapic_state *s, const struct i8
 	}
 	to->id = s->id & 0xf;
 	to->select = (uint8_t)s->ioregsel;
-	/* The kernel forgets edges that it delivered; the lines that the 8259s have too are remembered there. */
+	/*
+	 * The kernel forgets edges that it delivered; the lines that the 8259s have too are
+	 * remembered there.
+	 */
 	to->line = s->irr & ((1U << AMD64_NPINS) - 1);
 	for (unsigned line = 0; line < 16; line++) {
 		uint32_t bit = 1U << pin_of(line);
@@ -126,7 +131,10 @@ ioapic_load(struct kvm_ioapic_state *to, const struct ioapic *io)
 	to->id = io->id;
 	for (unsigned i = 0; i < AMD64_NPINS; i++) {
 		to->redirtbl[i].bits = io->rte[i];
-		/* The kernel takes each bit as a new request: levels ask again by themselves, edges were seen. */
+		/*
+		 * The kernel takes each bit as a new request: levels ask again by themselves, edges
+		 * were seen.
+		 */
 		if ((io->rte[i] & RTE_LEVEL) != 0)
 			to->irr |= io->line & (1U << i);
 	}
@@ -348,8 +356,8 @@ kvm_md_vm_save(struct vmctx *vm, struct vm_state_out *out)
 }
 
 /*
- * A local APIC is loaded after the vCPU's page, whose APIC base decides in which mode it is, and before the timer's deadline, which counts
- * only in the mode that the local vector table says.
+ * A local APIC is loaded after the vCPU's page, whose APIC base decides in which mode it is, and
+ * before the timer's deadline, which counts only in the mode that the local vector table says.
  */
 static int
 load_cpu(struct vcpu *vcpu, struct vm_state_in *in)

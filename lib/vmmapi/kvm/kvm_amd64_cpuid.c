@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_amd64_cpuid.c - what a guest on kvm is told of its processor: what the kernel supports, less whatever has state that
- * struct amd64_state does not carry (the extended register files, protection keys, shadow stacks, nested virtualization).  A guest that
- * never sees such a feature can be saved and restored whole.
+ * kvm_amd64_cpuid.c - what a guest on kvm is told of its processor: what the kernel supports, less
+ * whatever has state that struct amd64_state does not carry (the extended register files,
+ * protection keys, shadow stacks, nested virtualization).  A guest that never sees such a feature
+ * can be saved and restored whole.
  *
- * Leaves: Intel SDM vol. 2A CPUID, AMD APM vol. 3 appendix E, Documentation/virt/kvm/x86/cpuid.rst of the kernel.
+ * Leaves: Intel SDM vol. 2A CPUID, AMD APM vol. 3 appendix E, Documentation/virt/kvm/x86/cpuid.rst
+ * of the kernel.
  */
 #include <sys/ioctl.h>
 
@@ -19,10 +21,16 @@
 
 /* Features that are passed on where the kernel has them, by leaf and register. */
 #define	F1_ECX	(B(0) | B(1) | B(9) | B(13) | B(17) | B(19) | B(20) | B(21) | B(22) | B(23) | B(24) | B(25) | B(30) | B(31))
-		/* SSE3 PCLMULQDQ SSSE3 CX16 PCID SSE4.1 SSE4.2 x2APIC MOVBE POPCNT TSC-deadline AES RDRAND hypervisor */
+		/*
+		 * SSE3 PCLMULQDQ SSSE3 CX16 PCID SSE4.1 SSE4.2 x2APIC MOVBE POPCNT TSC-deadline AES
+		 * RDRAND hypervisor
+		 */
 #define	F1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) | B(14) | B(15) | \
 		 B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27))
-		/* FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE-36 CLFSH MMX FXSR SSE SSE2 SS */
+		/*
+		 * FPU VME DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE-36 CLFSH
+		 * MMX FXSR SSE SSE2 SS
+		 */
 #define	F7_EBX	(B(0) | B(3) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29))
 		/* FSGSBASE BMI1 SMEP BMI2 ERMS INVPCID RDSEED ADX SMAP CLFLUSHOPT CLWB SHA */
 #define	F7_ECX	(B(2) | B(22))					/* UMIP RDPID */
@@ -183,7 +191,8 @@ leaf_vcpu(struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 			/* Level 3 is the package's, the others a core's. */
 			unsigned level = e->eax >> 5 & 7, sharing = level >= 3 ? n : threads;
 
-			e->eax = (e->eax & 0x3fff) | ((1U << width(sharing)) - 1) << 14 | ((1U << width(cores)) - 1) << 26;
+			e->eax =
+			    (e->eax & 0x3fff) | ((1U << width(sharing)) - 1) << 14 | ((1U << width(cores)) - 1) << 26;
 		}
 		break;
 	case 0xb:

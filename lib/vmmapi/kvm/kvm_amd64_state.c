@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_amd64_state.c - the state page of an amd64 vCPU to and from the kernel, and the guest's time-stamp counter.
+ * kvm_amd64_state.c - the state page of an amd64 vCPU to and from the kernel, and the guest's
+ * time-stamp counter.
  */
 #include <sys/ioctl.h>
 
@@ -91,14 +92,15 @@ msrs_save(struct vcpu *vcpu, struct amd64_state *st)
 			l.head.entries[i - at].index = msr_fields[i].msr;
 		r = kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_MSRS, &l);
 		if (r < 0)
-			return (vm_fail_sys(errno, "vcpu %d: kvm does not give its model-specific registers", vcpu->id));
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not give its model-specific registers",
+			    vcpu->id));
 		for (int i = 0; i < r; i++)
 			*msr_value(st, &msr_fields[at + (size_t)i]) = l.head.entries[i].data;
 		at += (size_t)r;
 		if (at < nitems(msr_fields)) {
 			if (!msr_fields[at].optional)
-				return (vm_fail(EIO, "vcpu %d: kvm does not give model-specific register 0x%x", vcpu->id,
-				    msr_fields[at].msr));
+				return (vm_fail(EIO, "vcpu %d: kvm does not give model-specific register 0x%x",
+				    vcpu->id, msr_fields[at].msr));
 			*msr_value(st, &msr_fields[at]) = 0;
 			at++;
 		}
@@ -122,11 +124,13 @@ msrs_load(struct vcpu *vcpu, struct amd64_state *st)
 		}
 		r = kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_MSRS, &l);
 		if (r < 0)
-			return (vm_fail_sys(errno, "vcpu %d: kvm does not take its model-specific registers", vcpu->id));
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not take its model-specific registers",
+			    vcpu->id));
 		at += (size_t)r;
 		if (at < nitems(msr_fields)) {
 			if (!msr_fields[at].optional || *msr_value(st, &msr_fields[at]) != 0)
-				return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take 0x%llx in model-specific register 0x%x", vcpu->id,
+				return (vm_fail(ENOTSUP,
+				    "vcpu %d: kvm does not take 0x%llx in model-specific register 0x%x", vcpu->id,
 				    (unsigned long long)*msr_value(st, &msr_fields[at]), msr_fields[at].msr));
 			at++;
 		}
@@ -151,9 +155,10 @@ guest_ticks(const struct kvm_md_vm *md, uint64_t host)
 }
 
 /*
- * The page's value holds for the moment when the page was filled, or when the clock was last started if that is later: pages are loaded one
- * after the other, and their counters must not drift apart.  0 is what reset leaves: such a counter joins the others in counting from the
- * clock's start.
+ * The page's value holds for the moment when the page was filled, or when the clock was last
+ * started if that is later: pages are loaded one after the other, and their counters must not drift
+ * apart.  0 is what reset leaves: such a counter joins the others in counting from the clock's
+ * start.
  */
 void
 kvm_tsc_load(struct vcpu *vcpu, uint64_t tsc)
@@ -210,8 +215,9 @@ seg_save(struct amd64_segment *to, const struct kvm_segment *s)
 	to->base = s->base;
 	to->limit = s->limit;
 	to->sel = s->selector;
-	to->access = (s->type & 0xfU) | (s->s & 1U) << 4 | (s->dpl & 3U) << 5 | (s->present & 1U) << 7 | (s->avl & 1U) << 12 |
-	    (s->l & 1U) << 13 | (s->db & 1U) << 14 | (s->g & 1U) << 15 | (s->unusable ? VM_AMD64_SEG_UNUSABLE : 0);
+	to->access = (s->type & 0xfU) | (s->s & 1U) << 4 | (s->dpl & 3U) << 5 | (s->present & 1U) << 7 |
+	    (s->avl & 1U) << 12 | (s->l & 1U) << 13 | (s->db & 1U) << 14 | (s->g & 1U) << 15 |
+	    (s->unusable ? VM_AMD64_SEG_UNUSABLE : 0);
 }
 
 static void
@@ -238,7 +244,7 @@ static void
 regs_save(struct amd64_state *st, const struct kvm_regs *r)
 {
 	const uint64_t gpr[16] = { r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi, r->r8, r->r9, r->r10,
-	    r->r11, r->r12, r->r13, r->r14, r->r15 };
+		r->r11, r->r12, r->r13, r->r14, r->r15 };
 
 	memcpy(st->gpr, gpr, sizeof(gpr));
 	st->rip = r->rip;
@@ -250,9 +256,24 @@ regs_load(struct kvm_regs *r, const struct amd64_state *st)
 {
 	const uint64_t *g = st->gpr;
 
-	*r = (struct kvm_regs){ .rax = g[RAX], .rbx = g[RBX], .rcx = g[RCX], .rdx = g[RDX], .rsi = g[RSI], .rdi = g[RDI],
-	    .rsp = g[RSP], .rbp = g[RBP], .r8 = g[R8], .r9 = g[R9], .r10 = g[R10], .r11 = g[R11], .r12 = g[R12],
-	    .r13 = g[R13], .r14 = g[R14], .r15 = g[R15], .rip = st->rip, .rflags = st->rflags };
+	*r = (struct kvm_regs){ .rax = g[RAX],
+		.rbx = g[RBX],
+		.rcx = g[RCX],
+		.rdx = g[RDX],
+		.rsi = g[RSI],
+		.rdi = g[RDI],
+		.rsp = g[RSP],
+		.rbp = g[RBP],
+		.r8 = g[R8],
+		.r9 = g[R9],
+		.r10 = g[R10],
+		.r11 = g[R11],
+		.r12 = g[R12],
+		.r13 = g[R13],
+		.r14 = g[R14],
+		.r15 = g[R15],
+		.rip = st->rip,
+		.rflags = st->rflags };
 }
 
 /* struct kvm_sregs and kvm_sregs2 begin alike, up to apic_base. */
@@ -336,7 +357,10 @@ sregs_set(struct vcpu *vcpu, const struct amd64_state *st)
 
 	sregs_load(&s, st);
 	if (kvm_vm(vcpu->vm)->md->has_sregs2) {
-		/* The loaded pointers count, not what memory has in their place now (SDM vol. 3 4.4.1). */
+		/*
+		 * The loaded pointers count, not what memory has in their place now (SDM vol. 3
+		 * 4.4.1).
+		 */
 		if (pae) {
 			memcpy(s.pdptrs, st->pdpte, sizeof(s.pdptrs));
 			s.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
@@ -442,7 +466,9 @@ events_save(struct vcpu *vcpu, struct amd64_state *st)
 	st->exc_vector = st->exc_pending ? e.exception.nr : 0;
 	st->exc_has_error = st->exc_pending && e.exception.has_error_code != 0;
 	st->exc_error = st->exc_has_error ? e.exception.error_code : 0;
-	/* A software interrupt that was begun is executed again: its instruction has not retired. */
+	/*
+	 * A software interrupt that was begun is executed again: its instruction has not retired.
+	 */
 	st->intr_pending = e.interrupt.injected != 0 && e.interrupt.soft == 0;
 	st->intr_vector = st->intr_pending ? e.interrupt.nr : 0;
 	if ((e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS) != 0)
@@ -558,7 +584,10 @@ kvm_md_state_save(struct vcpu *vcpu)
 	struct kvm_regs r;
 	bool pdptrs;
 
-	/* The run state first: to tell it, the kernel deals with start-up messages that wait, which change registers. */
+	/*
+	 * The run state first: to tell it, the kernel deals with start-up messages that wait, which
+	 * change registers.
+	 */
 	if (mp_save(vcpu, st) != 0 || kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_REGS, &r) != 0 ||
 	    sregs_get(vcpu, &s, &pdptrs) != 0 || fpu_save(vcpu, st) != 0 || xcr_save(vcpu, st) != 0 ||
 	    debug_save(vcpu, st) != 0 || events_save(vcpu, st) != 0)
@@ -578,12 +607,16 @@ kvm_md_state_load(struct vcpu *vcpu)
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 	struct kvm_regs r;
 
-	/* Reset leaves 0 in the counter, and nothing else does: the processor's own interrupt controller is reset with it. */
+	/*
+	 * Reset leaves 0 in the counter, and nothing else does: the processor's own interrupt
+	 * controller is reset with it.
+	 */
 	if (kc->md->loaded && st->tsc == 0)
 		(void)kvm_ioctl(kc->fd, KVM_SET_LAPIC, &kc->md->lapic);
 	regs_load(&r, st);
 	if (sregs_set(vcpu, st) != 0)
-		return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take its system registers (cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx): %s",
+		return (vm_fail(ENOTSUP,
+		    "vcpu %d: kvm does not take its system registers (cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx): %s",
 		    vcpu->id, (unsigned long long)st->cr0, (unsigned long long)st->cr3, (unsigned long long)st->cr4,
 		    (unsigned long long)st->efer, strerror(errno)));
 	if (kvm_ioctl(kc->fd, KVM_SET_REGS, &r) != 0)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_arm64.c - the kvm back end on arm64 hosts: GICv3 and PSCI are the kernel's, the state page goes register by register
- * (Documentation/virt/kvm/api.rst of the kernel, KVM_SET_ONE_REG).
+ * kvm_arm64.c - the kvm back end on arm64 hosts: GICv3 and PSCI are the kernel's, the state page
+ * goes register by register (Documentation/virt/kvm/api.rst of the kernel, KVM_SET_ONE_REG).
  *
- * The kernel's distributor has no message registers (GICD_TYPER.MBIS); the library takes messages to GICD_SETSPI_NSR and
- * pulses the line.  The state of the kernel's GICv3 does not go into streams yet: saving fails and says so.
+ * The kernel's distributor has no message registers (GICD_TYPER.MBIS); the library takes messages
+ * to GICD_SETSPI_NSR and pulses the line.  The state of the kernel's GICv3 does not go into streams
+ * yet: saving fails and says so.
  */
 #include <sys/ioctl.h>
 
@@ -155,7 +156,8 @@ kvm_md_vm_create(struct vmctx *vm)
 		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
 	kv->md->gicfd = -1;
 	if (kvm_ioctl(kv->vmfd, KVM_CREATE_DEVICE, &d) != 0)
-		return (vm_fail(ENOTSUP, "vm '%s': kvm: this host has no GICv3 for guests: %s", vm->name, strerror(errno)));
+		return (vm_fail(ENOTSUP, "vm '%s': kvm: this host has no GICv3 for guests: %s", vm->name,
+		    strerror(errno)));
 	kv->md->gicfd = (int)d.fd;
 	return (0);
 }
@@ -188,8 +190,8 @@ gic_finalize(struct vmctx *vm)
 	    gic_attr(vm, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &gicd) != 0 ||
 	    gic_attr(vm, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &gicr) != 0 ||
 	    gic_attr(vm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) != 0)
-		return (vm_fail_sys(errno, "vm '%s': kvm: GICv3 with distributor 0x%llx, redistributors 0x%llx", vm->name,
-		    (unsigned long long)gicd, (unsigned long long)gicr));
+		return (vm_fail_sys(errno, "vm '%s': kvm: GICv3 with distributor 0x%llx, redistributors 0x%llx",
+		    vm->name, (unsigned long long)gicd, (unsigned long long)gicr));
 	return (0);
 }
 
@@ -208,8 +210,8 @@ kvm_md_vm_finalize(struct vmctx *vm)
 	uint64_t hz = host_hz();
 
 	if (vm->counter_hz != hz && vm->counter_hz != vm->md->counter_hz)
-		return (vm_fail(ENOTSUP, "vm '%s': kvm cannot run the counter at %llu Hz on this host, only at %llu Hz", vm->name,
-		    (unsigned long long)vm->counter_hz, (unsigned long long)hz));
+		return (vm_fail(ENOTSUP, "vm '%s': kvm cannot run the counter at %llu Hz on this host, only at %llu Hz",
+		    vm->name, (unsigned long long)vm->counter_hz, (unsigned long long)hz));
 	vm->counter_hz = hz;
 	return (gic_finalize(vm));
 }
@@ -302,7 +304,10 @@ kvm_md_state_save(struct vcpu *vcpu)
 	if (reg_get(fd, CORE32(fp_regs.fpcr), &st->fpcr) != 0 || reg_get(fd, CORE32(fp_regs.fpsr), &st->fpsr) != 0 ||
 	    kvm_ioctl(fd, KVM_GET_MP_STATE, &m) != 0)
 		goto bad;
-	/* Waiting for an interrupt is the kernel's; going on is allowed at any time (Arm ARM D1.6.2). */
+	/*
+	 * Waiting for an interrupt is the kernel's; going on is allowed at any time (Arm ARM
+	 * D1.6.2).
+	 */
 	arm64_store32(&st->run_state, m.mp_state == KVM_MP_STATE_STOPPED ? VM_ARM64_OFF : VM_ARM64_RUNNING);
 	st->exc_pending = 0;
 	return (0);
@@ -441,16 +446,17 @@ kvm_md_exit(struct vcpu *vcpu)
 		kc->pc = kvm_md_pc(vcpu);
 		e = kvm_exit_new(vcpu, VM_EXIT_DEBUG);
 		e->u.debug.addr = kc->pc;
-		e->u.debug.reason = run->debug.arch.hsr >> 26 == EC_STEP_LOWER ? VM_ARM64_DEBUG_STEP : VM_ARM64_DEBUG_BRK;
+		e->u.debug.reason =
+		    run->debug.arch.hsr >> 26 == EC_STEP_LOWER ? VM_ARM64_DEBUG_STEP : VM_ARM64_DEBUG_BRK;
 		e->insn_len = 4;
 		return (ACCEL_EXIT);
 	case KVM_EXIT_ARM_NISV:
-		(void)vm_fail(EIO, "vcpu %d: kvm: it cannot emulate the instruction at 0x%llx, which accesses 0x%llx", vcpu->id,
-		    (unsigned long long)kvm_md_pc(vcpu), (unsigned long long)run->arm_nisv.fault_ipa);
+		(void)vm_fail(EIO, "vcpu %d: kvm: it cannot emulate the instruction at 0x%llx, which accesses 0x%llx",
+		    vcpu->id, (unsigned long long)kvm_md_pc(vcpu), (unsigned long long)run->arm_nisv.fault_ipa);
 		return (kvm_exit_error(vcpu, EIO, run->arm_nisv.esr_iss));
 	case KVM_EXIT_INTERNAL_ERROR:
-		(void)vm_fail(EIO, "vcpu %d: kvm: internal error (suberror %u) at 0x%llx", vcpu->id, run->internal.suberror,
-		    (unsigned long long)kvm_md_pc(vcpu));
+		(void)vm_fail(EIO, "vcpu %d: kvm: internal error (suberror %u) at 0x%llx", vcpu->id,
+		    run->internal.suberror, (unsigned long long)kvm_md_pc(vcpu));
 		return (kvm_exit_error(vcpu, EIO, run->internal.suberror));
 	default:
 		(void)vm_fail(EIO, "vcpu %d: kvm: exit reason %u is unknown", vcpu->id, run->exit_reason);

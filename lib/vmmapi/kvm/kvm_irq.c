@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_irq.c - interrupts and doorbells of the kvm back end: lines, messages, their eventfds and routes, ends of interrupts.
+ * kvm_irq.c - interrupts and doorbells of the kvm back end: lines, messages, their eventfds and
+ * routes, ends of interrupts.
  *
- * Lines keep the numbers that they have in the kernel.  Each bound message has a number (GSI) of its own above them, whose route is its
- * address and data.  An eventfd is given to the kernel only after the route of its number is there: what is written to it in
- * between stays counted in it, and is not lost.
+ * Lines keep the numbers that they have in the kernel.  Each bound message has a number (GSI) of
+ * its own above them, whose route is its address and data.  An eventfd is given to the kernel only
+ * after the route of its number is there: what is written to it in between stays counted in it, and
+ * is not lost.
  *
- * A line's eventfd without resample is a pulse in the kernel, which ends with the line low whoever else holds it high; so
- * only eventfds with resample, which the kernel ORs in as a source of their own, are bound here, and the library polls the others.
+ * A line's eventfd without resample is a pulse in the kernel, which ends with the line low whoever
+ * else holds it high; so only eventfds with resample, which the kernel ORs in as a source of their
+ * own, are bound here, and the library polls the others.
  */
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -51,7 +54,10 @@ kvm_irq_set(struct vmctx *vm, unsigned line, bool level)
 
 	if (kvm_md_resample())
 		return (line_set(vm, line, level));
-	/* Where the notification of an end of interrupt lowers the line, eoi_event() raises it again. */
+	/*
+	 * Where the notification of an end of interrupt lowers the line, eoi_event() raises it
+	 * again.
+	 */
 	pthread_mutex_lock(&kv->line_lock);
 	kv->eois[line].level = level;
 	error = line_set(vm, line, level);
@@ -201,8 +207,8 @@ eoi_make(struct vmctx *vm, struct kvm_eoi *e)
 }
 
 /*
- * The line's lock is held, so the watch of the eventfd is not taken away here, which could wait for a call that wants the lock: it stays
- * until the VM goes, and does nothing.
+ * The line's lock is held, so the watch of the eventfd is not taken away here, which could wait for
+ * a call that wants the lock: it stays until the VM goes, and does nothing.
  */
 int
 kvm_eoi_watch(struct vmctx *vm, unsigned line, bool on)
@@ -226,7 +232,9 @@ ioeventfd(struct vm_doorbell *db, bool on)
 {
 	struct kvm_vm *kv = kvm_vm(db->vm);
 	const struct vm_doorbell_spec *s = &db->spec;
-	struct kvm_ioeventfd arg = { .addr = s->addr, .len = s->size, .fd = s->fd, .datamatch = s->match ? s->value : 0 };
+	struct kvm_ioeventfd arg = {
+		.addr = s->addr, .len = s->size, .fd = s->fd, .datamatch = s->match ? s->value : 0
+	};
 
 	if (s->size == 0 && !kv->any_length)
 		return (-1);

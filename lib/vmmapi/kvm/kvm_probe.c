@@ -2,9 +2,10 @@
 /*
  * kvm_probe.c - can KVM run guests here, and does it at hardware speed?
  *
- * A /dev/kvm without hardware virtualization beneath emulates supervisor code a thousand times slower than the processor runs it.  A
- * guest of two instructions tells: it counts down, first a little way, then as far as a timer can tell speeds apart.  All of it
- * takes a few milliseconds, and is cut short on the slow ones.
+ * A /dev/kvm without hardware virtualization beneath emulates supervisor code a thousand times
+ * slower than the processor runs it.  A guest of two instructions tells: it counts down, first a
+ * little way, then as far as a timer can tell speeds apart.  All of it takes a few milliseconds,
+ * and is cut short on the slow ones.
  */
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -157,8 +158,10 @@ probe_speed(int kvmfd)
 		if (mips == 0)
 			error = vm_fail(ENOTSUP, "kvm: /dev/kvm does not run a probe guest");
 		else if (mips < FAST_MIPS)
-			error = vm_fail(ENOTSUP, "kvm: /dev/kvm emulates, at about %llu million instructions a second (accel=kvm "
-			    "takes it all the same)", (unsigned long long)mips);
+			error = vm_fail(ENOTSUP,
+			    "kvm: /dev/kvm emulates, at about %llu million instructions a second (accel=kvm "
+			    "takes it all the same)",
+			    (unsigned long long)mips);
 	}
 	guest_close(&g);
 	return (error);
@@ -180,17 +183,19 @@ kvm_probe(enum vm_arch arch, bool fast)
 	int fd, error;
 
 	if (arch != kvm_md_arch)
-		return (vm_fail(ENOTSUP, "kvm: %s guests do not run on an %s host", vm_arch_name(arch) == NULL ? "such" :
-		    vm_arch_name(arch), vm_arch_name(kvm_md_arch)));
+		return (vm_fail(ENOTSUP, "kvm: %s guests do not run on an %s host",
+		    vm_arch_name(arch) == NULL ? "such" : vm_arch_name(arch), vm_arch_name(kvm_md_arch)));
 	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		switch (errno) {
 		case ENOENT:
-			return (vm_fail(ENOENT, "kvm: there is no /dev/kvm: the processor has no virtualization for us, it is "
+			return (vm_fail(ENOENT,
+			    "kvm: there is no /dev/kvm: the processor has no virtualization for us, it is "
 			    "switched off in the firmware, or the kvm modules are not loaded"));
 		case EACCES:
 		case EPERM:
-			return (vm_fail(EACCES, "kvm: /dev/kvm may not be opened: membership in the group 'kvm' would give access"));
+			return (vm_fail(EACCES,
+			    "kvm: /dev/kvm may not be opened: membership in the group 'kvm' would give access"));
 		default:
 			return (vm_fail(ENOTSUP, "kvm: /dev/kvm cannot be opened: %s", strerror(errno)));
 		}

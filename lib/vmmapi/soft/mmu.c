@@ -2,12 +2,14 @@
 /*
  * mmu.c - guest-physical memory and ports as a core of the software back end sees them.
  *
- * A core is in guest code here, so the memory map stands still; where an access goes to a device, the vCPU leaves the guest for as long
- * as the device's code runs, and everything derived from the map before is void afterwards.
+ * A core is in guest code here, so the memory map stands still; where an access goes to a device,
+ * the vCPU leaves the guest for as long as the device's code runs, and everything derived from the
+ * map before is void afterwards.
  *
- * Plain accesses are acquire loads and release stores: on an amd64 host that keeps the order an amd64 guest expects (SDM vol. 3
- * 8.2.2), and it keeps aligned accesses whole.  A page is marked dirty before it is stored to; a fetch of the dirty bitmap waits until
- * this vCPU has passed an event check, and thus for the store.
+ * Plain accesses are acquire loads and release stores: on an amd64 host that keeps the order an
+ * amd64 guest expects (SDM vol. 3 8.2.2), and it keeps aligned accesses whole.  A page is marked
+ * dirty before it is stored to; a fetch of the dirty bitmap waits until this vCPU has passed an
+ * event check, and thus for the store.
  */
 #include <string.h>
 
@@ -42,7 +44,8 @@ soft_host(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, int prot)
 	off = gpa - m->gpa;
 	if (size > m->len - off)
 		return (NULL);
-	if ((prot & VM_PROT_WRITE) != 0 && atomic_load_explicit(&vm->dirty_users, memory_order_relaxed) != 0)
+	if ((prot & VM_PROT_WRITE) != 0 && atomic_load_explicit(&vm->dirty_users,
+	    memory_order_relaxed) != 0)
 		dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, size);
 	return (m->host + off);
 }
@@ -106,9 +109,11 @@ mask(unsigned size)
 /* Devices, and what nobody claimed. */
 
 static struct vm_exit *
-access_exit(struct soft_cpu *cpu, enum vm_space space, uint64_t addr, unsigned size, bool write, uint64_t data)
+access_exit(struct soft_cpu *cpu, enum vm_space space, uint64_t addr, unsigned size, bool write,
+    uint64_t data)
 {
-	struct vm_exit *ex = soft_exit(cpu, space == VM_SPACE_MEM ? VM_EXIT_MMIO : VM_EXIT_IO, !write);
+	struct vm_exit *ex = soft_exit(cpu, space == VM_SPACE_MEM ? VM_EXIT_MMIO : VM_EXIT_IO,
+	    !write);
 
 	if (space == VM_SPACE_MEM) {
 		ex->u.mmio.gpa = addr;
@@ -142,7 +147,10 @@ device_read(struct soft_cpu *cpu, enum vm_space space, uint64_t addr, unsigned s
 	done = vm_dispatch(vcpu->vm, vcpu, space, addr, size, false, &v);
 	soft_reenter(cpu);
 	*val = v & mask(size);
-	/* A read behind a write that is already an exit: the instruction is not executed again, so this reads all ones. */
+	/*
+	 * A read behind a write that is already an exit: the instruction is not executed again, so
+	 * this reads all ones.
+	 */
 	if (done || cpu->exiting)
 		return (SOFT_DONE);
 	access_exit(cpu, space, addr, size, false, 0);
@@ -166,8 +174,8 @@ device_write(struct soft_cpu *cpu, enum vm_space space, uint64_t addr, unsigned 
 }
 
 /*
- * An access with memory on at least one side of a page boundary.  Memory is copied; the rest goes to devices in the largest
- * naturally sized pieces.
+ * An access with memory on at least one side of a page boundary.  Memory is copied; the rest goes
+ * to devices in the largest naturally sized pieces.
  */
 static enum soft_access
 load_split(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t *val)
@@ -253,7 +261,8 @@ soft_store(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val)
 	if (crosses(gpa, size)) {
 		struct vm_mapping *m = mapping(cpu, gpa), *n = mapping(cpu, gpa + size - 1);
 
-		if ((m != NULL && (m->prot & VM_PROT_WRITE) != 0) || (n != NULL && (n->prot & VM_PROT_WRITE) != 0))
+		if ((m != NULL && (m->prot & VM_PROT_WRITE) != 0) ||
+		    (n != NULL && (n->prot & VM_PROT_WRITE) != 0))
 			return (store_split(cpu, gpa, size, val));
 	}
 	return (device_write(cpu, VM_SPACE_MEM, gpa, size, val));
@@ -272,8 +281,9 @@ soft_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t val)
 }
 
 /*
- * Exclusive accesses.  vm_stop_vcpus() nests, so the lock keeps two vCPUs apart that want this at once; map_lock keeps the
- * memory map in place, which may be changed by others that stopped the vCPUs.
+ * Exclusive accesses.  vm_stop_vcpus() nests, so the lock keeps two vCPUs apart that want this at
+ * once; map_lock keeps the memory map in place, which may be changed by others that stopped the
+ * vCPUs.
  */
 void
 soft_excl_begin(struct soft_cpu *cpu)

@@ -2,9 +2,9 @@
 /*
  * soft.c - the software back end: the loop around a processor core.
  *
- * The state page is what a core runs on, so there is little to move between the page and the back end.  A core executes instructions
- * inside guest code; this file brings it in and out, acts on requests, keeps virtual time, and lets a vCPU wait that has nothing to
- * execute.
+ * The state page is what a core runs on, so there is little to move between the page and the back
+ * end.  A core executes instructions inside guest code; this file brings it in and out, acts on
+ * requests, keeps virtual time, and lets a vCPU wait that has nothing to execute.
  */
 #include <errno.h>
 #include <sched.h>
@@ -41,7 +41,8 @@ soft_probe(enum vm_arch arch, bool fast)
 	const struct soft_core *core = core_of(arch);
 
 	if (core == NULL)
-		return (vm_fail(ENOTSUP, "soft: there is no software CPU for architecture %d", (int)arch));
+		return (vm_fail(ENOTSUP, "soft: there is no software CPU for architecture %d",
+		    (int)arch));
 	return (core->probe == NULL ? 0 : core->probe());
 }
 
@@ -209,8 +210,8 @@ soft_replied(struct soft_cpu *cpu, enum vm_exitcode code, uint64_t addr, uint64_
 }
 
 /*
- * An instruction whose read is open has not changed anything and is executed again anyway: only the answers are dropped.  Any other goes
- * back to its restart point.
+ * An instruction whose read is open has not changed anything and is executed again anyway: only the
+ * answers are dropped.  Any other goes back to its restart point.
  */
 static int
 soft_restart(struct vcpu *vcpu)
@@ -262,8 +263,9 @@ soft_leave(struct soft_cpu *cpu)
 }
 
 /*
- * What ran outside may have armed a timer before the end of the budget, or changed the memory map: the core is to come out at its
- * next event check.  In virtual time it does so in any case, for the sake of the same run every time.
+ * What ran outside may have armed a timer before the end of the budget, or changed the memory map:
+ * the core is to come out at its next event check.  In virtual time it does so in any case, for the
+ * sake of the same run every time.
  */
 void
 soft_reenter(struct soft_cpu *cpu)
@@ -343,7 +345,8 @@ execute(struct soft_cpu *cpu, uint64_t budget)
 	}
 	cpu->replay = false;
 	if (cpu->retired != 0)
-		atomic_fetch_add_explicit(&vcpu->stats[VM_STAT_INSNS], cpu->retired, memory_order_relaxed);
+		atomic_fetch_add_explicit(&vcpu->stats[VM_STAT_INSNS], cpu->retired,
+		    memory_order_relaxed);
 	if (stop == SOFT_IDLE) {
 		cpu->halted = true;
 		vcpu_count(vcpu, VM_STAT_HALT);
@@ -399,7 +402,10 @@ run_loop(struct soft_cpu *cpu, bool icount)
 		budget = BUDGET_MAX;
 		if (icount)
 			mine = turn_mine(cpu, &budget);
-		/* In virtual time an event waits for the turn too: only the holder changes what a page says. */
+		/*
+		 * In virtual time an event waits for the turn too: only the holder changes what a
+		 * page says.
+		 */
 		if ((!icount || mine) && atomic_load(&vcpu->md_events) != 0) {
 			vm->md->vcpu_event(vcpu);
 			cpu->halted = false;	/* it may wait for something else now */
@@ -463,8 +469,8 @@ soft_run(struct vcpu *vcpu)
 }
 
 /*
- * Snapshots.  The pages are all that any back end needs; in virtual time, which only this one has, the schedule and what the cores
- * know exactly go too.
+ * Snapshots.  The pages are all that any back end needs; in virtual time, which only this one has,
+ * the schedule and what the cores know exactly go too.
  */
 
 static int
@@ -479,7 +485,8 @@ soft_vm_save(struct vmctx *vm, struct vm_state_out *out)
 		struct soft_cpu *cpu = vm->vcpus[i] == NULL ? NULL : vm->vcpus[i]->accel_cpu;
 
 		(void)snprintf(name, sizeof(name), "%u", i);
-		if (cpu != NULL && cpu->ops->state != NULL && vm_state_put(out, cpu->ops->state, name, cpu->core) != 0)
+		if (cpu != NULL && cpu->ops->state != NULL &&
+		    vm_state_put(out, cpu->ops->state, name, cpu->core) != 0)
 			return (-1);
 	}
 	return (vm_state_put(out, &turn_state_table, "", &sv->turn));

@@ -2,11 +2,12 @@
 /*
  * soft.h - the frame of the software back end: what a processor core gets and what it gives.
  *
- * soft.c owns the loop around a core: entering and leaving the guest, event checks, waiting, virtual time and turns.  A core
- * (soft/<arch>/) executes instructions on the state page.  mmu.c gives it guest-physical memory.
+ * soft.c owns the loop around a core: entering and leaving the guest, event checks, waiting,
+ * virtual time and turns.  A core (soft/<arch>/) executes instructions on the state page.  mmu.c
+ * gives it guest-physical memory.
  *
- * Writing order makes exceptions and restarts precise: a core performs an instruction's memory accesses first and changes the state
- * page last.
+ * Writing order makes exceptions and restarts precise: a core performs an instruction's memory
+ * accesses first and changes the state page last.
  */
 #ifndef _VMMAPI_SOFT_H_
 #define	_VMMAPI_SOFT_H_
@@ -31,32 +32,46 @@ struct soft_core {
 	int		(*create)(struct soft_cpu *cpu);	/* may be NULL */
 	void		(*destroy)(struct soft_cpu *cpu);	/* may be NULL */
 	/*
-	 * Execute at most budget instructions; add those that retired to *retired, which is up to date whenever the core calls
-	 * into mmu.c or soft.c.  Inside guest code; tests vcpu->request at block ends and loop back-edges.  What would make
-	 * the guest run for ever without retiring (an instruction that faults) counts as retired too.
+	 * Execute at most budget instructions; add those that retired to *retired, which is up to
+	 * date whenever the core calls into mmu.c or soft.c.  Inside guest code; tests
+	 * vcpu->request at block ends and loop back-edges.  What would make the guest run for ever
+	 * without retiring (an instruction that faults) counts as retired too.
 	 *
-	 * While cpu->replay the first instruction is the one that made the last exit: no interrupt is taken before it.
+	 * While cpu->replay the first instruction is the one that made the last exit: no interrupt
+	 * is taken before it.
 	 */
 	enum soft_stop	(*run)(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired);
 	/* Drop what was derived from memory or mappings (translations, decoded blocks). */
 	void		(*flush)(struct soft_cpu *cpu);
 	/* Whether an idle vCPU has a reason to go on. */
 	bool		(*wakeable)(struct soft_cpu *cpu);
-	/* Whether the state page says that it waits for an interrupt, rather than to be started.  NULL: as the last run() said. */
+	/*
+	 * Whether the state page says that it waits for an interrupt, rather than to be started.
+	 * NULL: as the last run() said.
+	 */
 	bool		(*halted)(struct soft_cpu *cpu);
 	/* Can it run on this host?  0, or -1 with the reason as sentence.  May be NULL. */
 	int		(*probe)(void);
-	/* Address of the instruction that the state page is at: vm_exit.pc.  May be NULL; then the core makes single-step exits. */
+	/*
+	 * Address of the instruction that the state page is at: vm_exit.pc.  May be NULL; then the
+	 * core makes single-step exits.
+	 */
 	uint64_t	(*pc)(struct soft_cpu *cpu);
 	uint32_t	step_reason;		/* vm_exit.u.debug.reason of a single step */
-	/* Bring up to date what changes in the state page by itself (counters).  The vCPU does not run.  May be NULL. */
+	/*
+	 * Bring up to date what changes in the state page by itself (counters).  The vCPU does not
+	 * run.  May be NULL.
+	 */
 	void		(*save)(struct soft_cpu *cpu);
 	/*
-	 * The page came from a snapshot, whose time the clock shows now: what changes by itself goes on from there.  exact: the core's
-	 * data came too.  May be NULL.
+	 * The page came from a snapshot, whose time the clock shows now: what changes by itself
+	 * goes on from there.  exact: the core's data came too.  May be NULL.
 	 */
 	void		(*load)(struct soft_cpu *cpu, bool exact);
-	/* What of the core's data goes with a snapshot in virtual time, to go on at the exact count.  May be NULL. */
+	/*
+	 * What of the core's data goes with a snapshot in virtual time, to go on at the exact
+	 * count.  May be NULL.
+	 */
 	const struct vm_state_table *state;
 	/* Capabilities beyond the machine-independent ones; NULL: none. */
 	int		(*cap_set)(struct soft_cpu *cpu, int cap, int val);
@@ -91,15 +106,17 @@ struct soft_cpu {
 	bool		 excl;			/* between soft_excl_begin() and soft_excl_end() */
 
 	/*
-	 * An instruction whose read nobody claimed is executed again when the caller has answered, and gets the answers given so far, in
-	 * order.
+	 * An instruction whose read nobody claimed is executed again when the caller has answered,
+	 * and gets the answers given so far, in order.
 	 */
 	struct soft_reply replies[SOFT_NREPLY];
 	unsigned	 nreply, nextreply;
 	enum vm_exitcode open_code;		/* of the read that waits for an answer */
 	uint64_t	 open_addr;
 
-	/* Exits of the same instruction after the first one: returned before anything is executed. */
+	/*
+	 * Exits of the same instruction after the first one: returned before anything is executed.
+	 */
 	struct vm_exit	 later[SOFT_NLATER];
 	unsigned	 nlater;
 
@@ -139,31 +156,43 @@ enum soft_access {
 };
 
 /*
- * Host address of [gpa, gpa + size) within one page if it is plain memory with that protection, else NULL.  For prot with
- * VM_PROT_WRITE the page is marked dirty.  Good until the core's next event check or slow access.
+ * Host address of [gpa, gpa + size) within one page if it is plain memory with that protection,
+ * else NULL.  For prot with VM_PROT_WRITE the page is marked dirty.  Good until the core's next
+ * event check or slow access.
  */
 void	*soft_host(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, int prot);
-/* Load or store 1, 2, 4 or 8 bytes, also across pages, memory or not.  Around handlers the vCPU leaves the guest. */
+/*
+ * Load or store 1, 2, 4 or 8 bytes, also across pages, memory or not.  Around handlers the vCPU
+ * leaves the guest.
+ */
 enum soft_access soft_load(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t *val);
 enum soft_access soft_store(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val);
 /* The same for ports. */
 enum soft_access soft_in(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t *val);
 enum soft_access soft_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t val);
 /*
- * Fill vcpu->exit, with the restart point; the core then returns SOFT_EXIT.  Called before the instruction changes the state page.  A
- * second exit of the same instruction is kept for later.  is_read: the caller answers, and the instruction asks soft_replied() first
- * when it is executed again.
+ * Fill vcpu->exit, with the restart point; the core then returns SOFT_EXIT.  Called before the
+ * instruction changes the state page.  A second exit of the same instruction is kept for later.
+ * is_read: the caller answers, and the instruction asks soft_replied() first when it is executed
+ * again.
  */
 struct vm_exit *soft_exit(struct soft_cpu *cpu, enum vm_exitcode code, bool is_read);
 /*
- * Was this read answered?  addr is what tells reads of one instruction apart (address, port, register, function), and what the core
- * put into cpu->open_addr beside soft_exit().  mmu.c asks for memory and ports; a core for VM_EXIT_SYSREG and VM_EXIT_HYPERCALL.
+ * Was this read answered?  addr is what tells reads of one instruction apart (address, port,
+ * register, function), and what the core put into cpu->open_addr beside soft_exit().  mmu.c asks
+ * for memory and ports; a core for VM_EXIT_SYSREG and VM_EXIT_HYPERCALL.
  */
 bool	soft_replied(struct soft_cpu *cpu, enum vm_exitcode code, uint64_t addr, uint64_t *val);
-/* Take the restart point now, before an instruction that ends with SOFT_IDLE changes the state page. */
+/*
+ * Take the restart point now, before an instruction that ends with SOFT_IDLE changes the state
+ * page.
+ */
 void	soft_mark(struct soft_cpu *cpu);
 
-/* Leave and enter guest code around whatever may call a device or block; brings the VM's clock up to date. */
+/*
+ * Leave and enter guest code around whatever may call a device or block; brings the VM's clock up
+ * to date.
+ */
 void	soft_leave(struct soft_cpu *cpu);
 void	soft_reenter(struct soft_cpu *cpu);
 /* The VM's clock at this instruction. */
@@ -172,8 +201,9 @@ uint64_t soft_clock(struct soft_cpu *cpu);
 void	soft_suspend(struct soft_cpu *cpu, enum vm_suspend_how how);
 
 /*
- * Atomic accesses that the host has no instruction for: between these no other vCPU is in guest code.  soft_host() works
- * in between, and pointers from before are void; soft_load() and the others do not.
+ * Atomic accesses that the host has no instruction for: between these no other vCPU is in guest
+ * code.  soft_host() works in between, and pointers from before are void; soft_load() and the
+ * others do not.
  */
 void	soft_excl_begin(struct soft_cpu *cpu);
 void	soft_excl_end(struct soft_cpu *cpu);
@@ -189,8 +219,9 @@ bool	turn_mine(struct soft_cpu *cpu, uint64_t *left);
 /* The holder executed insns instructions; its turn ends with its quantum. */
 void	turn_spent(struct soft_cpu *cpu, uint64_t insns);
 /*
- * The holder has nothing to execute: false if nobody has.  Then it keeps the turn and makes time pass; with sleep, it is about to wait
- * for a request, and whoever gets one first may take the turn.
+ * The holder has nothing to execute: false if nobody has.  Then it keeps the turn and makes time
+ * pass; with sleep, it is about to wait for a request, and whoever gets one first may take the
+ * turn.
  */
 bool	turn_idle(struct soft_cpu *cpu, bool sleep);
 /* Give the turn up: the vCPU leaves for something that does not come from the guest. */

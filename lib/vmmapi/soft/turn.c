@@ -2,13 +2,15 @@
 /*
  * turn.c - turns of the vCPUs of a VM whose clock counts instructions.
  *
- * Only the holder of the turn executes.  Its quantum comes from a generator seeded with the VM's seed, and the next holder is the
- * next vCPU, by number, that has something to execute according to its state page: not according to where its thread
- * happens to be.  If that thread is still on its way into vm_run(), everyone waits for it.  So the order in which instructions are
- * executed is a function of the seed and of the guest alone.
+ * Only the holder of the turn executes.  Its quantum comes from a generator seeded with the VM's
+ * seed, and the next holder is the next vCPU, by number, that has something to execute according to
+ * its state page: not according to where its thread happens to be.  If that thread is still on its
+ * way into vm_run(), everyone waits for it.  So the order in which instructions are executed is a
+ * function of the seed and of the guest alone.
  *
- * The turn is kept over exits to the caller, and given up when the vCPU has nothing to execute, or leaves for a reason that does
- * not come from the guest.  When nobody has anything to execute, the holder lets the clock jump to the next timer.
+ * The turn is kept over exits to the caller, and given up when the vCPU has nothing to execute, or
+ * leaves for a reason that does not come from the guest.  When nobody has anything to execute, the
+ * holder lets the clock jump to the next timer.
  */
 #include "soft.h"
 
@@ -58,7 +60,8 @@ soft_runnable(struct vcpu *vcpu)
 {
 	struct soft_cpu *cpu = vcpu->accel_cpu;
 
-	return (atomic_load(&vcpu->md_events) != 0 || vcpu->vm->md->vcpu_runnable(vcpu) || cpu->ops->wakeable(cpu));
+	return (atomic_load(&vcpu->md_events) != 0 || vcpu->vm->md->vcpu_runnable(vcpu) ||
+	    cpu->ops->wakeable(cpu));
 }
 
 /* The next vCPU after `after` that has something to execute, itself last. */
@@ -68,7 +71,8 @@ next_runnable(struct vmctx *vm, uint32_t after)
 	for (uint32_t i = 1; i <= VM_MAXCPU; i++) {
 		uint32_t id = (after + i) % VM_MAXCPU;
 
-		if (vm->vcpus[id] != NULL && vm->vcpus[id]->accel_cpu != NULL && soft_runnable(vm->vcpus[id]))
+		if (vm->vcpus[id] != NULL && vm->vcpus[id]->accel_cpu != NULL &&
+		    soft_runnable(vm->vcpus[id]))
 			return (id);
 	}
 	return (NOBODY);
@@ -215,7 +219,8 @@ turn_check(void *obj)
 	if ((t->holder >= VM_MAXCPU && t->holder != TURN_FREE) || t->last >= VM_MAXCPU)
 		return (vm_state_complain("soft.turn: the turn is at vCPU %u", t->holder));
 	if (t->left > QUANTUM_MIN + QUANTUM_SPREAD)
-		return (vm_state_complain("soft.turn: %llu instructions are left", (unsigned long long)t->left));
+		return (vm_state_complain("soft.turn: %llu instructions are left",
+		    (unsigned long long)t->left));
 	t->idle = false;
 	return (0);
 }
@@ -227,4 +232,5 @@ static const struct vm_state_field turn_fields[] = {
 	VM_STATE_U32(struct soft_turn, last),
 };
 
-const struct vm_state_table turn_state_table = VM_STATE_TABLE("soft.turn", 1, 1, turn_fields, turn_check);
+const struct vm_state_table turn_state_table = VM_STATE_TABLE("soft.turn", 1, 1, turn_fields,
+    turn_check);

@@ -2,8 +2,8 @@
 /*
  * alu.c - integer arithmetic and its flags (Intel SDM vol. 1 3.4.3.1 and vol. 2 by instruction).
  *
- * Flags that the manual leaves undefined: AF is clear after logic and shifts, OF after shifts by more than one is that of the last step,
- * multiplication leaves SF, ZF, AF and PF alone.
+ * Flags that the manual leaves undefined: AF is clear after logic and shifts, OF after shifts by
+ * more than one is that of the last step, multiplication leaves SF, ZF, AF and PF alone.
  */
 #include "cpu.h"
 
@@ -275,7 +275,8 @@ x86_mul(bool sign, unsigned size, uint64_t a, uint64_t b, uint64_t *lo, uint64_t
 }
 
 bool
-x86_div(bool sign, unsigned size, uint64_t hi, uint64_t lo, uint64_t d, uint64_t *quot, uint64_t *rem)
+x86_div(bool sign, unsigned size, uint64_t hi, uint64_t lo, uint64_t d, uint64_t *quot,
+    uint64_t *rem)
 {
 	uint64_t m = x86_mask(size);
 	unsigned __int128 n = (unsigned __int128)(hi & m) << (8 * size) | (lo & m), q, r;
@@ -285,7 +286,10 @@ x86_div(bool sign, unsigned size, uint64_t hi, uint64_t lo, uint64_t d, uint64_t
 	if (d == 0)
 		return (false);
 	if (sign) {
-		/* On magnitudes: the quotient is rounded towards zero, the remainder has the sign of the dividend. */
+		/*
+		 * On magnitudes: the quotient is rounded towards zero, the remainder has the sign
+		 * of the dividend.
+		 */
 		nneg = (hi & sign_bit(size)) != 0;
 		dneg = (d & sign_bit(size)) != 0;
 		if (nneg) {
@@ -316,7 +320,8 @@ x86_div(bool sign, unsigned size, uint64_t hi, uint64_t lo, uint64_t d, uint64_t
 bool
 x86_cond(unsigned cc, uint64_t fl)
 {
-	bool sf = (fl & FL_SF) != 0, of = (fl & FL_OF) != 0, zf = (fl & FL_ZF) != 0, cf = (fl & FL_CF) != 0, r;
+	bool sf = (fl & FL_SF) != 0, of = (fl & FL_OF) != 0, zf = (fl & FL_ZF) != 0,
+	    cf = (fl & FL_CF) != 0, r;
 
 	switch ((cc >> 1) & 7) {
 	case 0:

@@ -156,7 +156,10 @@ modrm(struct fetch *f, struct x86_insn *i, bool mode64)
 {
 	uint8_t b = get8(f);
 
-	/* Moves to and from control and debug registers have no memory form: mod is ignored (SDM vol. 2, MOV). */
+	/*
+	 * Moves to and from control and debug registers have no memory form: mod is ignored (SDM
+	 * vol. 2, MOV).
+	 */
 	i->mod = i->op >= 0x120 && i->op <= 0x123 ? 3 : b >> 6;
 	i->reg = (uint8_t)(((b >> 3) & 7) | (i->rex & 4) << 1);
 	i->rm = b & 7;
@@ -214,23 +217,30 @@ prefixes(struct fetch *f, struct x86_insn *i, unsigned mode, bool *op66, bool *a
 	}
 }
 
-/* Instructions whose operand size in 64-bit mode is 64 bits without REX.W (SDM vol. 2 appendix A.2.5: d64, f64). */
+/*
+ * Instructions whose operand size in 64-bit mode is 64 bits without REX.W (SDM vol. 2 appendix
+ * A.2.5: d64, f64).
+ */
 static bool
 defaults_to_64(const struct x86_insn *i, bool *forced)
 {
 	unsigned op = i->op;
 
 	*forced = (op & 0xfff0) == 0x70 || (op >= 0xe0 && op <= 0xe3) || op == 0xe8 || op == 0xe9 || op == 0xeb || op == 0xc2 ||
-	    op == 0xc3 || (op & 0xfff0) == 0x180 || (op == 0xff && ((i->reg & 7) == 2 || (i->reg & 7) == 4));
-	return (*forced || (op & 0xfff0) == 0x50 || op == 0x68 || op == 0x6a || op == 0x8f || op == 0x9c || op == 0x9d || op == 0xc8 ||
-	    op == 0xc9 || op == 0x1a0 || op == 0x1a1 || op == 0x1a8 || op == 0x1a9 || (op == 0xff && (i->reg & 7) == 6));
+	    op == 0xc3 || (op & 0xfff0) == 0x180 ||
+	    (op == 0xff && ((i->reg & 7) == 2 || (i->reg & 7) == 4));
+	return (*forced || (op & 0xfff0) == 0x50 || op == 0x68 || op == 0x6a || op == 0x8f ||
+	    op == 0x9c || op == 0x9d || op == 0xc8 ||
+	    op == 0xc9 || op == 0x1a0 || op == 0x1a1 || op == 0x1a8 || op == 0x1a9 ||
+	    (op == 0xff && (i->reg & 7) == 6));
 }
 
 /* One-byte opcodes that do not exist in 64-bit mode (SDM vol. 2 appendix A: i64). */
 static bool
 not_in_64(unsigned op)
 {
-	return ((op < 0x40 && (op & 7) >= 6) || op == 0x60 || op == 0x61 || op == 0x82 || op == 0x9a || op == 0xce || op == 0xea);
+	return ((op < 0x40 && (op & 7) >= 6) || op == 0x60 || op == 0x61 || op == 0x82 ||
+	    op == 0x9a || op == 0xce || op == 0xea);
 }
 
 /* Instructions that may have a lock prefix (SDM vol. 2, LOCK). */
@@ -260,7 +270,8 @@ lockable(const struct x86_insn *i)
 	case 0x1c7:
 		return (reg == 1);
 	default:
-		return (op == 0x86 || op == 0x87 || op == 0x1ab || op == 0x1b3 || op == 0x1bb || op == 0x1b0 || op == 0x1b1 ||
+		return (op == 0x86 || op == 0x87 || op == 0x1ab || op == 0x1b3 || op == 0x1bb ||
+		    op == 0x1b0 || op == 0x1b1 ||
 		    op == 0x1c0 || op == 0x1c1);
 	}
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * event.c - interrupts and exceptions: what is taken between two instructions, and how it is delivered (Intel SDM vol. 3, chapter 6;
- * real mode 20.1.4).
+ * event.c - interrupts and exceptions: what is taken between two instructions, and how it is
+ * delivered (Intel SDM vol. 3, chapter 6; real mode 20.1.4).
  */
 #include "cpu.h"
 
-/* Flags as the handler's frame has them: RF is set for faults, so that they restart past an instruction breakpoint (17.3.1.1). */
+/*
+ * Flags as the handler's frame has them: RF is set for faults, so that they restart past an
+ * instruction breakpoint (17.3.1.1).
+ */
 static uint64_t
 frame_flags(const struct x86 *x, enum x86_event_kind kind, uint8_t vector)
 {
@@ -116,7 +119,8 @@ frame_long(struct x86 *x, const struct gate *g, uint64_t fl, uint64_t rip, uint6
 }
 
 static enum x86_status
-deliver_gate(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_error, uint32_t error, uint64_t rip)
+deliver_gate(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_error,
+    uint32_t error, uint64_t rip)
 {
 	uint64_t fl = frame_flags(x, kind, vector), sp = x->s->gpr[RSP];
 	struct amd64_segment cs;
@@ -126,7 +130,8 @@ deliver_gate(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_e
 	TRY(read_gate(x, kind, vector, &g));
 	TRY(x86_code_desc(x, g.sel, (g.sel & 0xfffcU) + (kind != EVENT_SOFT ? 1 : 0), &cs));
 	if (lm && (cs.access & VM_AMD64_SEG_L) == 0)
-		return (x86_fault_error(x, EXC_GP, (g.sel & 0xfffcU) + (kind != EVENT_SOFT ? 1 : 0)));
+		return (x86_fault_error(x, EXC_GP,
+		    (g.sel & 0xfffcU) + (kind != EVENT_SOFT ? 1 : 0)));
 	if (lm ? !amd64_canonical(g.off, x->s->cr4) : g.off > cs.limit)
 		return (x86_fault_error(x, EXC_GP, kind != EVENT_SOFT ? 1 : 0));
 	if (lm) {
@@ -149,7 +154,8 @@ deliver_gate(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_e
 }
 
 enum x86_status
-x86_deliver(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_error, uint32_t error, uint64_t rip)
+x86_deliver(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_error, uint32_t error,
+    uint64_t rip)
 {
 	if (!x86_protected(x))
 		return (deliver_real(x, vector, rip));
@@ -172,7 +178,9 @@ contributory(uint8_t vector)
 	return (vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP));
 }
 
-/* Whether a second exception while the first is being delivered makes a double fault (table 6-5). */
+/*
+ * Whether a second exception while the first is being delivered makes a double fault (table 6-5).
+ */
 static bool
 doubles(uint8_t first, uint8_t second)
 {
@@ -227,7 +235,8 @@ pending(const struct x86 *x)
 {
 	const struct vmctx *vm = x->vcpu->vm;
 
-	return (vm->intc_ops != NULL && vm->intc_ops->pending != NULL && vm->intc_ops->pending(x->vcpu));
+	return (vm->intc_ops != NULL && vm->intc_ops->pending != NULL &&
+	    vm->intc_ops->pending(x->vcpu));
 }
 
 bool
@@ -272,7 +281,10 @@ nmi(struct x86 *x)
 	return (X_OK);
 }
 
-/* In the order of SDM vol. 3 table 6-2.  Events that a delivery cut short are still to be made come first. */
+/*
+ * In the order of SDM vol. 3 table 6-2.  Events that a delivery cut short are still to be made come
+ * first.
+ */
 enum x86_status
 x86_events(struct x86 *x)
 {
@@ -280,7 +292,8 @@ x86_events(struct x86 *x)
 	int vector;
 
 	if (s->exc_pending) {
-		x->exc = (struct x86_exc){ .vector = s->exc_vector, .has_error = s->exc_has_error != 0, .error = s->exc_error,
+		x->exc = (struct x86_exc){ .vector = s->exc_vector,
+		    .has_error = s->exc_has_error != 0, .error = s->exc_error,
 		    .cr2 = s->cr2 };
 		return (x86_exception(x));
 	}
@@ -344,7 +357,10 @@ x86_iret(struct x86 *x)
 	if (prot && size > 2 && (fl & FL_VM) != 0)
 		return (x86_fault_error(x, EXC_GP, 0));
 	if (wide) {
-		/* The new stack segment is checked while the old code segment still says that this is 64-bit mode. */
+		/*
+		 * The new stack segment is checked while the old code segment still says that this
+		 * is 64-bit mode.
+		 */
 		struct amd64_segment old = s->seg[SEG_SS];
 		enum x86_status r;
 

@@ -106,7 +106,10 @@ x86_op_popa(struct x86 *x)
 	return (X_OK);
 }
 
-/* 9C, 9D: VM and RF read as zero; what may change depends on the privilege (SDM vol. 2, POPF, table 4-16) */
+/*
+ * 9C, 9D: VM and RF read as zero; what may change depends on the privilege (SDM vol. 2, POPF, table
+ * 4-16)
+ */
 enum x86_status
 x86_op_pushf(struct x86 *x)
 {
@@ -293,7 +296,10 @@ far_call(struct x86 *x, uint16_t sel, uint64_t off)
 	unsigned size = x->insn.opsize, stack = x86_stacksize(x);
 	uint64_t sp = x->s->gpr[RSP], back = x->next;
 
-	/* The pushes first: what they need is the old code segment's stack width, and the jump is the last to fail. */
+	/*
+	 * The pushes first: what they need is the old code segment's stack width, and the jump is
+	 * the last to fail.
+	 */
 	TRY(x86_push_at(x, &sp, size, x->s->seg[SEG_CS].sel));
 	TRY(x86_push_at(x, &sp, size, back));
 	TRY(x86_far_jump(x, sel, off));
@@ -332,8 +338,10 @@ x86_op_group5(struct x86 *x)
 		if (i->mod == 3)
 			return (x86_fault(x, EXC_UD));
 		TRY(x86_rm_load(x, i->opsize, &v));
-		TRY(x86_load(x, (enum amd64_seg)i->memseg, (x86_ea(x) + i->opsize) & x86_mask(i->adsize), 2, &sel));
-		return (op == 3 ? far_call(x, (uint16_t)sel, v) : x86_far_jump(x, (uint16_t)sel, v));
+		TRY(x86_load(x, (enum amd64_seg)i->memseg,
+		    (x86_ea(x) + i->opsize) & x86_mask(i->adsize), 2, &sel));
+		return (op == 3 ? far_call(x, (uint16_t)sel, v) :
+		    x86_far_jump(x, (uint16_t)sel, v));
 	case 6:
 		TRY(x86_rm_load(x, i->opsize, &v));
 		return (push(x, i->opsize, v));

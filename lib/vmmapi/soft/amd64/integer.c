@@ -332,7 +332,8 @@ x86_op_bt(struct x86 *x)
 	uint64_t bit = x86_reg(x, i->reg, i->opsize);
 
 	if (i->mod != 3)
-		i->disp += (x86_sext(bit, i->opsize) >> (i->opsize == 8 ? 6 : i->opsize == 4 ? 5 : 4)) * i->opsize;
+		i->disp += (x86_sext(bit, i->opsize) >> (i->opsize == 8 ? 6 : i->opsize == 4 ? 5 :
+		    4)) * i->opsize;
 	return (bt(x, (i->op >> 3) & 3, bit));
 }
 
@@ -354,7 +355,8 @@ bit_scan(struct x86 *x, bool reverse)
 	TRY(x86_rm_load(x, i->opsize, &a));
 	/* Of zero: the destination is left alone, as processors do. */
 	if (a != 0)
-		x86_reg_set(x, i->reg, i->opsize, (uint64_t)(reverse ? 63 - __builtin_clzll(a) : __builtin_ctzll(a)));
+		x86_reg_set(x, i->reg, i->opsize,
+		    (uint64_t)(reverse ? 63 - __builtin_clzll(a) : __builtin_ctzll(a)));
 	x86_flags(x, a == 0 ? FL_ZF : 0, FL_ZF);
 	return (X_OK);
 }
@@ -614,7 +616,8 @@ x86_op_bswap(struct x86 *x)
 	enum amd64_gpr n = (enum amd64_gpr)((i->op & 7) | (i->rex & 1) << 3);
 	uint64_t v = x86_gpr(x, n, i->opsize);
 
-	v = i->opsize == 8 ? __builtin_bswap64(v) : i->opsize == 4 ? __builtin_bswap32((uint32_t)v) : 0;
+	v = i->opsize == 8 ? __builtin_bswap64(v) : i->opsize == 4 ?
+	    __builtin_bswap32((uint32_t)v) : 0;
 	x86_gpr_set(x, n, i->opsize, v);
 	return (X_OK);
 }
@@ -653,7 +656,8 @@ x86_op_sahf(struct x86 *x)
 enum x86_status
 x86_op_lahf(struct x86 *x)
 {
-	x->s->gpr[RAX] = (x->s->gpr[RAX] & ~0xff00ULL) | ((x->s->rflags & FL_AH) | RFLAGS_FIXED) << 8;
+	x->s->gpr[RAX] = (x->s->gpr[RAX] & ~0xff00ULL) |
+	    ((x->s->rflags & FL_AH) | RFLAGS_FIXED) << 8;
 	return (X_OK);
 }
 

@@ -152,14 +152,15 @@ physical(struct x86 *x, uint64_t lin, int prot, vm_paddr_t *gpa)
 	if ((prot & VM_PROT_EXEC) != 0 && (x->s->efer & EFER_NXE) != 0)
 		x->exc.error |= 16;
 	fault = 0;
-	if (prot != VM_PROT_READ && x->vcpu->vm->md->translate(x->vcpu, lin, VM_PROT_READ, gpa, &fault) == 0 && fault == 0)
+	if (prot != VM_PROT_READ && x->vcpu->vm->md->translate(x->vcpu, lin, VM_PROT_READ, gpa,
+	    &fault) == 0 && fault == 0)
 		x->exc.error |= 1;
 	return (X_FAULT);
 }
 
 /*
- * The bytes from rip on, at most up to the end of its page.  What is no memory is fetched as all ones, which is how an
- * unclaimed address reads.
+ * The bytes from rip on, at most up to the end of its page.  What is no memory is fetched as all
+ * ones, which is how an unclaimed address reads.
  */
 enum x86_status
 x86_fetch_ptr(struct x86 *x, uint64_t rip, const uint8_t **p, unsigned *n)
@@ -217,7 +218,8 @@ x86_load_lin(struct x86 *x, uint64_t lin, unsigned size, uint64_t *val)
 		return (soft_load(x->cpu, gpa, size, val) == SOFT_DONE ? X_OK : X_EXIT);
 	*val = 0;
 	for (unsigned i = 0; i < size; i++) {
-		if (soft_load(x->cpu, i < first ? gpa + i : gpa2 + i - first, 1, &byte) != SOFT_DONE)
+		if (soft_load(x->cpu, i < first ? gpa + i : gpa2 + i - first, 1,
+		    &byte) != SOFT_DONE)
 			return (X_EXIT);
 		*val |= byte << (8 * i);
 	}
@@ -243,7 +245,8 @@ x86_store_lin(struct x86 *x, uint64_t lin, unsigned size, uint64_t val)
 		return (X_OK);
 	}
 	for (unsigned i = 0; i < size; i++)
-		(void)soft_store(x->cpu, i < first ? gpa + i : gpa2 + i - first, 1, (val >> (8 * i)) & 0xff);
+		(void)soft_store(x->cpu, i < first ? gpa + i : gpa2 + i - first, 1,
+		    (val >> (8 * i)) & 0xff);
 	return (X_OK);
 }
 
@@ -360,8 +363,8 @@ swap(struct x86_rmw *w, void *p)
 }
 
 /*
- * A locked access that is not aligned, perhaps across pages: with every other vCPU out of the guest (SDM vol. 3 8.1.2).  False
- * if not all of it is memory; then nothing was done.
+ * A locked access that is not aligned, perhaps across pages: with every other vCPU out of the guest
+ * (SDM vol. 3 8.1.2).  False if not all of it is memory; then nothing was done.
  */
 static bool
 swap_exclusive(struct x86 *x, struct x86_rmw *w, vm_paddr_t gpa, vm_paddr_t gpa2, unsigned first)

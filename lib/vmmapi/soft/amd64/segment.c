@@ -73,7 +73,10 @@ x86_load_sreg(struct x86 *x, enum amd64_seg n, uint16_t sel)
 	bool bad;
 
 	if (!x86_protected(x)) {
-		/* Limit and rights stay what they are (SDM vol. 3 20.1.1): "unreal" mode rests on it. */
+		/*
+		 * Limit and rights stay what they are (SDM vol. 3 20.1.1): "unreal" mode rests on
+		 * it.
+		 */
 		x->s->seg[n].sel = sel;
 		x->s->seg[n].base = (uint64_t)sel << 4;
 		return (X_OK);
@@ -114,7 +117,8 @@ x86_code_desc(struct x86 *x, uint16_t sel, uint32_t error, struct amd64_segment 
 	dpl = VM_AMD64_SEG_DPL(seg->access);
 	if ((seg->access & (ACC_S | TYPE_CODE)) != (ACC_S | TYPE_CODE) ||
 	    ((seg->access & TYPE_CONFORMING) != 0 ? dpl > cpl : dpl != cpl) ||
-	    (x86_long(x) && (seg->access & VM_AMD64_SEG_L) != 0 && (seg->access & VM_AMD64_SEG_DB) != 0))
+	    (x86_long(x) && (seg->access & VM_AMD64_SEG_L) != 0 &&
+	    (seg->access & VM_AMD64_SEG_DB) != 0))
 		return (x86_fault_error(x, EXC_GP, error));
 	if ((seg->access & VM_AMD64_SEG_P) == 0)
 		return (x86_fault_error(x, EXC_NP, error));
@@ -140,7 +144,8 @@ x86_far_jump(struct x86 *x, uint16_t sel, uint64_t off)
 			return (x86_fault_error(x, EXC_GP, 0));
 	} else {
 		TRY(x86_code_desc(x, sel, sel & 0xfffc, &seg));
-		if (x86_long(x) && (seg.access & VM_AMD64_SEG_L) != 0 ? !amd64_canonical(off, x->s->cr4) : off > seg.limit)
+		if (x86_long(x) && (seg.access & VM_AMD64_SEG_L) != 0 ?
+		    !amd64_canonical(off, x->s->cr4) : off > seg.limit)
 			return (x86_fault_error(x, EXC_GP, 0));
 	}
 	x86_set_cs(x, &seg);
@@ -148,9 +153,13 @@ x86_far_jump(struct x86 *x, uint16_t sel, uint64_t off)
 	return (X_OK);
 }
 
-/* The system descriptor of sel: of one of two types, 16 bytes long in long mode (SDM vol. 3 figure 7-4). */
+/*
+ * The system descriptor of sel: of one of two types, 16 bytes long in long mode (SDM vol. 3 figure
+ * 7-4).
+ */
 static enum x86_status
-system_desc(struct x86 *x, uint16_t sel, unsigned type1, unsigned type2, struct amd64_segment *seg, uint64_t *lin)
+system_desc(struct x86 *x, uint16_t sel, unsigned type1, unsigned type2, struct amd64_segment *seg,
+    uint64_t *lin)
 {
 	uint32_t error = sel & 0xfffc;
 	uint64_t desc, high;

@@ -2,8 +2,9 @@
 /*
  * string.c - string instructions (Intel SDM vol. 2, REP and by instruction).
  *
- * One iteration at a time: after each the registers are up to date and RIP is still at the instruction, so that interrupts, exits and
- * faults between iterations need no care.  An iteration counts as one retired instruction.
+ * One iteration at a time: after each the registers are up to date and RIP is still at the
+ * instruction, so that interrupts, exits and faults between iterations need no care.  An iteration
+ * counts as one retired instruction.
  */
 #include "cpu.h"
 
@@ -41,7 +42,8 @@ outs(struct x86 *x, unsigned size, uint64_t si)
 
 /* One iteration; *compare says whether ZF ends the repetition. */
 static enum x86_status
-iterate(struct x86 *x, unsigned size, uint64_t si, uint64_t di, bool *compare, bool *uses_si, bool *uses_di)
+iterate(struct x86 *x, unsigned size, uint64_t si, uint64_t di, bool *compare, bool *uses_si,
+    bool *uses_di)
 {
 	enum amd64_seg src = (enum amd64_seg)x->insn.memseg;
 	uint64_t a, b, fl = x->s->rflags;
@@ -87,7 +89,8 @@ enum x86_status
 x86_op_string(struct x86 *x)
 {
 	const struct x86_insn *i = &x->insn;
-	unsigned size = (i->op & 1) == 0 ? 1 : i->op < 0x70 && i->opsize == 8 ? 4 : i->opsize, ad = i->adsize;
+	unsigned size = (i->op & 1) == 0 ? 1 : i->op < 0x70 && i->opsize == 8 ? 4 : i->opsize,
+	    ad = i->adsize;
 	uint64_t si = x86_gpr(x, RSI, ad), di = x86_gpr(x, RDI, ad), count = x86_gpr(x, RCX, ad);
 	bool compare, uses_si, uses_di;
 

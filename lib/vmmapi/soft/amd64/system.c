@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * system.c - ports, control registers, MSRs, CPUID and what else concerns the processor as such (Intel SDM vol. 2; vol. 3 2.8).
+ * system.c - ports, control registers, MSRs, CPUID and what else concerns the processor as such
+ * (Intel SDM vol. 2; vol. 3 2.8).
  */
 #include <string.h>
 
@@ -162,9 +163,11 @@ cpuid(const struct x86 *x, uint32_t leaf, uint32_t r[4])
 		break;
 	case 1:
 		r[0] = AMD64_SIGNATURE;
-		r[1] = (uint32_t)x->vcpu->id << 24 | 8 << 8;		/* APIC id; CLFLUSH line of 64 bytes */
+		r[1] = (uint32_t)x->vcpu->id << 24 |
+		    8 << 8;		/* APIC id; CLFLUSH line of 64 bytes */
 		r[2] = F1_ECX_X2APIC | F1_ECX_HYPERVISOR;
-		r[3] = F1_EDX_TSC | F1_EDX_MSR | F1_EDX_PAE | F1_EDX_CX8 | F1_EDX_APIC | F1_EDX_PGE | F1_EDX_CMOV | F1_EDX_PAT |
+		r[3] = F1_EDX_TSC | F1_EDX_MSR | F1_EDX_PAE | F1_EDX_CX8 | F1_EDX_APIC |
+		    F1_EDX_PGE | F1_EDX_CMOV | F1_EDX_PAT |
 		    F1_EDX_CLFSH;
 		break;
 	case 0x80000000:
@@ -331,7 +334,8 @@ controller_msr(struct x86 *x, uint32_t msr, bool write, uint64_t *val)
 	const struct intc_ops *ops = x->vcpu->vm->intc_ops;
 	bool mine;
 
-	if ((msr != 0x1b && msr != 0x6e0 && (msr < 0x800 || msr > 0x8ff)) || ops == NULL || ops->sysreg == NULL)
+	if ((msr != 0x1b && msr != 0x6e0 && (msr < 0x800 || msr > 0x8ff)) || ops == NULL ||
+	    ops->sysreg == NULL)
 		return (false);
 	soft_leave(x->cpu);
 	mine = ops->sysreg(x->vcpu, msr, write, val);
@@ -476,7 +480,8 @@ set_cr4(struct x86 *x, uint64_t v)
 	struct amd64_state *s = x->s;
 	uint64_t diff = v ^ s->cr4;
 
-	if (amd64_bad_cr4(v) != NULL || (x86_long(x) && ((v & CR4_PAE) == 0 || (diff & CR4_LA57) != 0)))
+	if (amd64_bad_cr4(v) != NULL || (x86_long(x) &&
+	    ((v & CR4_PAE) == 0 || (diff & CR4_LA57) != 0)))
 		return (GP0(x));
 	if ((diff & v & CR4_PCIDE) != 0 && (!x86_long(x) || (s->cr3 & 0xfff) != 0))
 		return (GP0(x));
@@ -564,7 +569,9 @@ x86_op_mov_to_cr(struct x86 *x)
 #define	DR7_FIXED	0x00000400ULL
 #define	CR4_DE		0x8U
 
-/* 0F 21, 0F 23: kept, but no breakpoints are modelled.  4 and 5 are 6 and 7 unless CR4.DE is set. */
+/*
+ * 0F 21, 0F 23: kept, but no breakpoints are modelled.  4 and 5 are 6 and 7 unless CR4.DE is set.
+ */
 static enum x86_status
 debug_reg(struct x86 *x, unsigned *n)
 {
@@ -582,7 +589,8 @@ x86_op_mov_from_dr(struct x86 *x)
 	unsigned n;
 
 	TRY(debug_reg(x, &n));
-	x86_gpr_set(x, (enum amd64_gpr)x->insn.rm, x86_64bit(x) ? 8 : 4, n < 4 ? x->s->dr[n] : n == 6 ? x->s->dr6 : x->s->dr7);
+	x86_gpr_set(x, (enum amd64_gpr)x->insn.rm, x86_64bit(x) ? 8 : 4, n < 4 ? x->s->dr[n] :
+	    n == 6 ? x->s->dr6 : x->s->dr7);
 	return (X_OK);
 }
 
@@ -655,14 +663,17 @@ x86_op_group6(struct x86 *x)
 	if (op > 3 || !x86_protected(x))
 		return (x86_fault(x, EXC_UD));
 	if (op < 2)
-		return (x86_rm_store(x, x->insn.mod == 3 ? x->insn.opsize : 2, x->s->seg[op == 0 ? SEG_LDTR : SEG_TR].sel));
+		return (x86_rm_store(x, x->insn.mod == 3 ? x->insn.opsize : 2,
+		    x->s->seg[op == 0 ? SEG_LDTR : SEG_TR].sel));
 	if (x86_cpl(x) != 0)
 		return (GP0(x));
 	TRY(x86_rm_load(x, 2, &sel));
 	return (op == 2 ? x86_load_ldtr(x, (uint16_t)sel) : x86_load_tr(x, (uint16_t)sel));
 }
 
-/* SGDT, SIDT, LGDT, LIDT: limit and base; LGDT and LIDT with 16-bit operands take 24 bits of base */
+/*
+ * SGDT, SIDT, LGDT, LIDT: limit and base; LGDT and LIDT with 16-bit operands take 24 bits of base
+ */
 static enum x86_status
 table_reg(struct x86 *x, unsigned op)
 {
