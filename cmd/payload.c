@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * payload.c - hyve payload: run a flat binary on a machine of RAM, a serial port and a way to end.
+ * payload.c - hyve payload: run a flat binary on a machine of RAM, a serial port and a way to
+ * end.
  *
- * The main thread runs the event loop; each vCPU has a thread.  The end of the last vCPU thread stops the loop.
+ * The main thread runs the event loop; each vCPU has a thread.  The end of the last vCPU thread
+ * stops the loop.
  */
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -151,7 +153,7 @@ cpu_thread(void *arg)
 	return (NULL);
 }
 
-/* SIGINT or SIGTERM: power off. */
+/* A signal that would end us: power off, so that the terminal gets its modes back. */
 static void
 got_signal(void *arg, unsigned what)
 {
@@ -279,6 +281,8 @@ setup_host(struct run *run)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
 	run->sigfd = -1;
 	run->vmm.log = log_new(log_line, NULL);
 	run->vmm.loop = run->vmm.log != NULL ? event_loop_new() : NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * payload.h - the machine that a flat payload runs on: per architecture where things are and how the first vCPU starts.
+ * payload.h - the machine that a flat payload runs on: per architecture where things are and
+ * how the first vCPU starts.
  */
 #ifndef _HYVE_PAYLOAD_H_
 #define	_HYVE_PAYLOAD_H_

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * payload_amd64.c - amd64 payloads start in flat 32-bit protected mode without paging: a GDT at 0x800 (null, code 8, data 16), room
- * for an IDT at 0x1000, a stack below 0x8000.
+ * payload_amd64.c - amd64 payloads start in flat 32-bit protected mode without paging: a GDT at
+ * 0x800 (null, code 8, data 16), room for an IDT at 0x1000, a stack below 0x8000.
  */
 #include <vmmapi/amd64.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * payload_arm64.c - arm64 payloads start at EL1 on SP_EL1, MMU off, interrupts masked, with the stack below the image.
+ * payload_arm64.c - arm64 payloads start at EL1 on SP_EL1, MMU off, interrupts masked, with the
+ * stack below the image.
  */
 #include <vmmapi/arm64.h>
 

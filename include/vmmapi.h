@@ -892,9 +892,9 @@ struct vm_irq_info {
 VM_PUBLIC int vm_irq_get_info(struct vm_irq *irq, struct vm_irq_info *info);
 
 /*
- * Bind eventfds.  Writing trigger asserts the source (pulses a message).  resample, -1 for none, is for level
- * sources: when the guest ends the interrupt, the source is deasserted and resample is written, and the owner triggers
- * again if its reason persists.  trigger -1 unbinds.
+ * Bind eventfds.  Writing trigger sends a message, or pulses a line.  With resample (-1 for none) a line is driven as a
+ * level: a write to trigger asserts it; when the guest ends the interrupt, it is deasserted and resample is written, and the
+ * owner triggers again if its reason persists.  trigger -1 unbinds.
  *
  * Ownership: both stay the caller's, and open until unbound or closed.
  * Errors: EINVAL (resample for a message), EBADF.

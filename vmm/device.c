@@ -2,7 +2,8 @@
 /*
  * device.c - the registry of device classes and the lives of devices.
  *
- * Each DEVICE_CLASS() leaves a pointer in the section "hyve_device"; the linker gives the section's bounds.
+ * Each DEVICE_CLASS() leaves a pointer in the section "hyve_device"; the linker gives the
+ * section's bounds.
  */
 #include <errno.h>
 #include <stdlib.h>

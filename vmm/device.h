@@ -2,21 +2,25 @@
 /*
  * device.h - what a device model is: one source file that ends in one DEVICE_CLASS().
  *
- * From the class come the device's configuration keys with their checks, its help and manual section, its life cycle and
- * its snapshot.  There is no list of devices: a class registers itself by being linked.
+ * From the class come the device's configuration keys with their checks, its help and manual
+ * section, its life cycle and its snapshot.  There is no list of devices: a class registers
+ * itself by being linked.
  *
  * THREADS AND LOCKS.  Three kinds of threads meet in a device:
  *
- *   control	the thread of the event loop (struct vmm.loop).  It makes and ends devices, resets, pauses and resumes them, and calls
- *		what they asked the loop for: descriptors, host timers, posted work.
+ *   control	the thread of the event loop (struct vmm.loop).  It makes and ends devices, resets,
+ *		pauses and resumes them, and calls what they asked the loop for: descriptors,
+ *		host timers, posted work.
  *   vCPUs	call range handlers and doorbell notify functions, with no lock held.
  *   library	libvmmapi's own threads: vm_timer callbacks, end-of-interrupt callbacks, with no lock held.
  *
- * A device has a lock of its own and takes it in every handler and callback.  The lifecycle callbacks are called without it.
- * Interrupt handles, write sections and the event loop's functions may be used with it held, but event_remove(),
- * vm_timer_close() and vm_irq_close() not, when the callback that they wait for takes it.
+ * A device has a lock of its own and takes it in every handler and callback.  The lifecycle
+ * callbacks are called without it.  Interrupt handles, write sections and the event loop's
+ * functions may be used with it held, but event_remove(), vm_timer_close() and vm_irq_close()
+ * not, when the callback that they wait for takes it.
  *
- * LIFE.  init, then reset, then any number of (pause, [state saved or loaded], resume), (reset), and fini.
+ * LIFE.  init, then reset, then any number of (pause, [state saved or loaded], resume),
+ * (reset), and fini.
  */
 #ifndef _HYVE_DEVICE_H_
 #define	_HYVE_DEVICE_H_
@@ -55,12 +59,12 @@ struct device_place {
 	uint64_t	 base;		/* MMIO, IO: first address */
 	unsigned	 nirqs;
 	struct vm_irq	*irq[DEVICE_MAXIRQ];	/* opened and closed by the machine; they outlive the device */
-	struct chardev	*chardev;	/* serial ports: the machine's back end, instead of the one that keys name; or NULL */
+	struct chardev	*chardev;	/* serial ports: a back end instead of the keys', or NULL */
 };
 
 /*
- * What a device says about itself to whoever builds firmware tables; strings are constants.  Only the device knows these; addresses and
- * interrupts the machine knows.
+ * What a device says about itself to whoever builds firmware tables; strings are constants.
+ * Only the device knows these; addresses and interrupts the machine knows.
  */
 struct device_description {
 	const char	*compatible;	/* devicetree; NULL: none */
@@ -79,44 +83,50 @@ struct device_class {
 	const struct vm_state_table *state;	/* of its struct; NULL: nothing to save */
 
 	/*
-	 * Take resources and become ready to be reset: read keys (they were checked, and may not be read later), open files, claim
-	 * ranges.  Returns -1 with a sentence in vmm_errmsg() after giving back what it took; fini is not called then.
+	 * Take resources and become ready to be reset: read keys (they were checked, and may
+	 * not be read later), open files, claim ranges.  Returns -1 with a sentence in
+	 * vmm_errmsg() after giving back what it took; fini is not called then.
 	 *
 	 * Control thread; no vCPU runs, or the guest cannot know of the device yet.
 	 */
 	int	(*init)(struct device *dev);
 
 	/*
-	 * Give everything back.  After it nothing of the device is called any more; for its ranges, the registry calls vm_range_sync()
-	 * between fini and the end of dev->soft.
+	 * Give everything back.  After it nothing of the device is called any more; for its
+	 * ranges, the registry calls vm_range_sync() between fini and the end of dev->soft.
 	 *
 	 * Control thread; vCPUs may run (hot unplug).  The device is paused.
 	 */
 	void	(*fini)(struct device *dev);
 
 	/*
-	 * Power-on state: the state fields get their first values, interrupts are lowered, requests are dropped or waited for.  Host
-	 * resources stay.
+	 * Power-on state: the state fields get their first values, interrupts are lowered,
+	 * requests are dropped or waited for.  Host resources stay.
 	 *
-	 * Control thread; vCPUs are parked or not started.  The device is paused or was never resumed.
+	 * Control thread; vCPUs are parked or not started.  The device is paused or was never
+	 * resumed.
 	 */
 	void	(*reset)(struct device *dev);
 
 	/*
-	 * PAUSE AND DRAIN.  After it returns no request is in flight, no guest memory is written, no interrupt is raised or
-	 * lowered, no host input is taken, and the state fields say all there is.  It waits for requests, or takes them back
-	 * so that the state shows them as not begun.
+	 * PAUSE AND DRAIN.  After it returns no request is in flight, no guest memory is
+	 * written, no interrupt is raised or lowered, no host input is taken, and the state
+	 * fields say all there is.  It waits for requests, or takes them back so that the state
+	 * shows them as not begun.
 	 *
-	 * Control thread.  vCPUs are parked (vm_pause()), so no handler runs and none will; callbacks of libvmmapi's threads may be
-	 * under way and are waited for by taking the device's lock.  Called once before each resume.
+	 * Control thread.  vCPUs are parked (vm_pause()), so no handler runs and none will;
+	 * callbacks of libvmmapi's threads may be under way and are waited for by taking the
+	 * device's lock.  Called once before each resume.
 	 */
 	void	(*pause)(struct device *dev);
 
 	/*
-	 * Take it up again from the state fields alone: recompute and drive interrupt levels, arm timers, watch descriptors, look at queues
-	 * for work that came meanwhile.  The state may be another one than pause left: a loaded snapshot, or after reset.
+	 * Take it up again from the state fields alone: recompute and drive interrupt levels,
+	 * arm timers, watch descriptors, look at queues for work that came meanwhile.  The
+	 * state may be another one than pause left: a loaded snapshot, or after reset.
 	 *
-	 * Control thread; vCPUs are still parked or not started.  The first resume comes after init and reset.
+	 * Control thread; vCPUs are still parked or not started.  The first resume comes after
+	 * init and reset.
 	 */
 	void	(*resume)(struct device *dev);
 
@@ -137,7 +147,8 @@ struct device {
 };
 
 /*
- * Register a class.  Arguments after keys and state are designated initializers of struct device_class:
+ * Register a class.  Arguments after keys and state are designated initializers of struct
+ * device_class:
  *
  *	DEVICE_CLASS(vdisk, "vdisk", "a disk", vdisk_keys, &vdisk_state, .init = vdisk_init, ...);
  *
@@ -169,10 +180,11 @@ const struct config_keys *device_class_keys(const char *device);
 extern const struct config_key device_selector;
 
 /*
- * Make device name of class cls at place with the keys of node config, whose table has been declared there: check the keys, init,
- * reset.  It is paused until devices_resume().
+ * Make device name of class cls at place with the keys of node config, whose table has been
+ * declared there: check the keys, init, reset.  It is paused until devices_resume().
  *
- * Errors: EINVAL (a key, or a place that the class cannot be at), EEXIST (the name), those of init; ENOMEM.
+ * Errors: EINVAL (a key, or a place that the class cannot be at), EEXIST (the name), those of
+ * init; ENOMEM.
  * Control thread.
  */
 struct device *device_create(struct vmm *vmm, const struct device_class *cls, const char *name,
@@ -183,8 +195,9 @@ void	device_destroy(struct device *dev);
 void	devices_destroy(struct vmm *vmm);
 
 /*
- * Pause all devices, the last made first, and drain the event loop; resume them, the first made first.  The caller has stopped
- * the vCPUs by vm_pause(), or none has started.  A vmm begins paused; both are no-ops when there is nothing to do.
+ * Pause all devices, the last made first, and drain the event loop; resume them, the first made
+ * first.  The caller has stopped the vCPUs by vm_pause(), or none has started.  A vmm begins
+ * paused; both are no-ops when there is nothing to do.
  *
  * Control thread.
  */
@@ -194,8 +207,9 @@ void	devices_resume(struct vmm *vmm);
 void	devices_reset(struct vmm *vmm);
 
 /*
- * Append a section per device that has state; read them back into the same devices.  Paused.  After a failed load the VM is to be
- * reset or destroyed.  Errors: EBUSY (not paused), those of vm_state_put() and vm_state_get().  Control thread.
+ * Append a section per device that has state; read them back into the same devices.  Paused.
+ * After a failed load the VM is to be reset or destroyed.  Errors: EBUSY (not paused), those of
+ * vm_state_put() and vm_state_get().  Control thread.
  */
 int	devices_save(struct vmm *vmm, struct vm_state_out *out);
 int	devices_load(struct vmm *vmm, struct vm_state_in *in);

@@ -2,8 +2,9 @@
 /*
  * error.h - the sentence behind a failure of libhyve.
  *
- * libvmmapi keeps its own (vm_errmsg()); a part of libhyve that passes such a failure on wraps the sentence, so that
- * whoever reports needs to ask only here.  The text is the calling thread's.
+ * libvmmapi keeps its own (vm_errmsg()); a part of libhyve that passes such a failure on wraps
+ * the sentence, so that whoever reports needs to ask only here.  The text is the calling
+ * thread's.
  */
 #ifndef _HYVE_ERROR_H_
 #define	_HYVE_ERROR_H_

@@ -2,9 +2,9 @@
 /*
  * log.h - what a VM has to say to its operator.
  *
- * A log belongs to one VM.  Its lines go to a sink that the owner gives; libhyve itself writes nowhere.  A line has a
- * level and the name of the part that speaks ("com1", "event").  What a guest can cause at will goes through
- * log_guest(), which lets a burst pass and then counts.
+ * A log belongs to one VM.  Its lines go to a sink that the owner gives; libhyve itself writes
+ * nowhere.  A line has a level and the name of the part that speaks ("com1", "event").  What a
+ * guest can cause at will goes through log_guest(), which lets a burst pass and then counts.
  */
 #ifndef _HYVE_LOG_H_
 #define	_HYVE_LOG_H_
@@ -23,8 +23,9 @@ enum log_level {
 struct log;
 
 /*
- * A sink gets finished lines without a newline, one at a time, from any thread.  Control characters have been replaced,
- * so that a guest cannot write to a terminal through the log.  It must not log.
+ * A sink gets finished lines without a newline, one at a time, from any thread.  Control
+ * characters have been replaced, so that a guest cannot write to a terminal through the log.
+ * It must not log.
  */
 typedef void log_sink_fn(void *arg, enum log_level level, const char *line);
 
@@ -43,9 +44,9 @@ void	log_msg(struct log *log, enum log_level level, const char *subsys, const ch
 	    __attribute__((format(printf, 4, 5)));
 
 /*
- * Limit of a source of lines: burst lines in a window of time, the others are counted and told with the first line of the
- * next window.  Zeroed is valid and means 5 lines in 10 seconds.  One for each place that a guest can make talk, in the
- * device's struct.
+ * Limit of a source of lines: burst lines in a window of time, the others are counted and told
+ * with the first line of the next window.  Zeroed is valid and means 5 lines in 10 seconds.
+ * One for each place that a guest can make talk, in the device's struct.
  */
 struct log_rate {
 	uint64_t	window_ns;	/* 0: 10 s */
@@ -60,8 +61,8 @@ void	log_guest(struct log *log, struct log_rate *rate, const char *subsys, const
 	    __attribute__((format(printf, 4, 5)));
 
 /*
- * Whether a line may pass at time now (nanoseconds of a clock that does not go back).  *missed is how many were held back
- * before it.  For log_guest() and its test; the caller serialises.
+ * Whether a line may pass at time now (nanoseconds of a clock that does not go back).  *missed
+ * is how many were held back before it.  For log_guest() and its test; the caller serialises.
  */
 bool	log_rate_pass(struct log_rate *rate, uint64_t now, uint64_t *missed);
 

@@ -16,15 +16,17 @@ struct vmm_topology {
 };
 
 /*
- * The topology of a checked configuration.  As in bhyve(8): without cpus it is the product of the others, and with it the
- * product must be the same; cpus alone makes as many sockets.  Errors: EINVAL, with a sentence.
+ * The topology of a checked configuration.  As in bhyve(8): without cpus it is the product of
+ * the others, and with it the product must be the same; cpus alone makes as many sockets.
+ * Errors: EINVAL, with a sentence.
  */
 int	vmm_get_topology(struct config *cfg, struct vmm_topology *topo);
 
 /*
- * A new VM as the global keys of a checked configuration say: name, arch, accel, clock, seed, the memory.* keys and the
- * topology.  layout NULL: the architecture's.  A named VM is gone when its handle is closed.  The vCPUs are the caller's to
- * open.  NULL with a sentence in vmm_errmsg().
+ * A new VM as the global keys of a checked configuration say: name, arch, accel, clock, seed,
+ * the memory.* keys and the topology.  layout NULL: the architecture's.  A named VM is gone
+ * when its handle is closed.  The vCPUs are the caller's to open.  NULL with a sentence in
+ * vmm_errmsg().
  */
 struct vmctx *vmm_new_vm(struct config *cfg, const struct vm_layout *layout);
 

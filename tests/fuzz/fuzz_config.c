@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz_config.c - configuration files of anyone: lines into a tree with global keys, a pattern and slots of every device.
+ * fuzz_config.c - configuration files of anyone: lines into a tree with global keys, a pattern
+ * and slots of every device.
  *
  * A tree that passed its check must come out of the dump and go in again the same.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz_virtqueue.c - a driver that does anything: registers, rings and notifications of a device that copies what it reads to
- * where it may write.
+ * fuzz_virtqueue.c - a driver that does anything: registers, rings and notifications of a
+ * device that copies what it reads to where it may write.
  *
- * The first byte chooses features and queue size; then come operations, a byte each with what it needs behind it.  The VM stays,
- * the device is reset for each input.
+ * The first byte chooses features and queue size; then come operations, a byte each with what
+ * it needs behind it.  The VM stays, the device is reset for each input.
  */
 #include <stdlib.h>
 #include <string.h>

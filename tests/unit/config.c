@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * config.c - the configuration tree: what it takes, what it refuses, and the words in which it does.
+ * config.c - the configuration tree: what it takes, what it refuses, and the words in which it
+ * does.
  */
 #include "config/config.h"
 #include "device.h"

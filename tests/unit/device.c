@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * device.c - the registry of classes, the lives of devices, their pausing and their state, with a device of the test's own.
+ * device.c - the registry of classes, the lives of devices, their pausing and their state, with
+ * a device of the test's own.
  */
 #include "vmm_fixture.h"
 

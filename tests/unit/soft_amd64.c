@@ -333,6 +333,46 @@ TEST(a_guest_climbs_from_real_to_64_bit_mode)
 	guest_close(&g);
 }
 
+/*
+ * Every way to address memory goes through the right segment: DS, or SS with the stack and base
+ * pointers, or a prefix.
+ */
+GUEST(bases_code, 32,
+    "	movl	$0x100, %ebp\n"
+    "	movl	$0x100, %eax\n"
+    "	movl	(%eax), %ebx\n"
+    "	movl	(%ebp), %ecx\n"
+    "	movl	(%eax,%ebp), %edx\n"
+    "	movl	(%ebp,%eax), %esi\n"
+    "	movl	%fs:(%ebp), %edi\n"
+    "	movl	0x100, %eax\n"
+    FINISH);
+
+TEST(memory_operands_use_their_segment)
+{
+	struct guest g;
+
+	guest_open(&g);
+	LOAD(&g, bases_code);
+	mode32(&g, g.vcpu);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_DS, 0x20000, 0xffffffff, 0xc093), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_SS, 0x30000, 0xffffffff, 0xc093), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_FS, 0x40000, 0xffffffff, 0xc093), 0);
+	poke(&g, 0x20100, 0x2100, 4);
+	poke(&g, 0x20200, 0x2200, 4);
+	poke(&g, 0x30100, 0x3100, 4);
+	poke(&g, 0x30200, 0x3200, 4);
+	poke(&g, 0x40100, 0x4100, 4);
+	finish(&g);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RBX), 0x2100);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RCX), 0x3100);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RDX), 0x2200);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RSI), 0x3200);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RDI), 0x4100);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RAX), 0x2100);
+	guest_close(&g);
+}
+
 /* Exits */
 
 GUEST(exits_code, 32,
@@ -757,6 +797,7 @@ GUEST(nmi_code, 32,
     "	jb	1f\n"
     FINISH
     "1:	outb	%al, $0x80\n"
+    "	incl	%edi\n"
     "	iretl\n");
 
 TEST(nmi_ends_a_halt_and_blocks_the_next_until_iret)
@@ -773,6 +814,7 @@ TEST(nmi_ends_a_halt_and_blocks_the_next_until_iret)
 	CHECK_EQ(vm_amd64_inject_nmi(g.vcpu), 0);
 	finish(&g);
 	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RSI), 2);
+	CHECK_EQ(get(g.vcpu, VM_AMD64_REG_RDI), 1);	/* the first handler went on to its IRET */
 	guest_close(&g);
 }
 
@@ -865,7 +907,11 @@ run_all(struct runner *r, unsigned n)
  * pages.
  */
 GUEST(locked_code, 32,
-    "	movl	$2000, %ecx\n"
+    "	movl	$5000, %ecx\n"
+    "	lock incl 0x22000\n"			/* start together */
+    "3:	pause\n"
+    "	cmpl	$3, 0x22000\n"
+    "	jb	3b\n"
     "1:	lock incl 0x20000\n"
     "	movl	$3, %eax\n"
     "	lock xaddl %eax, 0x20101\n"
@@ -890,9 +936,9 @@ TEST(locked_instructions_are_atomic_aligned_or_not)
 		set(r[i].vcpu, VM_AMD64_REG_RUN_STATE, VM_AMD64_RUNNING);
 	}
 	run_all(r, 3);
-	CHECK_EQ(peek(&g, 0x20000, 4), 6000);
-	CHECK_EQ(peek(&g, 0x20101, 4), 18000);
-	CHECK_EQ(peek(&g, 0x20ffd, 4), 6000);
+	CHECK_EQ(peek(&g, 0x20000, 4), 15000);
+	CHECK_EQ(peek(&g, 0x20101, 4), 45000);
+	CHECK_EQ(peek(&g, 0x20ffd, 4), 15000);
 	guest_close(&g);
 }
 
@@ -1311,7 +1357,8 @@ struct shape {
 	uint16_t	 op;		/* 0x100: behind 0x0f */
 	uint16_t	 last;		/* of a range of opcodes */
 	int8_t		 reg;		/* /n, -1: any */
-	char		 form;		/* m ModRM; M + imm8; Z + imm of operand size; b imm8; z imm; v imm64; . nothing */
+	/* m ModRM, M with imm8, Z with imm of operand size; b imm8; z imm; v imm64; . nothing */
+	char		 form;
 	bool		 lock;		/* may have a lock prefix in memory */
 	uint32_t	 undef;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio_mmio.c - the registers of virtio over MMIO (virtio 1.2 section 4.2), with a device of the test's own.
+ * virtio_mmio.c - the registers of virtio over MMIO (virtio 1.2 section 4.2), with a device of
+ * the test's own.
  */
 #include <pthread.h>
 

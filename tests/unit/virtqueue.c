@@ -2,7 +2,8 @@
 /*
  * virtqueue.c - split virtqueues: what a good driver gets, and what a bad one cannot do.
  *
- * The device under test copies the readable part of each chain, in capitals, to its writable part.
+ * The device under test copies the readable part of each chain, in capitals, to its writable
+ * part.
  */
 #include <ctype.h>
 

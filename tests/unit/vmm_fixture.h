@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vmm_fixture.h - an anonymous VM with RAM, an event loop and a log that remembers, for tests of libhyve.  No vCPU runs.
+ * vmm_fixture.h - an anonymous VM with RAM, an event loop and a log that remembers, for tests
+ * of libhyve.  No vCPU runs.
  */
 #ifndef _VMM_FIXTURE_H_
 #define	_VMM_FIXTURE_H_

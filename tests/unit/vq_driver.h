@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vq_driver.h - the driver's side of a virtqueue and of virtio over MMIO, for tests: plain, and free to do wrong.
+ * vq_driver.h - the driver's side of a virtqueue and of virtio over MMIO, for tests: plain, and
+ * free to do wrong.
  */
 #ifndef _VQ_DRIVER_H_
 #define	_VQ_DRIVER_H_

@@ -65,7 +65,8 @@ comp_len(const char *name)
 }
 
 /*
- * If the first components of name match all of pattern, the rest of name ("" if nothing is left), else NULL.
+ * If the first components of name match all of pattern, the rest of name ("" if nothing is
+ * left), else NULL.
  */
 static const char *
 match_prefix(const char *pattern, const char *name)
@@ -307,8 +308,8 @@ config_origin_text(const struct config_origin *origin, char *buf, size_t size)
 }
 
 /*
- * Find the declaration of a full name.  *wait is set when the name lies in a slot whose selector is not set or not known, so
- * that nothing can be said yet.
+ * Find the declaration of a full name.  *wait is set when the name lies in a slot whose
+ * selector is not set or not known, so that nothing can be said yet.
  */
 static const struct config_key *
 find_key(struct config *cfg, const char *name, bool *wait)
@@ -371,8 +372,8 @@ consider(struct nearest *near, const char *prefix, size_t plen, const char *key)
 }
 
 /*
- * Write prefix with each "*" replaced by the component of name at that place, and a dot behind.  false if name has
- * too few.
+ * Write prefix with each "*" replaced by the component of name at that place, and a dot
+ * behind.  false if name has too few.
  */
 static bool
 instantiate(const char *prefix, const char *name, char *out, size_t size)

@@ -2,13 +2,13 @@
 /*
  * config.h - the configuration of one VM: a tree of typed keys with dotted names.
  *
- * Every way in (command line, file, control socket, a machine's own choice) writes the same tree; the last one wins, and each
- * value knows where it came from.  Keys are declared in tables; a name that no table has is an error that tells the
- * nearest one.
+ * Every way in (command line, file, control socket, a machine's own choice) writes the same
+ * tree; the last one wins, and each value knows where it came from.  Keys are declared in
+ * tables; a name that no table has is an error that tells the nearest one.
  *
- * Order of use: declare, then set, then check, then read.  Declared tables are the caller's and must outlive the tree.
- * A tree belongs to one thread at a time.  Functions that can fail return -1 or NULL with errno and a sentence in
- * vmm_errmsg().
+ * Order of use: declare, then set, then check, then read.  Declared tables are the caller's and
+ * must outlive the tree.  A tree belongs to one thread at a time.  Functions that can fail
+ * return -1 or NULL with errno and a sentence in vmm_errmsg().
  */
 #ifndef _HYVE_CONFIG_H_
 #define	_HYVE_CONFIG_H_
@@ -113,26 +113,30 @@ struct config *config_new(void);
 void	config_free(struct config *cfg);
 
 /*
- * Declare the keys of table under prefix, "" for the root.  A component "*" of the prefix stands for any one component, so that
- * ("port.*", keys) declares port.0.path and port.1.path.  Later declarations of the same name lose.  Fails with
- * EINVAL for a malformed prefix, with ENOMEM.
+ * Declare the keys of table under prefix, "" for the root.  A component "*" of the prefix
+ * stands for any one component, so that ("port.*", keys) declares port.0.path and port.1.path.
+ * Later declarations of the same name lose.  Fails with EINVAL for a malformed prefix, with
+ * ENOMEM.
  */
 int	config_declare(struct config *cfg, const char *prefix, const struct config_keys *table);
 
 /*
- * Declare slots: each node that matches pattern has a key named selector whose value picks the table of its other keys, as
- * pci.0.4.0.device=virtio-blk does.  lookup returns the table, or NULL with a sentence in vmm_errmsg() when no such thing
- * exists.  Keys of a slot may be set before its selector; they are checked by config_check().
+ * Declare slots: each node that matches pattern has a key named selector whose value picks the
+ * table of its other keys, as pci.0.4.0.device=virtio-blk does.  lookup returns the table, or
+ * NULL with a sentence in vmm_errmsg() when no such thing exists.  Keys of a slot may be set
+ * before its selector; they are checked by config_check().
  */
 int	config_declare_slots(struct config *cfg, const char *pattern, const struct config_key *selector,
 	    const struct config_keys *(*lookup)(const char *value));
 
 /*
- * Set the key called name to the text value, replacing what was there.  The text is checked at once unless it has to wait: for
- * %(var), or for a slot's selector.  An empty value is allowed where the type has one.
+ * Set the key called name to the text value, replacing what was there.  The text is checked at
+ * once unless it has to wait: for %(var), or for a slot's selector.  An empty value is allowed
+ * where the type has one.
  *
- * Errors: ENOENT (no such key; the sentence has the nearest), EINVAL (the value breaks the key's rule, or the name is
- * malformed), EISDIR (the name is a group), E2BIG (too long), ENOMEM.  On failure the tree is as before.
+ * Errors: ENOENT (no such key; the sentence has the nearest), EINVAL (the value breaks the
+ * key's rule, or the name is malformed), EISDIR (the name is a group), E2BIG (too long),
+ * ENOMEM.  On failure the tree is as before.
  */
 int	config_set(struct config *cfg, const char *name, const char *value, const struct config_origin *origin);
 
@@ -147,8 +151,9 @@ int	config_set_text(struct config *cfg, const char *text, const struct config_or
 void	config_unset(struct config *cfg, const char *name);
 
 /*
- * Read a file of lines name=value; blank lines and lines that begin with '#' are skipped, nothing is trimmed.  Stops at the first
- * error, whose sentence has file and line.  Errors of open(2) and read(2), and those of config_set().
+ * Read a file of lines name=value; blank lines and lines that begin with '#' are skipped,
+ * nothing is trimmed.  Stops at the first error, whose sentence has file and line.  Errors of
+ * open(2) and read(2), and those of config_set().
  */
 int	config_load_file(struct config *cfg, const char *path);
 
@@ -158,14 +163,15 @@ int	config_load_file(struct config *cfg, const char *path);
 int	config_load_text(struct config *cfg, const char *what, const char *text, size_t len);
 
 /*
- * After the last set: expand every value, check it, look every name up, and see that required keys are there.  Once this has
- * succeeded, reading cannot fail.
+ * After the last set: expand every value, check it, look every name up, and see that required
+ * keys are there.  Once this has succeeded, reading cannot fail.
  */
 int	config_check(struct config *cfg);
 
 /*
- * The node called name ("" the root), made if it is missing.  It is the place that a device reads its keys from.  NULL with
- * errno EINVAL (malformed), EISDIR (name is a leaf with a value), ENOMEM.  The tree owns it.
+ * The node called name ("" the root), made if it is missing.  It is the place that a device
+ * reads its keys from.  NULL with errno EINVAL (malformed), EISDIR (name is a leaf with a
+ * value), ENOMEM.  The tree owns it.
  */
 struct config_node *config_node(struct config *cfg, const char *name);
 
@@ -175,7 +181,8 @@ struct config_node *config_node(struct config *cfg, const char *name);
 const char *config_node_name(const struct config_node *node, char buf[CONFIG_NAME_MAX + 1]);
 
 /*
- * The same rules as config_check() for one node's keys only: for a device that is made after the tree was checked.
+ * The same rules as config_check() for one node's keys only: for a device that is made after
+ * the tree was checked.
  */
 int	config_check_node(struct config_node *node);
 
@@ -197,16 +204,17 @@ struct config_value {
 };
 
 /*
- * The value of the key that is called name below node: the one set, else the default.  Strings in *val live until the key is set
- * again or the tree is freed; they are also what config_str() returns.
+ * The value of the key that is called name below node: the one set, else the default.  Strings
+ * in *val live until the key is set again or the tree is freed; they are also what config_str()
+ * returns.
  *
  * Errors: ENOENT (not declared), and what config_check() would have found.
  */
 int	config_get(struct config_node *node, const char *name, struct config_value *val);
 
 /*
- * The value alone, for a declared key after a successful check.  For anything else they return NULL, 0 or false.  config_num() is
- * for INT, SIZE, MEMSIZE and ENUM (the index).
+ * The value alone, for a declared key after a successful check.  For anything else they return
+ * NULL, 0 or false.  config_num() is for INT, SIZE, MEMSIZE and ENUM (the index).
  */
 const char *config_str(struct config_node *node, const char *name);
 int64_t	config_num(struct config_node *node, const char *name);
@@ -218,7 +226,8 @@ bool	config_bool(struct config_node *node, const char *name);
 bool	config_is_set(struct config_node *node, const char *name);
 
 /*
- * Parse text by key's rule into *val (key, text and u).  Errors: EINVAL, with a sentence that says the rule.
+ * Parse text by key's rule into *val (key, text and u).  Errors: EINVAL, with a sentence that
+ * says the rule.
  */
 int	config_parse_value(const struct config_key *key, const char *text, struct config_value *val);
 
@@ -228,14 +237,16 @@ int	config_parse_value(const struct config_key *key, const char *text, struct co
 const char *config_default_text(const struct config_key *key, char buf[32]);
 
 /*
- * A key's rule for people ("an integer from 1 to 64", "one of auto, kvm, soft") in buf, which is returned.
+ * A key's rule for people ("an integer from 1 to 64", "one of auto, kvm, soft") in buf, which
+ * is returned.
  */
 const char *config_rule_text(const struct config_key *key, char *buf, size_t size);
 
 /*
- * Call fn for every declared key in order of declaration, for slots and patterns once for each node that is there, and then for what
- * was set without a declaration (key NULL).  text is unexpanded and NULL if unset without default.  Stops when fn
- * returns nonzero, and returns that.
+ * Call fn for every declared key in order of declaration, for slots and patterns once for each
+ * node that is there, and then for what was set without a declaration (key NULL).  text is
+ * unexpanded and NULL if unset without default.  Stops when fn returns nonzero, and returns
+ * that.
  */
 int	config_each(struct config *cfg, int (*fn)(void *arg, const char *name, const struct config_key *key,
 	    const char *text, const struct config_origin *origin), void *arg);
@@ -249,13 +260,14 @@ int	config_each(struct config *cfg, int (*fn)(void *arg, const char *name, const
 void	config_dump(struct config *cfg, FILE *out, unsigned flags);
 
 /*
- * An origin in words in buf, which is returned: "default", "vm.conf:3", "argument 2", "control socket".
+ * An origin in words in buf, which is returned: "default", "vm.conf:3", "argument 2", "control
+ * socket".
  */
 const char *config_origin_text(const struct config_origin *origin, char *buf, size_t size);
 
 /*
- * Of n names the one that is nearest to word by Damerau-Levenshtein distance (optimal string alignment), NULL if none
- * is near enough to be what was meant.  name(arg, i) returns the i-th.
+ * Of n names the one that is nearest to word by Damerau-Levenshtein distance (optimal string
+ * alignment), NULL if none is near enough to be what was meant.  name(arg, i) returns the i-th.
  */
 const char *config_nearest(const char *word, size_t n, const char *(*name)(const void *arg, size_t i),
 	    const void *arg);

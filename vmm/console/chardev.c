@@ -2,8 +2,8 @@
 /*
  * chardev.c - the host's end of a serial line.
  *
- * Descriptors are shared with whoever gave them, so they are never made non-blocking: poll(2) says whether a byte can be moved, and
- * one write moves no more than then fits.
+ * Descriptors are shared with whoever gave them, so they are never made non-blocking: poll(2)
+ * says whether a byte can be moved, and one write moves no more than then fits.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -145,7 +145,8 @@ chardev_open_fds(struct event_loop *loop, int in, int out, bool owned)
 	else if (out >= 0 && (cd->out_ev = event_fd_add(loop, out, 0, fd_ready, cd)) == NULL)
 		goto fail;
 	/*
-	 * pipe(7): a pipe that polls writable takes PIPE_BUF bytes at once.  A terminal promises room for one.
+	 * pipe(7): a pipe that polls writable takes PIPE_BUF bytes at once.  A terminal
+	 * promises room for one.
 	 */
 	cd->chunk = 1;
 	if (out >= 0 && fstat(out, &st) == 0) {

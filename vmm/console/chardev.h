@@ -2,9 +2,9 @@
 /*
  * chardev.h - the host's end of a serial line: a stream of bytes each way, without blocking.
  *
- * A character device belongs to one user (a UART).  The user reads and writes from any thread and, when nothing can be had or
- * taken, asks to be called once that changes.  Bytes that the host does not take stay with the user, who
- * holds its guest back: none is lost.
+ * A character device belongs to one user (a UART).  The user reads and writes from any thread
+ * and, when nothing can be had or taken, asks to be called once that changes.  Bytes that the
+ * host does not take stay with the user, who holds its guest back: none is lost.
  *
  * Writing to a pipe that nobody reads raises SIGPIPE, which a program that uses this ignores.
  */
@@ -23,8 +23,10 @@ struct chardev;
 typedef void chardev_fn(void *arg, bool readable, bool writable);
 
 /*
- * Open by configuration text: "null", "stdio", or the path of a character device, terminal or FIFO.
- * Errors: EINVAL (empty), those of open(2), EBUSY (descriptor watched already), ENOMEM.  Control thread.
+ * Open by configuration text: "null", "stdio", or the path of a character device, terminal or
+ * FIFO.
+ * Errors: EINVAL (empty), those of open(2), EBUSY (descriptor watched already), ENOMEM.
+ * Control thread.
  */
 struct chardev *chardev_open(struct event_loop *loop, const char *what);
 
@@ -32,19 +34,21 @@ struct chardev *chardev_open(struct event_loop *loop, const char *what);
 struct chardev *chardev_open_null(void);
 
 /*
- * A pair of descriptors, for reading (-1: none) and writing (-1: none); they may be the same.  owned: chardev_close() closes them.  The
- * descriptors' file status flags are left alone, as others may share them.
+ * A pair of descriptors, for reading (-1: none) and writing (-1: none); they may be the same.
+ * owned: chardev_close() closes them.  The descriptors' file status flags are left alone, as
+ * others may share them.
  */
 struct chardev *chardev_open_fds(struct event_loop *loop, int in, int out, bool owned);
 
 /*
- * Standard input and output.  A terminal is put into raw mode, with the signal keys kept, until the close.
+ * Standard input and output.  A terminal is put into raw mode, with the signal keys kept, until
+ * the close.
  */
 struct chardev *chardev_open_stdio(struct event_loop *loop);
 
 /*
- * Two buffers in memory, size bytes each, whose far end the owner plays with chardev_ring_put() and _get().  Callbacks are posted to
- * the loop.
+ * Two buffers in memory, size bytes each, whose far end the owner plays with chardev_ring_put()
+ * and _get().  Callbacks are posted to the loop.
  */
 struct chardev *chardev_open_ring(struct event_loop *loop, size_t size);
 /* Far end of a ring: bytes for the user; the number that fitted.  Any thread. */
@@ -60,12 +64,15 @@ void	chardev_set_user(struct chardev *cd, chardev_fn *fn, void *arg);
 
 /* Read at most len bytes; 0: none now.  Any thread. */
 size_t	chardev_read(struct chardev *cd, void *buf, size_t len);
-/* Write at most len bytes; the number taken.  What cannot ever be written (a closed pipe) counts as taken.  Any thread. */
+/*
+ * Write at most len bytes; the number taken.  What can never be written (a closed pipe) counts as
+ * taken.  Any thread.
+ */
 size_t	chardev_write(struct chardev *cd, const void *buf, size_t len);
 
 /*
- * Call the user as long as bytes can be read, or written; nothing by (false, false), after which on the control thread no call
- * is under way.  Any thread.
+ * Call the user as long as bytes can be read, or written; nothing by (false, false), after
+ * which on the control thread no call is under way.  Any thread.
  */
 void	chardev_want(struct chardev *cd, bool readable, bool writable);
 

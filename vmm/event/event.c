@@ -2,9 +2,10 @@
 /*
  * event.c - the event loop over epoll(7), timerfd_create(2) and eventfd(2).
  *
- * loop->lock guards every list and every event.  It is dropped around callbacks; loop->current says which event is being
- * called, and loop->cond that this or the owner changed.  An event that is removed while it is current, or while a batch
- * of epoll results may name it, is unlinked at once and freed at the end of the round (loop->dead).
+ * loop->lock guards every list and every event.  It is dropped around callbacks; loop->current
+ * says which event is being called, and loop->cond that this or the owner changed.  An event
+ * that is removed while it is current, or while a batch of epoll results may name it, is
+ * unlinked at once and freed at the end of the round (loop->dead).
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -216,8 +217,8 @@ event_fd_add(struct event_loop *loop, int fd, unsigned what, event_fd_fn *fn, vo
 	ev->arg = arg;
 	pthread_mutex_lock(&loop->lock);
 	/*
-	 * A descriptor watched for nothing is taken out of the set: epoll would report a hang-up all the same, in every
-	 * round.
+	 * A descriptor watched for nothing is taken out of the set: epoll would report a
+	 * hang-up all the same, in every round.
 	 */
 	ee = (struct epoll_event){ .events = epoll_bits(what), .data.ptr = ev };
 	if (epoll_ctl(loop->epfd, EPOLL_CTL_ADD, fd, &ee) != 0) {

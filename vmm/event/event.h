@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * event.h - the event loop: host descriptors, host time and work from other threads, on one thread.
+ * event.h - the event loop: host descriptors, host time and work from other threads, on one
+ * thread.
  *
- * One thread runs the loop; every callback is called there, one at a time and with no lock held.  Everything else may be
- * called from any thread, also from callbacks.
+ * One thread runs the loop; every callback is called there, one at a time and with no lock
+ * held.  Everything else may be called from any thread, also from callbacks.
  *
- * A callback may remove any event, its own included: it is never called again, and the memory goes when nobody
- * looks at it any more.  event_remove() on another thread returns after a call under way has ended, so the caller must not hold a
- * lock that the callback takes.
+ * A callback may remove any event, its own included: it is never called again, and the memory
+ * goes when nobody looks at it any more.  event_remove() on another thread returns after a call
+ * under way has ended, so the caller must not hold a lock that the callback takes.
  *
  * Timers count host time.  What a guest can see the time of belongs on a vm_timer instead.
  */
@@ -34,8 +35,8 @@ void	event_loop_free(struct event_loop *loop);
 /* Make the calling thread the loop's, until event_loop_stop().  Errors: EBUSY (a thread runs it). */
 int	event_loop_run(struct event_loop *loop);
 /*
- * One round: wait at most timeout_ms (-1: for ever) for something to do and do it.  For front ends with a loop of their own, and
- * tests.  Errors: EBUSY.
+ * One round: wait at most timeout_ms (-1: for ever) for something to do and do it.  For front
+ * ends with a loop of their own, and tests.  Errors: EBUSY.
  */
 int	event_loop_once(struct event_loop *loop, int timeout_ms);
 /* Make event_loop_run() return when the callback under way has ended; the next one too if none runs now. */
@@ -44,8 +45,9 @@ void	event_loop_stop(struct event_loop *loop);
 bool	event_loop_is_mine(struct event_loop *loop);
 
 /*
- * Watch fd for what (EVENT_*, 0 for nothing yet); fn(arg, ready) is called as long as it is ready.  Descriptors that
- * cannot be polled (files) count as always ready.  fd stays the caller's, open until the event is removed.
+ * Watch fd for what (EVENT_*, 0 for nothing yet); fn(arg, ready) is called as long as it is
+ * ready.  Descriptors that cannot be polled (files) count as always ready.  fd stays the
+ * caller's, open until the event is removed.
  *
  * Errors: EBADF, EEXIST (watched already), ENOMEM.
  */
@@ -67,8 +69,9 @@ void	event_remove(struct event *ev);
 int	event_post(struct event_loop *loop, event_fn *fn, void *arg);
 
 /*
- * Return when everything posted before has run and no callback is under way: on the loop's thread, or while nobody runs the loop,
- * by running the posts here; on another thread by waiting.  In a callback the callback itself does not count.
+ * Return when everything posted before has run and no callback is under way: on the loop's
+ * thread, or while nobody runs the loop, by running the posts here; on another thread by
+ * waiting.  In a callback the callback itself does not count.
  */
 void	event_drain(struct event_loop *loop);
 

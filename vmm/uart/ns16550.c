@@ -2,11 +2,12 @@
 /*
  * ns16550.c - the 16550A UART (National Semiconductor PC16550D data sheet, "DS").
  *
- * Eight byte-wide registers, on I/O ports or MMIO.  Bytes move between the FIFOs and a character device as fast as both
- * sides take them; baud rate and word length only set the character time-out, so that a guest which never wrote LCR (an early console
- * that trusts its firmware) is heard all the same.  A host that does not take bytes leaves them in the transmit FIFO,
- * and the guest sees a transmitter that is busy.  INTR follows the interrupt identification alone (DS 8.6.3); gating it by OUT2 is a
- * matter of PC boards.
+ * Eight byte-wide registers, on I/O ports or MMIO.  Bytes move between the FIFOs and a
+ * character device as fast as both sides take them; baud rate and word length only set the
+ * character time-out, so that a guest which never wrote LCR (an early console that trusts its
+ * firmware) is heard all the same.  A host that does not take bytes leaves them in the transmit
+ * FIFO, and the guest sees a transmitter that is busy.  INTR follows the interrupt
+ * identification alone (DS 8.6.3); gating it by OUT2 is a matter of PC boards.
  *
  * u->lock guards everything.  Order: u->lock, then the character device's.
  */

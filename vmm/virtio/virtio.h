@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio.h - what virtio devices share: status and features, split virtqueues, and the transports under them.
+ * virtio.h - what virtio devices share: status and features, split virtqueues, and the
+ * transports under them.
  *
  * Section numbers are those of the Virtual I/O Device specification 1.2.
  *
- * A virtio device's struct begins with a struct virtio and has its queues as an array of struct virtqueue; its DEVICE_CLASS uses the
- * lifecycle functions virtio_device_*() below, and a struct virtio_ops says what is its own.
+ * A virtio device's struct begins with a struct virtio and has its queues as an array of struct
+ * virtqueue; its DEVICE_CLASS uses the lifecycle functions virtio_device_*() below, and a
+ * struct virtio_ops says what is its own.
  *
- * vd->lock guards the struct, its queues and the device's own state; the ops are called with it unless they say otherwise.  Queue
- * notifications arrive on a vCPU's thread or the control thread.
+ * vd->lock guards the struct, its queues and the device's own state; the ops are called with it
+ * unless they say otherwise.  Queue notifications arrive on a vCPU's thread or the control
+ * thread.
  *
- * Queues are memory that a hostile guest changes at any time.  Each field of it is read once; whatever breaks a rule that the
- * specification lays on the driver ends in DEVICE_NEEDS_RESET (2.1.2) and nothing else.
+ * Queues are memory that a hostile guest changes at any time.  Each field of it is read once;
+ * whatever breaks a rule that the specification lays on the driver ends in DEVICE_NEEDS_RESET
+ * (2.1.2) and nothing else.
  */
 #ifndef _HYVE_VIRTIO_H_
 #define	_HYVE_VIRTIO_H_
@@ -67,8 +71,8 @@ struct vq_seg {
 };
 
 /*
- * A descriptor chain that the driver made available: first nread segments for the device to read, then nwrite to write.  All of it is
- * RAM.  seg is the caller's array of max entries.
+ * A descriptor chain that the driver made available: first nread segments for the device to
+ * read, then nwrite to write.  All of it is RAM.  seg is the caller's array of max entries.
  */
 struct vq_chain {
 	struct vq_seg	*seg;
@@ -91,7 +95,10 @@ struct virtio_ops {
 	void	(*reset)(struct virtio *vd);
 	/* Wait for requests in flight, or take them back.  Without the lock, on the control thread.  May be NULL. */
 	void	(*drain)(struct virtio *vd);
-	/* Access to the configuration space, off + size within config_len, size 1, 2, 4 or 8.  NULL: reads 0, ignores writes. */
+	/*
+	 * Access to the configuration space, off + size within config_len, size 1, 2, 4 or 8.
+	 * NULL: reads 0, ignores writes.
+	 */
 	uint64_t (*config_read)(struct virtio *vd, uint32_t off, unsigned size);
 	void	(*config_write)(struct virtio *vd, uint32_t off, unsigned size, uint64_t val);
 };
@@ -133,7 +140,8 @@ extern const struct vm_state_table virtio_state_table, virtqueue_state_table;
 /* virtio.c - life */
 
 /*
- * From the class's init: set vd up with nvq queues and attach the transport of the device's place.  -1 with a sentence.
+ * From the class's init: set vd up with nvq queues and attach the transport of the device's
+ * place.  -1 with a sentence.
  */
 int	virtio_init(struct virtio *vd, struct device *dev, const struct virtio_ops *ops, struct virtqueue *vq,
 	    unsigned nvq);
@@ -171,8 +179,8 @@ void	virtio_config_write(struct virtio *vd, uint32_t off, unsigned size, uint64_
 /* Refuse the rings that the driver set up, with the reason, NULL if they are good. */
 const char *vq_problem(const struct virtqueue *vq);
 /*
- * Take the next available chain: 1 and *chain filled, 0 if there is none (then the driver will notify for the next one), -1 if
- * the queue broke.  chain->seg and max are the caller's.
+ * Take the next available chain: 1 and *chain filled, 0 if there is none (then the driver will
+ * notify for the next one), -1 if the queue broke.  chain->seg and max are the caller's.
  */
 int	vq_pop(struct virtqueue *vq, struct vq_chain *chain);
 /* Undo the last vq_pop(). */

@@ -2,8 +2,8 @@
 /*
  * virtio_mmio.c - virtio over MMIO, register layout version 2 (virtio 1.2 section 4.2).
  *
- * One range of 512 bytes and one level interrupt, which is high while InterruptStatus is not zero.  Writes to QueueNotify with an
- * existing queue's number are doorbells.
+ * One range of 512 bytes and one level interrupt, which is high while InterruptStatus is not
+ * zero.  Writes to QueueNotify with an existing queue's number are doorbells.
  */
 #include <errno.h>
 

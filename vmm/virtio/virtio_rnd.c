@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio_rnd.c - the entropy device (virtio 1.2 section 5.4): random bytes from the host's generator.
+ * virtio_rnd.c - the entropy device (virtio 1.2 section 5.4): random bytes from the host's
+ * generator.
  *
  * A buffer is filled while its notification is handled, so nothing is ever in flight.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtqueue.c - split virtqueues (virtio 1.2 section 2.7), device side, against a driver that may do anything.
+ * virtqueue.c - split virtqueues (virtio 1.2 section 2.7), device side, against a driver that
+ * may do anything.
  *
  * Ring layout, all little-endian:
  *	descriptor	u64 addr, u32 len, u16 flags, u16 next			at desc, num of them
@@ -92,8 +93,8 @@ usable(const struct virtqueue *vq)
 }
 
 /*
- * The number of chains available and not taken: 0 to num, -1 if the queue broke.  The driver cannot have more than num outstanding,
- * so a larger distance is a lie (2.7.6).
+ * The number of chains available and not taken: 0 to num, -1 if the queue broke.  The driver
+ * cannot have more than num outstanding, so a larger distance is a lie (2.7.6).
  */
 static int
 pending(struct virtqueue *vq)
@@ -119,8 +120,9 @@ vq_more(struct virtqueue *vq)
 }
 
 /*
- * Nothing is available: with EVENT_IDX ask for a notification at the next chain (2.7.10), and look once more, as it may have
- * come before the driver saw that.  Without EVENT_IDX notifications are never switched off.
+ * Nothing is available: with EVENT_IDX ask for a notification at the next chain (2.7.10), and
+ * look once more, as it may have come before the driver saw that.  Without EVENT_IDX
+ * notifications are never switched off.
  */
 static int
 arm(struct virtqueue *vq)
@@ -198,7 +200,7 @@ walk(struct virtqueue *vq, struct vq_chain *chain)
 	for (;;) {
 		if (i >= n)
 			return ("a descriptor index is beyond its table");
-		/* 2.7.5.3.1: no chain is longer than the queue size, in a table of its own neither.  Ends every loop. */
+		/* 2.7.5.3.1: no chain is longer than the queue size, in a table neither.  Ends every loop. */
 		if (count++ == vq->num)
 			return ("a descriptor chain is a loop or longer than the queue");
 		if (!read_desc(vq, table, i, &d))

@@ -190,7 +190,7 @@ soft_replied(struct soft_cpu *cpu, enum vm_exitcode code, uint64_t addr, uint64_
 	if (cpu->nextreply < cpu->nreply) {
 		r = &cpu->replies[cpu->nextreply];
 		if (r->code != code || r->addr != addr)
-			return (false);		/* the caller changed the guest: not the same instruction */
+			return (false);		/* not the same instruction any more */
 		cpu->nextreply++;
 		*val = r->val;
 		return (true);

@@ -99,7 +99,7 @@ struct x86 {
 	struct x86_exc	 exc;
 	uint8_t		 shadow;	/* interrupt shadow that it leaves */
 	bool		 again;		/* repeated string instruction with iterations left */
-	bool		 intr;		/* the controller has an interrupt: looked at when a run starts */
+	bool		 intr;		/* the controller had an interrupt at the last look */
 	bool		 took;		/* an interrupt was taken and nothing executed since */
 
 	/*
@@ -174,8 +174,7 @@ x86_cpl(const struct x86 *x)
 enum x86_status x86_decode(struct x86 *x);
 
 /* alu.c: arithmetic on operands of size bytes.  *fl has the flags before and after. */
-enum x86_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR,
-    ALU_CMP };	/* in order of encoding */
+enum x86_alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 enum x86_shift { SH_ROL, SH_ROR, SH_RCL, SH_RCR, SH_SHL, SH_SHR, SH_SAL, SH_SAR };
 uint64_t x86_alu(enum x86_alu op, unsigned size, uint64_t a, uint64_t b, uint64_t *fl);
 uint64_t x86_inc(unsigned size, uint64_t a, uint64_t *fl);
@@ -195,11 +194,10 @@ bool	x86_div(bool sign, unsigned size, uint64_t hi, uint64_t lo, uint64_t d, uin
 bool	x86_cond(unsigned cc, uint64_t fl);
 
 /* operand.c */
-enum x86_status x86_fault(struct x86 *x,
-    enum x86_vector vector);		/* without error code */
+enum x86_status x86_fault(struct x86 *x, enum x86_vector vector);	/* without error code */
 enum x86_status x86_fault_error(struct x86 *x, enum x86_vector vector, uint32_t error);
-uint64_t x86_reg(const struct x86 *x, unsigned n,
-    unsigned size);	/* an instruction's register operand */
+/* A register operand of an instruction. */
+uint64_t x86_reg(const struct x86 *x, unsigned n, unsigned size);
 void	x86_reg_set(struct x86 *x, unsigned n, unsigned size, uint64_t val);
 /* Counters and pointers: the low size bytes of a register, the rest as the processor leaves it. */
 uint64_t x86_gpr(const struct x86 *x, enum amd64_gpr n, unsigned size);
@@ -214,8 +212,7 @@ enum x86_status x86_store(struct x86 *x, enum amd64_seg seg, uint64_t off, unsig
     uint64_t val);
 enum x86_status x86_probe_write(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned size);
 enum x86_status x86_rm_load(struct x86 *x, unsigned size, uint64_t *val);
-enum x86_status x86_rm_store(struct x86 *x, unsigned size,
-    uint64_t val);	/* registers at once */
+enum x86_status x86_rm_store(struct x86 *x, unsigned size, uint64_t val);
 /* Push and pop on a stack pointer that the caller writes back. */
 enum x86_status x86_push_at(struct x86 *x, uint64_t *sp, unsigned size, uint64_t val);
 enum x86_status x86_pop_at(struct x86 *x, uint64_t *sp, unsigned size, uint64_t *val);
@@ -223,8 +220,8 @@ void	x86_sp_set(struct x86 *x, uint64_t sp);
 
 /* Read, modify and write the r/m operand, atomically with a lock prefix. */
 struct x86_rmw {
-	uint64_t	(*fn)(struct x86_rmw *w,
-	    uint64_t old);	/* may be called again with another value */
+	/* The new value; may be called again with another old one. */
+	uint64_t	(*fn)(struct x86_rmw *w, uint64_t old);
 	uint64_t	src;
 	uint64_t	cmp;
 	unsigned	op;
@@ -256,8 +253,7 @@ enum x86_status x86_load_ldtr(struct x86 *x, uint16_t sel);
 enum x86_event_kind { EVENT_EXC, EVENT_NMI, EVENT_INTR, EVENT_SOFT };
 /* Deliver vector through the IVT or IDT; rip is what the handler returns to. */
 enum x86_status x86_deliver(struct x86 *x, enum x86_event_kind kind, uint8_t vector, bool has_error,
-    uint32_t error,
-    uint64_t rip);
+    uint32_t error, uint64_t rip);
 enum x86_status x86_iret(struct x86 *x);
 /* Deliver x->exc, as a double fault or shutdown if need be: X_OK, or X_EXIT. */
 enum x86_status x86_exception(struct x86 *x);
@@ -268,31 +264,33 @@ enum x86_status x86_exception(struct x86 *x);
 enum x86_status x86_events(struct x86 *x);
 bool	x86_wakeable(struct x86 *x);
 
-/* The instructions, by file. */
+/* The instructions. */
 typedef enum x86_status x86_op(struct x86 *x);
+
+/* integer.c */
 x86_op	x86_op_alu, x86_op_alu_acc, x86_op_group1, x86_op_test, x86_op_test_acc, x86_op_group3,
-	x86_op_incdec_reg, x86_op_group4,
-	x86_op_shift, x86_op_shiftd, x86_op_imul2, x86_op_imul3, x86_op_bt, x86_op_bt_imm,
-	x86_op_bsf, x86_op_bsr, x86_op_xadd,
+	x86_op_incdec_reg, x86_op_group4, x86_op_shift, x86_op_shiftd, x86_op_imul2,
+	x86_op_imul3, x86_op_bt, x86_op_bt_imm, x86_op_bsf, x86_op_bsr, x86_op_xadd,
 	x86_op_cmpxchg, x86_op_cmpxchg8b, x86_op_xchg, x86_op_xchg_acc, x86_op_mov_rm_r,
-	x86_op_mov_r_rm, x86_op_mov_moffs, x86_op_mov_imm,
-	x86_op_mov_rm_imm, x86_op_movzx, x86_op_movsx, x86_op_movsxd, x86_op_lea, x86_op_cbw,
-	x86_op_cwd, x86_op_bswap,
+	x86_op_mov_r_rm, x86_op_mov_moffs, x86_op_mov_imm, x86_op_mov_rm_imm, x86_op_movzx,
+	x86_op_movsx, x86_op_movsxd, x86_op_lea, x86_op_cbw, x86_op_cwd, x86_op_bswap,
 	x86_op_setcc, x86_op_cmov, x86_op_sahf, x86_op_lahf, x86_op_flag, x86_op_xlat,
-	x86_op_nop;		/* integer.c */
+	x86_op_nop;
+
+/* flow.c */
 x86_op	x86_op_push, x86_op_push_imm, x86_op_pop, x86_op_pop_rm, x86_op_pusha, x86_op_popa,
-	x86_op_pushf, x86_op_popf,
-	x86_op_push_sreg, x86_op_pop_sreg, x86_op_enter, x86_op_leave, x86_op_call, x86_op_jmp,
-	x86_op_jcc, x86_op_loop, x86_op_ret,
-	x86_op_retf, x86_op_far, x86_op_group5, x86_op_int, x86_op_int3,
-	x86_op_into;			/* flow.c */
-x86_op	x86_op_string;											/* string.c */
+	x86_op_pushf, x86_op_popf, x86_op_push_sreg, x86_op_pop_sreg, x86_op_enter,
+	x86_op_leave, x86_op_call, x86_op_jmp, x86_op_jcc, x86_op_loop, x86_op_ret, x86_op_retf,
+	x86_op_far, x86_op_group5, x86_op_int, x86_op_int3, x86_op_into;
+
+/* string.c */
+x86_op	x86_op_string;
+
+/* system.c */
 x86_op	x86_op_in, x86_op_out, x86_op_hlt, x86_op_cli, x86_op_sti, x86_op_cpuid, x86_op_rdtsc,
-	x86_op_rdmsr, x86_op_wrmsr,
-	x86_op_mov_from_cr, x86_op_mov_to_cr, x86_op_mov_from_dr, x86_op_mov_to_dr, x86_op_clts,
-	x86_op_group6, x86_op_group7,
-	x86_op_wbinvd, x86_op_fence, x86_op_ud, x86_op_mov_sreg, x86_op_mov_to_sreg,
-	x86_op_pause;	/* system.c */
+	x86_op_rdmsr, x86_op_wrmsr, x86_op_mov_from_cr, x86_op_mov_to_cr, x86_op_mov_from_dr,
+	x86_op_mov_to_dr, x86_op_clts, x86_op_group6, x86_op_group7, x86_op_wbinvd,
+	x86_op_fence, x86_op_ud, x86_op_mov_sreg, x86_op_mov_to_sreg, x86_op_pause;
 
 /* By IOPL; the permission map of a TSS is for user code. */
 bool	x86_io_allowed(const struct x86 *x);

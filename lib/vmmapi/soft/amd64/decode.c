@@ -8,11 +8,15 @@
 
 /*
  * What follows an opcode:
- *	.  nothing		m  ModRM		b  8-bit immediate, sign-extended
- *	z  immediate of 16 or 32 bits, sign-extended	v  immediate of operand size	w  16 bits, zero-extended
- *	M  ModRM, b		Z  ModRM, z		t  ModRM, b if reg is 0 or 1	T  ModRM, z if reg is 0 or 1
- *	o  offset of address size			p  far pointer		e  16 bits and 8 bits
- *	x  not defined here	P  prefix		E  escape
+ *	.  nothing			m  ModRM
+ *	b  8-bit immediate		M  ModRM, b
+ *	z  16 or 32-bit immediate	Z  ModRM, z
+ *	t  ModRM, b if reg is 0 or 1	T  ModRM, z if reg is 0 or 1
+ *	v  immediate of operand size	w  16-bit immediate
+ *	o  offset of address size	p  far pointer
+ *	e  16 bits and 8 bits		x  not defined here
+ *	P  prefix			E  escape
+ * b and z are sign-extended.
  */
 static const char one_byte[] =
     "mmmmbz..mmmmbz.E"
@@ -224,15 +228,39 @@ prefixes(struct fetch *f, struct x86_insn *i, unsigned mode, bool *op66, bool *a
 static bool
 defaults_to_64(const struct x86_insn *i, bool *forced)
 {
-	unsigned op = i->op;
+	unsigned op = i->op, reg = i->reg & 7;
 
-	*forced = (op & 0xfff0) == 0x70 || (op >= 0xe0 && op <= 0xe3) || op == 0xe8 || op == 0xe9 || op == 0xeb || op == 0xc2 ||
-	    op == 0xc3 || (op & 0xfff0) == 0x180 ||
-	    (op == 0xff && ((i->reg & 7) == 2 || (i->reg & 7) == 4));
-	return (*forced || (op & 0xfff0) == 0x50 || op == 0x68 || op == 0x6a || op == 0x8f ||
-	    op == 0x9c || op == 0x9d || op == 0xc8 ||
-	    op == 0xc9 || op == 0x1a0 || op == 0x1a1 || op == 0x1a8 || op == 0x1a9 ||
-	    (op == 0xff && (i->reg & 7) == 6));
+	if ((op & 0xfff0) == 0x70 || (op & 0xfff0) == 0x180 || (op == 0xff && (reg == 2 || reg == 4))) {
+		*forced = true;
+		return (true);
+	}
+	switch (op) {
+	case 0xc2:
+	case 0xc3:
+	case 0xe0:
+	case 0xe1:
+	case 0xe2:
+	case 0xe3:
+	case 0xe8:
+	case 0xe9:
+	case 0xeb:
+		*forced = true;
+		return (true);
+	case 0x68:
+	case 0x6a:
+	case 0x8f:
+	case 0x9c:
+	case 0x9d:
+	case 0xc8:
+	case 0xc9:
+	case 0x1a0:
+	case 0x1a1:
+	case 0x1a8:
+	case 0x1a9:
+		return (true);
+	default:
+		return ((op & 0xfff0) == 0x50 || (op == 0xff && reg == 6));
+	}
 }
 
 /* One-byte opcodes that do not exist in 64-bit mode (SDM vol. 2 appendix A: i64). */

@@ -202,8 +202,8 @@ core_probe(void)
 	return (0);
 #else
 	return (vm_fail(ENOTSUP,
-	    "soft: amd64 guests need an amd64 host: their memory order and 80-bit floating point are not "
-	    "modelled on others yet"));
+	    "soft: amd64 guests need an amd64 host: their memory order and 80-bit "
+	    "floating point are not modelled on others yet"));
 #endif
 }
 
