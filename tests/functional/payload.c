@@ -1086,6 +1086,19 @@ tick_fire(void *arg)
 	OK(vm_timer_arm(timer, vm_timer_count(timer) + 1));
 }
 
+/*
+ * The payload leaves its loop once it has counted 100 ticks; where the host is so slow that ticks come before the loop looks again, it
+ * has counted more, but never more than there were periods (of 1193 / 1193182 Hz).
+ */
+static void
+ticked(struct h_vm *h)
+{
+	uint64_t count = h_result(h, 0), most = vm_clock_now(h->ctx) / 999847 + 1;
+
+	CHECKF(count >= 100, "%ju ticks", (uintmax_t)count);
+	CHECKF(count <= most, "%ju ticks in %ju periods", (uintmax_t)count, (uintmax_t)most);
+}
+
 /* A device on the VM's clock drives a line at 1 kHz. */
 H_TEST(tick_device, H_ALL)
 {
@@ -1109,7 +1122,7 @@ H_TEST(tick_device, H_ALL)
 	CHECK(vm_clock_now(h->ctx) - began >= 99 * 1000000);
 	OK(vm_timer_disarm(arg[1]));
 	vm_timer_close(arg[1]);
-	CHECK_EQ(h_result(h, 0), 100);
+	ticked(h);
 	vm_irq_close(arg[0]);
 	h_close(h);
 }
@@ -1137,7 +1150,7 @@ H_TEST(tick, H_ALL)
 	struct h_vm *h = tick_open(t, NULL, &pit);
 
 	CHECK(h_run(&h->cpu[0]));
-	CHECK_EQ(h_result(h, 0), 100);
+	ticked(h);
 	/* Interrupts may merge, never multiply: 100 are at least 99 periods (of 1193 / 1193182 Hz). */
 	CHECK(vm_clock_now(h->ctx) >= 99 * 999847);
 	vm_amd64_i8254_close(pit);
@@ -1164,7 +1177,7 @@ H_TEST(tick_paused, H_ALL)
 		h_nap();
 	}
 	h_join(h);
-	CHECK_EQ(h_result(h, 0), 100);
+	ticked(h);
 	vm_amd64_i8254_close(pit);
 	h_close(h);
 }
@@ -1570,7 +1583,7 @@ state_tick(const struct h_target *t, const struct h_target *to)
 	h_close(h);
 
 	CHECK(h_run(&n->cpu[0]));
-	CHECK_EQ(h_result(n, 0), 100);
+	ticked(n);
 	CHECK(vm_clock_now(n->ctx) >= 99 * 999847);
 	vm_amd64_i8254_close(npit);
 	h_close(n);
