@@ -336,6 +336,8 @@ eoi_reached(struct eoi_count *c, unsigned n)
 	CHECK_EQ(atomic_load(&c->n), n);
 }
 
+#define	EOIS	60U
+
 static void
 c_eoi(struct conf_target *t)
 {
@@ -354,10 +356,10 @@ c_eoi(struct conf_target *t)
 	eoi_reached(&ca, 1);
 	eoi_reached(&cb, 1);
 	take_none(t);
-	/* Asserted from the callback it is the next interrupt. */
-	atomic_store(&ca.again, 5);
+	/* Asserted from the callback it is the next interrupt; each end is told, none twice. */
+	atomic_store(&ca.again, EOIS - 1);
 	OK(vm_irq_assert(a));
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < EOIS; i++) {
 		take_this(t, 0);
 		OK(vm_irq_deassert(a));
 		eoi(t, 0);
@@ -370,8 +372,8 @@ c_eoi(struct conf_target *t)
 	take_this(t, 0);
 	OK(vm_irq_deassert(b));
 	eoi(t, 0);
-	eoi_reached(&cb, 8);
-	CHECK_EQ(atomic_load(&ca.n), 7);
+	eoi_reached(&cb, EOIS + 2);
+	CHECK_EQ(atomic_load(&ca.n), EOIS + 1);
 	vm_irq_close(a);
 	vm_irq_close(b);
 	take_none(t);
