@@ -219,6 +219,15 @@ test_fork_(struct test_case *tc, unsigned timeout)
 	return (0);
 }
 
+/* How many times longer a storm or an oracle is in make accept (HYVE_TEST_LONG=1); 1 else. */
+static inline int
+test_long(int times)
+{
+	const char *env = getenv("HYVE_TEST_LONG");
+
+	return (env != NULL && env[0] == '1' ? times : 1);
+}
+
 static inline int
 test_main_(int argc, char **argv)
 {

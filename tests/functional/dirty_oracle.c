@@ -323,7 +323,7 @@ now_ms(void)
 	return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
 }
 
-#define	RUN_MS		3000
+#define	RUN_MS		(3000 * test_long(10))
 
 H_TEST(oracle, H_ALL)
 {

@@ -570,7 +570,7 @@ c_msi_trigger(struct conf_target *t)
 /* SECTION: storms */
 
 #define	PRODUCERS	4
-#define	ROUNDS		300
+#define	ROUNDS		(300U * (unsigned)test_long(10))	/* of a storm */
 
 struct storm {
 	struct conf_target *t;
@@ -616,7 +616,7 @@ storm_end(struct storm *s)
 static void
 storm_edges(struct storm *s)
 {
-	uint64_t end = now_ms() + 120000;
+	uint64_t end = now_ms() + 120000 * (uint64_t)test_long(10);
 	bool all = false;
 	int id;
 
@@ -754,11 +754,12 @@ static void *
 level_producer(void *arg)
 {
 	struct producer *p = arg;
-	uint64_t end = now_ms() + 120000;
+	uint64_t end = now_ms() + 120000 * (uint64_t)test_long(10);
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		atomic_store(&p->waiting, true);
+		/* In this order: a handler that ran between the two the other way round would leave the level up. */
 		OK(vm_irq_assert(p->irq));
+		atomic_store(&p->waiting, true);
 		while (atomic_load(&p->waiting)) {
 			CHECKF(now_ms() < end, "producer %u: level %u got no interrupt", p->n, i);
 			sched_yield();
