@@ -117,7 +117,8 @@ vm_gpa_read(struct vmctx *ctx, vm_paddr_t gpa, void *buf, size_t len)
 	p = vm_map_read(ctx, gpa, len);
 	if (p == NULL)
 		return (-1);
-	memcpy(buf, p, len);
+	if (len > 0)
+		memcpy(buf, p, len);
 	return (0);
 }
 
