@@ -210,7 +210,7 @@ x86_op_leave(struct x86 *x)
 static enum x86_status
 call_to(struct x86 *x, uint64_t rip)
 {
-	uint64_t to;
+	uint64_t to = 0;
 
 	TRY(target(x, rip, &to));
 	TRY(push(x, x->insn.opsize, x->next));

@@ -69,7 +69,7 @@ x86_load_sreg(struct x86 *x, enum amd64_seg n, uint16_t sel)
 	uint32_t error = sel & 0xfffc;
 	unsigned cpl = x86_cpl(x), rpl = sel & 3, dpl;
 	struct amd64_segment seg;
-	uint64_t desc, lin;
+	uint64_t desc, lin = 0;
 	bool bad;
 
 	if (!x86_protected(x)) {
@@ -108,7 +108,7 @@ enum x86_status
 x86_code_desc(struct x86 *x, uint16_t sel, uint32_t error, struct amd64_segment *seg)
 {
 	unsigned cpl = x86_cpl(x), dpl;
-	uint64_t desc, lin;
+	uint64_t desc, lin = 0;
 
 	if ((sel & 0xfffc) == 0)
 		return (x86_fault_error(x, EXC_GP, error & 1));
@@ -188,7 +188,7 @@ enum x86_status
 x86_load_tr(struct x86 *x, uint16_t sel)
 {
 	struct amd64_segment seg;
-	uint64_t lin;
+	uint64_t lin = 0;
 
 	if ((sel & 0xfffc) == 0)
 		return (x86_fault_error(x, EXC_GP, 0));
@@ -203,7 +203,7 @@ enum x86_status
 x86_load_ldtr(struct x86 *x, uint16_t sel)
 {
 	struct amd64_segment seg = { .sel = sel, .access = VM_AMD64_SEG_UNUSABLE };
-	uint64_t lin;
+	uint64_t lin = 0;
 
 	if ((sel & 0xfffc) != 0)
 		TRY(system_desc(x, sel, 2, 2, &seg, &lin));

@@ -586,7 +586,7 @@ debug_reg(struct x86 *x, unsigned *n)
 enum x86_status
 x86_op_mov_from_dr(struct x86 *x)
 {
-	unsigned n;
+	unsigned n = 0;
 
 	TRY(debug_reg(x, &n));
 	x86_gpr_set(x, (enum amd64_gpr)x->insn.rm, x86_64bit(x) ? 8 : 4, n < 4 ? x->s->dr[n] :
@@ -598,7 +598,7 @@ enum x86_status
 x86_op_mov_to_dr(struct x86 *x)
 {
 	uint64_t v = x86_gpr(x, (enum amd64_gpr)x->insn.rm, x86_64bit(x) ? 8 : 4);
-	unsigned n;
+	unsigned n = 0;
 
 	TRY(debug_reg(x, &n));
 	if (n < 4) {
