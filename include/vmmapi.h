@@ -224,6 +224,16 @@ VM_PUBLIC int vm_suspend(struct vmctx *ctx, enum vm_suspend_how how);
 VM_PUBLIC int vm_unsuspend(struct vmctx *ctx);
 
 /*
+ * Put the whole VM into power-on state, as its reset button does: processors, the library's interrupt controllers and what else
+ * it models; memory, its map, devices, handles and the clock stay as they are.  A suspension is taken back.  The levels of
+ * interrupt lines are their sources' and stay.
+ *
+ * Errors: ENOTSUP (kvm on arm64), EDEADLK (called from inside a handler).
+ * Threads: set-up.
+ */
+VM_PUBLIC int vm_reset(struct vmctx *ctx);
+
+/*
  * Pause the VM: stop its clock and park every vCPU at an instruction boundary, inside vm_run() if it is
  * there, with its last exit settled.  When this returns, state can be read and written from any thread.
  * Calls nest.  Not to be called by a thread that is inside a range handler or timer callback.
@@ -249,6 +259,20 @@ VM_PUBLIC enum vm_arch vm_get_arch(struct vmctx *ctx);
 
 /* "amd64", "arm64", or NULL for a number that names none.  Threads: any. */
 VM_PUBLIC const char *vm_arch_name(enum vm_arch arch);
+
+/*
+ * Choose which processor the guest sees, by a name of the architecture's list: amd64 has "v2", the default, which is a
+ * processor of level x86-64-v2 with conveniences of later ones, and "v1" of the baseline; arm64 has "v8".  NULL: the default
+ * again.  kvm shows guests the host's processor: a model that was chosen rules it out.  The first values of vCPUs' registers are
+ * those of the model at the time of their vm_vcpu_open().
+ *
+ * Errors: EINVAL (no such name; the sentence has the nearest one), EBUSY (vm_start() was called).
+ * Threads: set-up.
+ */
+VM_PUBLIC int vm_set_cpu_model(struct vmctx *ctx, const char *name);
+
+/* The name of the VM's processor model.  Threads: any. */
+VM_PUBLIC const char *vm_get_cpu_model(struct vmctx *ctx);
 
 /*
  * Choose and start the back end now instead of at the first vm_run(), which does the same.  After it, RAM cannot
@@ -343,8 +367,9 @@ VM_COMMITTED int vm_setup_memory(struct vmctx *ctx, size_t len, enum vm_mmap_sty
 
 /*
  * Host address of [gpa, gpa + len), NULL with EFAULT unless all of it is RAM.  Writes through it are not
- * tracked as dirty: this is for loaders and for reading registers of queues before the VM runs.  Devices
- * use vm_map_read() and vm_write_begin().
+ * tracked as dirty, and a vCPU that has executed code there may go on with what it was: this is for loaders and for
+ * reading registers of queues before the VM runs.  Devices use vm_map_read() and vm_write_begin(), debuggers
+ * vm_gpa_write().
  *
  * Ownership: the VM's, valid until vm_close() or vm_reinit().
  * Threads: any.

@@ -179,6 +179,24 @@ VM_PUBLIC int vm_amd64_inject_exception(struct vcpu *vcpu, int vector, int errco
 VM_PUBLIC int vm_amd64_inject_nmi(struct vcpu *vcpu);
 
 /*
+ * SECTION: Address line 20
+ *
+ * A PC can hold bit 20 of the addresses that its processors put out at 0.  The machine's gate (8042, port 92H) tells them so
+ * here; at power-on, and after vm_reset(), the line is free.
+ */
+
+/*
+ * Let address line 20 through, or hold it at 0.  May be called from a range handler.
+ *
+ * Errors: EINVAL (not an amd64 VM), ENOTSUP (kvm cannot hold it), ENOMEM.
+ * Threads: any.
+ */
+VM_PUBLIC int vm_amd64_set_a20(struct vmctx *ctx, bool on);
+
+/* Whether it is let through.  Errors: EINVAL.  Threads: any. */
+VM_PUBLIC int vm_amd64_get_a20(struct vmctx *ctx, bool *on);
+
+/*
  * SECTION: Interval timer
  *
  * The 8254 of a PC, on the VM's clock, for every back end: ports 0x40 to 0x43, and port 0x61 with the gate and output of
@@ -202,6 +220,13 @@ VM_PUBLIC void vm_amd64_i8254_close(struct vm_i8254 *pit);
 
 /* Power-on state.  Threads: any. */
 VM_PUBLIC void vm_amd64_i8254_reset(struct vm_i8254 *pit);
+
+/*
+ * Keep output 0 off line 0, or let it drive it again: an HPET in legacy replacement routing has the line for itself.
+ *
+ * Threads: any.
+ */
+VM_PUBLIC void vm_amd64_i8254_set_mask(struct vm_i8254 *pit, bool masked);
 
 /*
  * Its declared state: the handle is the object of vm_state_put() and vm_state_get() with this table.  After a vm_state_get() and

@@ -43,6 +43,9 @@ accel_choose(struct vmctx *vm)
 		if (ops->id == VM_ACCEL_KVM && clock_is_icount(vm))
 			return (vm_fail_null(ENOTSUP, "vm '%s': back end kvm cannot run on virtual time (clock=icount): use soft",
 			    vm->name));
+		if (vm->cpu_model != NULL && !ops->has_models)
+			return (vm_fail_null(ENOTSUP, "vm '%s': back end %s shows guests the host's processor, not model %s: use soft",
+			    vm->name, ops->name, vm->cpu_model));
 		if (ops->probe(vm->md->arch, false) != 0)
 			return (NULL);
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%s, as asked", ops->name);
@@ -51,6 +54,10 @@ accel_choose(struct vmctx *vm)
 	if (clock_is_icount(vm)) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "soft; virtual time (clock=icount) rules kvm out");
 		return (&accel_soft);
+	}
+	if (vm->cpu_model != NULL) {
+		(void)snprintf(vm->reason, sizeof(vm->reason), "soft; the processor model %s rules kvm out", vm->cpu_model);
+		return (accel_soft.probe(vm->md->arch, false) == 0 ? &accel_soft : NULL);
 	}
 	if (accel_kvm.probe(vm->md->arch, true) == 0) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "kvm, at hardware speed");

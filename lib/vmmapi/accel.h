@@ -21,6 +21,7 @@ enum accel_run {
 struct accel_ops {
 	const char	*name;		/* "kvm", "soft" */
 	enum vm_accel	 id;
+	bool		 has_models;	/* guests see the VM's processor model; else the host's processor */
 
 	/*
 	 * Can it run this architecture here?  0, or -1 with the reason as sentence.  fast: also at hardware speed (a short probe
@@ -56,6 +57,11 @@ struct accel_ops {
 	/* Move the state between the page and the back end.  NULL: the page is what it runs on. */
 	int	(*state_save)(struct vcpu *vcpu);	/* back end -> page */
 	int	(*state_load)(struct vcpu *vcpu);	/* page -> back end */
+	/*
+	 * The page is valid, or was just changed: bring up to date what in it goes on by itself (counters), from the value that
+	 * was set if it was.  vCPU not running.  NULL: nothing does.
+	 */
+	void	(*state_refresh)(struct vcpu *vcpu);
 
 	/* Interrupts.  irq_set NULL: the library's own controller; then the others are NULL too. */
 	int	(*irq_set)(struct vmctx *vm, unsigned line, bool level);
@@ -75,11 +81,18 @@ struct accel_ops {
 	int	(*dirty_start)(struct vmctx *vm);
 	int	(*dirty_fetch)(struct vmctx *vm, vm_paddr_t gpa, size_t len);
 	void	(*dirty_stop)(struct vmctx *vm);
+	/* A device has written [off, off + len) of a segment.  Any thread.  NULL: no matter. */
+	void	(*mem_written)(struct vmctx *vm, int segid, size_t off, size_t len);
 
 	/* 0; -1 with ENOTSUP if the back end lacks it.  NULL: remembered in vcpu->caps. */
 	int	(*cap_set)(struct vcpu *vcpu, int cap, int val);
 	/* The VM's clock was started at ns, or stopped.  vCPUs do not run. */
 	int	(*clock_run)(struct vmctx *vm, bool run, uint64_t ns);
+	/*
+	 * vm_reset(), before the vCPUs: controllers of its own, and what it keeps of exits.  The VM is paused.  -1 with ENOTSUP: it
+	 * cannot be reset.
+	 */
+	int	(*reset)(struct vmctx *vm);
 	/* Own parts of a snapshot (in-kernel controllers) as sections. */
 	int	(*vm_save)(struct vmctx *vm, struct vm_state_out *out);
 	int	(*vm_load)(struct vmctx *vm, struct vm_state_in *in);

@@ -107,8 +107,12 @@ dirty_mark_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len)
 void
 dirty_commit_seg(struct vmctx *vm, struct memseg *seg, size_t off, size_t len)
 {
+	const struct accel_ops *accel = vm->accel;
+
 	atomic_thread_fence(memory_order_seq_cst);
 	dirty_mark_seg(vm, seg, off, len);
+	if (accel != NULL && accel->mem_written != NULL && len != 0)
+		accel->mem_written(vm, (int)(seg - vm->segs), off, len);
 }
 
 void

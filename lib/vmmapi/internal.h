@@ -32,6 +32,7 @@
 #define	REQ_INTR	0x10U		/* the controller's output may have changed (soft) */
 #define	REQ_MD		0x20U		/* md->vcpu_event() */
 #define	REQ_TURN	0x40U		/* icount: the schedule changed */
+#define	REQ_CODE	0x80U		/* soft: code was written to */
 
 /* Memory segment. */
 struct memseg {
@@ -136,6 +137,7 @@ struct vmctx {
 	struct fdwatch	*fdwatch;		/* thread that polls eventfds, NULL until needed */
 
 	void		*md_vm;			/* the architecture's own, freed by md->vm_fini */
+	const char	*cpu_model;		/* one of md->cpu_models, NULL: the back end's default */
 
 	struct clock	*clock;
 	uint64_t	 counter_hz;

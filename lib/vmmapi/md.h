@@ -46,6 +46,7 @@ struct md_ops {
 	size_t		 state_size;	/* of the state page in use, at most VCPU_SLOT */
 	const struct vm_state_table *vcpu_state;	/* fields of the state page */
 	const struct intc_ops *const *intcs;		/* NULL-terminated; the first is the default */
+	const char *const *cpu_models;	/* NULL-terminated; the first is the default */
 
 	/* Fill the state page with power-on state.  The vCPU does not run. */
 	void	(*vcpu_reset)(struct vcpu *vcpu);
@@ -55,6 +56,10 @@ struct md_ops {
 	void	(*vcpu_event)(struct vcpu *vcpu);
 	/* Whether the vCPU executes instructions, going by the state page: not halted, off or waiting. */
 	bool	(*vcpu_runnable)(struct vcpu *vcpu);
+	/* Declared state of the VM beside its vCPUs and controllers, and its power-on state.  May be NULL. */
+	const struct vm_state_table *vm_state;
+	void	*(*vm_object)(struct vmctx *vm);	/* of vm_state; NULL: no memory */
+	void	(*vm_reset)(struct vmctx *vm);
 	/* Free vm->md_vm.  May be NULL. */
 	void	(*vm_fini)(struct vmctx *vm);
 	/* Walk the guest's page tables without side effects; the state is in the page. */

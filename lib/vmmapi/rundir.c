@@ -435,6 +435,7 @@ rundir_put_memory(struct vmctx *vm)
 	hdr->cores = vm->cores;
 	hdr->threads = vm->threads;
 	hdr->counter_hz = vm->counter_hz;
+	(void)snprintf(hdr->cpu_model, sizeof(hdr->cpu_model), "%s", vm->cpu_model == NULL ? "" : vm->cpu_model);
 	for (int i = 0; i < VM_MAX_MEMSEGS; i++) {
 		memcpy(hdr->seg[i].name, vm->segs[i].name, sizeof(hdr->seg[i].name));
 		hdr->seg[i].len = vm->segs[i].len;
@@ -470,6 +471,13 @@ rundir_get_memory(struct vmctx *vm)
 	vm->cores = hdr->cores > 0 ? hdr->cores : 1;
 	vm->threads = hdr->threads > 0 ? hdr->threads : 1;
 	vm->counter_hz = hdr->counter_hz > 0 ? hdr->counter_hz : vm->md->counter_hz;
+	vm->cpu_model = NULL;
+	for (const char *const *name = vm->md->cpu_models; *name != NULL; name++) {
+		if (strncmp(hdr->cpu_model, *name, sizeof(hdr->cpu_model)) == 0)
+			vm->cpu_model = *name;
+	}
+	if (hdr->cpu_model[0] != '\0' && vm->cpu_model == NULL)
+		return (vm_fail(EILSEQ, "vm '%s': the processor model in its header is damaged; destroy it", vm->name));
 	for (int i = 0; i < VM_MAX_MEMSEGS; i++) {
 		struct memseg *seg = &vm->segs[i];
 

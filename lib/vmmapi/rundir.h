@@ -13,7 +13,7 @@
 #include "internal.h"
 
 #define	RD_MAGIC	"hyve vm"
-#define	RD_VERSION	1
+#define	RD_VERSION	2
 #define	RD_MAXMAPS	128
 #define	RD_LIVE		1
 #define	RD_DEAD		2	/* destroyed by someone who could not unlink it */
@@ -30,6 +30,7 @@ struct rd_header {
 	uint32_t	suspended;
 	uint16_t	sockets, cores, threads;
 	uint64_t	counter_hz;
+	char		cpu_model[16];		/* "": the back end's default */
 	uint64_t	vcpu_used;		/* bit N: page N was filled */
 	struct vm_layout layout;
 	struct {

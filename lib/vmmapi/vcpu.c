@@ -11,13 +11,26 @@
 
 /* The state page. */
 
+/* Counters in the page belong to the clock's time of the moment when it is looked at or set. */
+static void
+refresh(struct vcpu *vcpu)
+{
+	const struct accel_ops *accel = vcpu->vm->accel;
+
+	if (accel != NULL && vcpu->accel_cpu != NULL && accel->state_refresh != NULL)
+		accel->state_refresh(vcpu);
+}
+
 int
 vcpu_fetch(struct vcpu *vcpu)
 {
 	const struct accel_ops *accel = vcpu->vm->accel;
 
-	if (!vcpu->in_accel || vcpu->page_valid || accel == NULL || accel->state_save == NULL)
+	if (!vcpu->in_accel || vcpu->page_valid || accel == NULL || accel->state_save == NULL) {
+		/* The clock may have gone on since. */
+		refresh(vcpu);
 		return (0);
+	}
 	if (accel->settle != NULL && accel->settle(vcpu) != 0)
 		return (-1);
 	if (accel->state_save(vcpu) != 0)
@@ -44,8 +57,10 @@ vcpu_hold(struct vcpu *vcpu)
 void
 vcpu_release(struct vcpu *vcpu, bool changed)
 {
-	if (changed)
+	if (changed) {
 		vcpu->in_accel = false;
+		refresh(vcpu);
+	}
 	pthread_mutex_unlock(&vcpu->lock);
 }
 

@@ -296,6 +296,7 @@ vm_reinit(struct vmctx *ctx)
 		atomic_store(&ctx->suspended, VM_SUSPEND_NONE);
 		ctx->sockets = ctx->cores = ctx->threads = 1;
 		ctx->counter_hz = ctx->md->counter_hz;
+		ctx->cpu_model = NULL;
 		(void)vm_clock_set(ctx, 0);
 		rundir_put_memory(ctx);
 	}
@@ -382,4 +383,124 @@ vm_get_topology(struct vmctx *ctx, uint16_t *sockets, uint16_t *cores, uint16_t 
 	*threads = ctx->threads;
 	*maxcpus = VM_MAXCPU;
 	return (0);
+}
+
+/* Processor models */
+
+static const char *
+model_find(struct vmctx *vm, const char *name)
+{
+	for (const char *const *m = vm->md->cpu_models; *m != NULL; m++) {
+		if (strcmp(*m, name) == 0)
+			return (*m);
+	}
+	return (NULL);
+}
+
+/* How many letters have to be changed, put in or left out to make one of the other (Levenshtein). */
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned row[32], diag, up, n = (unsigned)strnlen(b, nitems(row) - 1);
+
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1] != '\0' && i < nitems(row); i++) {
+		diag = row[0];
+		row[0] = i;
+		for (unsigned j = 1; j <= n; j++) {
+			up = row[j];
+			row[j] = diag + (a[i - 1] != b[j - 1]);
+			if (up + 1 < row[j])
+				row[j] = up + 1;
+			if (row[j - 1] + 1 < row[j])
+				row[j] = row[j - 1] + 1;
+			diag = up;
+		}
+	}
+	return (row[n]);
+}
+
+static const char *
+model_nearest(struct vmctx *vm, const char *name)
+{
+	const char *best = vm->md->cpu_models[0];
+
+	for (const char *const *m = vm->md->cpu_models; *m != NULL; m++) {
+		if (distance(name, *m) < distance(name, best))
+			best = *m;
+	}
+	return (best);
+}
+
+int
+vm_set_cpu_model(struct vmctx *ctx, const char *name)
+{
+	const char *model = NULL;
+	int error = 0;
+
+	if (ctx == NULL)
+		return (vm_fail(EINVAL, "processor model: the VM handle is NULL"));
+	if (name != NULL && (model = model_find(ctx, name)) == NULL)
+		return (vm_fail(EINVAL, "vm '%s': %s guests have no processor model '%s'; did you mean '%s'?", ctx->name,
+		    ctx->md->name, name, model_nearest(ctx, name)));
+	pthread_mutex_lock(&ctx->lock);
+	if (ctx->accel != NULL) {
+		error = vm_fail(EBUSY, "vm '%s': the processor model is fixed once the VM has started", ctx->name);
+	} else {
+		ctx->cpu_model = model;
+		rundir_put_memory(ctx);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return (error);
+}
+
+const char *
+vm_get_cpu_model(struct vmctx *ctx)
+{
+	if (ctx == NULL)
+		return (vm_fail_null(EINVAL, "processor model: the VM handle is NULL"));
+	return (ctx->cpu_model != NULL ? ctx->cpu_model : ctx->md->cpu_models[0]);
+}
+
+/* Reset */
+
+/* Everything is in power-on state again; the VM is paused.  vm->lock held. */
+static int
+reset_all(struct vmctx *vm)
+{
+	if (vm->accel != NULL && vm->accel->reset(vm) != 0)
+		return (-1);
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] != NULL && vm_vcpu_reset(vm->vcpus[i]) != 0)
+			return (-1);
+	}
+	if (vm->intc != NULL && vm->intc_ops->reset != NULL)
+		vm->intc_ops->reset(vm);
+	if (vm->md->vm_reset != NULL)
+		vm->md->vm_reset(vm);
+	return (0);
+}
+
+int
+vm_reset(struct vmctx *ctx)
+{
+	int error;
+
+	if (ctx == NULL)
+		return (vm_fail(EINVAL, "reset: the VM handle is NULL"));
+	/* The clock stands meanwhile, so that all processors start at the same time. */
+	if (vm_pause(ctx) != 0)
+		return (-1);
+	pthread_mutex_lock(&ctx->lock);
+	error = reset_all(ctx);
+	pthread_mutex_unlock(&ctx->lock);
+	if (error == 0)
+		error = vm_unsuspend(ctx);
+	if (error == 0)
+		return (vm_resume(ctx));
+	error = errno;
+	(void)vm_resume(ctx);
+	errno = error;
+	return (-1);
 }

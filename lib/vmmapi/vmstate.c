@@ -9,6 +9,7 @@
  *	<arch's vCPU> "N"	state page of vCPU N
  *	"vcpu" "N"		its capabilities, and events on their way to it
  *	<controller> ""		the library's interrupt controller, and <controller's CPU> "N"
+ *	<arch's VM> ""		what else the architecture keeps
  *	... and whatever the back end adds.
  *
  * Interrupt handles, timers, ranges and doorbells belong to devices, which save what they know of
@@ -33,6 +34,7 @@ struct saved_range {
 
 struct saved_vm {
 	char		 arch[16];
+	char		 cpu_model[16];		/* "": the host's, as kvm shows it */
 	uint64_t	 counter_hz;
 	uint16_t	 sockets, cores, threads;
 	uint32_t	 suspended;
@@ -79,6 +81,8 @@ check_vm(void *obj)
 
 	if (memchr(s->arch, '\0', sizeof(s->arch)) == NULL)
 		return (vm_state_complain("the architecture's name has no end"));
+	if (memchr(s->cpu_model, '\0', sizeof(s->cpu_model)) == NULL)
+		return (vm_state_complain("the processor model's name has no end"));
 	for (int i = 0; i < VM_MAX_MEMSEGS; i++) {
 		if (memchr(s->segs[i].name, '\0', sizeof(s->segs[i].name)) == NULL)
 			return (vm_state_complain("the name of segment %d has no end", i));
@@ -110,8 +114,10 @@ static const struct vm_state_field vm_fields[] = {
 	VM_STATE_STRUCTS(struct saved_vm, hole, &range_table),
 	VM_STATE_STRUCTS(struct saved_vm, segs, &seg_table),
 	VM_STATE_U32(struct saved_vm, nmaps),
+	{ .name = "cpu_model", .type = VM_FIELD_BYTES, .offset = offsetof(struct saved_vm, cpu_model),
+	  .count = sizeof(((struct saved_vm *)0)->cpu_model), .stride = 1, .since = 2 },
 };
-static const struct vm_state_table vm_table = VM_STATE_TABLE("vm", 1, 1, vm_fields, check_vm);
+static const struct vm_state_table vm_table = VM_STATE_TABLE("vm", 2, 1, vm_fields, check_vm);
 
 static int
 check_map(void *obj)
@@ -248,6 +254,8 @@ fill_vm(struct vmctx *ctx, struct saved_vm *s)
 {
 	memset(s, 0, sizeof(*s));
 	(void)snprintf(s->arch, sizeof(s->arch), "%s", ctx->md->name);
+	if (ctx->accel == NULL || ctx->accel->has_models)
+		(void)snprintf(s->cpu_model, sizeof(s->cpu_model), "%s", vm_get_cpu_model(ctx));
 	s->counter_hz = ctx->counter_hz;
 	s->sockets = ctx->sockets;
 	s->cores = ctx->cores;
@@ -311,6 +319,17 @@ save_controller(struct vmctx *ctx, struct vm_state_out *out)
 }
 
 static int
+save_md(struct vmctx *ctx, struct vm_state_out *out)
+{
+	void *obj;
+
+	if (ctx->md->vm_state == NULL)
+		return (0);
+	obj = ctx->md->vm_object(ctx);
+	return (obj == NULL ? -1 : vm_state_put(out, ctx->md->vm_state, "", obj));
+}
+
+static int
 save_sections(struct vmctx *ctx, struct vm_state_out *out)
 {
 	struct saved_clock clk = { .now = vm_clock_now(ctx) };
@@ -340,7 +359,7 @@ save_sections(struct vmctx *ctx, struct vm_state_out *out)
 		if (ctx->vcpus[i] != NULL && save_vcpu(ctx->vcpus[i], out) != 0)
 			return (-1);
 	}
-	if (save_controller(ctx, out) != 0)
+	if (save_controller(ctx, out) != 0 || save_md(ctx, out) != 0)
 		return (-1);
 	if (ctx->accel != NULL && ctx->accel->vm_save != NULL)
 		return (ctx->accel->vm_save(ctx, out));
@@ -577,13 +596,32 @@ load_controller(struct vmctx *ctx, struct vm_state_in *in, bool started)
 	return (0);
 }
 
+/* What the architecture keeps of the VM, in a stream that is older than that: as at power-on. */
+static int
+load_md(struct vmctx *ctx, struct vm_state_in *in)
+{
+	const struct md_ops *md = ctx->md;
+	void *obj;
+
+	if (md->vm_state == NULL)
+		return (0);
+	if (md->vm_reset != NULL)
+		md->vm_reset(ctx);
+	if (!vm_state_has(in, md->vm_state->name, ""))
+		return (0);
+	obj = md->vm_object(ctx);
+	return (obj == NULL ? -1 : vm_state_get(in, md->vm_state, "", obj));
+}
+
 static int
 load_sections(struct vmctx *ctx, struct vm_state_in *in, const struct saved_vm *s)
 {
 	struct saved_clock clk = { 0 };
 
-	if (load_maps(ctx, in, s->nmaps) != 0)
+	/* Before the mappings: vCPUs look at it when they see that those have changed. */
+	if (load_md(ctx, in) != 0 || load_maps(ctx, in, s->nmaps) != 0)
 		return (-1);
+	atomic_fetch_add(&ctx->map_gen, 1);
 	if (vm_set_topology(ctx, s->sockets, s->cores, s->threads, 0) != 0)
 		return (-1);
 	/* Time first: the counters of processors and controllers are loaded relative to it. */
@@ -606,11 +644,28 @@ load_sections(struct vmctx *ctx, struct vm_state_in *in, const struct saved_vm *
 	return (0);
 }
 
-/* The part that must happen before a back end is there: frequency, and then the back end itself. */
+/* A guest has looked at its processor: it is to be the same, unless the back end shows the host's. */
+static int
+same_model(struct vmctx *ctx, const struct saved_vm *s)
+{
+	bool shown = ctx->accel != NULL ? ctx->accel->has_models : ctx->want != VM_ACCEL_KVM;
+
+	if (!shown || s->cpu_model[0] == '\0' || strcmp(s->cpu_model, vm_get_cpu_model(ctx)) == 0)
+		return (0);
+	if (ctx->cpu_model == NULL && ctx->accel == NULL)
+		return (vm_set_cpu_model(ctx, s->cpu_model));
+	return (vm_fail(EILSEQ, "vm '%s': state: the stream is of a VM with processor model %s, this one has %s", ctx->name,
+	    s->cpu_model, vm_get_cpu_model(ctx)));
+}
+
+/*
+ * The part that must happen before a back end is there: model and frequency of the processors, and then the back end
+ * itself.
+ */
 static int
 prepare(struct vmctx *ctx, const struct saved_vm *s)
 {
-	if (check_same(ctx, s) != 0)
+	if (check_same(ctx, s) != 0 || same_model(ctx, s) != 0)
 		return (-1);
 	if (s->counter_hz != ctx->counter_hz) {
 		if (ctx->accel != NULL)

@@ -177,7 +177,7 @@ TEST(power_on_state)
 		CHECK_EQ(get(i, VM_AMD64_REG_RIP), 0xfff0);
 		CHECK_EQ(get(i, VM_AMD64_REG_RFLAGS), 2);
 		CHECK_EQ(get(i, VM_AMD64_REG_CR0), 0x60000010);
-		CHECK_EQ(get(i, VM_AMD64_REG_RDX), AMD64_SIGNATURE);
+		CHECK_EQ(get(i, VM_AMD64_REG_RDX), amd64_signature(cpu[i]->vm));
 		CHECK_EQ(get(i, VM_AMD64_REG_CS), 0xf000);
 		CHECK_EQ(vm_get_desc(cpu[i], VM_AMD64_REG_CS, &base, &limit, &access), 0);
 		CHECK(base == 0xffff0000 && limit == 0xffff && access == 0x9b);

@@ -71,8 +71,8 @@ TEST(every_byte_is_declared)
 	static uint8_t map[sizeof(struct amd64_state)];
 
 	cover(&amd64_state_table, map, 0);
-	/* What is left is padding of the segments. */
-	for (size_t i = 0; i < sizeof(map); i++) {
+	/* What is left is padding of the segments and behind the last field. */
+	for (size_t i = 0; i < offsetof(struct amd64_state, trap_pending) + 4; i++) {
 		if (map[i] == 0) {
 			size_t seg = offsetof(struct amd64_state, seg), one = sizeof(struct amd64_segment);
 

@@ -1720,8 +1720,9 @@ TEST(instructions_agree_with_the_host)
 		((void (*)(void))STUB)();
 
 		memcpy(guest, image, BUFLEN);
-		memcpy(g.mem + CODE, t.insn, t.len);
-		memcpy(g.mem + CODE + t.len, "\xe6\xf4", 2);
+		/* Not through the mapping: the vCPU has decoded what was there before. */
+		CHECK_EQ(vm_gpa_write(g.vm, CODE, t.insn, t.len), 0);
+		CHECK_EQ(vm_gpa_write(g.vm, CODE + t.len, "\xe6\xf4", 2), 0);
 		memcpy(vals, before.gpr, sizeof(before.gpr));
 		vals[16] = before.fl;
 		CHECK_EQ(vm_set_register_set(g.vcpu, 17, regnum, vals), 0);

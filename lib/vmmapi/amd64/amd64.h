@@ -42,8 +42,10 @@ struct amd64_state {
 					   to date before it passes IA32_TSC_DEADLINE to the controller */
 	uint64_t	tsc_deadline, spec_ctrl;
 	uint64_t	kvm_system_time, kvm_wall_clock;
+	uint64_t	tsc_adjust, mcg_status;
 
-	uint8_t		fxsave[512];	/* x87, MMX, SSE: FXSAVE64 image (SDM vol. 1 10.5) */
+	uint8_t		fxsave[512] __attribute__((aligned(16)));	/* x87, MMX, SSE: FXSAVE64 image
+					   (SDM vol. 1 10.5) */
 
 	/* events */
 	uint32_t	run_state;	/* enum vm_amd64_run_state */
@@ -56,6 +58,7 @@ struct amd64_state {
 	uint8_t		nmi_blocked;
 	uint8_t		intr_pending;	/* an external interrupt was acknowledged and not delivered */
 	uint8_t		intr_vector;
+	uint32_t	trap_pending;	/* DR6 bits of a debug trap that MOV SS holds off */
 };
 
 _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
@@ -68,14 +71,32 @@ _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
 #define	CR0_PE		0x00000001U
 #define	CR0_ET		0x00000010U
 #define	CR0_NE		0x00000020U
+#define	CR0_MP		0x00000002U
+#define	CR0_EM		0x00000004U
+#define	CR0_TS		0x00000008U
 #define	CR0_WP		0x00010000U
+#define	CR0_AM		0x00040000U
 #define	CR0_NW		0x20000000U
 #define	CR0_CD		0x40000000U
 #define	CR0_PG		0x80000000U
+#define	CR4_VME		0x00000001U
+#define	CR4_PVI		0x00000002U
+#define	CR4_TSD		0x00000004U
+#define	CR4_DE		0x00000008U
 #define	CR4_PSE		0x00000010U
 #define	CR4_PAE		0x00000020U
+#define	CR4_MCE		0x00000040U
+#define	CR4_PGE		0x00000080U
+#define	CR4_PCE		0x00000100U
+#define	CR4_OSFXSR	0x00000200U
+#define	CR4_OSXMMEXCPT	0x00000400U
+#define	CR4_UMIP	0x00000800U
 #define	CR4_LA57	0x00001000U
+#define	CR4_FSGSBASE	0x00010000U
 #define	CR4_PCIDE	0x00020000U
+#define	CR4_OSXSAVE	0x00040000U
+#define	CR4_SMEP	0x00100000U
+#define	CR4_SMAP	0x00200000U
 #define	EFER_SCE	0x00000001U
 #define	EFER_LME	0x00000100U
 #define	EFER_LMA	0x00000400U
@@ -94,8 +115,33 @@ _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
 /* Physical addresses of the modelled processor: CPUID leaf 0x80000008 says the same. */
 #define	AMD64_PHYS_BITS	46
 #define	AMD64_MAXPA	(1ULL << AMD64_PHYS_BITS)
-/* Processor signature: EDX after reset (SDM vol. 3 9.1.2) and EAX of CPUID leaf 1. */
-#define	AMD64_SIGNATURE	0x000206c1U
+/* Processor signature by model: EDX after reset (SDM vol. 3 9.1.2) and EAX of CPUID leaf 1. */
+uint32_t amd64_signature(const struct vmctx *vm);
+/* The models' names; the first is the default. */
+extern const char *const amd64_cpu_models[];
+
+/*
+ * What intc_ops.sysreg() is given beside MSRs: MOV to CR8 of the value that the register has already,
+ * which clears TPR[3:0].
+ */
+#define	AMD64_SYSREG_CR8 0x100000008ULL
+
+/* What the architecture keeps of a VM: vm->md_vm, made when it is first needed. */
+struct amd64_vm {
+	struct vm_irq	*line[24];	/* shim.c: its sources on lines */
+	bool		 a20_masked;	/* changed with every vCPU out of the guest */
+	uint64_t	 clock_base;	/* soft: the VM clock's time that paravirtual clocks count from */
+	/*
+	 * soft: X86_F_* that the guest has seen, and those that this host can show; 0 if there is nothing to be said.
+	 */
+	uint64_t	 features, possible;
+};
+/* vm->md_vm, NULL with a sentence if there is no memory for it. */
+struct amd64_vm *amd64_vm_get(struct vmctx *vm);
+/* a20.c: the same as declared state, and its part of vm_reset(). */
+void	*amd64_vm_object(struct vmctx *vm);
+void	amd64_vm_reset(struct vmctx *vm);
+extern const struct vm_state_table amd64_vm_table;
 
 /* reset.c: INIT leaves FPU, MSRs and caches alone (SDM vol. 3 9.1.1, table 9-1). */
 void	amd64_reset(struct vcpu *vcpu);
@@ -118,6 +164,8 @@ const char *amd64_bad_pat(uint64_t val);
 const char *amd64_bad_apic_base(uint64_t val);
 const char *amd64_bad_xcr0(uint64_t val);
 bool	amd64_canonical(uint64_t va, uint64_t cr4);
+/* a20.c: bits of physical addresses that reach memory; changed with every vCPU out of the guest. */
+uint64_t amd64_phys_mask(const struct vmctx *vm);
 /* md_amd64.c */
 int	amd64_reg_check(struct vcpu *vcpu, const struct md_reg *reg, uint64_t val);
 /* shim.c */

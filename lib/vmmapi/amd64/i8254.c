@@ -664,6 +664,13 @@ i8254_check(void *obj)
 
 static const struct vm_state_table i8254_table = VM_STATE_TABLE("i8254", 1, 1, i8254_fields, i8254_check);
 
+void
+vm_amd64_i8254_set_mask(struct vm_i8254 *pit, bool masked)
+{
+	if (pit != NULL)
+		(void)vm_irq_set_mask(pit->irq, masked);
+}
+
 const struct vm_state_table *
 vm_amd64_i8254_state(void)
 {

@@ -751,6 +751,13 @@ lapic_msr(struct lapic *lp, uint64_t reg, bool write, uint64_t *val, struct apic
 			return (write_base(lp, *val, w));
 		*val = st->apic_base;
 		return (true);
+	case AMD64_SYSREG_CR8:
+		/* The whole of TPR is written (10.8.6). */
+		if (!write)
+			return (false);
+		lp->tpr = (uint32_t)(*val & 0xf) << 4;
+		lapic_update(lp, w);
+		return (true);
 	case MSR_TSC_DEADLINE:
 		if (write)
 			deadline_write(lp, *val);

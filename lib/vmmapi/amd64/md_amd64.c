@@ -3,6 +3,7 @@
  * md_amd64.c - the amd64 architecture: its registers, capabilities and address space.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "amd64.h"
 
@@ -117,6 +118,16 @@ static const struct vm_layout amd64_layout = {
 	},
 };
 
+/* soft has what CPUID says of them (soft/amd64/cpuid.c). */
+const char *const amd64_cpu_models[] = { "v2", "v1", NULL };
+
+uint32_t
+amd64_signature(const struct vmctx *vm)
+{
+	/* Family 6: Westmere-EP (model 44) and Core 2 (model 15). */
+	return (vm->cpu_model != NULL && strcmp(vm->cpu_model, "v1") == 0 ? 0x000006fb : 0x000206c1);
+}
+
 static const struct intc_ops *const amd64_intcs[] = { &intc_apic, NULL };
 
 int
@@ -198,10 +209,14 @@ const struct md_ops md_amd64 = {
 	.state_size = sizeof(struct amd64_state),
 	.vcpu_state = &amd64_state_table,
 	.intcs = amd64_intcs,
+	.cpu_models = amd64_cpu_models,
+	.vm_state = &amd64_vm_table,
 	.vcpu_reset = amd64_reset,
 	.reg_check = amd64_reg_check,
 	.vcpu_event = amd64_event,
 	.vcpu_runnable = amd64_runnable,
+	.vm_object = amd64_vm_object,
+	.vm_reset = amd64_vm_reset,
 	.vm_fini = amd64_vm_fini,
 	.translate = amd64_translate,
 };

@@ -30,7 +30,7 @@ static void
 common(struct vcpu *vcpu, struct amd64_state *st)
 {
 	memset(st->gpr, 0, sizeof(st->gpr));
-	st->gpr[RDX] = AMD64_SIGNATURE;
+	st->gpr[RDX] = amd64_signature(vcpu->vm);
 	st->rip = 0xfff0;
 	st->rflags = RFLAGS_FIXED;
 	st->cr2 = st->cr3 = st->cr4 = st->cr8 = 0;
@@ -54,6 +54,7 @@ common(struct vcpu *vcpu, struct amd64_state *st)
 	st->intr_shadow = 0;
 	st->nmi_pending = st->nmi_blocked = 0;
 	st->intr_pending = st->intr_vector = 0;
+	st->trap_pending = 0;
 	/* The bootstrap processor runs, the others wait for a start-up message (8.4.2). */
 	st->run_state = (st->apic_base & APIC_BASE_BSP) != 0 ? VM_AMD64_RUNNING : VM_AMD64_WAIT_SIPI;
 }

@@ -11,9 +11,7 @@
 
 #include "amd64.h"
 
-struct amd64_vm {
-	struct vm_irq	*line[AMD64_NLINES];
-};
+_Static_assert(sizeof(((struct amd64_vm *)0)->line) == AMD64_NLINES * sizeof(struct vm_irq *), "lines");
 
 static int
 check(struct vmctx *ctx, const char *what)
@@ -40,27 +38,36 @@ amd64_vm_fini(struct vmctx *vm)
 	free(av);
 }
 
-/* The shims' own source on a line. */
-static struct vm_irq *
-handle(struct vmctx *vm, unsigned line)
+struct amd64_vm *
+amd64_vm_get(struct vmctx *vm)
 {
 	struct amd64_vm *av;
-	struct vm_irq *irq = NULL;
 
 	pthread_mutex_lock(&vm->lock);
 	av = vm->md_vm;
 	if (av == NULL) {
 		av = calloc(1, sizeof(*av));
-		if (av == NULL) {
-			vm_fail(ENOMEM, "vm '%s': no memory for interrupt handles", vm->name);
-			goto out;
-		}
+		if (av == NULL)
+			(void)vm_fail(ENOMEM, "vm '%s': no memory", vm->name);
 		vm->md_vm = av;
 	}
+	pthread_mutex_unlock(&vm->lock);
+	return (av);
+}
+
+/* The shims' own source on a line. */
+static struct vm_irq *
+handle(struct vmctx *vm, unsigned line)
+{
+	struct amd64_vm *av = amd64_vm_get(vm);
+	struct vm_irq *irq;
+
+	if (av == NULL)
+		return (NULL);
+	pthread_mutex_lock(&vm->lock);
 	irq = av->line[line];
 	if (irq == NULL)
 		irq = av->line[line] = vm_irq_open_line(vm, line);
-out:
 	pthread_mutex_unlock(&vm->lock);
 	return (irq);
 }

@@ -125,6 +125,7 @@ static const struct vm_state_table segment_table =
 #define	U32(m)	VM_STATE_U32(struct amd64_state, m)
 #define	U64(m)	VM_STATE_U64(struct amd64_state, m)
 #define	U64S(m)	VM_STATE_U64S(struct amd64_state, m)
+#define	U64_2(m) VM_STATE_FIELD_(struct amd64_state, m, VM_FIELD_U64, 2)	/* since version 2 */
 
 static const struct vm_state_field amd64_state_fields[] = {
 	U64S(gpr), U64(rip), U64(rflags),
@@ -139,10 +140,12 @@ static const struct vm_state_field amd64_state_fields[] = {
 	U64(mtrr_def), U64S(mtrr_fix), U64S(mtrr_base), U64S(mtrr_mask),
 	U64(tsc), U64(tsc_deadline), U64(spec_ctrl),
 	U64(kvm_system_time), U64(kvm_wall_clock),
+	U64_2(tsc_adjust), U64_2(mcg_status),
 	VM_STATE_BYTES(struct amd64_state, fxsave),
 	U32(run_state), U32(exc_error),
 	U8(exc_pending), U8(exc_vector), U8(exc_has_error), U8(intr_shadow),
 	U8(nmi_pending), U8(nmi_blocked), U8(intr_pending), U8(intr_vector),
+	VM_STATE_FIELD_(struct amd64_state, trap_pending, VM_FIELD_U32, 2),
 };
 
 /* Hidden parts of the segment registers: a processor never loads others from a descriptor. */
@@ -264,4 +267,4 @@ amd64_state_check(void *obj)
 }
 
 const struct vm_state_table amd64_state_table =
-    VM_STATE_TABLE("amd64.vcpu", 1, 1, amd64_state_fields, amd64_state_check);
+    VM_STATE_TABLE("amd64.vcpu", 2, 1, amd64_state_fields, amd64_state_check);

@@ -20,8 +20,10 @@ struct walk {
 	struct vcpu	*vcpu;
 	uint64_t	gva;
 	int		prot;		/* wanted */
+	bool		pae;		/* bits 62 to 52 are reserved (4.4.2) */
 	bool		writable;
 	bool		nx;
+	bool		wide;		/* 4- or 5-level paging */
 };
 
 /* Read a naturally aligned table entry: RAM or ROM, never a device.  false: there is no memory. */
@@ -33,6 +35,7 @@ read_entry(struct vcpu *vcpu, uint64_t gpa, unsigned size, uint64_t *entry)
 	const void *host;
 	bool found = false;
 
+	gpa &= amd64_phys_mask(vm);
 	host = vm_map_read(vm, gpa, size);
 	if (host != NULL) {
 		/* A running vCPU may be writing it: one load. */
@@ -100,8 +103,11 @@ walk64(struct walk *w, uint64_t table, unsigned level, uint64_t *gpa)
 
 	for (; level > 0; level--) {
 		unsigned shift = 12 + 9 * (level - 1);
-		uint64_t reserved = RESERVED64;
+		uint64_t reserved = RESERVED64 | (w->pae ? 0x7ff0000000000000ULL : 0);
 
+		/* Without 4-level paging the ignored bits below XD are reserved too (4.4.2). */
+		if (!w->wide)
+			reserved |= 0x7ff0000000000000ULL;
 		if (!read_entry(w->vcpu, table + 8 * ((w->gva >> shift) & 0x1ff), 8, &entry))
 			return (false);
 		/* PS: a page at levels 2 and 3, reserved above them, the PAT bit at level 1. */
@@ -159,8 +165,9 @@ walk_pae(struct walk *w, uint64_t cr3, uint64_t *gpa)
 	    !read_entry(w->vcpu, (cr3 & 0xffffffe0U) + 8 * i, 8, &entry))
 		return (false);
 	/* They have no permissions; bits 2:1 and 8:5 are reserved (table 4-8). */
-	if ((entry & PTE_P) == 0 || (entry & (RESERVED64 | PTE_XD | 0x1e6)) != 0)
+	if ((entry & PTE_P) == 0 || (entry & (RESERVED64 | 0xfff00000000001e6ULL)) != 0)
 		return (false);
+	w->pae = true;
 	return (walk64(w, entry & PTE_ADDR, 2, gpa));
 }
 
@@ -168,7 +175,8 @@ int
 amd64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault)
 {
 	const struct amd64_state *st = vcpu->state;
-	struct walk w = { .vcpu = vcpu, .gva = gva, .prot = prot, .writable = true };
+	struct walk w = { .vcpu = vcpu, .gva = gva, .prot = prot, .writable = true,
+	    .wide = (st->efer & EFER_LMA) != 0 };
 	bool ok;
 
 	/* Linear addresses have 32 bits outside of 64-bit mode. */
@@ -177,7 +185,7 @@ amd64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int 
 	*fault = 0;
 	*gpa = 0;
 	if ((st->cr0 & CR0_PG) == 0) {
-		*gpa = w.gva;
+		*gpa = w.gva & amd64_phys_mask(vcpu->vm);
 		return (0);
 	}
 	if ((st->efer & EFER_LMA) != 0) {
@@ -188,6 +196,7 @@ amd64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int 
 	} else {
 		ok = walk32(&w, st->cr3, gpa);
 	}
+	*gpa &= amd64_phys_mask(vcpu->vm);
 	*fault = ok ? 0 : 1;
 	return (0);
 }

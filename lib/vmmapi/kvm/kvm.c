@@ -765,6 +765,14 @@ kvm_state_load(struct vcpu *vcpu)
 	return (kvm_md_state_load(vcpu));
 }
 
+static void
+kvm_state_refresh(struct vcpu *vcpu)
+{
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+
+	kvm_md_refresh(vcpu, kc->stage != KVM_STAGE_NONE ? kc->saved : NULL);
+}
+
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.id = VM_ACCEL_KVM,
@@ -782,6 +790,7 @@ const struct accel_ops accel_kvm = {
 	.restart = kvm_restart,
 	.state_save = kvm_state_save,
 	.state_load = kvm_state_load,
+	.state_refresh = kvm_state_refresh,
 	.irq_set = kvm_irq_set,
 	.msi_send = kvm_msi_send,
 	.irq_bind = kvm_irq_bind,
@@ -794,6 +803,7 @@ const struct accel_ops accel_kvm = {
 	.dirty_stop = kvm_dirty_stop,
 	.cap_set = kvm_md_cap_set,
 	.clock_run = kvm_md_clock_run,
+	.reset = kvm_md_reset,
 	.vm_save = kvm_md_vm_save,
 	.vm_load = kvm_md_vm_load,
 };

@@ -129,6 +129,8 @@ int	kvm_md_vcpu_create(struct vcpu *vcpu);
 void	kvm_md_vcpu_destroy(struct vcpu *vcpu);
 int	kvm_md_state_save(struct vcpu *vcpu);
 int	kvm_md_state_load(struct vcpu *vcpu);
+/* Bring counters in the page, and in the copy of it if that is not NULL, up to date. */
+void	kvm_md_refresh(struct vcpu *vcpu, void *copy);
 uint64_t kvm_md_pc(struct vcpu *vcpu);
 uint64_t kvm_md_page_pc(struct vcpu *vcpu);
 /* Put the registers back to what they were before kvm_abandon(). */
@@ -161,6 +163,8 @@ int	kvm_md_msi_send(struct vmctx *vm, uint64_t addr, uint32_t data);
 bool	kvm_md_resample(void);
 int	kvm_md_cap_set(struct vcpu *vcpu, int cap, int val);
 int	kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns);
+/* The kernel's controllers in power-on state, but for the vCPUs' own, which follow their pages. */
+int	kvm_md_reset(struct vmctx *vm);
 int	kvm_md_vm_save(struct vmctx *vm, struct vm_state_out *out);
 int	kvm_md_vm_load(struct vmctx *vm, struct vm_state_in *in);
 

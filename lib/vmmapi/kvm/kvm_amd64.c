@@ -106,6 +106,8 @@ kvm_md_vm_create(struct vmctx *vm)
 	uint64_t map = IDENTITY_MAP;
 	int n;
 
+	if (amd64_phys_mask(vm) != UINT64_MAX)
+		return (vm_fail(ENOTSUP, "vm '%s': kvm cannot mask address line 20, which is masked: use soft", vm->name));
 	kv->md = calloc(1, sizeof(*kv->md));
 	if (kv->md == NULL)
 		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));

@@ -53,10 +53,12 @@ int	kvm_msr_set(struct vcpu *vcpu, uint32_t msr, uint64_t val);
 
 #define	MSR_TSC			0x010
 #define	MSR_APIC_BASE		0x01b
+#define	MSR_TSC_ADJUST		0x03b
 #define	MSR_SPEC_CTRL		0x048
 #define	MSR_SYSENTER_CS		0x174
 #define	MSR_SYSENTER_ESP	0x175
 #define	MSR_SYSENTER_EIP	0x176
+#define	MSR_MCG_STATUS		0x17a
 #define	MSR_MISC_ENABLE		0x1a0
 #define	MSR_MTRR_BASE0		0x200
 #define	MSR_MTRR_FIX_64K	0x250

@@ -314,6 +314,25 @@ kvm_chips_init(struct vmctx *vm)
 	return (0);
 }
 
+/* The levels at their inputs stay.  A local APIC is reset with its vCPU's page. */
+int
+kvm_md_reset(struct vmctx *vm)
+{
+	struct apic *a = calloc(1, sizeof(*a));
+	int error;
+
+	if (a == NULL)
+		return (vm_fail(ENOMEM, "vm '%s': reset: out of memory", vm->name));
+	error = chips_save(vm, a);
+	if (error == 0) {
+		i8259_reset(&a->pic);
+		ioapic_reset(&a->ioapic);
+		error = chips_load(vm, a);
+	}
+	free(a);
+	return (error);
+}
+
 /* SECTION: streams */
 
 static int

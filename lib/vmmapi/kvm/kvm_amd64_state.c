@@ -37,6 +37,7 @@ static const struct msr_field msr_fields[] = {
 	VAR(0), VAR(1), VAR(2), VAR(3), VAR(4), VAR(5), VAR(6), VAR(7),
 	F(MSR_TSC_DEADLINE, tsc_deadline, true), F(MSR_SPEC_CTRL, spec_ctrl, true),
 	F(MSR_KVM_SYSTEM_TIME, kvm_system_time, true), F(MSR_KVM_WALL_CLOCK, kvm_wall_clock, true),
+	F(MSR_TSC_ADJUST, tsc_adjust, true), F(MSR_MCG_STATUS, mcg_status, true),
 };
 
 /* A list for KVM_GET_MSRS and KVM_SET_MSRS. */
@@ -108,6 +109,22 @@ msrs_save(struct vcpu *vcpu, struct amd64_state *st)
 	return (0);
 }
 
+/*
+ * IA32_SPEC_CTRL asks a processor to restrain itself; what this one does not know of, it cannot be
+ * asked for.
+ */
+static bool
+spec_ctrl_load(struct vcpu *vcpu, uint64_t val)
+{
+	const uint64_t known[] = { val & 7, val & 1, 0 };
+
+	for (size_t i = 0; i < nitems(known); i++) {
+		if (kvm_msr_set(vcpu, MSR_SPEC_CTRL, known[i]) == 0)
+			return (true);
+	}
+	return (false);
+}
+
 static int
 msrs_load(struct vcpu *vcpu, struct amd64_state *st)
 {
@@ -128,7 +145,8 @@ msrs_load(struct vcpu *vcpu, struct amd64_state *st)
 			    vcpu->id));
 		at += (size_t)r;
 		if (at < nitems(msr_fields)) {
-			if (!msr_fields[at].optional || *msr_value(st, &msr_fields[at]) != 0)
+			if ((!msr_fields[at].optional || *msr_value(st, &msr_fields[at]) != 0) &&
+			    (msr_fields[at].msr != MSR_SPEC_CTRL || !spec_ctrl_load(vcpu, st->spec_ctrl)))
 				return (vm_fail(ENOTSUP,
 				    "vcpu %d: kvm does not take 0x%llx in model-specific register 0x%x", vcpu->id,
 				    (unsigned long long)*msr_value(st, &msr_fields[at]), msr_fields[at].msr));
@@ -205,6 +223,20 @@ kvm_tsc_save(struct vcpu *vcpu)
 	mc->tsc = tsc == 0 ? 1 : tsc;
 	mc->tsc_ref = at;
 	return (mc->tsc);
+}
+
+/* A counter that the caller has set since is left as it is: it is loaded. */
+void
+kvm_md_refresh(struct vcpu *vcpu, void *copy)
+{
+	struct amd64_state *st = vcpu->state, *other = copy;
+	const struct kvm_md_cpu *mc = kvm_cpu(vcpu)->md;
+
+	if (!mc->loaded || st->tsc != mc->tsc)
+		return;
+	st->tsc = kvm_tsc_save(vcpu);
+	if (other != NULL)
+		other->tsc = st->tsc;
 }
 
 /* SECTION: registers */

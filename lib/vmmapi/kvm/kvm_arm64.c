@@ -335,6 +335,18 @@ take_exception(struct arm64_state *st)
 }
 
 int
+kvm_md_reset(struct vmctx *vm)
+{
+	return (vm_fail(ENOTSUP, "vm '%s': kvm cannot reset its interrupt controller: make the VM anew", vm->name));
+}
+
+/* The page has the counter's offset, which stays. */
+void
+kvm_md_refresh(struct vcpu *vcpu, void *copy)
+{
+}
+
+int
 kvm_md_state_load(struct vcpu *vcpu)
 {
 	struct arm64_state *st = vcpu->state;

@@ -13,10 +13,11 @@
  */
 #include <string.h>
 
+#include "hostmem.h"
 #include "soft.h"
 
-static struct vm_mapping *
-mapping(struct soft_cpu *cpu, vm_paddr_t gpa)
+struct vm_mapping *
+soft_mapping(struct soft_cpu *cpu, vm_paddr_t gpa)
 {
 	struct vmctx *vm = cpu->vcpu->vm;
 	uint64_t gen = atomic_load_explicit(&vm->map_gen, memory_order_relaxed);
@@ -36,7 +37,7 @@ void *
 soft_host(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, int prot)
 {
 	struct vmctx *vm = cpu->vcpu->vm;
-	struct vm_mapping *m = mapping(cpu, gpa);
+	struct vm_mapping *m = soft_mapping(cpu, gpa);
 	size_t off;
 
 	if (m == NULL || (m->prot & prot) != prot)
@@ -50,54 +51,16 @@ soft_host(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, int prot)
 	return (m->host + off);
 }
 
-static bool
-aligned(const void *p, unsigned size)
+void
+soft_wrote(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size)
 {
-	return (((uintptr_t)p & (size - 1)) == 0);
-}
+	struct vm_mapping *m;
 
-static uint64_t
-host_load(const void *p, unsigned size)
-{
-	uint64_t v = 0;
-
-	if (!aligned(p, size)) {
-		memcpy(&v, p, size);
-		return (v);
-	}
-	switch (size) {
-	case 1:
-		return (__atomic_load_n((const uint8_t *)p, __ATOMIC_ACQUIRE));
-	case 2:
-		return (__atomic_load_n((const uint16_t *)p, __ATOMIC_ACQUIRE));
-	case 4:
-		return (__atomic_load_n((const uint32_t *)p, __ATOMIC_ACQUIRE));
-	default:
-		return (__atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE));
-	}
-}
-
-static void
-host_store(void *p, unsigned size, uint64_t v)
-{
-	if (!aligned(p, size)) {
-		memcpy(p, &v, size);
+	if (cpu->code == NULL)
 		return;
-	}
-	switch (size) {
-	case 1:
-		__atomic_store_n((uint8_t *)p, (uint8_t)v, __ATOMIC_RELEASE);
-		break;
-	case 2:
-		__atomic_store_n((uint16_t *)p, (uint16_t)v, __ATOMIC_RELEASE);
-		break;
-	case 4:
-		__atomic_store_n((uint32_t *)p, (uint32_t)v, __ATOMIC_RELEASE);
-		break;
-	default:
-		__atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE);
-		break;
-	}
+	m = soft_mapping(cpu, gpa);
+	if (m != NULL)
+		soft_code_wrote(cpu, m->segid, m->segoff + (gpa - m->gpa), size);
 }
 
 static uint64_t
@@ -219,6 +182,7 @@ store_split(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val)
 		part = val >> (8 * done);
 		if (p != NULL) {
 			memcpy(p, &part, n);
+			soft_wrote(cpu, gpa + done, n);
 		} else {
 			n = n >= 4 ? 4 : n >= 2 ? 2 : 1;
 			if (device_write(cpu, VM_SPACE_MEM, gpa + done, n, part) != SOFT_DONE)
@@ -256,10 +220,11 @@ soft_store(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val)
 
 	if (p != NULL) {
 		host_store(p, size, val);
+		soft_wrote(cpu, gpa, size);
 		return (SOFT_DONE);
 	}
 	if (crosses(gpa, size)) {
-		struct vm_mapping *m = mapping(cpu, gpa), *n = mapping(cpu, gpa + size - 1);
+		struct vm_mapping *m = soft_mapping(cpu, gpa), *n = soft_mapping(cpu, gpa + size - 1);
 
 		if ((m != NULL && (m->prot & VM_PROT_WRITE) != 0) ||
 		    (n != NULL && (n->prot & VM_PROT_WRITE) != 0))
@@ -278,6 +243,34 @@ enum soft_access
 soft_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t val)
 {
 	return (device_write(cpu, VM_SPACE_IO, port, size, val));
+}
+
+/* What others changed */
+
+void
+soft_catch_up(struct soft_cpu *cpu)
+{
+	struct vmctx *vm = cpu->vcpu->vm;
+	struct soft_vm *sv = vm->accel_vm;
+	uint64_t gen = atomic_load(&vm->map_gen);
+	uint32_t wgen;
+
+	if (gen != cpu->map_gen) {
+		cpu->map_gen = gen;
+		cpu->last = NULL;
+		if (cpu->ops->flush != NULL)
+			cpu->ops->flush(cpu);
+	}
+	if (cpu->tlb == NULL)
+		return;
+	gen = atomic_load(&vm->dirty_gen);
+	wgen = atomic_load(&sv->wgen);
+	if (gen != cpu->dirty_gen || wgen != cpu->wgen) {
+		cpu->dirty_gen = gen;
+		cpu->wgen = wgen;
+		soft_tlb_drop_writes(cpu->tlb);
+	}
+	(void)soft_code_catch_up(cpu);
 }
 
 /*
@@ -309,4 +302,5 @@ soft_excl_end(struct soft_cpu *cpu)
 	vm_go_vcpus(vm);
 	pthread_mutex_unlock(&sv->excl_lock);
 	vcpu_reenter(cpu->vcpu);
+	soft_catch_up(cpu);
 }

@@ -15,7 +15,7 @@
 #include "soft.h"
 
 /* What run() deals with itself; the rest is vcpu.c's. */
-#define	REQ_OURS	(REQ_INTR | REQ_MD | REQ_GRACE | REQ_TURN)
+#define	REQ_OURS	(REQ_INTR | REQ_MD | REQ_GRACE | REQ_TURN | REQ_CODE)
 
 /* Instructions between looks at the counters when nothing else bounds them. */
 #define	BUDGET_MAX	(1ULL << 20)
@@ -56,6 +56,9 @@ soft_vm_create(struct vmctx *vm)
 	if (sv == NULL)
 		return (vm_fail(ENOMEM, "soft: no memory for the VM"));
 	pthread_mutex_init(&sv->excl_lock, NULL);
+	pthread_mutex_init(&sv->log.lock, NULL);
+	pthread_mutex_init(&sv->wlock, NULL);
+	atomic_store(&sv->wgen, 1);
 	vm->accel_vm = sv;
 	turn_init(vm);
 	return (0);
@@ -69,6 +72,10 @@ soft_vm_destroy(struct vmctx *vm)
 	if (sv == NULL)
 		return;
 	turn_fini(vm);
+	for (unsigned i = 0; i < nitems(sv->track); i++)
+		soft_track_free(atomic_load(&sv->track[i]));
+	pthread_mutex_destroy(&sv->wlock);
+	pthread_mutex_destroy(&sv->log.lock);
 	pthread_mutex_destroy(&sv->excl_lock);
 	free(sv);
 	vm->accel_vm = NULL;
@@ -84,6 +91,8 @@ soft_vcpu_destroy(struct vcpu *vcpu)
 	if (cpu->core != NULL && cpu->ops->destroy != NULL)
 		cpu->ops->destroy(cpu);
 	free(cpu->core);
+	soft_code_free(cpu->code);
+	soft_tlb_free(cpu->tlb);
 	free(cpu->restart);
 	free(cpu);
 	vcpu->accel_cpu = NULL;
@@ -103,7 +112,11 @@ soft_vcpu_create(struct vcpu *vcpu)
 	cpu->restart = malloc(cpu->restart_size);
 	cpu->map_gen = atomic_load(&vcpu->vm->map_gen);
 	vcpu->accel_cpu = cpu;
-	if (cpu->restart != NULL)
+	if (core->nspaces != 0) {
+		cpu->tlb = soft_tlb_create(core->nspaces);
+		cpu->code = soft_code_create(cpu);
+	}
+	if (cpu->restart != NULL && (core->nspaces == 0 || (cpu->tlb != NULL && cpu->code != NULL)))
 		cpu->core = calloc(1, core->size != 0 ? core->size : 1);
 	if (cpu->core == NULL) {
 		soft_vcpu_destroy(vcpu);
@@ -209,6 +222,26 @@ soft_replied(struct soft_cpu *cpu, enum vm_exitcode code, uint64_t addr, uint64_
 	return (true);
 }
 
+void
+soft_complete(struct soft_cpu *cpu)
+{
+	struct vcpu *vcpu = cpu->vcpu;
+
+	if (!cpu->replay || cpu->exiting)
+		return;
+	vcpu->read_open = vcpu->replied = false;
+	cpu->nreply = cpu->nextreply = 0;
+	cpu->replay = false;
+}
+
+static void
+restore(struct soft_cpu *cpu)
+{
+	memcpy(cpu->vcpu->state, cpu->restart, cpu->restart_size);
+	if (cpu->ops->restarted != NULL)
+		cpu->ops->restarted(cpu);
+}
+
 /*
  * An instruction whose read is open has not changed anything and is executed again anyway: only the
  * answers are dropped.  Any other goes back to its restart point.
@@ -221,13 +254,26 @@ soft_restart(struct vcpu *vcpu)
 	if (!cpu->restart_valid)
 		return (vm_fail(EINVAL, "vcpu %d: there is no instruction to restart", vcpu->id));
 	if (!vcpu->read_open)
-		memcpy(vcpu->state, cpu->restart, cpu->restart_size);
+		restore(cpu);
 	vcpu->read_open = vcpu->replied = false;
 	cpu->nreply = 0;
 	cpu->nlater = 0;
 	cpu->halted = false;
+	if (cpu->ops->adopt != NULL)
+		cpu->ops->adopt(cpu);
 	if (cpu->ops->save != NULL)
 		cpu->ops->save(cpu);
+	return (0);
+}
+
+/* The page is what the core runs on, but someone else wrote to it. */
+static int
+soft_state_load(struct vcpu *vcpu)
+{
+	struct soft_cpu *cpu = vcpu->accel_cpu;
+
+	if (cpu->ops->adopt != NULL)
+		cpu->ops->adopt(cpu);
 	return (0);
 }
 
@@ -238,6 +284,29 @@ soft_state_save(struct vcpu *vcpu)
 
 	if (cpu->ops->save != NULL)
 		cpu->ops->save(cpu);
+	return (0);
+}
+
+static void
+soft_refresh(struct vcpu *vcpu)
+{
+	(void)soft_state_save(vcpu);
+}
+
+/* What is left of the last exit is forgotten; cores follow their pages. */
+static int
+soft_reset(struct vmctx *vm)
+{
+	for (unsigned i = 0; i < VM_MAXCPU; i++) {
+		struct soft_cpu *cpu = vm->vcpus[i] == NULL ? NULL : vm->vcpus[i]->accel_cpu;
+
+		if (cpu == NULL)
+			continue;
+		cpu->restart_valid = cpu->halted = false;
+		cpu->nreply = cpu->nextreply = cpu->nlater = 0;
+		if (cpu->ops->adopt != NULL)
+			cpu->ops->adopt(cpu);
+	}
 	return (0);
 }
 
@@ -263,9 +332,8 @@ soft_leave(struct soft_cpu *cpu)
 }
 
 /*
- * What ran outside may have armed a timer before the end of the budget, or changed the memory map:
- * the core is to come out at its next event check.  In virtual time it does so in any case, for the
- * sake of the same run every time.
+ * What ran outside may have armed a timer before the end of the budget: in virtual time the core is
+ * to come out at its next event check in any case, for the sake of the same run every time.
  */
 void
 soft_reenter(struct soft_cpu *cpu)
@@ -273,7 +341,8 @@ soft_reenter(struct soft_cpu *cpu)
 	struct vmctx *vm = cpu->vcpu->vm;
 
 	vcpu_reenter(cpu->vcpu);
-	if (clock_is_icount(vm) || atomic_load(&vm->map_gen) != cpu->map_gen)
+	soft_catch_up(cpu);
+	if (clock_is_icount(vm))
 		atomic_fetch_or(&cpu->vcpu->request, REQ_TURN);
 }
 
@@ -318,15 +387,9 @@ static enum soft_stop
 execute(struct soft_cpu *cpu, uint64_t budget)
 {
 	struct vcpu *vcpu = cpu->vcpu;
-	uint64_t gen = atomic_load(&vcpu->vm->map_gen);
 	enum soft_stop stop;
 
-	if (gen != cpu->map_gen) {
-		cpu->map_gen = gen;
-		cpu->last = NULL;
-		if (cpu->ops->flush != NULL)
-			cpu->ops->flush(cpu);
-	}
+	soft_catch_up(cpu);
 	cpu->retired = cpu->counted = 0;
 	cpu->exiting = cpu->halted = cpu->restart_valid = false;
 	cpu->replay = vcpu->read_open;
@@ -339,10 +402,8 @@ execute(struct soft_cpu *cpu, uint64_t budget)
 	stop = cpu->ops->run(cpu, budget, &cpu->retired);
 	vcpu_leave(vcpu);
 
-	if (cpu->replay && cpu->retired != 0 && !cpu->exiting) {
-		vcpu->read_open = vcpu->replied = false;
-		cpu->nreply = 0;
-	}
+	if (cpu->retired != 0)
+		soft_complete(cpu);
 	cpu->replay = false;
 	if (cpu->retired != 0)
 		atomic_fetch_add_explicit(&vcpu->stats[VM_STAT_INSNS], cpu->retired,
@@ -408,6 +469,8 @@ run_loop(struct soft_cpu *cpu, bool icount)
 		 */
 		if ((!icount || mine) && atomic_load(&vcpu->md_events) != 0) {
 			vm->md->vcpu_event(vcpu);
+			if (cpu->ops->adopt != NULL)
+				cpu->ops->adopt(cpu);
 			cpu->halted = false;	/* it may wait for something else now */
 		}
 		if ((!icount || mine || halted(cpu)) && !soft_runnable(vcpu)) {
@@ -535,6 +598,7 @@ soft_vm_load(struct vmctx *vm, struct vm_state_in *in)
 const struct accel_ops accel_soft = {
 	.name = "soft",
 	.id = VM_ACCEL_SOFT,
+	.has_models = true,
 	.probe = soft_probe,
 	.vm_create = soft_vm_create,
 	.vm_destroy = soft_vm_destroy,
@@ -545,7 +609,11 @@ const struct accel_ops accel_soft = {
 	.run = soft_run,
 	.restart = soft_restart,
 	.state_save = soft_state_save,
+	.state_load = soft_state_load,
+	.state_refresh = soft_refresh,
+	.reset = soft_reset,
 	.cap_set = soft_cap_set,
+	.mem_written = soft_mem_written,
 	.vm_save = soft_vm_save,
 	.vm_load = soft_vm_load,
 };

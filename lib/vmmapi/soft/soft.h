@@ -13,6 +13,8 @@
 #define	_VMMAPI_SOFT_H_
 
 #include "../internal.h"
+#include "code.h"
+#include "tlb.h"
 
 /* Why a core stopped. */
 enum soft_stop {
@@ -41,8 +43,13 @@ struct soft_core {
 	 * is taken before it.
 	 */
 	enum soft_stop	(*run)(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired);
-	/* Drop what was derived from memory or mappings (translations, decoded blocks). */
+	/* Drop what was derived from the memory map. */
 	void		(*flush)(struct soft_cpu *cpu);
+	/*
+	 * The state page was changed by someone else than run(): derive again what comes from it.
+	 * May be NULL.
+	 */
+	void		(*adopt)(struct soft_cpu *cpu);
 	/* Whether an idle vCPU has a reason to go on. */
 	bool		(*wakeable)(struct soft_cpu *cpu);
 	/*
@@ -63,6 +70,8 @@ struct soft_core {
 	 * run.  May be NULL.
 	 */
 	void		(*save)(struct soft_cpu *cpu);
+	/* The page is a restart point again, with counters of that time: they go on.  May be NULL. */
+	void		(*restarted)(struct soft_cpu *cpu);
 	/*
 	 * The page came from a snapshot, whose time the clock shows now: what changes by itself
 	 * goes on from there.  exact: the core's data came too.  May be NULL.
@@ -75,6 +84,12 @@ struct soft_core {
 	const struct vm_state_table *state;
 	/* Capabilities beyond the machine-independent ones; NULL: none. */
 	int		(*cap_set)(struct soft_cpu *cpu, int cap, int val);
+	/*
+	 * Address spaces of its TLB; 0: it has none, and no decoded blocks.  stale: a block was
+	 * dropped; if it runs, it must not go on behind the present instruction.
+	 */
+	uint32_t	nspaces;
+	void		(*stale)(struct soft_cpu *cpu, struct soft_block *b);
 };
 
 #define	SOFT_NREPLY	8		/* unclaimed reads of one instruction */
@@ -93,6 +108,10 @@ struct soft_cpu {
 	const struct soft_core *ops;
 	void		*core;			/* core's own data */
 
+	struct soft_tlb	*tlb;			/* NULL: the core has none */
+	struct soft_code *code;			/* likewise */
+	uint64_t	 dirty_gen;		/* vm->dirty_gen and soft_vm.wgen when write tags */
+	uint32_t	 wgen;			/* were last dropped */
 	uint64_t	 map_gen;		/* vm->map_gen when the core was last flushed */
 	uint64_t	 last_gen;		/* vm->map_gen of last */
 	struct vm_mapping *last;		/* last mapping hit */
@@ -143,11 +162,23 @@ struct soft_turn {
 struct soft_vm {
 	struct soft_turn turn;
 	pthread_mutex_t	 excl_lock;		/* one vCPU at a time stops the others */
+
+	/* code.c */
+	struct soft_track *_Atomic track[VM_MAX_MEMSEGS];
+	struct soft_log	 log;
+	pthread_mutex_t	 wlock;			/* one vCPU at a time lets write tags be dropped */
+	_Atomic uint32_t wgen;			/* a bump asks for that */
+	_Atomic uint32_t wdone;			/* it is done for those entered at this one and before */
 };
 
 extern const struct soft_core soft_core_amd64, soft_core_arm64;
 
 /* mmu.c: guest-physical accesses of a core in guest code. */
+
+/* The mapping that covers gpa, NULL if none does. */
+struct vm_mapping *soft_mapping(struct soft_cpu *cpu, vm_paddr_t gpa);
+/* A store through soft_host() was made, or by a fast path that soft_host() allowed. */
+void	soft_wrote(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size);
 
 enum soft_access {
 	SOFT_DONE,		/* it happened */
@@ -157,8 +188,8 @@ enum soft_access {
 
 /*
  * Host address of [gpa, gpa + size) within one page if it is plain memory with that protection,
- * else NULL.  For prot with VM_PROT_WRITE the page is marked dirty.  Good until the core's next
- * event check or slow access.
+ * else NULL.  For prot with VM_PROT_WRITE the page is marked dirty, and soft_wrote() is called after
+ * the store.  Good until the core's next event check or slow access.
  */
 void	*soft_host(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, int prot);
 /*
@@ -184,11 +215,21 @@ struct vm_exit *soft_exit(struct soft_cpu *cpu, enum vm_exitcode code, bool is_r
  */
 bool	soft_replied(struct soft_cpu *cpu, enum vm_exitcode code, uint64_t addr, uint64_t *val);
 /*
+ * An instruction that got answers, or an iteration of one, is complete without having retired: they
+ * are not for what comes next.
+ */
+void	soft_complete(struct soft_cpu *cpu);
+/*
  * Take the restart point now, before an instruction that ends with SOFT_IDLE changes the state
  * page.
  */
 void	soft_mark(struct soft_cpu *cpu);
 
+/*
+ * Notice what others changed: the memory map, dirty tracking, code.  In guest code, by soft.c after
+ * every entry; translations and blocks from before may be void.
+ */
+void	soft_catch_up(struct soft_cpu *cpu);
 /*
  * Leave and enter guest code around whatever may call a device or block; brings the VM's clock up
  * to date.

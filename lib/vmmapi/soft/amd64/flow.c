@@ -1,381 +1,252 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * flow.c - the stack, jumps and calls (Intel SDM vol. 2).
+ * flow.c - near branches (Intel SDM vol. 2, JMP, CALL, RET, Jcc, LOOP).  Far ones are in far.c.
+ *
+ * In 64-bit mode they are 64 bits wide, with an operand-size prefix too, and the target must be
+ * canonical; elsewhere it is cut to the operand size and must be within the limit of CS.  What is
+ * wrong with it is #GP(0) of the branch, which has then changed nothing.
  */
-#include "cpu.h"
+#include "cond.h"
+#include "decode.h"
 
-/* A near target, cut to the operand size and checked (SDM vol. 2, JMP). */
-static enum x86_status
-target(struct x86 *x, uint64_t rip, uint64_t *out)
+/* The usual case, before LA57 is looked at. */
+X86_INLINE bool
+canonical(const struct x86 *x, uint64_t rip)
 {
-	rip &= x86_mask(x->insn.opsize);
-	if (x86_64bit(x) ? !amd64_canonical(rip, x->s->cr4) : rip > x->s->seg[SEG_CS].limit)
-		return (x86_fault_error(x, EXC_GP, 0));
-	*out = rip;
-	return (X_OK);
+	return (likely((uint64_t)((int64_t)(rip << 16) >> 16) == rip) || amd64_canonical(rip, x->s->cr4));
 }
 
-static enum x86_status
-push(struct x86 *x, unsigned size, uint64_t val)
+/* Check a target; wide: in 64-bit mode. */
+X86_INLINE enum x86_status
+target(struct x86 *x, const struct x86_insn *i, bool wide, uint64_t *rip)
 {
-	uint64_t sp = x->s->gpr[RSP];
-
-	TRY(x86_push_at(x, &sp, size, val));
-	x86_sp_set(x, sp);
-	return (X_OK);
-}
-
-/* 50 to 57 */
-enum x86_status
-x86_op_push(struct x86 *x)
-{
-	const struct x86_insn *i = &x->insn;
-	unsigned n = (i->op & 7) | (i->rex & 1) << 3;
-
-	return (push(x, i->opsize, x86_gpr(x, (enum amd64_gpr)n, i->opsize)));
-}
-
-/* 68, 6A */
-enum x86_status
-x86_op_push_imm(struct x86 *x)
-{
-	return (push(x, x->insn.opsize, x->insn.imm));
-}
-
-/* 58 to 5F: POP of the stack pointer leaves what was popped */
-enum x86_status
-x86_op_pop(struct x86 *x)
-{
-	const struct x86_insn *i = &x->insn;
-	unsigned n = (i->op & 7) | (i->rex & 1) << 3;
-	uint64_t sp = x->s->gpr[RSP], v;
-
-	TRY(x86_pop_at(x, &sp, i->opsize, &v));
-	x86_sp_set(x, sp);
-	x86_gpr_set(x, (enum amd64_gpr)n, i->opsize, v);
-	return (X_OK);
-}
-
-/* 8F: an address through the stack pointer is made with its value behind the pop */
-enum x86_status
-x86_op_pop_rm(struct x86 *x)
-{
-	struct x86_insn *i = &x->insn;
-	uint64_t sp = x->s->gpr[RSP], v;
-
-	if ((i->reg & 7) != 0)
-		return (x86_fault(x, EXC_UD));
-	TRY(x86_pop_at(x, &sp, i->opsize, &v));
-	if (i->mod == 3) {
-		x86_sp_set(x, sp);
-		return (x86_rm_store(x, i->opsize, v));
-	}
-	if (i->base == RSP)
-		i->disp += i->opsize;
-	TRY(x86_rm_store(x, i->opsize, v));
-	x86_sp_set(x, sp);
-	return (X_OK);
-}
-
-/* 60, 61: in the order AX, CX, DX, BX, SP, BP, SI, DI; the popped SP is dropped */
-enum x86_status
-x86_op_pusha(struct x86 *x)
-{
-	unsigned size = x->insn.opsize;
-	uint64_t sp = x->s->gpr[RSP];
-
-	for (int n = RAX; n <= RDI; n++)
-		TRY(x86_push_at(x, &sp, size, x86_gpr(x, (enum amd64_gpr)n, size)));
-	x86_sp_set(x, sp);
-	return (X_OK);
-}
-
-enum x86_status
-x86_op_popa(struct x86 *x)
-{
-	unsigned size = x->insn.opsize;
-	uint64_t sp = x->s->gpr[RSP], v[8];
-
-	for (int n = RDI; n >= RAX; n--)
-		TRY(x86_pop_at(x, &sp, size, &v[n]));
-	x86_sp_set(x, sp);
-	for (int n = RAX; n <= RDI; n++) {
-		if (n != RSP)
-			x86_gpr_set(x, (enum amd64_gpr)n, size, v[n]);
-	}
-	return (X_OK);
-}
-
-/*
- * 9C, 9D: VM and RF read as zero; what may change depends on the privilege (SDM vol. 2, POPF, table
- * 4-16)
- */
-enum x86_status
-x86_op_pushf(struct x86 *x)
-{
-	return (push(x, x->insn.opsize, x->s->rflags & ~(uint64_t)(FL_VM | FL_RF)));
-}
-
-enum x86_status
-x86_op_popf(struct x86 *x)
-{
-	unsigned size = x->insn.opsize, cpl = x86_cpl(x);
-	uint64_t sp = x->s->gpr[RSP], v, m = FL_ARITH | FL_TF | FL_DF | FL_NT;
-
-	TRY(x86_pop_at(x, &sp, size, &v));
-	if (size > 2)
-		m |= FL_AC | FL_ID;
-	if (cpl == 0)
-		m |= FL_IOPL;
-	if (cpl <= (x->s->rflags & FL_IOPL) >> 12)
-		m |= FL_IF;
-	x86_sp_set(x, sp);
-	x86_flags(x, v, m);
-	x86_flags(x, 0, FL_RF);
-	return (X_OK);
-}
-
-static enum amd64_seg
-op_sreg(const struct x86 *x)
-{
-	switch (x->insn.op) {
-	case 0x1a0:
-	case 0x1a1:
-		return (SEG_FS);
-	case 0x1a8:
-	case 0x1a9:
-		return (SEG_GS);
-	default:
-		return ((enum amd64_seg)((x->insn.op >> 3) & 3));
-	}
-}
-
-/* 06, 0E, 16, 1E, 0F A0, 0F A8 */
-enum x86_status
-x86_op_push_sreg(struct x86 *x)
-{
-	return (push(x, x->insn.opsize, x->s->seg[op_sreg(x)].sel));
-}
-
-/* 07, 17, 1F, 0F A1, 0F A9 */
-enum x86_status
-x86_op_pop_sreg(struct x86 *x)
-{
-	enum amd64_seg seg = op_sreg(x);
-	unsigned stack = x86_stacksize(x);
-	uint64_t sp = x->s->gpr[RSP], v;
-
-	TRY(x86_pop_at(x, &sp, x->insn.opsize, &v));
-	TRY(x86_load_sreg(x, seg, (uint16_t)v));
-	x86_gpr_set(x, RSP, stack, sp);
-	if (seg == SEG_SS)
-		x->shadow = 2;
-	return (X_OK);
-}
-
-/* C8 */
-enum x86_status
-x86_op_enter(struct x86 *x)
-{
-	const struct x86_insn *i = &x->insn;
-	unsigned level = i->imm2 & 31, stack = x86_stacksize(x);
-	uint64_t sp = x->s->gpr[RSP], bp = x->s->gpr[RBP], frame, v;
-
-	TRY(x86_push_at(x, &sp, i->opsize, bp));
-	frame = sp;
-	for (unsigned n = 1; n < level; n++) {
-		bp = (bp - i->opsize) & x86_mask(stack);
-		TRY(x86_load(x, SEG_SS, bp, i->opsize, &v));
-		TRY(x86_push_at(x, &sp, i->opsize, v));
-	}
-	if (level > 0)
-		TRY(x86_push_at(x, &sp, i->opsize, frame));
-	x86_sp_set(x, sp - i->imm);
-	x86_gpr_set(x, RBP, i->opsize, frame);
-	return (X_OK);
-}
-
-/* C9 */
-enum x86_status
-x86_op_leave(struct x86 *x)
-{
-	uint64_t sp = x86_gpr(x, RBP, x86_stacksize(x)), v;
-
-	TRY(x86_pop_at(x, &sp, x->insn.opsize, &v));
-	x86_sp_set(x, sp);
-	x86_gpr_set(x, RBP, x->insn.opsize, v);
-	return (X_OK);
-}
-
-static enum x86_status
-call_to(struct x86 *x, uint64_t rip)
-{
-	uint64_t to = 0;
-
-	TRY(target(x, rip, &to));
-	TRY(push(x, x->insn.opsize, x->next));
-	x->next = to;
-	return (X_OK);
-}
-
-/* E8 */
-enum x86_status
-x86_op_call(struct x86 *x)
-{
-	return (call_to(x, x->next + x->insn.imm));
-}
-
-/* E9, EB */
-enum x86_status
-x86_op_jmp(struct x86 *x)
-{
-	return (target(x, x->next + x->insn.imm, &x->next));
-}
-
-/* 70 to 7F, 0F 80 to 8F */
-enum x86_status
-x86_op_jcc(struct x86 *x)
-{
-	if (!x86_cond(x->insn.op & 15, x->s->rflags))
-		return (X_OK);
-	return (x86_op_jmp(x));
-}
-
-/* E0 LOOPNE, E1 LOOPE, E2 LOOP, E3 JCXZ */
-enum x86_status
-x86_op_loop(struct x86 *x)
-{
-	unsigned op = x->insn.op & 3, size = x->insn.adsize;
-	bool zf = (x->s->rflags & FL_ZF) != 0, taken;
-	uint64_t count = x86_gpr(x, RCX, size);
-
-	if (op == 3) {
-		taken = count == 0;
+	if (wide) {
+		if (unlikely(!canonical(x, *rip)))
+			return (GP0(x));
 	} else {
-		count = (count - 1) & x86_mask(size);
-		taken = count != 0 && (op == 2 || zf == (op == 1));
+		*rip &= x86_mask(i->opsize);
+		if (unlikely(*rip > x->s->seg[SEG_CS].limit))
+			return (GP0(x));
 	}
-	if (taken)
-		TRY(x86_op_jmp(x));
-	if (op != 3)
-		x86_gpr_set(x, RCX, size, count);
 	return (X_OK);
 }
 
-/* C2, C3 */
-enum x86_status
-x86_op_ret(struct x86 *x)
+X86_INLINE enum x86_status
+jump(struct x86 *x, const struct x86_insn *i, bool wide, uint64_t rip)
 {
-	uint64_t sp = x->s->gpr[RSP], v;
-
-	TRY(x86_pop_at(x, &sp, x->insn.opsize, &v));
-	TRY(target(x, v, &x->next));
-	x86_sp_set(x, sp + x->insn.imm);
-	return (X_OK);
+	TRY(target(x, i, wide, &rip));
+	x->s->rip = rip;
+	return (X_JUMP);
 }
 
-/* CA, CB: to the same privilege */
-enum x86_status
-x86_op_retf(struct x86 *x)
+X86_INLINE uint64_t
+relative(const struct x86 *x, const struct x86_insn *i, bool wide)
 {
-	unsigned size = x->insn.opsize, stack = x86_stacksize(x);
-	uint64_t sp = x->s->gpr[RSP], rip, cs;
+	if (wide)
+		return (x->rip0 + i->off + i->len + i->imm);
+	return (x86_next_rip(x, i) + i->imm);
+}
 
-	TRY(x86_pop_at(x, &sp, size, &rip));
-	TRY(x86_pop_at(x, &sp, size, &cs));
-	if (x86_protected(x) && (cs & 3) != x86_cpl(x))
-		return (x86_fault_error(x, EXC_GP, (uint32_t)cs & 0xfffc));
-	TRY(x86_far_jump(x, (uint16_t)cs, rip));
-	x86_gpr_set(x, RSP, stack, sp + x->insn.imm);
+X86_INLINE enum x86_status
+call(struct x86 *x, const struct x86_insn *i, bool wide, uint64_t rip)
+{
+	uint64_t sp = x->s->gpr[RSP] - 8;
+
+	TRY(target(x, i, wide, &rip));
+	if (wide) {
+		TRY(x86_store_at(x, SEG_SS, sp, 8, x->rip0 + i->off + i->len));
+		x->s->gpr[RSP] = sp;
+	} else {
+		sp = x->s->gpr[RSP];
+		TRY(x86_push_at(x, &sp, i->opsize, x86_next_rip(x, i)));
+		x86_sp_set(x, sp);
+	}
+	x->s->rip = rip;
+	return (X_JUMP);
+}
+
+X86_INLINE enum x86_status
+ret(struct x86 *x, const struct x86_insn *i, bool wide)
+{
+	uint64_t sp = x->s->gpr[RSP], rip;
+
+	if (wide) {
+		TRY(x86_load_at(x, SEG_SS, sp, 8, &rip));
+		sp += 8;
+	} else {
+		TRY(x86_pop_at(x, &sp, i->opsize, &rip));
+	}
+	TRY(target(x, i, wide, &rip));
+	sp += i->imm;
+	if (wide)
+		x->s->gpr[RSP] = sp;
+	else
+		x86_sp_set(x, sp);
+	x->s->rip = rip;
+	return (X_JUMP);
+}
+
+/* Where an indirect branch goes. */
+X86_INLINE enum x86_status
+indirect(struct x86 *x, const struct x86_insn *i, bool wide, bool mem, uint64_t *rip)
+{
+	unsigned size = wide ? 8 : i->opsize;
+
+	if (mem)
+		return (x86_load(x, i, size, rip));
+	*rip = x86_reg(x, i->r[0], size);
 	return (X_OK);
 }
+
+#define	FORMS(suffix, wide)							\
+static enum x86_status								\
+jmp_rel##suffix(struct x86 *x, const struct x86_insn *i)			\
+{										\
+	return (jump(x, i, wide, relative(x, i, wide)));			\
+}										\
+static enum x86_status								\
+jmp_r##suffix(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	uint64_t rip;								\
+										\
+	TRY(indirect(x, i, wide, false, &rip));					\
+	return (jump(x, i, wide, rip));						\
+}										\
+static enum x86_status								\
+jmp_m##suffix(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	uint64_t rip;								\
+										\
+	TRY(indirect(x, i, wide, true, &rip));					\
+	return (jump(x, i, wide, rip));						\
+}										\
+static enum x86_status								\
+call_rel##suffix(struct x86 *x, const struct x86_insn *i)			\
+{										\
+	return (call(x, i, wide, relative(x, i, wide)));			\
+}										\
+static enum x86_status								\
+call_r##suffix(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	uint64_t rip;								\
+										\
+	TRY(indirect(x, i, wide, false, &rip));					\
+	return (call(x, i, wide, rip));						\
+}										\
+static enum x86_status								\
+call_m##suffix(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	uint64_t rip;								\
+										\
+	TRY(indirect(x, i, wide, true, &rip));					\
+	return (call(x, i, wide, rip));						\
+}										\
+static enum x86_status								\
+ret##suffix(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	return (ret(x, i, wide));						\
+}
+
+FORMS(64, true)
+FORMS(32, false)
+
+static bool
+is_wide(const struct x86_decoded *d)
+{
+	return ((d->mode & X86_MODE_SIZE) == X86_MODE_64);
+}
+
+/* Near JMP and CALL: 0 and 1. */
+static bool
+bind_branch(struct x86_insn *i, const struct x86_decoded *d, unsigned arg)
+{
+	static x86_op *const fns[2][3][2] = {
+		{ { jmp_rel32, jmp_rel64 }, { jmp_r32, jmp_r64 }, { jmp_m32, jmp_m64 } },
+		{ { call_rel32, call_rel64 }, { call_r32, call_r64 }, { call_m32, call_m64 } },
+	};
+	unsigned form = x86_is_mem(d, 0) ? 2 : x86_is_reg(d, 0) ? 1 : 0;
+
+	i->fn = fns[arg][form][is_wide(d)];
+	return (d->z->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR);
+}
+
+static bool
+bind_ret(struct x86_insn *i, const struct x86_decoded *d, unsigned arg)
+{
+	i->fn = is_wide(d) ? ret64 : ret32;
+	i->imm &= 0xffff;
+	return (d->z->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR);
+}
+
+#define	JCC(name, cc)								\
+static enum x86_status								\
+j##name##_64(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	if (!x86_cond(cc, x->s->rflags))					\
+		return (X_OK);							\
+	return (jump(x, i, true, relative(x, i, true)));			\
+}										\
+static enum x86_status								\
+j##name##_32(struct x86 *x, const struct x86_insn *i)				\
+{										\
+	if (!x86_cond(cc, x->s->rflags))					\
+		return (X_OK);							\
+	return (jump(x, i, false, relative(x, i, false)));			\
+}
+CONDITIONS(JCC)
+
+static bool
+bind_jcc(struct x86_insn *i, const struct x86_decoded *d, unsigned arg)
+{
+#define	ROW(name, cc)	[cc] = { j##name##_32, j##name##_64 },
+	static x86_op *const fns[16][2] = { CONDITIONS(ROW) };
+#undef	ROW
+
+	i->fn = fns[arg][is_wide(d)];
+	return (true);
+}
+
+/* rCX as wide as an address */
 
 static enum x86_status
-far_call(struct x86 *x, uint16_t sel, uint64_t off)
+jrcxz(struct x86 *x, const struct x86_insn *i)
 {
-	unsigned size = x->insn.opsize, stack = x86_stacksize(x);
-	uint64_t sp = x->s->gpr[RSP], back = x->next;
-
-	/*
-	 * The pushes first: what they need is the old code segment's stack width, and the jump is
-	 * the last to fail.
-	 */
-	TRY(x86_push_at(x, &sp, size, x->s->seg[SEG_CS].sel));
-	TRY(x86_push_at(x, &sp, size, back));
-	TRY(x86_far_jump(x, sel, off));
-	x86_gpr_set(x, RSP, stack, sp);
-	return (X_OK);
-}
-
-/* 9A, EA */
-enum x86_status
-x86_op_far(struct x86 *x)
-{
-	const struct x86_insn *i = &x->insn;
-	uint64_t off = i->imm & x86_mask(i->opsize);
-
-	return (i->op == 0x9a ? far_call(x, i->imm2, off) : x86_far_jump(x, i->imm2, off));
-}
-
-/* FF */
-enum x86_status
-x86_op_group5(struct x86 *x)
-{
-	const struct x86_insn *i = &x->insn;
-	unsigned op = i->reg & 7;
-	uint64_t v, sel;
-
-	switch (op) {
-	case 0:
-	case 1:
-		return (x86_op_group4(x));
-	case 2:
-	case 4:
-		TRY(x86_rm_load(x, i->opsize, &v));
-		return (op == 2 ? call_to(x, v) : target(x, v, &x->next));
-	case 3:
-	case 5:
-		if (i->mod == 3)
-			return (x86_fault(x, EXC_UD));
-		TRY(x86_rm_load(x, i->opsize, &v));
-		TRY(x86_load(x, (enum amd64_seg)i->memseg,
-		    (x86_ea(x) + i->opsize) & x86_mask(i->adsize), 2, &sel));
-		return (op == 3 ? far_call(x, (uint16_t)sel, v) :
-		    x86_far_jump(x, (uint16_t)sel, v));
-	case 6:
-		TRY(x86_rm_load(x, i->opsize, &v));
-		return (push(x, i->opsize, v));
-	default:
-		return (x86_fault(x, EXC_UD));
-	}
-}
-
-/* CD */
-enum x86_status
-x86_op_int(struct x86 *x)
-{
-	return (x86_deliver(x, EVENT_SOFT, (uint8_t)x->insn.imm, false, 0, x->next));
-}
-
-/* CC */
-enum x86_status
-x86_op_int3(struct x86 *x)
-{
-	struct vm_exit *ex;
-
-	if (x->vcpu->caps[VM_CAP_BREAK_EXIT] != 1)
-		return (x86_deliver(x, EVENT_SOFT, EXC_BP, false, 0, x->next));
-	ex = soft_exit(x->cpu, VM_EXIT_DEBUG, false);
-	ex->u.debug.addr = x->s->rip;
-	ex->u.debug.reason = VM_AMD64_DEBUG_INT3;
-	return (X_STOP);
-}
-
-/* CE */
-enum x86_status
-x86_op_into(struct x86 *x)
-{
-	if ((x->s->rflags & FL_OF) == 0)
+	if (x86_gpr(x, RCX, i->adsize) != 0)
 		return (X_OK);
-	return (x86_deliver(x, EVENT_SOFT, 4, false, 0, x->next));
+	return (jump(x, i, x->flat, relative(x, i, x->flat)));
 }
+
+enum { LOOP, LOOPE, LOOPNE };
+
+static enum x86_status
+loop(struct x86 *x, const struct x86_insn *i)
+{
+	uint64_t count = (x86_gpr(x, RCX, i->adsize) - 1) & x86_mask(i->adsize),
+	    rip = relative(x, i, x->flat);
+	bool zf = (x->s->rflags & FL_ZF) != 0, taken;
+
+	taken = count != 0 && (i->arg == LOOP || zf == (i->arg == LOOPE));
+	if (taken)
+		TRY(target(x, i, x->flat, &rip));
+	x86_gpr_set(x, RCX, i->adsize, count);
+	if (!taken)
+		return (X_OK);
+	x->s->rip = rip;
+	return (X_JUMP);
+}
+
+#define	JCC_ENTRY(name, cc)	{ ZYDIS_MNEMONIC_J##name, 0, cc, NULL, bind_jcc },
+
+const struct x86_opdesc x86_ops_flow[] = {
+	{ ZYDIS_MNEMONIC_JMP, XD_END, 0, NULL, bind_branch },
+	{ ZYDIS_MNEMONIC_CALL, XD_END, 1, NULL, bind_branch },
+	{ ZYDIS_MNEMONIC_RET, XD_END, 0, NULL, bind_ret },
+	CONDITIONS(JCC_ENTRY)
+	{ ZYDIS_MNEMONIC_JCXZ, 0, 0, jrcxz, NULL },
+	{ ZYDIS_MNEMONIC_JECXZ, 0, 0, jrcxz, NULL },
+	{ ZYDIS_MNEMONIC_JRCXZ, 0, 0, jrcxz, NULL },
+	{ ZYDIS_MNEMONIC_LOOP, 0, LOOP, loop, NULL },
+	{ ZYDIS_MNEMONIC_LOOPE, 0, LOOPE, loop, NULL },
+	{ ZYDIS_MNEMONIC_LOOPNE, 0, LOOPNE, loop, NULL },
+	{ 0 },
+};

@@ -1,186 +1,428 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * interp.c - the amd64 core of the software back end: the opcode table and the loop.
+ * interp.c - the amd64 core of the software back end: running blocks, and what is looked at between
+ * two instructions.
+ *
+ * Most of the time block follows block, and between two of them only requests and the budget are
+ * looked at.  x->attention says that more is to be seen to: an event, an interrupt shadow, a trap.
+ * Then instructions are executed one at a time until nothing is left of that.
  */
 #include <errno.h>
+#include <stdlib.h>
 
-#include "cpu.h"
-
-/* NULL: undefined.  0x100 + second byte behind 0x0f. */
-static x86_op *const ops[512] = {
-	[0x00 ... 0x03] = x86_op_alu, [0x04 ... 0x05] = x86_op_alu_acc, [0x06] = x86_op_push_sreg,
-	[0x07] = x86_op_pop_sreg,
-	[0x08 ... 0x0b] = x86_op_alu, [0x0c ... 0x0d] = x86_op_alu_acc, [0x0e] = x86_op_push_sreg,
-	[0x10 ... 0x13] = x86_op_alu, [0x14 ... 0x15] = x86_op_alu_acc, [0x16] = x86_op_push_sreg,
-	[0x17] = x86_op_pop_sreg,
-	[0x18 ... 0x1b] = x86_op_alu, [0x1c ... 0x1d] = x86_op_alu_acc, [0x1e] = x86_op_push_sreg,
-	[0x1f] = x86_op_pop_sreg,
-	[0x20 ... 0x23] = x86_op_alu, [0x24 ... 0x25] = x86_op_alu_acc,
-	[0x28 ... 0x2b] = x86_op_alu, [0x2c ... 0x2d] = x86_op_alu_acc,
-	[0x30 ... 0x33] = x86_op_alu, [0x34 ... 0x35] = x86_op_alu_acc,
-	[0x38 ... 0x3b] = x86_op_alu, [0x3c ... 0x3d] = x86_op_alu_acc,
-	[0x40 ... 0x4f] = x86_op_incdec_reg,		/* REX in 64-bit mode: the decoder's */
-	[0x50 ... 0x57] = x86_op_push, [0x58 ... 0x5f] = x86_op_pop,
-	[0x60] = x86_op_pusha, [0x61] = x86_op_popa, [0x63] = x86_op_movsxd,
-	[0x68] = x86_op_push_imm, [0x69] = x86_op_imul3, [0x6a] = x86_op_push_imm,
-	[0x6b] = x86_op_imul3,
-	[0x6c ... 0x6f] = x86_op_string,
-	[0x70 ... 0x7f] = x86_op_jcc,
-	[0x80 ... 0x83] = x86_op_group1, [0x84 ... 0x85] = x86_op_test,
-	[0x86 ... 0x87] = x86_op_xchg,
-	[0x88 ... 0x89] = x86_op_mov_rm_r, [0x8a ... 0x8b] = x86_op_mov_r_rm,
-	[0x8c] = x86_op_mov_sreg, [0x8d] = x86_op_lea,
-	[0x8e] = x86_op_mov_to_sreg, [0x8f] = x86_op_pop_rm,
-	[0x90 ... 0x97] = x86_op_xchg_acc, [0x98] = x86_op_cbw, [0x99] = x86_op_cwd,
-	[0x9a] = x86_op_far,
-	[0x9c] = x86_op_pushf, [0x9d] = x86_op_popf, [0x9e] = x86_op_sahf, [0x9f] = x86_op_lahf,
-	[0xa0 ... 0xa3] = x86_op_mov_moffs, [0xa4 ... 0xa7] = x86_op_string,
-	[0xa8 ... 0xa9] = x86_op_test_acc,
-	[0xaa ... 0xaf] = x86_op_string,
-	[0xb0 ... 0xbf] = x86_op_mov_imm,
-	[0xc0 ... 0xc1] = x86_op_shift, [0xc2 ... 0xc3] = x86_op_ret,
-	[0xc6 ... 0xc7] = x86_op_mov_rm_imm, [0xc8] = x86_op_enter,
-	[0xc9] = x86_op_leave, [0xca ... 0xcb] = x86_op_retf, [0xcc] = x86_op_int3,
-	[0xcd] = x86_op_int, [0xce] = x86_op_into,
-	[0xcf] = x86_iret,
-	[0xd0 ... 0xd3] = x86_op_shift, [0xd7] = x86_op_xlat,
-	[0xe0 ... 0xe3] = x86_op_loop, [0xe4 ... 0xe5] = x86_op_in, [0xe6 ... 0xe7] = x86_op_out,
-	[0xe8] = x86_op_call,
-	[0xe9] = x86_op_jmp, [0xea] = x86_op_far, [0xeb] = x86_op_jmp, [0xec ... 0xed] = x86_op_in,
-	[0xee ... 0xef] = x86_op_out,
-	[0xf4] = x86_op_hlt, [0xf5] = x86_op_flag, [0xf6 ... 0xf7] = x86_op_group3,
-	[0xf8 ... 0xf9] = x86_op_flag, [0xfa] = x86_op_cli,
-	[0xfb] = x86_op_sti, [0xfc ... 0xfd] = x86_op_flag, [0xfe] = x86_op_group4,
-	[0xff] = x86_op_group5,
-
-	[0x100] = x86_op_group6, [0x101] = x86_op_group7, [0x106] = x86_op_clts,
-	[0x108 ... 0x109] = x86_op_wbinvd, [0x10b] = x86_op_ud,
-	[0x10d] = x86_op_nop, [0x118 ... 0x11f] = x86_op_nop,
-	[0x120] = x86_op_mov_from_cr, [0x121] = x86_op_mov_from_dr, [0x122] = x86_op_mov_to_cr,
-	[0x123] = x86_op_mov_to_dr,
-	[0x130] = x86_op_wrmsr, [0x131] = x86_op_rdtsc, [0x132] = x86_op_rdmsr,
-	[0x140 ... 0x14f] = x86_op_cmov, [0x180 ... 0x18f] = x86_op_jcc,
-	[0x190 ... 0x19f] = x86_op_setcc,
-	[0x1a0] = x86_op_push_sreg, [0x1a1] = x86_op_pop_sreg, [0x1a2] = x86_op_cpuid,
-	[0x1a3] = x86_op_bt,
-	[0x1a4 ... 0x1a5] = x86_op_shiftd, [0x1a8] = x86_op_push_sreg, [0x1a9] = x86_op_pop_sreg,
-	[0x1ab] = x86_op_bt,
-	[0x1ac ... 0x1ad] = x86_op_shiftd, [0x1ae] = x86_op_fence, [0x1af] = x86_op_imul2,
-	[0x1b0 ... 0x1b1] = x86_op_cmpxchg, [0x1b3] = x86_op_bt, [0x1b6 ... 0x1b7] = x86_op_movzx,
-	[0x1ba] = x86_op_bt_imm,
-	[0x1bb] = x86_op_bt, [0x1bc] = x86_op_bsf, [0x1bd] = x86_op_bsr,
-	[0x1be ... 0x1bf] = x86_op_movsx,
-	[0x1c0 ... 0x1c1] = x86_op_xadd, [0x1c3] = x86_op_mov_rm_r, [0x1c7] = x86_op_cmpxchg8b,
-	[0x1c8 ... 0x1cf] = x86_op_bswap,
-};
+#include "segment.h"
 
 #define	DR6_BS	0x4000U
 
-/*
- * The trap after an instruction that started with TF set; what enters a handler has cleared it for
- * good.
- */
-static bool
-traps(const struct x86 *x, uint64_t flags)
+/* Inside of blocks */
+
+/* Behind the last instruction of a block, and in place of every instruction of one that was dropped. */
+enum x86_status
+x86_op_end(struct x86 *x, const struct x86_insn *i)
 {
-	return ((flags & FL_TF) != 0 && (x->insn.op < 0xcc || x->insn.op > 0xce) && x->shadow != 2);
+	x->s->rip = x86_rip(x, i);
+	return (X_END);
 }
 
-/* Execute one instruction. */
-static enum soft_stop
-step(struct x86 *x, uint64_t *retired)
+static void
+core_stale(struct soft_cpu *cpu, struct soft_block *b)
 {
-	struct amd64_state *s = x->s;
-	uint64_t flags = s->rflags;
-	enum x86_status r;
-	x86_op *op;
+	struct x86_insn *i = SOFT_BLOCK_CODE(b);
 
-	x->shadow = 0;
-	x->again = x->took = false;
-	r = x86_decode(x);
-	if (r == X_OK) {
-		op = ops[x->insn.op];
-		r = op != NULL ? op(x) : x86_fault(x, EXC_UD);
+	for (unsigned n = 0; n < b->n; n++)
+		i[n].fn = x86_op_end;
+	x86_forget_jumps(x86_of(cpu));
+}
+
+void
+x86_cut(struct x86 *x)
+{
+	struct x86_insn *next;
+
+	if (x->cut != NULL || x->cur == NULL)
+		return;
+	/* The block is this vCPU's own, and ends with one that is not executed. */
+	next = x->block_code + (x->cur - x->block_code) + 1;
+	x->cut = next;
+	x->cut_fn = next->fn;
+	next->fn = x86_op_end;
+}
+
+static void
+uncut(struct x86 *x)
+{
+	if (x->cut == NULL)
+		return;
+	x->cut->fn = x->cut_fn;
+	x->cut = NULL;
+}
+
+void
+x86_sync(struct x86 *x)
+{
+	if (x->cur == NULL)
+		return;
+	x->s->rip = x86_rip(x, x->cur);
+	*x->retired = x->done + (uint64_t)(x->cur - x->block_code);
+}
+
+/*
+ * A device may have asked for something, or nobody has claimed a store: then the instruction is the
+ * last one for now.
+ */
+void
+x86_after_device(struct x86 *x)
+{
+	if (x->cpu->exiting || atomic_load_explicit(&x->vcpu->request, memory_order_relaxed) != 0)
+		x86_cut(x);
+}
+
+/* One instruction or many */
+
+/* The block at RIP. */
+static inline enum x86_status
+find(struct x86 *x, struct soft_block **block)
+{
+	const struct amd64_segment *cs = &x->s->seg[SEG_CS];
+	uint64_t rip = x->s->rip, lin = x->flat ? rip : (uint32_t)(cs->base + rip);
+	struct x86_jump *j = &x->jc[(lin ^ lin >> 11) & (X86_JC_SIZE - 1)];
+	enum x86_status r;
+	bool keep;
+
+	if (likely(j->lin == lin && j->key == x->key)) {
+		*block = j->block;
+		if (x->flat || rip + (*block)->bytes - 1 <= cs->limit)
+			return (X_OK);
 	}
+	x->cur = NULL;
+	r = x86_block(x, lin, block, &keep);
+	if (r == X_OK && keep) {
+		j->lin = lin;
+		j->key = x->key;
+		j->block = *block;
+	}
+	return (r);
+}
+
+/* What became of the last instruction executed, behind it or at it. */
+static enum soft_stop
+finish(struct x86 *x, enum x86_status r)
+{
+	const struct x86_insn *i = x->cur;
+
 	switch (r) {
-	case X_EXIT:
-	case X_STOP:
-		return (SOFT_EXIT);
+	case X_END:
+		break;
+	case X_JUMP:
+		x->done++;
+		break;
+	case X_HALT:
+	case X_YIELD:
+	case X_OK:
+		x->s->rip = x86_next_rip(x, i);
+		x->done++;
+		break;
 	case X_FAULT:
-		(*retired)++;		/* a handler that faults must not stop the time */
+		/* It counts, so that a handler that faults does not stop the time. */
+		x->s->rip = x86_rip(x, i);
+		x->done++;
+		*x->retired = x->done;
+		x->cur = NULL;
+		x->trap6 = 0;
+		x->shadow = 0;
+		x->attention = true;
 		r = x86_exception(x);
 		return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
+	case X_AGAIN:
+		/*
+		 * What interrupts it finds RF set, so that a breakpoint on it is not met again (SDM
+		 * vol. 3 17.3.1.1).
+		 */
+		x->s->rflags |= FL_RF;
+		x->attention = true;
+		soft_complete(x->cpu);
+		/* FALLTHROUGH */
 	default:
+		x->s->rip = x86_rip(x, i);
 		break;
 	}
-	if (!x->again) {
-		s->rip = x->next;
-		s->rflags &= ~(uint64_t)(x->insn.op == 0xcf ? 0 : FL_RF);
-	}
-	s->intr_shadow = x->shadow;
-	(*retired)++;
-	if (traps(x, flags)) {
-		s->dr6 |= DR6_BS;
-		(void)x86_fault(x, EXC_DB);
-		if (x86_exception(x) == X_EXIT)
-			return (SOFT_EXIT);
-	}
-	if (x->cpu->exiting)
+	*x->retired = x->done;
+	x->cur = NULL;
+	if (r == X_EXIT || r == X_STOP) {
+		x->vcpu->exit.insn_len = i->len;
 		return (SOFT_EXIT);
+	}
+	if (x->cpu->exiting) {
+		if (r == X_END && i > x->block_code)
+			i--;			/* a store ended the block behind it */
+		x->vcpu->exit.insn_len = i->len;
+		return (SOFT_EXIT);
+	}
 	return (r == X_HALT ? SOFT_IDLE : r == X_YIELD ? SOFT_YIELD : SOFT_OK);
 }
 
-static bool
-events_pending(const struct x86 *x)
+/* A debug trap behind an instruction; if that leaves for the caller, at the next run. */
+static enum soft_stop
+trap(struct x86 *x, uint64_t dr6, enum soft_stop stop)
 {
-	const struct amd64_state *s = x->s;
+	enum x86_status r;
 
-	return (s->exc_pending || s->intr_pending || s->nmi_pending ||
-	    (x->intr && (s->rflags & FL_IF) != 0));
+	x->trap6 = 0;
+	x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = dr6, .trap = true };
+	x->attention = true;
+	if (stop == SOFT_EXIT) {
+		x86_exception_later(x);
+		return (stop);
+	}
+	r = x86_exception(x);
+	return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
+}
+
+static inline void
+start_block(struct x86 *x, struct soft_block *b)
+{
+	x->block_code = SOFT_BLOCK_CODE(b);
+	x->rip0 = x->s->rip;
+	x->took = false;
 }
 
 static enum soft_stop
-core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
+run_block(struct x86 *x, struct soft_block *b)
 {
-	struct x86 *x = x86_of(cpu);
-	struct vcpu *vcpu = cpu->vcpu;
-	const struct intc_ops *intc = vcpu->vm->intc_ops;
+	const struct x86_insn *i;
+	enum x86_status r;
+	enum soft_stop stop;
+
+	start_block(x, b);
+	i = x->block_code;
+	for (;;) {
+		x->cur = i;
+		r = i->fn(x, i);
+		if (unlikely(r != X_OK))
+			break;
+		i++;
+	}
+	x->done += (uint64_t)(i - x->block_code);
+	if (likely(r == X_JUMP || r == X_END)) {
+		x->done += r == X_JUMP;
+		*x->retired = x->done;
+		if (likely(!x->attention && x->cut == NULL)) {
+			x->cur = NULL;
+			return (SOFT_OK);
+		}
+		x->done -= r == X_JUMP;
+	}
+	uncut(x);
+	stop = finish(x, r);
+	if (x->shadow != 0) {
+		x->s->intr_shadow = x->shadow;
+		x->shadow = 0;
+		x->attention = true;
+	}
+	if (unlikely(x->trap6 != 0)) {
+		if (x->s->intr_shadow != 2)
+			return (trap(x, x->trap6, stop));
+		x->s->trap_pending = (uint32_t)x->trap6;
+		x->trap6 = 0;
+	}
+	return (stop);
+}
+
+/* Execute one instruction with everything that may be due before and behind it. */
+static enum soft_stop
+step(struct x86 *x)
+{
+	struct amd64_state *s = x->s;
+	uint8_t shadow = s->intr_shadow;
+	const struct x86_insn *i;
+	struct soft_block *b = NULL;
 	enum soft_stop stop;
 	enum x86_status r;
+	uint64_t bits;
 
-	x86_tsc_check(x);
+	/* Instruction breakpoints come before everything else of it (SDM vol. 3 table 6-2, 17.3.1.1). */
+	if ((s->rflags & FL_RF) == 0 && shadow != 2 && x86_insn_breakpoints_on(x)) {
+		bits = x86_insn_breakpoint(x, x->flat ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip));
+		if (bits != 0) {
+			x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = bits };
+			r = x86_exception(x);
+			return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
+		}
+	}
+	r = find(x, &b);
+	if (r != X_OK) {
+		*x->retired = ++x->done;
+		r = x86_exception(x);
+		return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
+	}
+	start_block(x, b);
+	i = x->block_code;
+	x->trap_tf = (s->rflags & FL_TF) != 0;
+	x->keep_rf = false;
+	x->cur = i;
+	r = i->fn(x, i);
+	if (r == X_OK) {
+		/* Like the end of a block. */
+		s->rip = x86_next_rip(x, i);
+		r = X_JUMP;
+	}
+	uncut(x);
+	stop = finish(x, r);
+	if (r == X_EXIT || r == X_STOP || r == X_FAULT)
+		return (stop);
+	if (r != X_AGAIN && !x->keep_rf)
+		s->rflags &= ~(uint64_t)FL_RF;
+	s->intr_shadow = x->shadow;
+	x->shadow = 0;
+	/* MOV SS holds traps off until the instruction behind it (SDM vol. 3 6.8.3). */
+	bits = x->trap6 | s->trap_pending;
+	x->trap6 = 0;
+	s->trap_pending = 0;
+	if (s->intr_shadow == 2) {
+		s->trap_pending = (uint32_t)bits;
+		return (stop);
+	}
+	if (x->trap_tf)
+		bits |= DR6_BS;
+	if (bits == 0)
+		return (stop);
+	s->run_state = VM_AMD64_RUNNING;	/* a trap ends HLT */
+	return (trap(x, bits, stop));
+}
+
+/* Whether the next instruction is to be executed by step(). */
+static bool
+careful(const struct x86 *x)
+{
+	const struct amd64_state *s = x->s;
+
+	return ((s->rflags & (FL_TF | FL_RF)) != 0 || s->intr_shadow != 0 || s->trap_pending != 0 ||
+	    x->cpu->replay || x86_insn_breakpoints_on(x));
+}
+
+static void
+begin(struct x86 *x, uint64_t *retired)
+{
+	struct vcpu *vcpu = x->vcpu;
+	const struct intc_ops *intc = vcpu->vm->intc_ops;
+
+	x->retired = retired;
+	x->done = *retired;
+	x->cur = NULL;
 	x->took = false;
+	x->shadow = 0;
+	x86_tsc_check(x);
+	x86_mode(x);
 	if (x->s->run_state == VM_AMD64_HALTED) {
 		/*
 		 * HLT is behind it: no shadow, and no instruction to execute again, keeps an event
 		 * away.
 		 */
 		x->s->intr_shadow = 0;
-		cpu->replay = false;
+		x->cpu->replay = false;
 	}
 	x->intr = intc != NULL && intc->pending != NULL && intc->pending(vcpu);
+	x->attention = true;
+}
+
+static enum soft_stop
+run(struct x86 *x, uint64_t budget)
+{
+	struct soft_cpu *cpu = x->cpu;
+	struct vcpu *vcpu = x->vcpu;
+	enum soft_stop stop;
+	struct soft_block *b = NULL;
+	enum x86_status r;
+
 	for (;;) {
-		if (atomic_load_explicit(&vcpu->request, memory_order_relaxed) != 0)
+		if (unlikely(atomic_load_explicit(&vcpu->request, memory_order_relaxed) != 0))
 			return (SOFT_REQUEST);
-		if (*retired >= budget)
+		if (unlikely(x->done >= budget))
 			return (SOFT_BUDGET);
-		x->insn.len = 0;
-		if (events_pending(x)) {
-			r = x86_events(x);
+		if (unlikely(x->attention)) {
+			if (x86_events_pending(x)) {
+				r = x86_events(x);
+				if (r == X_EXIT || cpu->exiting)
+					return (SOFT_EXIT);
+				if (r == X_OK)
+					continue;
+			}
+			if (x->s->run_state != VM_AMD64_RUNNING)
+				return (SOFT_IDLE);
+			if (careful(x)) {
+				stop = step(x);
+				if (stop != SOFT_OK)
+					return (stop);
+				continue;
+			}
+			/* An interrupt that is held off by IF is looked at again when IF changes. */
+			x->attention = false;
+		}
+		r = find(x, &b);
+		if (unlikely(r != X_OK)) {
+			*x->retired = ++x->done;
+			r = x86_exception(x);
+			x->attention = true;
 			if (r == X_EXIT || cpu->exiting)
 				return (SOFT_EXIT);
-			if (r == X_OK)
-				continue;
+			continue;
 		}
-		if (x->s->run_state != VM_AMD64_RUNNING)
-			return (SOFT_IDLE);
-		stop = step(x, retired);
-		if (stop != SOFT_OK) {
-			if (stop == SOFT_EXIT)
-				vcpu->exit.insn_len = x->insn.len;
+		if (unlikely(b->n > budget - x->done)) {
+			stop = step(x);
+			x->attention = true;
+		} else {
+			stop = run_block(x, b);
+		}
+		if (unlikely(stop != SOFT_OK))
 			return (stop);
-		}
 	}
+}
+
+/*
+ * Instructions may rely on the host's floating point being in its initial state but for what they
+ * change themselves and put back.
+ */
+static enum soft_stop
+core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
+{
+	static const uint32_t mxcsr = 0x1f80;
+	static const uint16_t fcw = 0x37f;
+	struct x86 *x = x86_of(cpu);
+	enum soft_stop stop;
+	uint32_t old_mxcsr;
+	uint16_t old_fcw;
+
+	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m" (old_mxcsr), "=m" (old_fcw));
+	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m" (mxcsr), "m" (fcw));
+	begin(x, retired);
+	stop = run(x, budget);
+	/* Flags that the guest's work left would trap in a caller that unmasks them. */
+	if ((~old_fcw & 0x3f) != 0)
+		__asm__ volatile("fnclex");
+	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m" (old_mxcsr), "m" (old_fcw));
+	return (stop);
+}
+
+/* The core as soft.c sees it */
+
+static void
+core_destroy(struct soft_cpu *cpu)
+{
+	struct x86 *x = x86_of(cpu);
+
+	x86_translator_destroy(x);
+	free(x->jc);
+}
+
+/* What is derived from the page is derived again. */
+static void
+core_adopt(struct soft_cpu *cpu)
+{
+	struct x86 *x = x86_of(cpu);
+
+	x86_flush(x);
+	x86_debug_changed(x);
+	x86_mode(x);
 }
 
 static int
@@ -191,7 +433,17 @@ core_create(struct soft_cpu *cpu)
 	x->cpu = cpu;
 	x->vcpu = cpu->vcpu;
 	x->s = cpu->vcpu->state;
+	x->tlb = cpu->tlb;
+	x->code = cpu->code;
+	x->phys_mask = UINT64_MAX;
+	x->jc = calloc(X86_JC_SIZE, sizeof(*x->jc));
+	x->jc_gen = 1;		/* so that no key is zero */
+	if (x->jc == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0) {
+		core_destroy(cpu);
+		return (-1);
+	}
 	x86_tsc_adopt(x, vm_clock_now(x->vcpu->vm));
+	core_adopt(cpu);
 	return (0);
 }
 
@@ -207,10 +459,14 @@ core_probe(void)
 #endif
 }
 
-/* Nothing is derived from memory that outlives an instruction. */
+/* The memory map changed.  Blocks stay: they are found by where their bytes are. */
 static void
 core_flush(struct soft_cpu *cpu)
 {
+	struct x86 *x = x86_of(cpu);
+
+	x->phys_mask = amd64_phys_mask(cpu->vcpu->vm);
+	x86_flush(x);
 }
 
 static bool
@@ -238,15 +494,25 @@ core_save(struct soft_cpu *cpu)
 }
 
 static void
+core_restarted(struct soft_cpu *cpu)
+{
+	x86_tsc_restarted(x86_of(cpu));
+}
+
+static void
 core_load(struct soft_cpu *cpu, bool exact)
 {
+	x86_model_loaded(x86_of(cpu));
 	if (!exact)
-		x86_tsc_adopt(x86_of(cpu), vm_clock_now(cpu->vcpu->vm));
+		x86_tsc_loaded(x86_of(cpu));
+	core_adopt(cpu);
 }
 
 static const struct vm_state_field core_fields[] = {
 	VM_STATE_U64(struct x86, tsc_offset),
 	VM_STATE_U64(struct x86, tsc_seen),
+	VM_STATE_U64(struct x86, prng),
+	VM_STATE_BOOL(struct x86, clock_stale),
 };
 static const struct vm_state_table core_state = VM_STATE_TABLE("soft.amd64", 1, 1, core_fields,
     NULL);
@@ -255,14 +521,19 @@ const struct soft_core soft_core_amd64 = {
 	.arch = VM_ARCH_AMD64,
 	.size = sizeof(struct x86),
 	.create = core_create,
+	.destroy = core_destroy,
 	.run = core_run,
 	.flush = core_flush,
+	.adopt = core_adopt,
 	.wakeable = core_wakeable,
 	.halted = core_halted,
 	.probe = core_probe,
 	.pc = core_pc,
 	.step_reason = VM_AMD64_DEBUG_STEP,
 	.save = core_save,
+	.restarted = core_restarted,
 	.load = core_load,
 	.state = &core_state,
+	.nspaces = X86_SPACES,
+	.stale = core_stale,
 };

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mode.c - what follows from control registers, segments and flags: the processor's mode, its
+ * privilege level and its view of memory.
+ */
+#include "cpu.h"
+
+/*
+ * The present address space: PCIDs are numbers of address spaces, translations of one without PCIDs
+ * are those of number 0 (SDM vol. 3 4.10.1).  Without paging there is another one, so that what was
+ * cached for linear addresses stays apart.
+ */
+static uint32_t
+space(const struct x86 *x)
+{
+	const struct amd64_state *s = x->s;
+
+	if ((s->cr0 & CR0_PG) == 0)
+		return (X86_SPACE_PHYS);
+	return ((s->cr4 & CR4_PCIDE) != 0 ? (uint32_t)s->cr3 & 0xfff : 0);
+}
+
+static unsigned
+privilege(const struct x86 *x)
+{
+	if (!x86_protected(x))
+		return (0);
+	return (x86_v86(x) ? 3 : VM_AMD64_SEG_DPL(x->s->seg[SEG_SS].access));
+}
+
+/* Alignment is checked at level 3 with CR0.AM and RFLAGS.AC (SDM vol. 3 6.15, #AC). */
+static bool
+aligned(const struct x86 *x)
+{
+	return (x->cpl == 3 && (x->s->cr0 & CR0_AM) != 0 && (x->s->rflags & FL_AC) != 0);
+}
+
+/*
+ * Explicit supervisor accesses may touch user pages with SMAP only while AC is set (SDM vol. 3
+ * 4.6.1).
+ */
+static enum x86_mmu
+rights(const struct x86 *x)
+{
+	if (x->cpl == 3)
+		return (MMU_USER);
+	if ((x->s->cr4 & CR4_SMAP) != 0 && (x->s->rflags & FL_AC) == 0)
+		return (MMU_SMAP);
+	return (MMU_KERNEL);
+}
+
+static uint8_t
+code_mode(const struct x86 *x)
+{
+	const struct amd64_segment *cs = &x->s->seg[SEG_CS];
+	uint8_t mode;
+
+	if (x->flat)
+		mode = X86_MODE_64;
+	else
+		mode = (cs->access & VM_AMD64_SEG_DB) != 0 ? X86_MODE_32 : X86_MODE_16;
+	if (x->cpl != 0)
+		mode |= X86_MODE_USER;
+	if (x86_real_or_v86(x))
+		mode |= X86_MODE_REAL;
+	return (mode);
+}
+
+/* Blocks are found by address only as long as all of this is the same. */
+static void
+rekey(struct x86 *x)
+{
+	x->key = x->jc_gen << 24 | (uint64_t)x->tag << 8 | (uint64_t)x->mmu << 6 | x->mode;
+}
+
+void
+x86_mode(struct x86 *x)
+{
+	x->flat = x86_long(x) && (x->s->seg[SEG_CS].access & VM_AMD64_SEG_L) != 0;
+	x->cpl = (uint8_t)privilege(x);
+	x->mode = code_mode(x);
+	x->mmu = (uint8_t)rights(x);
+	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x->row = x->tlb->e[aligned(x) || x->watch ? MMU_NONE : x->mmu];
+	rekey(x);
+}
+
+void
+x86_forget_jumps(struct x86 *x)
+{
+	x->jc_gen++;
+	rekey(x);
+}
+
+void
+x86_flush(struct x86 *x)
+{
+	soft_tlb_flush(x->tlb);
+	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x86_forget_jumps(x);
+}
+
+void
+x86_flush_space(struct x86 *x, uint32_t pcid)
+{
+	soft_tlb_flush_space(x->tlb, pcid);
+	x->tag = soft_tlb_tag(x->tlb, space(x));
+	rekey(x);
+}
+
+void
+x86_flush_page(struct x86 *x, uint64_t lin)
+{
+	soft_tlb_flush_page(x->tlb, lin);
+	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x86_forget_jumps(x);
+}

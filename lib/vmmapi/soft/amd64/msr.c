@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * msr.c - model-specific registers (Intel SDM vol. 4; vol. 3 2.2.1, 9.4, 10.12, 11.11, 15.3, 17.17), and
+ * those of KVM's paravirtual clock.
+ *
+ * What is nobody's here leaves vm_run() with VM_EXIT_SYSREG.
+ */
+#include "sys.h"
+
+#define	MSR_PLATFORM_ID		0x017U
+#define	MSR_FEATURE_CONTROL	0x03aU
+#define	MSR_TSC_ADJUST		0x03bU
+#define	MSR_SPEC_CTRL		0x048U
+#define	MSR_PRED_CMD		0x049U
+#define	MSR_UCODE_REV		0x08bU
+#define	MSR_PLATFORM_INFO	0x0ceU
+#define	MSR_MTRRCAP		0x0feU
+#define	MSR_ARCH_CAPABILITIES	0x10aU
+#define	MSR_FLUSH_CMD		0x10bU
+#define	MSR_SYSENTER_CS		0x174U
+#define	MSR_MCG_CAP		0x179U
+#define	MSR_MCG_STATUS		0x17aU
+#define	MSR_PERF_STATUS		0x198U
+#define	MSR_MISC_ENABLE		0x1a0U
+#define	MSR_DEBUGCTL		0x1d9U
+#define	MSR_MTRR_BASE0		0x200U
+#define	MSR_MTRR_END		0x210U
+#define	MSR_PAT			0x277U
+#define	MSR_MTRR_DEF		0x2ffU
+#define	MSR_X2APIC		0x800U
+#define	MSR_X2APIC_END		0x900U
+#define	MSR_KVM_WALL_OLD	0x011U
+#define	MSR_KVM_SYSTEM_OLD	0x012U
+#define	MSR_KVM_WALL		0x4b564d00U
+#define	MSR_KVM_SYSTEM		0x4b564d01U
+#define	MSR_EFER		0xc0000080U
+#define	MSR_TSC_AUX		0xc0000103U
+
+/*
+ * The processor is not affected by what these bits name, so that a guest takes no trouble: RDCL_NO,
+ * IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO,
+ * PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+ */
+#define	ARCH_CAPABILITIES							\
+	(1ULL << 0 | 1ULL << 1 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 8 |	\
+	1ULL << 13 | 1ULL << 14 | 1ULL << 15 | 1ULL << 20 | 1ULL << 24 | 1ULL << 26 |		\
+	1ULL << 27 | 1ULL << 62)
+
+#define	MTRRCAP		0x508ULL	/* 8 variable ranges, fixed ranges, write-combining */
+#define	UCODE_REV	(0x1fULL << 32)
+/* IBRS, STIBP, SSBD, BHI_DIS_S: accepted, there is nothing to restrain */
+#define	SPEC_CTRL_BITS	(0x7ULL | 1ULL << 10)
+
+enum msr_check {
+	ANY,
+	CANONICAL,
+	LOW32,
+	FIXED_MTRR,
+	DEF_MTRR,
+	CHECK_PAT,
+	SPEC_CTRL,
+	MCG_STATUS,
+	TSC_AUX,			/* LOW32, with RDTSCP */
+};
+
+#define	MSR(n, field, chk)	{ (n), offsetof(struct amd64_state, field), (chk) }
+
+/* Those that are a field of the state page and nothing else. */
+static const struct msr_field {
+	uint32_t	msr;
+	uint32_t	offset;
+	enum msr_check	check;
+} msrs[] = {
+	MSR(MSR_SPEC_CTRL, spec_ctrl, SPEC_CTRL),
+	MSR(0x174, sysenter_cs, LOW32),
+	MSR(0x175, sysenter_esp, CANONICAL),
+	MSR(0x176, sysenter_eip, CANONICAL),
+	MSR(MSR_MCG_STATUS, mcg_status, MCG_STATUS),
+	MSR(0x250, mtrr_fix[0], FIXED_MTRR),
+	MSR(0x258, mtrr_fix[1], FIXED_MTRR),
+	MSR(0x259, mtrr_fix[2], FIXED_MTRR),
+	MSR(0x268, mtrr_fix[3], FIXED_MTRR),
+	MSR(0x269, mtrr_fix[4], FIXED_MTRR),
+	MSR(0x26a, mtrr_fix[5], FIXED_MTRR),
+	MSR(0x26b, mtrr_fix[6], FIXED_MTRR),
+	MSR(0x26c, mtrr_fix[7], FIXED_MTRR),
+	MSR(0x26d, mtrr_fix[8], FIXED_MTRR),
+	MSR(0x26e, mtrr_fix[9], FIXED_MTRR),
+	MSR(0x26f, mtrr_fix[10], FIXED_MTRR),
+	MSR(MSR_PAT, pat, CHECK_PAT),
+	MSR(MSR_MTRR_DEF, mtrr_def, DEF_MTRR),
+	MSR(0xc0000081, star, ANY),
+	MSR(0xc0000082, lstar, CANONICAL),
+	MSR(0xc0000083, cstar, CANONICAL),
+	MSR(0xc0000084, sfmask, LOW32),
+	MSR(0xc0000100, seg[SEG_FS].base, CANONICAL),
+	MSR(0xc0000101, seg[SEG_GS].base, CANONICAL),
+	MSR(0xc0000102, kgs_base, CANONICAL),
+	MSR(MSR_TSC_AUX, tsc_aux, TSC_AUX),
+};
+
+static uint64_t *
+field(struct x86 *x, uint32_t msr, enum msr_check *check)
+{
+	for (size_t i = 0; i < nitems(msrs); i++) {
+		if (msrs[i].msr == msr) {
+			*check = msrs[i].check;
+			return ((uint64_t *)(void *)((char *)x->s + msrs[i].offset));
+		}
+	}
+	return (NULL);
+}
+
+static bool
+bad_memtype(unsigned type)
+{
+	return (type == 2 || type == 3 || type > 6);	/* SDM vol. 3 table 11-8 */
+}
+
+static bool
+bad_fixed(uint64_t v)
+{
+	for (unsigned b = 0; b < 64; b += 8) {
+		if (bad_memtype((v >> b) & 0xff))
+			return (true);
+	}
+	return (false);
+}
+
+static bool
+allows(const struct x86 *x, enum msr_check check, uint64_t v)
+{
+	switch (check) {
+	case CANONICAL:
+		return (amd64_canonical(v, x->s->cr4));
+	case LOW32:
+		return (v >> 32 == 0);
+	case TSC_AUX:
+		return (v >> 32 == 0 && (x->features & X86_F_RDTSCP) != 0);
+	case FIXED_MTRR:
+		return (!bad_fixed(v));
+	case DEF_MTRR:
+		return ((v & ~0xcffULL) == 0 && !bad_memtype(v & 0xff));
+	case CHECK_PAT:
+		return (amd64_bad_pat(v) == NULL);
+	case SPEC_CTRL:
+		return ((v & ~SPEC_CTRL_BITS) == 0);
+	case MCG_STATUS:
+		return (v >> 3 == 0);		/* RIPV, EIPV, MCIP */
+	default:
+		return (true);
+	}
+}
+
+/* The interrupt controller's */
+
+void
+x86_look_again(struct x86 *x)
+{
+	const struct intc_ops *ops = x->vcpu->vm->intc_ops;
+
+	x->intr = ops != NULL && ops->pending != NULL && ops->pending(x->vcpu);
+	x->attention = true;
+}
+
+bool
+x86_controller(struct x86 *x, uint64_t reg, bool write, uint64_t *val)
+{
+	const struct intc_ops *ops = x->vcpu->vm->intc_ops;
+	bool mine;
+
+	if (ops == NULL || ops->sysreg == NULL)
+		return (false);
+	x86_sync(x);
+	soft_leave(x->cpu);
+	mine = ops->sysreg(x->vcpu, reg, write, val);
+	soft_reenter(x->cpu);
+	x86_look_again(x);
+	x86_after_device(x);
+	return (mine);
+}
+
+static bool
+is_controllers(uint32_t msr)
+{
+	return (msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || (msr >= MSR_X2APIC && msr < MSR_X2APIC_END));
+}
+
+/* Variable-range MTRRs (SDM vol. 3 11.11.2.3) */
+
+static bool
+is_mtrr(uint32_t msr)
+{
+	return (msr >= MSR_MTRR_BASE0 && msr < MSR_MTRR_END);
+}
+
+static uint64_t *
+mtrr(struct x86 *x, uint32_t msr)
+{
+	unsigned n = (msr - MSR_MTRR_BASE0) / 2;
+
+	return ((msr & 1) == 0 ? &x->s->mtrr_base[n] : &x->s->mtrr_mask[n]);
+}
+
+static bool
+mtrr_allows(uint32_t msr, uint64_t v)
+{
+	if (v >> AMD64_PHYS_BITS != 0)
+		return (false);
+	if ((msr & 1) != 0)
+		return ((v & 0x7ff) == 0);
+	return ((v & 0xf00) == 0 && !bad_memtype(v & 0xff));
+}
+
+/* Ratio of the TSC to 100 MHz, where a processor has its clock multipliers. */
+static uint64_t
+ratio(const struct x86 *x)
+{
+	uint64_t r = x->vcpu->vm->counter_hz / 100000000;
+
+	return (r == 0 ? 1 : r & 0xff);
+}
+
+/* Registers that only read: false if msr is none of them. */
+static bool
+constant(const struct x86 *x, uint32_t msr, uint64_t *v)
+{
+	switch (msr) {
+	case 0x000:			/* P5_MC_ADDR, P5_MC_TYPE: no error was found */
+	case 0x001:
+	case MSR_PLATFORM_ID:
+	case 0x02a:			/* EBL_CR_POWERON */
+	case 0x034:			/* SMI_COUNT: there is no such mode */
+	case MSR_MCG_CAP:		/* no banks, no MCG_CTL */
+	case MSR_DEBUGCTL:
+		*v = 0;
+		return (true);
+	case MSR_FEATURE_CONTROL:
+		*v = 1;			/* locked: no VMX, no SMX */
+		return (true);
+	case MSR_UCODE_REV:
+		*v = UCODE_REV;
+		return (true);
+	case MSR_PLATFORM_INFO:
+	case MSR_PERF_STATUS:
+		*v = ratio(x) << 8;
+		return (true);
+	case MSR_MTRRCAP:
+		*v = MTRRCAP;
+		return (true);
+	case MSR_ARCH_CAPABILITIES:
+		*v = ARCH_CAPABILITIES;
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+/* What may be written to one of those without effect. */
+static bool
+constant_allows(uint32_t msr, uint64_t v)
+{
+	switch (msr) {
+	case 0x000:
+	case 0x001:
+	case 0x02a:
+	case MSR_UCODE_REV:		/* before CPUID brings the revision (vol. 3 9.11.7.1) */
+		return (true);
+	case MSR_DEBUGCTL:		/* neither branch records nor branch traps */
+	case MSR_MCG_CAP:
+		return (v == 0);
+	default:
+		return (false);
+	}
+}
+
+enum x86_status
+x86_rdmsr(struct x86 *x, uint32_t msr, uint64_t *v)
+{
+	enum msr_check check = ANY;
+	const uint64_t *p;
+	struct vm_exit *ex;
+
+	if (is_controllers(msr))
+		return (x86_controller(x, msr, false, v) ? X_OK : GP0(x));
+	if (constant(x, msr, v))
+		return (X_OK);
+	p = is_mtrr(msr) ? mtrr(x, msr) : field(x, msr, &check);
+	if (p != NULL) {
+		*v = *p;
+		return (check == TSC_AUX && (x->features & X86_F_RDTSCP) == 0 ? GP0(x) : X_OK);
+	}
+	switch (msr) {
+	case MSR_TSC:
+		*v = x86_tsc(x);
+		return (X_OK);
+	case MSR_TSC_ADJUST:
+		*v = x->s->tsc_adjust;
+		return (X_OK);
+	case MSR_MISC_ENABLE:
+		*v = x->s->misc_enable | 0x1800;	/* no branch trace store, no precise sampling */
+		return (X_OK);
+	case MSR_EFER:
+		*v = x->s->efer;
+		return (X_OK);
+	case MSR_PRED_CMD:		/* to be written only */
+	case MSR_FLUSH_CMD:
+		return (GP0(x));
+	case MSR_KVM_WALL_OLD:
+	case MSR_KVM_WALL:
+		*v = x->s->kvm_wall_clock;
+		return (X_OK);
+	case MSR_KVM_SYSTEM_OLD:
+	case MSR_KVM_SYSTEM:
+		*v = x->s->kvm_system_time;
+		return (X_OK);
+	default:
+		break;
+	}
+	if (soft_replied(x->cpu, VM_EXIT_SYSREG, msr, v))
+		return (X_OK);
+	x86_sync(x);
+	ex = soft_exit(x->cpu, VM_EXIT_SYSREG, true);
+	ex->u.sysreg.reg = msr;
+	x->cpu->open_addr = msr;
+	return (X_EXIT);
+}
+
+/* LME cannot change while paging is on, LMA follows both (SDM vol. 3 4.1.2, 2.2.1). */
+static enum x86_status
+write_efer(struct x86 *x, uint64_t v)
+{
+	struct amd64_state *s = x->s;
+	uint64_t diff;
+
+	v = (v & ~(uint64_t)EFER_LMA) | (s->efer & EFER_LMA);
+	diff = v ^ s->efer;
+	if ((v & ~x86_efer_bits(x)) != 0 || ((diff & EFER_LME) != 0 && (s->cr0 & CR0_PG) != 0))
+		return (GP0(x));
+	s->efer = v;
+	if ((diff & EFER_NXE) != 0)
+		x86_flush(x);
+	x86_mode(x);
+	return (X_OK);
+}
+
+/* Fast strings, CPUID limit, task priority messages, XD disable; the rest reads as it is. */
+#define	MISC_WRITABLE	(1ULL | MISC_LIMIT_CPUID | 1ULL << 23 | MISC_XD_DISABLE)
+#define	MISC_FIXED	(1ULL << 7 | 1ULL << 11 | 1ULL << 12 | 1ULL << 16 | 1ULL << 18)
+
+static enum x86_status
+write_misc(struct x86 *x, uint64_t v)
+{
+	struct amd64_state *s = x->s;
+
+	if ((v & ~(MISC_WRITABLE | MISC_FIXED | s->misc_enable)) != 0)
+		return (GP0(x));
+	s->misc_enable = (s->misc_enable & ~MISC_WRITABLE) | (v & MISC_WRITABLE);
+	return (X_OK);
+}
+
+/* Addresses are those of words; bit 1 is reserved. */
+static enum x86_status
+write_kvmclock(struct x86 *x, uint32_t msr, uint64_t v)
+{
+	bool wall = msr == MSR_KVM_WALL || msr == MSR_KVM_WALL_OLD;
+
+	if ((v & (wall ? 3 : 2)) != 0)
+		return (GP0(x));
+	x86_sync(x);
+	if (wall) {
+		x->s->kvm_wall_clock = v;
+		x86_wallclock_write(x, v);
+	} else {
+		x->s->kvm_system_time = v;
+		x86_kvmclock_write(x);
+	}
+	x86_after_device(x);
+	return (X_OK);
+}
+
+enum x86_status
+x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t v)
+{
+	enum msr_check check = ANY;
+	struct vm_exit *ex;
+	uint64_t *p, old;
+
+	if (is_controllers(msr)) {
+		if (msr == MSR_TSC_DEADLINE)
+			x86_tsc_refresh(x);
+		return (x86_controller(x, msr, true, &v) ? X_OK : GP0(x));
+	}
+	if (constant(x, msr, &old))
+		return (constant_allows(msr, v) ? X_OK : GP0(x));
+	if (is_mtrr(msr)) {
+		if (!mtrr_allows(msr, v))
+			return (GP0(x));
+		*mtrr(x, msr) = v;
+		return (X_OK);
+	}
+	p = field(x, msr, &check);
+	if (p != NULL) {
+		if (!allows(x, check, v))
+			return (GP0(x));
+		*p = v;
+		return (X_OK);
+	}
+	switch (msr) {
+	case MSR_TSC:
+		x86_tsc_set(x, v);
+		return (X_OK);
+	case MSR_TSC_ADJUST:
+		x86_tsc_adjust_set(x, v);
+		return (X_OK);
+	case MSR_MISC_ENABLE:
+		return (write_misc(x, v));
+	case MSR_EFER:
+		return (write_efer(x, v));
+	case MSR_PRED_CMD:		/* a barrier, a flush: nothing to be done */
+	case MSR_FLUSH_CMD:
+		return (v > 1 ? GP0(x) : X_OK);
+	case MSR_KVM_WALL_OLD:
+	case MSR_KVM_WALL:
+	case MSR_KVM_SYSTEM_OLD:
+	case MSR_KVM_SYSTEM:
+		return (write_kvmclock(x, msr, v));
+	default:
+		break;
+	}
+	x86_sync(x);
+	ex = soft_exit(x->cpu, VM_EXIT_SYSREG, false);
+	ex->u.sysreg.reg = msr;
+	ex->u.sysreg.data = v;
+	ex->u.sysreg.write = true;
+	x86_after_device(x);
+	return (X_OK);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sys.h - what the system part of the core shares: control.c, flags.c, io.c, system.c, cpuid.c, msr.c,
+ * time.c, debug.c.
+ */
+#ifndef _VMMAPI_SOFT_AMD64_SYS_H_
+#define	_VMMAPI_SOFT_AMD64_SYS_H_
+
+#include "decode.h"
+
+/* Model-specific registers that more than one file has to do with (SDM vol. 4). */
+#define	MSR_TSC			0x010U
+#define	MSR_APIC_BASE		0x01bU
+#define	MSR_TSC_DEADLINE	0x6e0U
+
+#define	MISC_LIMIT_CPUID	(1ULL << 22)	/* IA32_MISC_ENABLE */
+#define	MISC_XD_DISABLE		(1ULL << 34)
+
+/* cpuid.c */
+
+/* EAX, EBX, ECX, EDX as CPUID returns them for the vCPU in its present mode. */
+void	x86_cpuid(struct x86 *x, uint32_t leaf, uint32_t sub, uint32_t r[4]);
+/* Bits of CR4 and EFER that the model has. */
+uint64_t x86_cr4_bits(const struct x86 *x);
+uint64_t x86_efer_bits(const struct x86 *x);
+
+/* msr.c: X_OK, X_FAULT, X_EXIT; nothing is changed but by X_OK */
+enum x86_status x86_rdmsr(struct x86 *x, uint32_t msr, uint64_t *val);
+enum x86_status x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t val);
+/* The controller's register `reg'; *ok: it has that, and the access was right. */
+bool	x86_controller(struct x86 *x, uint64_t reg, bool write, uint64_t *val);
+/* The interrupt controller may have another opinion now. */
+void	x86_look_again(struct x86 *x);
+
+/* time.c */
+
+/* IA32_TSC_ADJUST: TSC and offset move together (SDM vol. 3 17.17.3). */
+void	x86_tsc_adjust_set(struct x86 *x, uint64_t adjust);
+/* The page's TSC is that of now: before the controller compares a deadline with it. */
+void	x86_tsc_refresh(struct x86 *x);
+/* kvmclock was switched on, off or moved: s->kvm_system_time. */
+void	x86_kvmclock_write(struct x86 *x);
+/* The time of day at the VM clock's zero, to gpa. */
+void	x86_wallclock_write(struct x86 *x, uint64_t gpa);
+/* How ticks of the TSC become nanoseconds (pvclock): (ticks << shift) * mul >> 32. */
+void	x86_kvmclock_scale(uint64_t hz, uint32_t *mul, int8_t *shift);
+
+#endif /* _VMMAPI_SOFT_AMD64_SYS_H_ */

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * hostmem.h - loads and stores of guest memory by the host's own instructions.
+ *
+ * One access is one instruction, aligned or not, so that it is as whole and as ordered as the guest expects of its processor (on an amd64
+ * host: SDM vol. 3 8.2), whatever other vCPUs do at the same time.
+ */
+#ifndef _VMMAPI_SOFT_HOSTMEM_H_
+#define	_VMMAPI_SOFT_HOSTMEM_H_
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+
+/* So many bytes of any kind. */
+struct host2 { char b[2]; };
+struct host4 { char b[4]; };
+struct host8 { char b[8]; };
+struct host16 { char b[16]; };
+
+static inline __attribute__((always_inline)) uint64_t
+host_load(const void *p, unsigned size)
+{
+	uint64_t v;
+	uint32_t w;
+
+	switch (size) {
+	case 1:
+		__asm__ volatile("movzbl %1, %0" : "=r" (w) : "m" (*(const uint8_t *)p));
+		return (w);
+	case 2:
+		__asm__ volatile("movzwl %1, %0" : "=r" (w) : "m" (*(const struct host2 *)p));
+		return (w);
+	case 4:
+		__asm__ volatile("movl %1, %0" : "=r" (w) : "m" (*(const struct host4 *)p));
+		return (w);
+	default:
+		__asm__ volatile("movq %1, %0" : "=r" (v) : "m" (*(const struct host8 *)p));
+		return (v);
+	}
+}
+
+static inline __attribute__((always_inline)) void
+host_store(void *p, unsigned size, uint64_t v)
+{
+	switch (size) {
+	case 1:
+		__asm__ volatile("movb %b1, %0" : "=m" (*(uint8_t *)p) : "r" (v));
+		break;
+	case 2:
+		__asm__ volatile("movw %w1, %0" : "=m" (*(struct host2 *)p) : "r" (v));
+		break;
+	case 4:
+		__asm__ volatile("movl %k1, %0" : "=m" (*(struct host4 *)p) : "r" (v));
+		break;
+	default:
+		__asm__ volatile("movq %1, %0" : "=m" (*(struct host8 *)p) : "r" (v));
+		break;
+	}
+}
+
+/* 16 bytes: as whole as the processor's own vector accesses are. */
+static inline __attribute__((always_inline)) void
+host_load16(const void *p, void *v)
+{
+	__asm__ volatile("movdqu %1, %%xmm0; movdqu %%xmm0, %0" : "=m" (*(struct host16 *)v) :
+	    "m" (*(const struct host16 *)p) : "xmm0");
+}
+
+static inline __attribute__((always_inline)) void
+host_store16(void *p, const void *v)
+{
+	__asm__ volatile("movdqu %1, %%xmm0; movdqu %%xmm0, %0" : "=m" (*(struct host16 *)p) :
+	    "m" (*(const struct host16 *)v) : "xmm0");
+}
+
+#else
+
+static inline uint64_t
+host_load(const void *p, unsigned size)
+{
+	uint64_t v = 0;
+
+	if (((uintptr_t)p & (size - 1)) != 0) {
+		memcpy(&v, p, size);
+		return (v);
+	}
+	switch (size) {
+	case 1:
+		return (__atomic_load_n((const uint8_t *)p, __ATOMIC_ACQUIRE));
+	case 2:
+		return (__atomic_load_n((const uint16_t *)p, __ATOMIC_ACQUIRE));
+	case 4:
+		return (__atomic_load_n((const uint32_t *)p, __ATOMIC_ACQUIRE));
+	default:
+		return (__atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE));
+	}
+}
+
+static inline void
+host_store(void *p, unsigned size, uint64_t v)
+{
+	if (((uintptr_t)p & (size - 1)) != 0) {
+		memcpy(p, &v, size);
+		return;
+	}
+	switch (size) {
+	case 1:
+		__atomic_store_n((uint8_t *)p, (uint8_t)v, __ATOMIC_RELEASE);
+		break;
+	case 2:
+		__atomic_store_n((uint16_t *)p, (uint16_t)v, __ATOMIC_RELEASE);
+		break;
+	case 4:
+		__atomic_store_n((uint32_t *)p, (uint32_t)v, __ATOMIC_RELEASE);
+		break;
+	default:
+		__atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE);
+		break;
+	}
+}
+
+#endif
+
+#endif /* _VMMAPI_SOFT_HOSTMEM_H_ */

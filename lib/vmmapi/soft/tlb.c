@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tlb.c - a vCPU's translations.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "code.h"
+#include "soft.h"
+#include "tlb.h"
+
+struct soft_tlb *
+soft_tlb_create(uint32_t nspaces)
+{
+	struct soft_tlb *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return (NULL);
+	t->space = calloc(nspaces, sizeof(*t->space));
+	if (t->space == NULL) {
+		free(t);
+		return (NULL);
+	}
+	t->nspaces = nspaces;
+	return (t);
+}
+
+void
+soft_tlb_free(struct soft_tlb *t)
+{
+	if (t == NULL)
+		return;
+	free(t->space);
+	free(t);
+}
+
+/* Entries become void because no tag that is given out is in them. */
+static void
+clear(struct soft_tlb *t)
+{
+	memset(t->e, 0, sizeof(t->e));
+	memset(t->i, 0, sizeof(t->i));
+	memset(t->large, 0, sizeof(t->large));
+	t->huge = 0;
+	t->last_tag = 0;
+}
+
+uint16_t
+soft_tlb_tag(struct soft_tlb *t, uint32_t space)
+{
+	uint16_t *tag = &t->space[space % t->nspaces];
+
+	if (*tag != 0)
+		return (*tag);
+	if (t->last_tag >= SOFT_TLB_TAGS / 2) {
+		memset(t->space, 0, t->nspaces * sizeof(*t->space));
+		clear(t);
+	}
+	*tag = (uint16_t)(2 * t->last_tag++ + 1);
+	return (*tag);
+}
+
+void
+soft_tlb_flush(struct soft_tlb *t)
+{
+	memset(t->space, 0, t->nspaces * sizeof(*t->space));
+	/* New tags are enough, and cheaper than touching every entry. */
+	if (t->last_tag >= SOFT_TLB_TAGS / 2 - 1)
+		clear(t);
+}
+
+void
+soft_tlb_flush_space(struct soft_tlb *t, uint32_t space)
+{
+	t->space[space % t->nspaces] = 0;
+}
+
+static void
+drop(struct soft_tlb *t, uint64_t va)
+{
+	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
+		struct soft_tlbe *e = &t->e[m][(va >> 12) & (SOFT_TLB_SIZE - 1)];
+
+		e->rtag = e->wtag = 0;
+		t->i[m][(va >> 12) & (SOFT_ITLB_SIZE - 1)].tag = 0;
+	}
+}
+
+static unsigned
+region(uint64_t va)
+{
+	return ((unsigned)((va >> 21) ^ (va >> 33)) & 4095);
+}
+
+void
+soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
+{
+	uint64_t base = va & ~0x3fffffULL;
+	unsigned r = region(va);
+
+	if ((t->huge >> ((va >> 30) & 63) & 1) != 0) {
+		soft_tlb_flush(t);
+	} else if ((t->large[r / 64] >> (r & 63) & 1) != 0) {
+		/* Large pages have at most 4 MiB. */
+		for (uint64_t off = 0; off < 0x400000; off += 4096)
+			drop(t, base + off);
+	} else {
+		drop(t, va);
+	}
+}
+
+void
+soft_tlb_drop_writes(struct soft_tlb *t)
+{
+	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
+		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+			t->e[m][i].wtag = 0;
+	}
+}
+
+static void
+note_size(struct soft_tlb *t, uint64_t va, unsigned flags)
+{
+	unsigned r = region(va);
+
+	if ((flags & SOFT_TLB_LARGE) != 0)
+		t->large[r / 64] |= 1ULL << (r & 63);
+	if ((flags & SOFT_TLB_HUGE) != 0)
+		t->huge |= 1ULL << ((va >> 30) & 63);
+}
+
+void
+soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag, uint64_t va,
+    uint64_t gpa, unsigned flags)
+{
+	struct soft_tlbe *e = &t->e[mode][(va >> 12) & (SOFT_TLB_SIZE - 1)];
+	struct vmctx *vm = cpu->vcpu->vm;
+	struct vm_mapping *m;
+	size_t off;
+
+	va = SOFT_PAGE(va);
+	gpa = SOFT_PAGE(gpa);
+	m = soft_mapping(cpu, gpa);
+	if (m == NULL || (m->prot & VM_PROT_READ) == 0)
+		return;
+	off = gpa - m->gpa;
+	e->addend = (uintptr_t)(m->host + off) - va;
+	e->gpa = gpa;
+	e->rtag = va | tag;
+	e->wtag = 0;
+	note_size(t, va, flags);
+	if ((flags & SOFT_TLB_W) == 0 || (m->prot & VM_PROT_WRITE) == 0 ||
+	    !soft_code_writable(cpu, m->segid, m->segoff + off))
+		return;
+	dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, 1);
+	e->wtag = va | tag;
+}
+
+const struct soft_itlbe *
+soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag,
+    uint64_t va, uint64_t gpa, unsigned flags)
+{
+	struct soft_itlbe *e = &t->i[mode][(va >> 12) & (SOFT_ITLB_SIZE - 1)];
+	struct vm_mapping *m;
+	size_t off;
+
+	va = SOFT_PAGE(va);
+	gpa = SOFT_PAGE(gpa);
+	m = soft_mapping(cpu, gpa);
+	if (m == NULL || (m->prot & VM_PROT_EXEC) == 0)
+		return (NULL);
+	off = gpa - m->gpa;
+	e->host = m->host + off;
+	e->place = SOFT_PLACE(m->segid, m->segoff + off);
+	e->tag = va | tag;
+	note_size(t, va, flags);
+	return (e);
+}

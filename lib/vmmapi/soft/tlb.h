@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * tlb.h - a vCPU's translations, and its way to guest memory.
+ *
+ * A direct-mapped table per access mode (a core decides what its modes are: user, supervisor, ...) finds the host address
+ * of a page.  An entry's tag is the page's virtual address with a number in its low bits: the tag of the address space (PCID,
+ * ASID) that it belongs to.  A new number makes all entries of an address space void at once.  Zero is never a tag.
+ *
+ * wtag is set only if a store needs nothing else: the guest may write there and has its dirty bit set, the page is marked for
+ * whoever tracks dirty pages, and nothing was decoded from it.  Whatever takes one of these back bumps a generation and lets every
+ * vCPU pass an event check, where soft_catch_up() drops the write tags.
+ */
+#ifndef _VMMAPI_SOFT_TLB_H_
+#define	_VMMAPI_SOFT_TLB_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct soft_cpu;
+
+#define	SOFT_TLB_BITS	11
+#define	SOFT_TLB_SIZE	(1U << SOFT_TLB_BITS)
+#define	SOFT_ITLB_SIZE	256U
+#define	SOFT_TLB_MODES	3
+#define	SOFT_TLB_NONE	SOFT_TLB_MODES		/* the row that stays empty: every access is slow */
+#define	SOFT_TLB_TAGS	0xfffU			/* bits of the tag of an address space; odd numbers */
+
+#define	SOFT_PAGE(va)	((va) & ~(uint64_t)0xfff)
+
+struct soft_tlbe {
+	uint64_t	 rtag, wtag;
+	uintptr_t	 addend;	/* host address = virtual address + addend */
+	uint64_t	 gpa;		/* of the page */
+};
+
+/* Where code is: a page by its place in memory, not by its address (code.h). */
+struct soft_itlbe {
+	uint64_t	 tag;
+	const uint8_t	*host;		/* of the page */
+	uint64_t	 place;
+};
+
+struct soft_tlb {
+	struct soft_tlbe e[SOFT_TLB_MODES + 1][SOFT_TLB_SIZE];
+	struct soft_itlbe i[SOFT_TLB_MODES][SOFT_ITLB_SIZE];
+	/* Which 2 MiB regions have pieces of larger pages; which 1 GiB regions. */
+	uint64_t	 large[64];
+	uint64_t	 huge;
+	uint32_t	 last_tag;
+	uint32_t	 nspaces;
+	uint16_t	*space;		/* tag of each address space, 0: none */
+};
+
+/* Permissions of a translation, and the size of the page it came from. */
+#define	SOFT_TLB_R	1U
+#define	SOFT_TLB_W	2U
+#define	SOFT_TLB_LARGE	4U		/* more than 4 KiB, at most 4 MiB */
+#define	SOFT_TLB_HUGE	8U		/* more */
+
+/* nspaces: numbers of address spaces that there can be. */
+struct soft_tlb *soft_tlb_create(uint32_t nspaces);
+void	soft_tlb_free(struct soft_tlb *t);
+/* The tag of an address space; a new one if it has none.  May void every entry and every other tag. */
+uint16_t soft_tlb_tag(struct soft_tlb *t, uint32_t space);
+void	soft_tlb_flush(struct soft_tlb *t);				/* everything */
+void	soft_tlb_flush_space(struct soft_tlb *t, uint32_t space);	/* it needs a new tag */
+/* The page, or large page, at va in every address space. */
+void	soft_tlb_flush_page(struct soft_tlb *t, uint64_t va);
+void	soft_tlb_drop_writes(struct soft_tlb *t);
+/*
+ * Enter the translation of the page at va, if it is memory.  In guest code.  With SOFT_TLB_W the guest's tables allow a store and
+ * are marked; the page is marked dirty here.
+ */
+void	soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag, uint64_t va, uint64_t gpa,
+	    unsigned flags);
+/* The entry for fetches at va; NULL if gpa is no memory that code can be fetched from. */
+const struct soft_itlbe *soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag,
+	    uint64_t va, uint64_t gpa, unsigned flags);
+
+/* [va, va + size) in one page, readable or writable without more: its host address, else NULL. */
+static inline void *
+soft_tlb_hit(const struct soft_tlbe *row, uint64_t tag, uint64_t va, unsigned size, bool write)
+{
+	const struct soft_tlbe *e = &row[(va >> 12) & (SOFT_TLB_SIZE - 1)];
+
+	if (__builtin_expect((write ? e->wtag : e->rtag) == (SOFT_PAGE(va) | tag) && (va & 0xfff) <= 4096 - size, 1))
+		return ((void *)(uintptr_t)(va + e->addend));
+	return (0);
+}
+
+#endif /* _VMMAPI_SOFT_TLB_H_ */

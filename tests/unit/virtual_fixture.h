@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtual_fixture.h - the fixture of vmm_fixture.h on virtual time that passes when the test says
+ * so, to the nanosecond: a vCPU that has enabled its local APIC and halts with interrupts off lets
+ * the clock jump from deadline to deadline.
+ */
+#ifndef _VIRTUAL_FIXTURE_H_
+#define	_VIRTUAL_FIXTURE_H_
+
+#include <vmmapi/amd64.h>
+
+#include "vmm_fixture.h"
+
+#define	NSEC	1000000000ULL
+
+struct vfx {
+	struct fx	 fx;
+	struct vcpu	*vcpu;
+	struct vm_timer	*end;
+};
+
+static inline void
+vfx_end(void *arg)
+{
+	struct vfx *v = arg;
+
+	(void)vm_vcpu_kick(v->vcpu);
+}
+
+/* Let the clock reach ns. */
+static inline void
+vfx_until(struct vfx *v, uint64_t ns)
+{
+	struct vmctx *vm = v->fx.vmm.vm;
+	struct vm_exit exit;
+
+	CHECK(vm_clock_now(vm) <= ns);
+	CHECK_EQ(vm_timer_arm(v->end, ns), 0);
+	CHECKF(vm_run(v->vcpu, &exit) == 0, "%s", vm_errmsg());
+	CHECK_EQ(exit.code, VM_EXIT_KICKED);
+	CHECK_EQ(vm_clock_now(vm), ns);
+}
+
+static inline void
+vfx_open(struct vfx *v)
+{
+	/* movl $0x1ff, 0xfee000f0 (spurious vector register: enable); 1: hlt; jmp 1b */
+	static const uint8_t code[] = { 0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00, 0xf4, 0xeb, 0xfd };
+	struct vm_spec spec = {
+		.size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT, .clock = VM_CLOCK_ICOUNT,
+	};
+	struct vmctx *vm;
+
+	memset(v, 0, sizeof(*v));
+	vm = v->fx.vmm.vm = vm_new(&spec);
+	CHECKF(vm != NULL, "vm_new: %s", vm_errmsg());
+	CHECKF(vm_setup_memory(vm, FX_MEM, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
+	v->fx.vmm.loop = event_loop_new();
+	v->fx.vmm.log = log_new(fx_log, &v->fx);
+	v->fx.vmm.config = config_new();
+	v->fx.irq = vm_irq_open_line(vm, 8);
+	v->end = vm_timer_open(vm, NSEC, vfx_end, v);
+	v->vcpu = vm_vcpu_open(vm, 0);
+	CHECK(v->fx.vmm.loop != NULL && v->fx.vmm.log != NULL && v->fx.vmm.config != NULL && v->fx.irq != NULL &&
+	    v->end != NULL && v->vcpu != NULL);
+	memcpy(vm_map_gpa(vm, 0x1000, sizeof(code)), code, sizeof(code));
+	CHECKF(vm_setup_freebsd_registers_i386(v->vcpu, 0x1000, 0x800, 0x2000) == 0, "%s", vm_errmsg());
+	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
+	vfx_until(v, 1000);
+	CHECK_EQ(vm_clock_set(vm, 0), 0);
+}
+
+static inline void
+vfx_close(struct vfx *v)
+{
+	devices_destroy(&v->fx.vmm);
+	vm_timer_close(v->end);
+	vm_vcpu_close(v->vcpu);
+	fx_close(&v->fx);
+}
+
+/* Set a key before the device is made. */
+static inline void
+vfx_set(struct vfx *v, const char *name, const char *value)
+{
+	struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "test" };
+
+	CHECKF(config_set(v->fx.vmm.config, name, value, &origin) == 0, "%s", vmm_errmsg());
+}
+
+/* The first nanosecond at which a count of hz has reached n. */
+static inline uint64_t
+vfx_ns(uint64_t n, uint64_t hz)
+{
+	return ((uint64_t)(((unsigned __int128)n * NSEC + hz - 1) / hz));
+}
+
+/* Save all devices into one VM's twin, at the same time of its clock. */
+static inline void
+vfx_move(struct vfx *from, struct vfx *to)
+{
+	CHECK_EQ(vm_clock_set(to->fx.vmm.vm, vm_clock_now(from->fx.vmm.vm)), 0);
+	fx_move(&from->fx, &to->fx);
+}
+
+/* Every byte of the devices' stream changed in turn: refused, and never a crash.  They are paused. */
+static inline void
+vfx_damage(struct vfx *v)
+{
+	struct vm_state_out *so = vm_state_out_open();
+	struct vm_state_in *si;
+	const uint8_t *data;
+	uint8_t *copy;
+	size_t len;
+
+	CHECK_EQ(devices_save(&v->fx.vmm, so), 0);
+	data = vm_state_out_data(so, &len);
+	copy = malloc(len);
+	for (size_t i = 0; i < len; i++) {
+		memcpy(copy, data, len);
+		copy[i] ^= 0xff;
+		si = vm_state_in_open(copy, len);
+		if (si == NULL)
+			continue;
+		CHECKF(devices_load(&v->fx.vmm, si) == -1, "byte %zu", i);
+		vm_state_in_close(si);
+	}
+	free(copy);
+	vm_state_out_close(so);
+}
+
+/* The field of a device's state at its place, for states that its check must refuse. */
+static inline void *
+vfx_field(struct device *dev, const char *name)
+{
+	const struct vm_state_table *table = dev->cls->state;
+
+	for (unsigned i = 0; i < table->nfields; i++) {
+		if (strcmp(table->fields[i].name, name) == 0)
+			return ((uint8_t *)dev->soft + table->fields[i].offset);
+	}
+	FAIL("no field %s", name);
+}
+
+/* A VM on the host's clock, which runs, for what only the library's timer thread can show. */
+static inline struct vcpu *
+hfx_open(struct fx *fx)
+{
+	struct vcpu *vcpu;
+
+	fx_open(fx);
+	vcpu = vm_vcpu_open(fx->vmm.vm, 0);
+	CHECK(vcpu != NULL);
+	CHECKF(vm_start(fx->vmm.vm) == 0, "%s", vm_errmsg());
+	return (vcpu);
+}
+
+/* Pause and resume all of it, as a snapshot does. */
+static inline void
+hfx_stop_and_go(struct fx *fx)
+{
+	CHECK_EQ(vm_pause(fx->vmm.vm), 0);
+	devices_pause(&fx->vmm);
+	devices_resume(&fx->vmm);
+	CHECK_EQ(vm_resume(fx->vmm.vm), 0);
+}
+
+/* Numbers that are the same in every run. */
+static inline uint64_t
+vfx_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (*seed);
+}
+
+#endif /* _VIRTUAL_FIXTURE_H_ */
