@@ -27,6 +27,7 @@ struct verb {
 int	cmd_config(const struct verb *verb, int argc, char **argv);
 int	cmd_devices(const struct verb *verb, int argc, char **argv);
 int	cmd_payload(const struct verb *verb, int argc, char **argv);
+int	cmd_run(const struct verb *verb, int argc, char **argv);
 
 /* Print the verb's usage line; returns code. */
 int	cmd_usage(const struct verb *verb, int code);

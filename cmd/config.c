@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "device.h"
 #include "error.h"
+#include "machine/machine.h"
 #include "newvm.h"
 
 #define	SERIAL	"serial"	/* the node of the serial port */
@@ -21,7 +22,7 @@ cmd_config_new(void)
 	const struct device_class *uart = device_class_find("ns16550");
 
 	if (cfg == NULL || uart == NULL || config_declare(cfg, "", &config_global_keys) != 0 ||
-	    config_declare(cfg, SERIAL, &uart->keys) != 0) {
+	    config_declare(cfg, SERIAL, &uart->keys) != 0 || machine_declare(cfg) != 0) {
 		config_free(cfg);
 		return (NULL);
 	}

@@ -2,20 +2,13 @@
 /*
  * payload.c - hyve payload: run a flat binary on a machine of RAM, a serial port and a way to
  * end.
- *
- * The main thread runs the event loop; each vCPU has a thread.  The end of the last vCPU thread
- * stops the loop.
  */
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,35 +19,14 @@
 #include "error.h"
 #include "newvm.h"
 #include "payload.h"
-
-struct run;
-
-struct cpu {
-	struct run	*run;
-	struct vcpu	*vcpu;
-	pthread_t	 thread;
-	bool		 started;
-};
+#include "runner.h"
 
 struct run {
-	struct vmm	 vmm;
+	struct runner	 r;
 	const struct payload_machine *machine;
-	struct cpu	 cpus[VM_MAXCPU];
-	unsigned	 ncpus;
-	_Atomic unsigned left;		/* vCPU threads that run */
-	_Atomic int	 code;		/* exit code, -1 before it is known */
 	struct vm_irq	*uart_irq;
 	struct vm_range	*exit_range;
-	struct log_rate	 rate;
-	int		 sigfd;
-	struct event	*sigev;
 };
-
-static void
-log_line(void *arg, enum log_level level, const char *line)
-{
-	fprintf(stderr, "hyve: %s: %s\n", log_level_name(level), line);
-}
 
 /* The payload's way to end: 0 reset, 1 power off, 2 halt.  vCPU's thread. */
 static void
@@ -64,104 +36,10 @@ exit_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t v
 	struct run *run = arg;
 
 	if (size == 1 && val < sizeof(hows) / sizeof(hows[0]))
-		(void)vm_suspend(run->vmm.vm, hows[val]);
+		(void)vm_suspend(run->r.vmm.vm, hows[val]);
 	else
-		log_guest(run->vmm.log, &run->rate, "exit", "a write of %u bytes with %#" PRIx64 " ends nothing", size,
+		log_guest(run->r.vmm.log, &run->r.rate, "exit", "a write of %u bytes with %#" PRIx64 " ends nothing", size,
 		    val);
-}
-
-static int
-exit_code(enum vm_suspend_how how)
-{
-	switch (how) {
-	case VM_SUSPEND_RESET:
-		return (EXIT_VM_RESET);
-	case VM_SUSPEND_POWEROFF:
-		return (EXIT_VM_POWEROFF);
-	case VM_SUSPEND_HALT:
-		return (EXIT_VM_HALT);
-	case VM_SUSPEND_TRIPLEFAULT:
-		return (EXIT_VM_TRIPLEFAULT);
-	default:
-		return (EXIT_VM_ERROR);
-	}
-}
-
-/* The first reason is the one that counts. */
-static void
-set_code(struct run *run, int code)
-{
-	int none = -1;
-
-	(void)atomic_compare_exchange_strong(&run->code, &none, code);
-}
-
-/* true: go on running. */
-static bool
-handle_exit(struct run *run, struct vcpu *vcpu, const struct vm_exit *exit)
-{
-	struct log *log = run->vmm.log;
-
-	switch (exit->code) {
-	case VM_EXIT_SUSPENDED:
-		set_code(run, exit_code(exit->u.suspended.how));
-		return (false);
-	case VM_EXIT_MMIO:
-		log_guest(log, &run->rate, "cpu", "%s of %u bytes at %#" PRIx64 ", where nothing is, by the code at %#"
-		    PRIx64, exit->u.mmio.write ? "write" : "read", exit->u.mmio.size, exit->u.mmio.gpa, exit->pc);
-		return (true);
-	case VM_EXIT_IO:
-		log_guest(log, &run->rate, "cpu", "%s of %u bytes at port %#x, where nothing is, by the code at %#"
-		    PRIx64, exit->u.io.write ? "output" : "input", exit->u.io.size, exit->u.io.port, exit->pc);
-		return (true);
-	case VM_EXIT_SYSREG:
-		log_guest(log, &run->rate, "cpu", "access to system register %#" PRIx64 " by the code at %#" PRIx64,
-		    exit->u.sysreg.reg, exit->pc);
-		return (true);
-	case VM_EXIT_HYPERCALL:
-		log_guest(log, &run->rate, "cpu", "hypercall %#" PRIx64 " by the code at %#" PRIx64,
-		    exit->u.hypercall.func, exit->pc);
-		return (true);
-	case VM_EXIT_ERROR:
-		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d at %#" PRIx64 ": %s", vcpu_id(vcpu), exit->pc,
-		    vm_errmsg());
-		set_code(run, EXIT_VM_ERROR);
-		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
-		return (false);
-	default:
-		return (true);
-	}
-}
-
-static void *
-cpu_thread(void *arg)
-{
-	struct cpu *cpu = arg;
-	struct run *run = cpu->run;
-	struct vm_exit exit;
-
-	do {
-		if (vm_run(cpu->vcpu, &exit) != 0) {
-			log_msg(run->vmm.log, LOG_LEVEL_ERROR, "cpu", "%s", vm_errmsg());
-			set_code(run, EXIT_VM_ERROR);
-			(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
-			break;
-		}
-	} while (handle_exit(run, cpu->vcpu, &exit));
-	if (atomic_fetch_sub(&run->left, 1) == 1)
-		event_loop_stop(run->vmm.loop);
-	return (NULL);
-}
-
-/* A signal that would end us: power off, so that the terminal gets its modes back. */
-static void
-got_signal(void *arg, unsigned what)
-{
-	struct run *run = arg;
-	struct signalfd_siginfo info;
-
-	if (read(run->sigfd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_POWEROFF);
 }
 
 /* Read the image into RAM at its place. */
@@ -183,7 +61,7 @@ load_image(struct run *run, const char *path, vm_paddr_t at)
 		return (vmm_fail(EINVAL, "'%s' is not a file with something in it", path));
 	}
 	len = (size_t)st.st_size;
-	to = vm_map_gpa(run->vmm.vm, at, len);
+	to = vm_map_gpa(run->r.vmm.vm, at, len);
 	if (to == NULL) {
 		close(fd);
 		return (vmm_fail(EFAULT, "'%s' (%zu bytes) does not fit in RAM at %#" PRIx64, path, len, at));
@@ -218,13 +96,13 @@ make_devices(struct run *run, struct config *cfg)
 	};
 	struct config_node *node = config_node(cfg, "serial");
 
-	run->exit_range = vm_range_add(run->vmm.vm, &spec);
-	run->uart_irq = vm_irq_open_line(run->vmm.vm, m->uart_line);
+	run->exit_range = vm_range_add(run->r.vmm.vm, &spec);
+	run->uart_irq = vm_irq_open_line(run->r.vmm.vm, m->uart_line);
 	if (run->exit_range == NULL || run->uart_irq == NULL)
 		return (vmm_fail(errno, "%s", vm_errmsg()));
 	place.irq[0] = run->uart_irq;
 	if (node == NULL ||
-	    device_create(&run->vmm, device_class_find("ns16550"), "serial", node, &place) == NULL)
+	    device_create(&run->r.vmm, device_class_find("ns16550"), "serial", node, &place) == NULL)
 		return (-1);
 	return (0);
 }
@@ -236,102 +114,40 @@ make_cpus(struct run *run, struct config *cfg, vm_paddr_t at)
 
 	if (vmm_get_topology(cfg, &topo) != 0)
 		return (-1);
-	for (unsigned i = 0; i < topo.cpus; i++) {
-		run->cpus[i].run = run;
-		run->cpus[i].vcpu = vm_vcpu_open(run->vmm.vm, (int)i);
-		if (run->cpus[i].vcpu == NULL)
-			return (vmm_fail(errno, "%s", vm_errmsg()));
-		run->ncpus++;
-	}
-	if (run->machine->enter(run->vmm.vm, run->cpus[0].vcpu, at) != 0 || vm_start(run->vmm.vm) != 0)
+	if (runner_open_cpus(&run->r, topo.cpus) != 0)
+		return (-1);
+	if (run->machine->enter(run->r.vmm.vm, run->r.vcpus[0], at) != 0 || vm_start(run->r.vmm.vm) != 0)
 		return (vmm_fail(errno, "%s", vm_errmsg()));
 	return (0);
-}
-
-/* Run to the end.  -1 with a sentence if that did not begin. */
-static int
-run_vm(struct run *run)
-{
-	struct cpu *cpu;
-	int error = 0;
-
-	devices_resume(&run->vmm);
-	atomic_store(&run->left, run->ncpus);
-	for (unsigned i = 0; i < run->ncpus && error == 0; i++) {
-		cpu = &run->cpus[i];
-		error = pthread_create(&cpu->thread, NULL, cpu_thread, cpu);
-		cpu->started = error == 0;
-	}
-	if (error == 0)
-		(void)event_loop_run(run->vmm.loop);
-	else
-		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
-	for (unsigned i = 0; i < run->ncpus; i++) {
-		if (run->cpus[i].started)
-			(void)pthread_join(run->cpus[i].thread, NULL);
-	}
-	return (error == 0 ? 0 : vmm_fail_sys(error, "cannot make a vCPU's thread"));
-}
-
-static int
-setup_host(struct run *run)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
-	run->sigfd = -1;
-	run->vmm.log = log_new(log_line, NULL);
-	run->vmm.loop = run->vmm.log != NULL ? event_loop_new() : NULL;
-	if (run->vmm.loop == NULL)
-		return (-1);
-	/* Before any thread is made, so that all inherit it. */
-	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	run->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->sigfd < 0)
-		return (vmm_fail_sys(errno, "signalfd"));
-	run->sigev = event_fd_add(run->vmm.loop, run->sigfd, EVENT_READ, got_signal, run);
-	return (run->sigev != NULL ? 0 : -1);
 }
 
 static void
 teardown(struct run *run)
 {
-	if (run->vmm.vm != NULL) {
-		if (run->vmm.loop != NULL)
-			devices_destroy(&run->vmm);
+	if (run->r.vmm.vm != NULL) {
+		if (run->r.vmm.loop != NULL)
+			devices_destroy(&run->r.vmm);
 		vm_range_remove(run->exit_range);
 		vm_irq_close(run->uart_irq);
-		for (unsigned i = 0; i < run->ncpus; i++)
-			vm_vcpu_close(run->cpus[i].vcpu);
-		vm_close(run->vmm.vm);
 	}
-	event_remove(run->sigev);
-	if (run->sigfd >= 0)
-		close(run->sigfd);
-	event_loop_free(run->vmm.loop);
-	log_free(run->vmm.log);
+	runner_fini(&run->r);
 }
 
 static int
 payload(struct config *cfg, const char *image, bool have_at, vm_paddr_t at)
 {
 	static const struct payload_machine *const machines[] = { &payload_amd64, &payload_arm64 };
-	struct run run = { .sigfd = -1 };
+	struct run run = { .r.sigfd = -1 };
 	int r = -1, code;
 
-	atomic_init(&run.code, -1);
-	if (setup_host(&run) != 0)
+	if (runner_init(&run.r) != 0)
 		goto out;
-	run.vmm.config = cfg;
-	run.vmm.vm = vmm_new_vm(cfg, NULL);
-	if (run.vmm.vm == NULL)
+	run.r.vmm.config = cfg;
+	run.r.vmm.vm = vmm_new_vm(cfg, NULL);
+	if (run.r.vmm.vm == NULL)
 		goto out;
 	for (unsigned i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
-		if (machines[i]->arch == vm_get_arch(run.vmm.vm))
+		if (machines[i]->arch == vm_get_arch(run.r.vmm.vm))
 			run.machine = machines[i];
 	}
 	if (!have_at)
@@ -339,10 +155,10 @@ payload(struct config *cfg, const char *image, bool have_at, vm_paddr_t at)
 	if (load_image(&run, image, at) != 0 || make_devices(&run, cfg) != 0 || make_cpus(&run, cfg, at) != 0)
 		goto out;
 	fprintf(stderr, "hyve: %s guest on back end %s: %s\n", vm_arch_name(run.machine->arch),
-	    vm_accel_name(run.vmm.vm), vm_accel_reason(run.vmm.vm));
-	r = run_vm(&run);
+	    vm_accel_name(run.r.vmm.vm), vm_accel_reason(run.r.vmm.vm));
+	r = runner_run(&run.r);
 out:
-	code = atomic_load(&run.code);
+	code = atomic_load(&run.r.code);
 	if (r != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
 	teardown(&run);

@@ -89,7 +89,7 @@ check_place(const struct device_class *cls, const char *name, const struct devic
 
 	/* Virtio devices are wherever there is a transport. */
 	if ((can & DEVICE_ON_VIRTIO) != 0)
-		can |= DEVICE_ON_MMIO;
+		can |= DEVICE_ON_MMIO | DEVICE_ON_PCI;
 	if ((can & place->on) == 0)
 		return (vmm_fail(EINVAL, "%s: device '%s' cannot be attached there", name, cls->name));
 	if (place->nirqs < cls->nirqs || place->nirqs > DEVICE_MAXIRQ)

@@ -34,6 +34,7 @@
 
 struct chardev;
 struct device;
+struct pci_host;
 
 /* What a device can be attached to.  The machine picks one of them. */
 #define	DEVICE_ON_MMIO		0x01U	/* a range of guest-physical addresses and interrupt lines */
@@ -60,6 +61,8 @@ struct device_place {
 	unsigned	 nirqs;
 	struct vm_irq	*irq[DEVICE_MAXIRQ];	/* opened and closed by the machine; they outlive the device */
 	struct chardev	*chardev;	/* serial ports: a back end instead of the keys', or NULL */
+	struct pci_host	*pci;		/* PCI: the segment, and where on its bus 0 */
+	uint8_t		 devfn;
 };
 
 /*

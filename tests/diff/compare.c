@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * compare.c - are the two results of a case the same, and what a person sees of a case where they are
- * not.
+ * compare.c - are the two results of a case the same, and what a person sees of a case where they
+ * are not.
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,11 +9,12 @@
 
 #include "exceptions.h"
 
-static const char *const gpr_names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10",
-	"r11", "r12", "r13", "r14", "r15" };
+static const char *const gpr_names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
 static const char *const seg_names[] = { "es", "cs", "ss", "ds", "fs", "gs" };
 
-/* Two single-precision numbers within 1.5 * 2^-12 of a third are within twice that of each other. */
+/* Two single-precision numbers within 1.5 * 2^-12 of a third are within twice that of each other.
+ */
 static bool
 near(uint32_t a, uint32_t b)
 {
@@ -121,9 +122,11 @@ diff_compare(const struct diff_case *c, const struct diff_result *n, const struc
 			return (gpr_names[i]);
 	if (((n->rflags ^ s->rflags) & ~m.rflags) != 0)
 		return ("rflags");
-	/* Returns from the host's kernel put 0 in the place of null selectors (SDM vol. 2A IRET). */
+	/* Returns from the host's kernel put 0 in the place of null selectors (SDM vol. 2A IRET).
+	 */
 	for (unsigned i = 0; i < D_NSEG; i++)
-		if (n->seg[i] != s->seg[i] && !((n->seg[i] | s->seg[i]) < 4 && i != D_CS && i != D_SS))
+		if (n->seg[i] != s->seg[i] &&
+		    !((n->seg[i] | s->seg[i]) < 4 && i != D_CS && i != D_SS))
 			return (seg_names[i]);
 	if (!m.bases && (n->fs_base != s->fs_base || n->gs_base != s->gs_base))
 		return ("segment base");
@@ -137,6 +140,9 @@ diff_compare(const struct diff_case *c, const struct diff_result *n, const struc
 		return ("ftw");
 	if (!st_equal(&n->fx, &s->fx))
 		return ("st");
+	if (!m.pointers &&
+	    (n->fx.fip != s->fx.fip || n->fx.fdp != s->fx.fdp || n->fx.fop != s->fx.fop))
+		return ("fip, fdp, fop");
 sse:
 	if (m.sse)
 		goto memory;
@@ -165,7 +171,8 @@ print_value(const char *name, uint64_t before, uint64_t n, uint64_t s)
 {
 	if (n == s && n == before)
 		return;
-	printf("    %-8s %016llx  host %016llx  soft ", name, (unsigned long long)before, (unsigned long long)n);
+	printf("    %-8s %016llx  host %016llx  soft ", name, (unsigned long long)before,
+	    (unsigned long long)n);
 	if (n == s)
 		printf("the same\n");
 	else
@@ -193,7 +200,8 @@ print_lines(const char *who, const struct diff_result *r)
 	for (unsigned i = 0; i < r->nchanged && i < DIFF_KEPT; i++) {
 		unsigned off = r->changed[i].line * DIFF_LINE;
 
-		printf("    %s %08x ", who, off < 3 * DIFF_PAGE ? DIFF_DATA + off : DIFF_STACK + off - 3 * DIFF_PAGE);
+		printf("    %s %08x ", who,
+		    off < 3 * DIFF_PAGE ? DIFF_DATA + off : DIFF_STACK + off - 3 * DIFF_PAGE);
 		for (unsigned j = 0; j < DIFF_LINE; j++)
 			printf("%02x%s", r->changed[i].data[j], j % 8 == 7 ? " " : "");
 		printf("\n");
@@ -214,15 +222,17 @@ diff_print_line(const struct diff_case *c, const struct diff_result *n, const st
 		printf("  (unknown)  [");
 	for (unsigned i = 0; i < c->len; i++)
 		printf("%s%02x", i == 0 ? "" : " ", c->code[i]);
-	printf("] at %llx, vector: host %u soft %u\n", (unsigned long long)c->rip, n->vector, s->vector);
+	printf("] at %llx, vector: host %u soft %u\n", (unsigned long long)c->rip, n->vector,
+	    s->vector);
 }
 
 void
 diff_print(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s)
 {
 	diff_print_line(c, n, s);
-	printf("    host: vector %u error %x cr2 %llx  soft: vector %u error %x cr2 %llx\n", n->vector, n->error,
-	    (unsigned long long)n->cr2, s->vector, s->error, (unsigned long long)s->cr2);
+	printf("    host: vector %u error %x cr2 %llx  soft: vector %u error %x cr2 %llx\n",
+	    n->vector, n->error, (unsigned long long)n->cr2, s->vector, s->error,
+	    (unsigned long long)s->cr2);
 	print_value("rip", c->rip, n->rip, s->rip);
 	if (n->rflags == s->rflags && n->rflags == c->rflags)
 		printf("    rflags   %016llx\n", (unsigned long long)c->rflags);
@@ -236,8 +246,9 @@ diff_print(const struct diff_case *c, const struct diff_result *n, const struct 
 		else
 			print_value(gpr_names[i], c->gpr[i], n->gpr[i] & wide, s->gpr[i] & wide);
 	}
-	printf("    before   es %x cs %x ss %x ds %x fs %x %llx gs %x %llx\n", c->seg[D_ES], c->seg[D_CS], c->seg[D_SS],
-	    c->seg[D_DS], c->seg[D_FS], (unsigned long long)c->fs_base, c->seg[D_GS], (unsigned long long)c->gs_base);
+	printf("    before   es %x cs %x ss %x ds %x fs %x %llx gs %x %llx\n", c->seg[D_ES],
+	    c->seg[D_CS], c->seg[D_SS], c->seg[D_DS], c->seg[D_FS], (unsigned long long)c->fs_base,
+	    c->seg[D_GS], (unsigned long long)c->gs_base);
 	for (unsigned i = 0; i < D_NSEG; i++)
 		print_value(seg_names[i], c->seg[i], n->seg[i], s->seg[i]);
 	print_value("fs base", c->fs_base, n->fs_base, s->fs_base);
@@ -254,7 +265,8 @@ diff_print(const struct diff_case *c, const struct diff_result *n, const struct 
 	for (unsigned i = 0; i < c->npatch; i++) {
 		unsigned off = c->patch[i].off;
 
-		printf("    before   %08x ", off < 3 * DIFF_PAGE ? DIFF_DATA + off : DIFF_STACK + off - 3 * DIFF_PAGE);
+		printf("    before   %08x ",
+		    off < 3 * DIFF_PAGE ? DIFF_DATA + off : DIFF_STACK + off - 3 * DIFF_PAGE);
 		for (unsigned j = 0; j < c->patch[i].len && j < 64; j++)
 			printf("%02x%s", c->pool[c->patch[i].from + j], j % 8 == 7 ? " " : "");
 		printf("\n");

@@ -7,10 +7,10 @@
  * argument may say how many instead, as builds with sanitizers do.  By hand:
  *
  *	diff --mode 64 --seed 7 --cases 100000		some others
- *	diff --mode 64 --seed 7 --case 4711		one of them, told in full; a mismatch is made
- *							plainer before, but with --whole
- *	diff --mode 32 --mnemonic pcmp --cases 100000	mnemonics that contain this, or =pcmpeqb
- *	diff --exceptions				what is not compared, and why
+ *	diff --mode 64 --seed 7 --case 4711		one of them, told in full; a mismatch is
+ *made plainer before, but with --whole diff --mode 32 --mnemonic pcmp --cases 100000
+ *mnemonics that contain this, or =pcmpeqb diff --exceptions				what is not
+ *compared, and why
  */
 #include <libgen.h>
 #include <stdio.h>
@@ -74,7 +74,8 @@ reproducer(const struct options *o, const struct diff_case *c, const char *what)
 }
 
 static void
-batch(const struct options *o, struct gen *g, struct diff_shared *sh, uint64_t first, uint64_t count)
+batch(const struct options *o, struct gen *g, struct diff_shared *sh, uint64_t first,
+    uint64_t count)
 {
 	uint64_t from = first - first % DIFF_BATCH;
 
@@ -107,7 +108,8 @@ native(struct diff_session *s, struct stats *st, const char **why)
 
 /* One case, whose native result is there. */
 static int
-compare(const struct options *o, struct diff_session *s, uint32_t i, struct stats *st, const char **why)
+compare(const struct options *o, struct diff_session *s, uint32_t i, struct stats *st,
+    const char **why)
 {
 	static struct diff_result soft, first;
 	static struct diff_case todo;
@@ -215,8 +217,9 @@ print_stats(const struct options *o, const struct stats *st, double seconds)
 	printf("), %llu mismatches, %.1f s\n", (unsigned long long)st->mismatches, seconds);
 	for (unsigned i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++)
 		if (st->bad[i] != 0 || (o->stats && st->ran[i] != 0))
-			printf("#   %s: %u of %u, %u faults\n", ZydisMnemonicGetString((ZydisMnemonic)i), st->bad[i],
-			    st->ran[i], st->faults[i]);
+			printf("#   %s: %u of %u, %u faults\n",
+			    ZydisMnemonicGetString((ZydisMnemonic)i), st->bad[i], st->ran[i],
+			    st->faults[i]);
 }
 
 static double
@@ -241,7 +244,10 @@ measured(const struct options *o, struct stats *st, const char **why)
 static void
 test_mode(unsigned mode)
 {
-	struct options o = { .mode = mode, .seed = 1, .cases = per_run / 2 * (unsigned)test_long(50), .shown = SHOWN };
+	struct options o = { .mode = mode,
+		.seed = 1,
+		.cases = per_run / 2 * (unsigned)test_long(50),
+		.shown = SHOWN };
 	static struct stats st;
 	const char *why = "";
 
@@ -330,6 +336,8 @@ by_hand(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", self, why);
 		return (1);
 	}
+	if (o.stats)
+		exceptions_print();
 	return (st.mismatches != 0);
 }
 

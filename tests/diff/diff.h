@@ -2,13 +2,13 @@
 /*
  * diff.h - the differential fuzzer: what its parts share.
  *
- * A case is one user-mode instruction with everything that it can see: registers, x87 and SSE state,
- * segment bases, a page of code, windows of memory.  gen.c makes cases, native.c (a program of its
- * own, in a sandbox) lets the host's processor execute them, soft.c the soft amd64 core; compare.c
- * says whether the two results are the same, but for what exceptions.c excuses.
+ * A case is one user-mode instruction with everything that it can see: registers, x87 and SSE
+ * state, segment bases, a page of code, windows of memory.  gen.c makes cases, native.c (a program
+ * of its own, in a sandbox) lets the host's processor execute them, soft.c the soft amd64 core;
+ * compare.c says whether the two results are the same, but for what exceptions.c excuses.
  *
- * The code page is full of INT3, so that wherever an instruction goes on, a breakpoint ends the case
- * and tells where: both sides see each case end with an exception.
+ * The code page is full of INT3, so that wherever an instruction goes on, a breakpoint ends the
+ * case and tells where: both sides see each case end with an exception.
  */
 #ifndef _TESTS_DIFF_H_
 #define	_TESTS_DIFF_H_
@@ -94,7 +94,7 @@ struct diff_case {
 	uint64_t	rip, rflags, fs_base, gs_base;
 	uint16_t	seg[D_NSEG];
 	uint8_t		mode;		/* 32, 64 */
-	uint8_t		len;		/* of the instruction; more than the page has left is cut off */
+	uint8_t		len;		/* of the instruction; cut off by the page's end */
 	uint8_t		code[DIFF_MAXLEN];
 	uint8_t		skip;		/* the host hangs */
 	uint8_t		npatch;
@@ -166,18 +166,19 @@ void	gen_free(struct gen *g);
 bool	gen_only(struct gen *g, const char *name);
 void	gen_window(uint64_t seed, uint8_t window[DIFF_WINDOW]);
 /* Case `number' of `seed': depends on nothing else. */
-void gen_case(struct gen *g, uint64_t seed, uint64_t number, const uint8_t *window, struct diff_case *c);
+void	gen_case(struct gen *g, uint64_t seed, uint64_t number, const uint8_t *window,
+	    struct diff_case *c);
 
 /* soft.c */
 struct soft;
 struct soft *soft_start(const char **why);
 /* The windows' common content, from here on. */
 void	soft_window(struct soft *s, const uint8_t *window);
-int
-soft_case(struct soft *s, const uint8_t *window, const struct diff_case *c, struct diff_result *r, const char **why);
+int	soft_case(struct soft *s, const uint8_t *window, const struct diff_case *c,
+	    struct diff_result *r, const char **why);
 void	soft_stop(struct soft *s);
 
-/* exceptions.c */
+/* exceptions.c: the list, and how many cases each was about until now */
 void	exceptions_print(void);
 
 /* Both sides. */
@@ -190,15 +191,18 @@ struct diff_session {
 /* shrink.c */
 const char *diff_once(struct diff_session *s, const struct diff_case *c, struct diff_result *native,
 	    struct diff_result *soft);
-/* Make the case plainer as long as it differs in the same way; native and soft are its results then. */
+/* Make the case plainer as long as it differs in the same way; native and soft: its results. */
 void	diff_shrink(struct diff_session *s, struct diff_case *c, struct diff_result *native,
 	    struct diff_result *soft);
 
 /* compare.c */
 /* NULL if they agree, else what differs. */
-const char *diff_compare(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
+const char *diff_compare(const struct diff_case *c, const struct diff_result *n,
+	    const struct diff_result *s);
 /* In full; in one line. */
-void diff_print(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
-void diff_print_line(const struct diff_case *c, const struct diff_result *n, const struct diff_result *s);
+void	diff_print(const struct diff_case *c, const struct diff_result *n,
+	    const struct diff_result *s);
+void	diff_print_line(const struct diff_case *c, const struct diff_result *n,
+	    const struct diff_result *s);
 
 #endif /* _TESTS_DIFF_H_ */

@@ -23,7 +23,8 @@ static unsigned
 count(const struct excuse *e)
 {
 	const ZydisDecodedInstruction *z = &e->insn.z;
-	unsigned n = z->mnemonic == ZYDIS_MNEMONIC_SHLD || z->mnemonic == ZYDIS_MNEMONIC_SHRD ? 2 : 1;
+	unsigned n =
+	    z->mnemonic == ZYDIS_MNEMONIC_SHLD || z->mnemonic == ZYDIS_MNEMONIC_SHRD ? 2 : 1;
 	unsigned mask = e->insn.op[0].size == 64 ? 63 : 31;
 
 	if (e->insn.op[n].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
@@ -86,7 +87,14 @@ faults(const struct excuse *e)
 static bool
 null_loaded(const struct excuse *e)
 {
-	return ((e->native->seg[D_FS] & ~3U) == 0 || (e->native->seg[D_GS] & ~3U) == 0);
+	ZydisMnemonic m = e->insn.z.mnemonic;
+	ZydisRegister reg = m == ZYDIS_MNEMONIC_LFS ? ZYDIS_REGISTER_FS
+	    : m == ZYDIS_MNEMONIC_LGS ? ZYDIS_REGISTER_GS : e->insn.op[0].reg.value;
+
+	if (e->insn.op[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return (false);
+	return ((reg == ZYDIS_REGISTER_FS && (e->native->seg[D_FS] & ~3U) == 0) ||
+	    (reg == ZYDIS_REGISTER_GS && (e->native->seg[D_GS] & ~3U) == 0));
 }
 
 /* The operand is misaligned and goes on in a page that it may not access. */
@@ -103,7 +111,8 @@ two_faults(const struct excuse *e)
 	uint32_t n = e->native->vector, s = e->soft->vector;
 
 	return (((n >= VEC_NP && n <= VEC_PF) || n == VEC_AC) && s >= VEC_NP && s <= VEC_PF &&
-	    (n != s || e->native->error != e->soft->error || n == VEC_PF));
+	    (n != s || e->native->error != e->soft->error ||
+	    (n == VEC_PF && e->native->cr2 != e->soft->cr2)));
 }
 
 static bool
@@ -123,7 +132,8 @@ invalid_unmasked(const struct excuse *e)
 static bool
 unmasked_store(const struct excuse *e)
 {
-	return (ended(e->c, e->soft) && (e->soft->fx.fsw & 0x80) != 0 && (e->native->fx.fsw & 0x80) == 0);
+	return (ended(e->c, e->soft) && (e->soft->fx.fsw & 0x80) != 0 &&
+	    (e->native->fx.fsw & 0x80) == 0);
 }
 
 static bool
@@ -199,7 +209,8 @@ odd_offset(const struct excuse *e)
 static bool
 count_is_0(const struct excuse *e)
 {
-	uint64_t mask = e->insn.z.address_width == 64 ? ~0ULL : e->insn.z.address_width == 32 ? 0xffffffff : 0xffff;
+	unsigned width = e->insn.z.address_width;
+	uint64_t mask = width == 64 ? ~0ULL : (1ULL << width) - 1;
 
 	return ((e->insn.z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
 	    ZYDIS_ATTRIB_HAS_REPNE)) != 0 && (e->c->gpr[D_RCX] & mask) == 0);
@@ -245,7 +256,8 @@ static const struct row rows[] = {
 	{ M(OR), NULL, .rflags = EFL_AF, .why = "SDM vol. 2B OR: AF is undefined" },
 	{ M(XOR), NULL, .rflags = EFL_AF, .why = "SDM vol. 2D XOR: AF is undefined" },
 	{ M(TEST), NULL, .rflags = EFL_AF, .why = "SDM vol. 2B TEST: AF is undefined" },
-	{ M(MUL), NULL, .rflags = OSZAPC & ~(EFL_OF | EFL_CF), .why = "SDM vol. 2B MUL: SF, ZF, AF, PF are undefined" },
+	{ M(MUL), NULL, .rflags = OSZAPC & ~(EFL_OF | EFL_CF),
+	    .why = "SDM vol. 2B MUL: SF, ZF, AF, PF are undefined" },
 	{ M(IMUL), NULL, .rflags = OSZAPC & ~(EFL_OF | EFL_CF),
 	    .why = "SDM vol. 2A IMUL: SF, ZF, AF, PF are undefined" },
 	{ M(DIV), NULL, .rflags = OSZAPC, .why = "SDM vol. 2A DIV: all six flags are undefined" },
@@ -254,23 +266,34 @@ static const struct row rows[] = {
 	    .why = "SDM vol. 2A AAA: OF, SF, ZF, PF are undefined" },
 	{ M(AAS), NULL, .rflags = EFL_OF | EFL_SF | EFL_ZF | EFL_PF,
 	    .why = "SDM vol. 2A AAS: OF, SF, ZF, PF are undefined" },
-	{ M(AAD), NULL, .rflags = EFL_OF | EFL_AF | EFL_CF, .why = "SDM vol. 2A AAD: OF, AF, CF are undefined" },
-	{ M(AAM), NULL, .rflags = EFL_OF | EFL_AF | EFL_CF, .why = "SDM vol. 2A AAM: OF, AF, CF are undefined" },
+	{ M(AAD), NULL, .rflags = EFL_OF | EFL_AF | EFL_CF,
+	    .why = "SDM vol. 2A AAD: OF, AF, CF are undefined" },
+	{ M(AAM), NULL, .rflags = EFL_OF | EFL_AF | EFL_CF,
+	    .why = "SDM vol. 2A AAM: OF, AF, CF are undefined" },
 	{ M(DAA), NULL, .rflags = EFL_OF, .why = "SDM vol. 2A DAA: OF is undefined" },
 	{ M(DAS), NULL, .rflags = EFL_OF, .why = "SDM vol. 2A DAS: OF is undefined" },
-	{ M(BSF), NULL, .rflags = OSZAPC & ~EFL_ZF, .why = "SDM vol. 2A BSF: CF, OF, SF, AF, PF are undefined" },
-	{ M(BSR), NULL, .rflags = OSZAPC & ~EFL_ZF, .why = "SDM vol. 2A BSR: CF, OF, SF, AF, PF are undefined" },
+	{ M(BSF), NULL, .rflags = OSZAPC & ~EFL_ZF,
+	    .why = "SDM vol. 2A BSF: CF, OF, SF, AF, PF are undefined" },
+	{ M(BSR), NULL, .rflags = OSZAPC & ~EFL_ZF,
+	    .why = "SDM vol. 2A BSR: CF, OF, SF, AF, PF are undefined" },
 	{ M(BSF), was_zero, .destination = true,
 	    .why = "SDM vol. 2A BSF: if the source is 0, the destination is undefined" },
 	{ M(BSR), was_zero, .destination = true,
 	    .why = "SDM vol. 2A BSR: if the source is 0, the destination is undefined" },
-	{ M(BT), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF), .why = "SDM vol. 2A BT: OF, SF, AF, PF are undefined" },
-	{ M(BTC), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF), .why = "SDM vol. 2A BTC: OF, SF, AF, PF are undefined" },
-	{ M(BTR), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF), .why = "SDM vol. 2A BTR: OF, SF, AF, PF are undefined" },
-	{ M(BTS), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF), .why = "SDM vol. 2A BTS: OF, SF, AF, PF are undefined" },
-	{ M(SHL), count_not_0, .rflags = EFL_AF, .why = "SDM vol. 2B SAL/SAR/SHL/SHR: AF is undefined" },
-	{ M(SHR), count_not_0, .rflags = EFL_AF, .why = "SDM vol. 2B SAL/SAR/SHL/SHR: AF is undefined" },
-	{ M(SAR), count_not_0, .rflags = EFL_AF, .why = "SDM vol. 2B SAL/SAR/SHL/SHR: AF is undefined" },
+	{ M(BT), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF),
+	    .why = "SDM vol. 2A BT: OF, SF, AF, PF are undefined" },
+	{ M(BTC), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF),
+	    .why = "SDM vol. 2A BTC: OF, SF, AF, PF are undefined" },
+	{ M(BTR), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF),
+	    .why = "SDM vol. 2A BTR: OF, SF, AF, PF are undefined" },
+	{ M(BTS), NULL, .rflags = OSZAPC & ~(EFL_CF | EFL_ZF),
+	    .why = "SDM vol. 2A BTS: OF, SF, AF, PF are undefined" },
+	{ M(SHL), count_not_0, .rflags = EFL_AF,
+	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: AF is undefined" },
+	{ M(SHR), count_not_0, .rflags = EFL_AF,
+	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: AF is undefined" },
+	{ M(SAR), count_not_0, .rflags = EFL_AF,
+	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: AF is undefined" },
 	{ M(SHL), count_above_1, .rflags = EFL_OF,
 	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: OF is defined for 1-bit shifts only" },
 	{ M(SHR), count_above_1, .rflags = EFL_OF,
@@ -278,9 +301,11 @@ static const struct row rows[] = {
 	{ M(SAR), count_above_1, .rflags = EFL_OF,
 	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: OF is defined for 1-bit shifts only" },
 	{ M(SHL), count_as_size, .rflags = EFL_CF,
-	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: CF is undefined for counts from the operand's size on" },
+	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: CF is undefined for counts from the operand's "
+	    "size on" },
 	{ M(SHR), count_as_size, .rflags = EFL_CF,
-	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: CF is undefined for counts from the operand's size on" },
+	    .why = "SDM vol. 2B SAL/SAR/SHL/SHR: CF is undefined for counts from the operand's "
+	    "size on" },
 	{ M(ROL), count_not_1, .rflags = EFL_OF,
 	    .why = "SDM vol. 2B RCL/RCR/ROL/ROR: OF is defined for 1-bit rotates only" },
 	{ M(ROR), count_not_1, .rflags = EFL_OF,
@@ -291,22 +316,31 @@ static const struct row rows[] = {
 	    .why = "SDM vol. 2B RCL/RCR/ROL/ROR: OF is defined for 1-bit rotates only" },
 	{ M(SHLD), count_not_0, .rflags = EFL_AF, .why = "SDM vol. 2B SHLD: AF is undefined" },
 	{ M(SHRD), count_not_0, .rflags = EFL_AF, .why = "SDM vol. 2B SHRD: AF is undefined" },
-	{ M(SHLD), count_above_1, .rflags = EFL_OF, .why = "SDM vol. 2B SHLD: OF is undefined above 1" },
-	{ M(SHRD), count_above_1, .rflags = EFL_OF, .why = "SDM vol. 2B SHRD: OF is undefined above 1" },
+	{ M(SHLD), count_above_1, .rflags = EFL_OF,
+	    .why = "SDM vol. 2B SHLD: OF is undefined above 1" },
+	{ M(SHRD), count_above_1, .rflags = EFL_OF,
+	    .why = "SDM vol. 2B SHRD: OF is undefined above 1" },
 	{ M(SHLD), count_above_size, .rflags = OSZAPC, .destination = true,
-	    .why = "SDM vol. 2B SHLD: destination and flags are undefined above the operand's size" },
+	    .why = "SDM vol. 2B SHLD: destination and flags are undefined above the operand's "
+	    "size" },
 	{ M(SHRD), count_above_size, .rflags = OSZAPC, .destination = true,
-	    .why = "SDM vol. 2B SHRD: destination and flags are undefined above the operand's size" },
+	    .why = "SDM vol. 2B SHRD: destination and flags are undefined above the operand's "
+	    "size" },
 
 	/* Results that processors may choose */
-	{ M(RCPPS), NULL, .approximate = true, .why = "SDM vol. 2B RCPPS: approximated within 1.5 * 2^-12" },
-	{ M(RCPSS), NULL, .approximate = true, .why = "SDM vol. 2B RCPSS: approximated within 1.5 * 2^-12" },
-	{ M(RSQRTPS), NULL, .approximate = true, .why = "SDM vol. 2B RSQRTPS: approximated within 1.5 * 2^-12" },
-	{ M(RSQRTSS), NULL, .approximate = true, .why = "SDM vol. 2B RSQRTSS: approximated within 1.5 * 2^-12" },
+	{ M(RCPPS), NULL, .approximate = true,
+	    .why = "SDM vol. 2B RCPPS: approximated within 1.5 * 2^-12" },
+	{ M(RCPSS), NULL, .approximate = true,
+	    .why = "SDM vol. 2B RCPSS: approximated within 1.5 * 2^-12" },
+	{ M(RSQRTPS), NULL, .approximate = true,
+	    .why = "SDM vol. 2B RSQRTPS: approximated within 1.5 * 2^-12" },
+	{ M(RSQRTSS), NULL, .approximate = true,
+	    .why = "SDM vol. 2B RSQRTSS: approximated within 1.5 * 2^-12" },
 
 /* Operands that are several accesses */
-#define	WIDE "SDM vol. 3 8.1.1: an operand above 8 bytes may be several accesses, of which some are made when " \
-	"another faults"
+#define	WIDE \
+	"SDM vol. 3 8.1.1: an operand above 8 bytes may be several accesses, of which " \
+	"some are made when another faults"
 	{ M(FXSAVE), NULL, .faults = FAULTS, .memory = true, .cr2 = true, .why = WIDE },
 	{ M(FXSAVE64), NULL, .faults = FAULTS, .memory = true, .cr2 = true, .why = WIDE },
 	{ M(FNSAVE), NULL, .faults = FAULTS, .memory = true, .cr2 = true, .why = WIDE },
@@ -314,7 +348,8 @@ static const struct row rows[] = {
 	{ M(FLDENV), NULL, .faults = FAULTS, .cr2 = true, .why = WIDE },
 	{ M(FRSTOR), NULL, .faults = FAULTS, .cr2 = true, .why = WIDE },
 	{ M(FXRSTOR), NULL, .faults = FAULTS, .cr2 = true, .fpu = true, .sse = true, .why = WIDE },
-	{ M(FXRSTOR64), NULL, .faults = FAULTS, .cr2 = true, .fpu = true, .sse = true, .why = WIDE },
+	{ M(FXRSTOR64), NULL, .faults = FAULTS, .cr2 = true, .fpu = true, .sse = true,
+	    .why = WIDE },
 	{ M(MASKMOVDQU), NULL, .faults = FAULTS, .memory = true, .cr2 = true, .why = WIDE },
 	{ M(MASKMOVQ), NULL, .faults = FAULTS, .memory = true, .cr2 = true, .why = WIDE },
 
@@ -344,12 +379,16 @@ static const struct row rows[] = {
 	{ M(FLD), two_faults, .faults = FAULTS, .skip = true, .why = ORDER },
 	{ M(FSTP), two_faults, .faults = FAULTS, .skip = true, .why = ORDER },
 	{ M(POPA), NULL, .faults = FAULTS, .gprs = true,
-	    .why = "SDM vol. 3 6.5: a fault leaves registers alone; AMD has popped those before it" },
+	    .why = "SDM vol. 3 6.5: a fault leaves registers alone; AMD has popped those before "
+	    "it" },
 	{ M(POPAD), NULL, .faults = FAULTS, .gprs = true,
-	    .why = "SDM vol. 3 6.5: a fault leaves registers alone; AMD has popped those before it" },
+	    .why = "SDM vol. 3 6.5: a fault leaves registers alone; AMD has popped those before "
+	    "it" },
 
 	/* x87 */
-#define	UNSET "SDM vol. 2A FCOM, FCOMI, FTST, FUCOM: flags are not set by an unmasked invalid operation; AMD sets them"
+#define	UNSET \
+	"SDM vol. 2A FCOM, FCOMI, FTST, FUCOM: flags are not set by an unmasked invalid " \
+	"operation; AMD sets them"
 	{ M(FCOM), invalid_unmasked, .fsw = 0x4500, .why = UNSET },
 	{ M(FCOMP), invalid_unmasked, .fsw = 0x4500, .why = UNSET },
 	{ M(FCOMPP), invalid_unmasked, .fsw = 0x4500, .why = UNSET },
@@ -362,11 +401,14 @@ static const struct row rows[] = {
 	{ M(FCOMI), invalid_unmasked, .rflags = EFL_ZF | EFL_PF | EFL_CF, .why = UNSET },
 	{ M(FCOMI), NULL, .fsw = 0x200, .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
 	{ M(FCOMIP), invalid_unmasked, .rflags = EFL_ZF | EFL_PF | EFL_CF, .why = UNSET },
-	{ M(FCOMIP), NULL, .fsw = 0x200, .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
+	{ M(FCOMIP), NULL, .fsw = 0x200,
+	    .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
 	{ M(FUCOMI), invalid_unmasked, .rflags = EFL_ZF | EFL_PF | EFL_CF, .why = UNSET },
-	{ M(FUCOMI), NULL, .fsw = 0x200, .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
+	{ M(FUCOMI), NULL, .fsw = 0x200,
+	    .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
 	{ M(FUCOMIP), invalid_unmasked, .rflags = EFL_ZF | EFL_PF | EFL_CF, .why = UNSET },
-	{ M(FUCOMIP), NULL, .fsw = 0x200, .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
+	{ M(FUCOMIP), NULL, .fsw = 0x200,
+	    .why = "SDM vol. 2A FCOMI: C1 is set to 0; AMD leaves it" },
 	{ M(FIST), unmasked_store, .faults = FAULTS, .skip = true, .why = ORDER },
 	{ M(FISTP), unmasked_store, .faults = FAULTS, .skip = true, .why = ORDER },
 	{ M(FISTTP), unmasked_store, .faults = FAULTS, .skip = true, .why = ORDER },
@@ -375,64 +417,80 @@ static const struct row rows[] = {
 	{ M(FBSTP), unmasked_store, .faults = FAULTS, .skip = true, .why = ORDER },
 
 	/* MMX: when the x87 state becomes that of MMX */
-	{ ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ, soft_ends, .faults = FAULTS, .skip = true,
-	    .why = "SDM vol. 2B MASKMOVQ: bytes not selected may fault or not" },
-	{ ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ, two_faults, .faults = FAULTS, .skip = true,
-	    .why = ORDER },
+	{ ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ, soft_ends, .faults = FAULTS,
+	    .skip = true, .why = "SDM vol. 2B MASKMOVQ: bytes not selected may fault or not" },
+	{ ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_MASKMOVQ, two_faults, .faults = FAULTS,
+	    .skip = true, .why = ORDER },
 	{ M(MASKMOVQ), NULL, .faults = FAULTS, .fpu = true,
 	    .why = "SDM vol. 2B MASKMOVQ: the transition to MMX state comes with a fault or not" },
 	{ M(CVTPD2PI), is_xm, .faults = FAULTS, .fpu = true,
-	    .why = "SDM vol. 2A CVTPD2PI: the transition to MMX state comes with an exception or not" },
+	    .why = "SDM vol. 2A CVTPD2PI: the transition to MMX state comes with an exception or "
+	    "not" },
 	{ M(CVTPS2PI), is_xm, .faults = FAULTS, .fpu = true,
-	    .why = "SDM vol. 2A CVTPS2PI: the transition to MMX state comes with an exception or not" },
+	    .why = "SDM vol. 2A CVTPS2PI: the transition to MMX state comes with an exception or "
+	    "not" },
 	{ M(CVTTPD2PI), is_xm, .faults = FAULTS, .fpu = true,
-	    .why = "SDM vol. 2A CVTTPD2PI: the transition to MMX state comes with an exception or not" },
+	    .why = "SDM vol. 2A CVTTPD2PI: the transition to MMX state comes with an exception or "
+	    "not" },
 	{ M(CVTTPS2PI), is_xm, .faults = FAULTS, .fpu = true,
-	    .why = "SDM vol. 2A CVTTPS2PI: the transition to MMX state comes with an exception or not" },
+	    .why = "SDM vol. 2A CVTTPS2PI: the transition to MMX state comes with an exception or "
+	    "not" },
 	{ M(CVTPI2PS), is_xm, .faults = FAULTS, .fpu = true,
-	    .why = "SDM vol. 2A CVTPI2PS: the transition to MMX state comes with an exception or not" },
+	    .why = "SDM vol. 2A CVTPI2PS: the transition to MMX state comes with an exception or "
+	    "not" },
 	{ M(CVTPI2PS), mf_by_memory, .faults = EITHER, .skip = true,
-	    .why = "SDM vol. 2A CVTPI2PS: a transition to MMX state; AMD makes none for memory operands" },
+	    .why = "SDM vol. 2A CVTPI2PS: a transition to MMX state; AMD makes none for memory "
+	    "operands" },
 	{ M(CVTPI2PS), from_memory, .fpu = true,
-	    .why = "SDM vol. 2A CVTPI2PS: a transition to MMX state; AMD makes none for memory operands" },
+	    .why = "SDM vol. 2A CVTPI2PS: a transition to MMX state; AMD makes none for memory "
+	    "operands" },
 
 	/* Alignment checks */
 	{ ALL, both_ac_and_pf, .faults = FAULTS, .skip = true,
 	    .why = "SDM vol. 3 table 6-2: a page fault comes before the alignment check; "
 		   "APM vol. 2 table 8-9 has them in one class" },
-#define	MAY_AC "SDM vol. 2B MOVUPS: an alignment check exception may or may not be generated, depending on the " \
-	"processor"
+#define	MAY_AC \
+	"SDM vol. 2B MOVUPS: an alignment check exception may or may not be generated, " \
+	"depending on the processor"
 	{ M(MOVUPS), ac_either, .faults = FAULTS, .skip = true, .why = MAY_AC },
 	{ M(MOVUPD), ac_either, .faults = FAULTS, .skip = true, .why = MAY_AC },
 	{ M(MOVDQU), ac_either, .faults = FAULTS, .skip = true, .why = MAY_AC },
 	{ M(LDDQU), ac_either, .faults = FAULTS, .skip = true, .why = MAY_AC },
 	{ M(MASKMOVDQU), ac_either, .faults = FAULTS, .skip = true, .why = MAY_AC },
 	{ M(MASKMOVQ), ac_either, .faults = FAULTS, .skip = true, .why = MAY_AC },
-#define	FX_AC "SDM vol. 2A FXSAVE, FXRSTOR: signalling of #AC may vary with implementation; #GP is signalled in its place"
+#define	FX_AC \
+	"SDM vol. 2A FXSAVE, FXRSTOR: signalling of #AC may vary with implementation; #GP " \
+	"is signalled in its place"
 	{ M(FXSAVE), ac_either, .faults = FAULTS, .skip = true, .why = FX_AC },
 	{ M(FXSAVE64), ac_either, .faults = FAULTS, .skip = true, .why = FX_AC },
 	{ M(FXRSTOR), ac_either, .faults = FAULTS, .skip = true, .why = FX_AC },
 	{ M(FXRSTOR64), ac_either, .faults = FAULTS, .skip = true, .why = FX_AC },
-	{ ZYDIS_MNEMONIC_PCMPESTRI, ZYDIS_MNEMONIC_PCMPESTRM, ac_either, .faults = FAULTS, .skip = true,
-	    .why = MAY_AC },
-	{ ZYDIS_MNEMONIC_PCMPISTRI, ZYDIS_MNEMONIC_PCMPISTRM, ac_either, .faults = FAULTS, .skip = true,
-	    .why = MAY_AC },
+	{ ZYDIS_MNEMONIC_PCMPESTRI, ZYDIS_MNEMONIC_PCMPESTRM, ac_either, .faults = FAULTS,
+	    .skip = true, .why = MAY_AC },
+	{ ZYDIS_MNEMONIC_PCMPISTRI, ZYDIS_MNEMONIC_PCMPISTRM, ac_either, .faults = FAULTS,
+	    .skip = true, .why = MAY_AC },
 
 	/* Where AMD and Intel differ */
 	{ M(NOP), prefetch_register, .faults = FAULTS, .skip = true,
-	    .why = "SDM vol. 2D table A-3: 0F 0D with a register is NOP; APM vol. 3 PREFETCH: it is undefined" },
+	    .why = "SDM vol. 2D table A-3: 0F 0D with a register is NOP; APM vol. 3 PREFETCH: it "
+	    "is undefined" },
 	{ ALL, odd_offset, .faults = FAULTS, .skip = true,
-	    .why =
-		"SDM vol. 3 3.3.7.1: the linear address has to be canonical; to AMD the offset in FS or GS as well" },
+	    .why = "SDM vol. 3 3.3.7.1: the linear address has to be canonical; to AMD the offset "
+	    "in FS or GS as well" },
 	{ ALL, across_end, .faults = EITHER, .skip = true,
-	    .why = "SDM vol. 3 5.3: whether accesses across a limit of FFFFFFFFH fault is the implementation's" },
-	{ ZYDIS_MNEMONIC_LOOPE, ZYDIS_MNEMONIC_LOOPNE, repeat_prefix, .faults = EITHER, .skip = true,
-	    .why = "SDM vol. 2A 2.1.1: repeat prefixes of other instructions are reserved; to AMD F2 and F3 say which "
-		   "of LOOPE and LOOPNE it is" },
+	    .why = "SDM vol. 3 5.3: whether accesses across a limit of FFFFFFFFH fault is the "
+	    "implementation's" },
+	{ ZYDIS_MNEMONIC_LOOPE, ZYDIS_MNEMONIC_LOOPNE, repeat_prefix, .faults = EITHER,
+	    .skip = true,
+	    .why = "SDM vol. 2A 2.1.1: repeat prefixes of other instructions are reserved; to AMD "
+	    "F2 and F3 say which "
+		"of LOOPE and LOOPNE it is" },
 	{ M(MOV), debug_4_5, .faults = FAULTS, .skip = true,
-	    .why = "SDM vol. 2B MOV DR: #UD for DR4 and DR5 with CR4.DE; AMD looks at the privilege before" },
+	    .why = "SDM vol. 2B MOV DR: #UD for DR4 and DR5 with CR4.DE; AMD looks at the "
+	    "privilege before" },
 	{ M(ARPL), soft_gp, .faults = EITHER, .skip = true,
-	    .why = "SDM vol. 2A ARPL: #GP for a segment that is not writable; AMD only if it writes" },
+	    .why = "SDM vol. 2A ARPL: #GP for a segment that is not writable; AMD only if it "
+	    "writes" },
 	{ M(MOVSXD), size_16, .faults = FAULTS, .skip = true,
 	    .why = "SDM vol. 2B MOVSXD: 16 bits are read with a 16-bit operand; AMD reads 32" },
 	{ ZYDIS_MNEMONIC_INSB, ZYDIS_MNEMONIC_INSW, count_is_0, .faults = FAULTS, .skip = true,
@@ -441,26 +499,37 @@ static const struct row rows[] = {
 	    .why = "SDM vol. 2B REP: nothing is done for a count of 0; AMD checks the permission" },
 	{ ZYDIS_MNEMONIC_UD0, ZYDIS_MNEMONIC_UD1, cut_off, .faults = FAULTS, .skip = true,
 	    .why = "SDM vol. 2B UD: processors differ in whether they fetch a ModRM byte" },
-#define	NULL_BASE "APM vol. 2 4.5.3: AMD keeps the base when a null selector is loaded into FS or GS, Intel clears it " \
-	"(SDM vol. 3 5.4.1.1)"
+#define	NULL_BASE \
+	"APM vol. 2 4.5.3: AMD keeps the base when a null selector is loaded into FS or GS, " \
+	"Intel clears it (SDM vol. 3 5.4.1.1)"
 	{ M(LFS), null_loaded, .bases = true, .why = NULL_BASE },
 	{ M(LGS), null_loaded, .bases = true, .why = NULL_BASE },
 	{ M(MOV), null_loaded, .bases = true, .why = NULL_BASE },
 	{ M(POP), null_loaded, .bases = true, .why = NULL_BASE },
+	{ ALL, NULL, .faults = EITHER, .pointers = true,
+	    .why = "APM vol. 2 11.4.4: AMD keeps FIP, FDP, FOP over FXRSTOR only while ES is set" },
 	{ M(FXSAVE), NULL, .fxsave = true,
-	    .why = "APM vol. 2 11.4.4: FIP, FDP, FOP are stored only while ES is set; SDM vol. 1 11.6.6: "
-		   "MXCSR_MASK is the processor's" },
+	    .why = "APM vol. 2 11.4.4: FIP, FDP, FOP are stored only while ES is set; SDM vol. 1 "
+	    "11.6.6: "
+		"MXCSR_MASK is the processor's" },
 	{ M(FXSAVE64), NULL, .fxsave = true,
-	    .why = "APM vol. 2 11.4.4: FIP, FDP, FOP are stored only while ES is set; SDM vol. 1 11.6.6: "
-		   "MXCSR_MASK is the processor's" },
+	    .why = "APM vol. 2 11.4.4: FIP, FDP, FOP are stored only while ES is set; SDM vol. 1 "
+	    "11.6.6: "
+		"MXCSR_MASK is the processor's" },
 	{ M(FNSAVE), NULL, .fenv = true, .why = "SDM vol. 1 8.1.8: instruction and data pointers" },
-	{ M(FNSTENV), NULL, .fenv = true, .why = "SDM vol. 1 8.1.8: instruction and data pointers" },
+	{ M(FNSTENV), NULL, .fenv = true,
+	    .why = "SDM vol. 1 8.1.8: instruction and data pointers" },
 };
+
+#define	NROWS	(sizeof(rows) / sizeof(rows[0]))
+
+static uint64_t used[NROWS];	/* cases that each row was about */
 
 static unsigned
 in_windows(uint64_t addr)
 {
-	return ((unsigned)(addr >= DIFF_STACK ? addr - DIFF_STACK + 3 * DIFF_PAGE : addr - DIFF_DATA));
+	return ((unsigned)(addr >= DIFF_STACK ? addr - DIFF_STACK + 3 * DIFF_PAGE
+					      : addr - DIFF_DATA));
 }
 
 void
@@ -475,13 +544,14 @@ exceptions_apply(const struct diff_case *c, const struct diff_result *native,
 
 	memset(m, 0, sizeof(*m));
 	if (!ready) {
-		ZydisDecoderInit(&decoder[0], ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32);
+		ZydisDecoderInit(&decoder[0], ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+		    ZYDIS_STACK_WIDTH_32);
 		ZydisDecoderInit(&decoder[1], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 		ready = true;
 	}
 	if (!forms_decode(&decoder[c->mode == 64], c->code, c->len, &e.insn))
 		return;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < NROWS; i++) {
 		const struct row *row = &rows[i];
 
 		if (c->mnemonic < row->first || c->mnemonic > row->last)
@@ -491,6 +561,7 @@ exceptions_apply(const struct diff_case *c, const struct diff_result *native,
 			continue;
 		if (row->when != NULL && !row->when(&e))
 			continue;
+		used[i]++;
 		m->rflags |= row->rflags;
 		m->fsw |= row->fsw;
 		m->memory |= row->memory;
@@ -498,6 +569,7 @@ exceptions_apply(const struct diff_case *c, const struct diff_result *native,
 		m->skip |= row->skip;
 		m->bases |= row->bases;
 		m->fpu |= row->fpu;
+		m->pointers |= row->pointers;
 		m->sse |= row->sse;
 		if (row->gprs)
 			m->gpr |= (uint16_t)~(1U << D_RSP);
@@ -520,7 +592,8 @@ exceptions_apply(const struct diff_case *c, const struct diff_result *native,
 void
 exceptions_print(void)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		printf("%-12s %s\n", rows[i].first == 0 ? "(all)" :
-		    ZydisMnemonicGetString((ZydisMnemonic)rows[i].first), rows[i].why);
+	for (size_t i = 0; i < NROWS; i++)
+		printf("%-12s %8llu %s\n", rows[i].first == 0 ? "(all)" :
+		    ZydisMnemonicGetString((ZydisMnemonic)rows[i].first),
+		    (unsigned long long)used[i], rows[i].why);
 }

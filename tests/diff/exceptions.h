@@ -24,8 +24,13 @@ struct row {
 	bool		approximate;
 	bool		bases;
 	bool		memory, cr2, fpu, sse, skip;
+	bool		pointers;	/* FIP, FDP, FOP */
 	bool		fxsave, fenv;
-	enum { ENDS, FAULTS, EITHER } faults;	/* about instructions that end normally on the host, that do not */
+	enum {
+		ENDS,
+		FAULTS,
+		EITHER
+	} faults; /* about instructions that end normally on the host, that do not */
 	const char	*why;
 };
 
@@ -35,7 +40,7 @@ struct diff_mask {
 	uint16_t	gpr;		/* these registers */
 	uint16_t	fsw;		/* these bits */
 	bool		skip;		/* anything */
-	bool		memory, fpu, sse, bases;
+	bool		memory, fpu, pointers, sse, bases;
 	bool		cr2;		/* and the page fault's error code */
 	bool		approximate;	/* XMM registers only roughly */
 	bool		fxsave;		/* pointers and MXCSR_MASK in a stored FXSAVE image */

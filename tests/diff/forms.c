@@ -137,11 +137,13 @@ forms_decode(const ZydisDecoder *d, const uint8_t *code, unsigned len, struct di
 
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(d, code, len, &insn->z, insn->op)))
 		return (false);
-	/* Zydis 4.0 has a base of R13D here, with a 32-bit address and REX.B: there is none (SDM vol. 2A table 2-3). */
+	/* Zydis 4.0 has a base of R13D here, with a 32-bit address and REX.B: there is none (SDM
+	 * vol. 2A table 2-3). */
 	for (unsigned i = 0; i < z->operand_count; i++) {
 		ZydisDecodedOperand *op = &insn->op[i];
 
-		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
 		    op->mem.base == ZYDIS_REGISTER_R13D && z->raw.modrm.mod == 0) {
 			op->mem.base = ZYDIS_REGISTER_NONE;
 			op->mem.disp.value = z->raw.disp.value;
@@ -177,7 +179,8 @@ ask(const struct search *s, unsigned modrm, bool *has_modrm)
 		code[n++] = b->map == 2 ? 0x38 : 0x3a;
 	code[n++] = b->opcode;
 	code[n] = (uint8_t)modrm;
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&s->f->decoder, NULL, code, sizeof(code), &z)))
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&s->f->decoder, NULL, code, sizeof(code),
+		&z)))
 		return (0);
 	*has_modrm = (z.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
 	if (!forms_allowed(&z) && z.mnemonic != ZYDIS_MNEMONIC_INT)
@@ -261,7 +264,8 @@ find(struct search *s)
 static bool
 is_prefix(unsigned mode, unsigned opcode)
 {
-	static const uint8_t prefixes[] = { 0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3 };
+	static const uint8_t prefixes[] = { 0x0f, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67,
+		0xf0, 0xf2, 0xf3 };
 
 	return (memchr(prefixes, (int)opcode, sizeof(prefixes)) != NULL ||
 	    (mode == 64 && opcode >= 0x40 && opcode <= 0x4f));
@@ -303,7 +307,8 @@ forms_new(unsigned mode)
 	if (f == NULL)
 		return (NULL);
 	f->mode = mode;
-	ZydisDecoderInit(&f->decoder, mode == 64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+	ZydisDecoderInit(&f->decoder,
+	    mode == 64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
 	    mode == 64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
 	for (unsigned n = 0; n < 4U * 4 * 2 * 256; n++) {
 		memset(&s.base, 0, sizeof(s.base));
@@ -311,7 +316,8 @@ forms_new(unsigned mode)
 		s.base.prefix = prefixes[(n >> 8) & 3];
 		s.base.map = (n >> 10) & 3;
 		s.base.rex_w = (n >> 12) & 1;
-		if ((s.base.rex_w && mode != 64) || (s.base.map == 0 && is_prefix(mode, s.base.opcode)))
+		if ((s.base.rex_w && mode != 64) ||
+		    (s.base.map == 0 && is_prefix(mode, s.base.opcode)))
 			continue;
 		if (!find(&s)) {
 			forms_free(f);

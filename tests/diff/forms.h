@@ -48,7 +48,8 @@ void	forms_free(struct forms *f);
 bool	forms_only(struct forms *f, const char *name);
 bool	forms_has(const struct forms *f, ZydisMnemonic mnemonic);
 bool forms_decode(const ZydisDecoder *d, const uint8_t *code, unsigned len, struct diff_insn *insn);
-/* The bytes, complete, are worth comparing: both processors have the instruction and it is user mode's. */
+/* The bytes, complete, are worth comparing: both processors have the instruction and it is user
+ * mode's. */
 bool	forms_allowed(const ZydisDecodedInstruction *z);
 
 #endif /* _TESTS_DIFF_FORMS_H_ */

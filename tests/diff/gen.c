@@ -3,8 +3,8 @@
  * gen.c - makes cases: an instruction, and registers and memory that let it do something.
  *
  * An encoding is chosen (forms.h) and filled at random; Zydis says what operands came out; then the
- * registers that make up addresses are solved so that most operands lie in a window, or at its edges.
- * operands.c does what is particular to one instruction.
+ * registers that make up addresses are solved so that most operands lie in a window, or at its
+ * edges. operands.c does what is particular to one instruction.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +107,8 @@ encode(struct gen *g, const struct form *f, uint8_t code[DIFF_MAXLEN])
 static void
 undefined(struct gen *g, struct diff_case *c)
 {
-	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3 };
+	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2,
+		0xf3 };
 	struct rng *r = &g->rng;
 	unsigned n, map, kind;
 	ZydisDecodedInstruction z;
@@ -134,10 +135,12 @@ undefined(struct gen *g, struct diff_case *c)
 			c->code[n++] = map == 2 ? 0x38 : 0x3a;
 		c->code[n++] = (uint8_t)rng_next(r);
 		c->code[n++] = (uint8_t)(0xc0 | rng_next(r));
-		/* LOCK MOV CR0 is CR8 to AMD (APM vol. 3 MOV CRn); 0F 01 calls the host's hypervisor. */
+		/* LOCK MOV CR0 is CR8 to AMD (APM vol. 3 MOV CRn); 0F 01 calls the host's
+		 * hypervisor. */
 		if (map == 1 && ((c->code[n - 2] & 0xfc) == 0x20 || c->code[n - 2] == 0x01))
 			c->code[n - 2] = 0x0b;
-	} while (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->forms->decoder, NULL, c->code, DIFF_MAXLEN, &z)));
+	} while (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&g->forms->decoder, NULL, c->code,
+	    DIFF_MAXLEN, &z)));
 	c->len = (uint8_t)n;
 	c->mnemonic = 0;
 	memset(&g->insn, 0, sizeof(g->insn));
@@ -159,7 +162,9 @@ choose(struct gen *g, struct diff_case *c)
 		if (g->only || rng_percent(r, 93)) {
 			unsigned m = rng_below(r, f->nmnemonic);
 
-			encode(g, &f->form[f->mnemonic[m].first + rng_below(r, f->mnemonic[m].count)], c->code);
+			encode(g,
+			    &f->form[f->mnemonic[m].first + rng_below(r, f->mnemonic[m].count)],
+			    c->code);
 		} else {
 			for (unsigned i = 0; i < DIFF_MAXLEN; i++)
 				c->code[i] = (uint8_t)rng_next(r);
@@ -370,7 +375,8 @@ fill(struct gen *g, struct diff_case *c, const ZydisDecodedOperand *op, uint64_t
 	} else if (op->element_type == ZYDIS_ELEMENT_TYPE_LONGBCD) {
 		value_bcd(&g->rng, data);
 	} else {
-		value_vector(&g->rng, g->flavour == FLAVOUR_ANY ? flavour_of(g, op) : g->flavour, data);
+		value_vector(&g->rng, g->flavour == FLAVOUR_ANY ? flavour_of(g, op) : g->flavour,
+		    data);
 	}
 	if (size > 16 || rng_percent(&g->rng, 10))
 		return;
@@ -378,8 +384,8 @@ fill(struct gen *g, struct diff_case *c, const ZydisDecodedOperand *op, uint64_t
 }
 
 /*
- * Place the operands.  Those on the stack stay where RSP is.  An operand whose registers another one
- * was solved with would spoil it; that makes odd addresses now and then, which is fine.
+ * Place the operands.  Those on the stack stay where RSP is.  An operand whose registers another
+ * one was solved with would spoil it; that makes odd addresses now and then, which is fine.
  */
 static void
 place(struct gen *g, struct diff_case *c)
@@ -450,8 +456,8 @@ general(struct gen *g, struct diff_case *c)
 uint16_t
 gen_selector(struct gen *g)
 {
-	static const uint16_t good[] = { 0, 3, DIFF_DS, DIFF_DS, DIFF_CS32, DIFF_CS64, 0x28, 0x10, 0x18, 0x40, 0x60,
-		0x80 };
+	static const uint16_t good[] = { 0, 3, DIFF_DS, DIFF_DS, DIFF_CS32, DIFF_CS64, 0x28, 0x10,
+		0x18, 0x40, 0x60, 0x80 };
 	unsigned p = rng_below(&g->rng, 16);
 	uint16_t sel;
 
@@ -564,7 +570,8 @@ taste(struct gen *g)
 		for (unsigned i = 0; i < z->operand_count; i++) {
 			const ZydisDecodedOperand *op = &g->insn.op[i];
 
-			if (op->type != ZYDIS_OPERAND_TYPE_REGISTER && op->type != ZYDIS_OPERAND_TYPE_MEMORY)
+			if (op->type != ZYDIS_OPERAND_TYPE_REGISTER &&
+			    op->type != ZYDIS_OPERAND_TYPE_MEMORY)
 				continue;
 			if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
 			    ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_MMX)
@@ -596,7 +603,8 @@ gen_case(struct gen *g, uint64_t seed, uint64_t number, const uint8_t *window, s
 		c->used = 0;
 		choose(g, c);
 		c->rip = DIFF_CODE + 64 + rng_below(r, DIFF_PAGE - 128);
-		if (c->mnemonic != 0 && rng_percent(r, 2))	/* ends with the page, or is cut off by it */
+		if (c->mnemonic != 0 &&
+		    rng_percent(r, 2)) /* ends with the page, or is cut off by it */
 			c->rip = DIFF_CODE + DIFF_PAGE - 1 - rng_below(r, c->len + 1U);
 		taste(g);
 		general(g, c);

@@ -25,7 +25,8 @@ struct gen {
 /* gen.c */
 uint64_t gen_address(struct gen *g, unsigned size);
 /* Address of a memory operand, as the case is now. */
-uint64_t gen_ea(const struct diff_insn *insn, const struct diff_case *c, const ZydisDecodedOperand *op);
+uint64_t
+gen_ea(const struct diff_insn *insn, const struct diff_case *c, const ZydisDecodedOperand *op);
 int	 gen_gpr(ZydisRegister reg, unsigned *bytes);
 void	 gen_set_gpr(struct diff_case *c, int n, unsigned bytes, uint64_t v);
 uint16_t gen_selector(struct gen *g);

@@ -178,7 +178,8 @@ host_run(struct diff_host *h, const char **why)
 			say(h, why, "poll");
 			return (-1);
 		}
-		if (waitid(P_PID, (id_t)h->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
+		if (waitid(P_PID, (id_t)h->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		    info.si_pid != 0)
 			return (ended(h, why));
 		idle += 200;
 		if (at != h->shared->at) {

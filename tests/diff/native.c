@@ -3,15 +3,15 @@
  * native.c - the host's processor: a program that executes cases in a sandbox.
  *
  * diff starts it with four file descriptors: the shared memory, a page of code and one of
- * read-only data, and two eventfds, one to begin a batch and one to say that it is done.  It is built without sanitizers, so that nothing
- * but the windows is mapped in the low 4 GiB.
+ * read-only data, and two eventfds, one to begin a batch and one to say that it is done.  It is
+ * built without sanitizers, so that nothing but the windows is mapped in the low 4 GiB.
  *
  * A case is entered by IRETQ and left by a signal, whose frame has all of the state.  The handler
  * does not return to the case but to the loop here.
  *
- * Sandbox: the code page is mapped executable for the cases and writable for the loop; system calls are limited
- * to reading and writing the two eventfds and ending; no core, no files, no children; it dies with
- * its parent.
+ * Sandbox: the code page is mapped executable for the cases and writable for the loop; system calls
+ * are limited to reading and writing the two eventfds and ending; no core, no files, no children;
+ * it dies with its parent.
  */
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -47,7 +47,7 @@ uint16_t native_seg[4];			/* DS, ES, FS, GS as the signal found them */
 static struct diff_result *result;	/* where the running case goes; NULL: none runs */
 
 /*
- * native_enter() loads a case and goes into it; it returns when native_signal() brings it back.  The
+ * native_enter() loads a case and goes into it; it returns when native_signal() brings it back. The
  * signal comes with the case's flags and segments, which C code could not stand: alignment checks,
  * NT (an IRET would fault), the base of FS.
  */
@@ -137,8 +137,9 @@ _Static_assert(offsetof(struct diff_case, seg) == 672, "native_enter");
 void
 native_caught(int sig, siginfo_t *info, void *ucv, uint64_t fs_base, uint64_t gs_base)
 {
-	static const int order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8,
-		REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+	static const int order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+		REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14,
+		REG_R15 };
 	const ucontext_t *uc = ucv;
 	const greg_t *reg = uc->uc_mcontext.gregs;
 	struct diff_result *r = result;
@@ -228,7 +229,8 @@ sandbox(void)
 		if (setrlimit(limits[i].what, &rl) != 0)
 			_exit(103);
 	}
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) != 0)
 		_exit(104);
 }

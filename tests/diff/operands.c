@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * operands.c - what particular instructions need to do more than fault: divisors that fit, targets of
- * branches, images for FXRSTOR, selectors, small repeat counts.
+ * operands.c - what particular instructions need to do more than fault: divisors that fit, targets
+ * of branches, images for FXRSTOR, selectors, small repeat counts.
  */
 #include <string.h>
 
@@ -42,7 +42,8 @@ target(struct gen *g, const struct diff_case *c)
 		else if (p < 90)
 			to = DIFF_RW + rng_below(r, DIFF_PAGE);
 		else if (g->mode == 64 && p < 96)
-			to = p & 1 ? 0x800000000000ULL - 8 + rng_below(r, 16) : 0x7fffULL << 48 | DIFF_CODE;
+			to = p & 1 ? 0x800000000000ULL - 8 + rng_below(r, 16)
+				   : 0x7fffULL << 48 | DIFF_CODE;
 		else
 			to = value_int(r);
 		/* The host has a page there that Linux runs system calls from. */
@@ -145,7 +146,9 @@ returns(struct gen *g, struct diff_case *c)
 			fl &= 0x3f7fd7;
 		put(data, &n, fl, size);
 		put(data, &n,
-		    rng_percent(&g->rng, 80) ? DIFF_STACK + rng_below(&g->rng, DIFF_PAGE) : value_int(&g->rng), size);
+		    rng_percent(&g->rng, 80) ? DIFF_STACK + rng_below(&g->rng, DIFF_PAGE)
+					     : value_int(&g->rng),
+		    size);
 		put(data, &n, rng_percent(&g->rng, 80) ? DIFF_DS : gen_selector(g), size);
 		break;
 	default:
@@ -331,8 +334,8 @@ gen_particular(struct gen *g, struct diff_case *c)
 	if (c->mnemonic == 0)
 		return (true);
 	/*
-	 * A far call whose frame wraps at 4 GiB makes AMD processors fault above it, which Linux takes for
-	 * an erratum and tries again, for ever.
+	 * A far call whose frame wraps at 4 GiB makes AMD processors fault above it, which Linux
+	 * takes for an erratum and tries again, for ever.
 	 */
 	if (g->mode == 32 && z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR &&
 	    ((uint32_t)c->gpr[D_RSP] < 64 || (uint32_t)c->gpr[D_RSP] > 0U - 64U))
@@ -406,7 +409,8 @@ gen_particular(struct gen *g, struct diff_case *c)
 	case ZYDIS_MNEMONIC_ENTER:
 		w = (uint16_t)(rng_percent(r, 80) ? rng_below(r, 512) : rng_next(r));
 		memcpy(c->code + z->raw.imm[0].offset, &w, 2);
-		c->code[z->raw.imm[1].offset] = (uint8_t)(rng_percent(r, 60) ? rng_below(r, 4) : rng_next(r));
+		c->code[z->raw.imm[1].offset] =
+		    (uint8_t)(rng_percent(r, 60) ? rng_below(r, 4) : rng_next(r));
 		if (rng_percent(r, 90))
 			c->gpr[D_RBP] = DIFF_STACK + 512 + rng_below(r, 2048);
 		return (true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * shrink.c - makes a mismatch easier to read: whatever of its registers and memory can be made plain
- * without the mismatch going away is made plain.
+ * shrink.c - makes a mismatch easier to read: whatever of its registers and memory can be made
+ * plain without the mismatch going away is made plain.
  */
 #include <string.h>
 
@@ -52,7 +52,8 @@ keep(struct try *t)
 }
 
 void
-diff_shrink(struct diff_session *s, struct diff_case *c, struct diff_result *native, struct diff_result *soft)
+diff_shrink(struct diff_session *s, struct diff_case *c, struct diff_result *native,
+    struct diff_result *soft)
 {
 	static struct try t;
 

@@ -2,9 +2,9 @@
 /*
  * soft.c - the soft amd64 core: a VM whose vCPU executes cases at privilege level 3.
  *
- * Its tables look like Linux's to user code: the same selectors, control register bits and gates that
- * users may call.  Every interrupt gate leads to an OUT that tells the vector; what the case left is
- * in the state page and on the supervisor's stack.
+ * Its tables look like Linux's to user code: the same selectors, control register bits and gates
+ * that users may call.  Every interrupt gate leads to an OUT that tells the vector; what the case
+ * left is in the state page and on the supervisor's stack.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,7 +83,8 @@ gate(struct soft *s, unsigned vector)
 	h[1] = (uint8_t)(PORT | (vector & 31));
 	h[2] = 0xf4;
 	g = (uint64_t *)(void *)(s->mem + GPA_KERNEL + K_IDT + 16 * vector);
-	g[0] = (to & 0xffff) | 0x10U << 16 | 0x8e0000000000ULL | dpl << 45 | ((to >> 16) & 0xffff) << 48;
+	g[0] = (to & 0xffff) | 0x10U << 16 | 0x8e0000000000ULL | dpl << 45 |
+	    ((to >> 16) & 0xffff) << 48;
 	g[1] = to >> 32;
 }
 
@@ -149,7 +150,9 @@ prepare(struct soft *s)
 struct soft *
 soft_start(const char **why)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+	struct vm_spec spec = {
+		.size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT
+	};
 	struct soft *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
@@ -194,7 +197,8 @@ write_code(struct soft *s, const struct diff_case *c, bool restore)
 static void
 load(struct soft *s, const struct diff_case *c)
 {
-	static const enum amd64_seg order[D_NSEG] = { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+	static const enum amd64_seg order[D_NSEG] = { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS,
+		SEG_GS };
 	struct amd64_state *st = s->s;
 	const uint32_t mask = 0xffff;
 
@@ -223,7 +227,8 @@ static void
 store(struct soft *s, unsigned vector, struct diff_result *r)
 {
 	const struct amd64_state *st = s->s;
-	const uint64_t *top = (const uint64_t *)(const void *)(s->mem + GPA_KERNEL + K_STACK + DIFF_PAGE);
+	const uint64_t *top =
+	    (const uint64_t *)(const void *)(s->mem + GPA_KERNEL + K_STACK + DIFF_PAGE);
 
 	memcpy(r->gpr, st->gpr, sizeof(r->gpr));
 	r->seg[D_ES] = st->seg[SEG_ES].sel;
@@ -268,7 +273,8 @@ soft_case(struct soft *s, const uint8_t *window, const struct diff_case *c, stru
 		r->rip = s->s->rip;
 		(void)vm_unsuspend(s->vm);
 	} else {
-		snprintf(s->why, sizeof(s->why), "the soft core came back with exit %d at %#llx (%s)", (int)ex.code,
+		snprintf(s->why, sizeof(s->why),
+		    "the soft core came back with exit %d at %#llx (%s)", (int)ex.code,
 		    (unsigned long long)ex.pc, ex.code == VM_EXIT_ERROR ? vm_errmsg() : "");
 		*why = s->why;
 		return (-1);

@@ -151,7 +151,8 @@ value_f64(struct rng *r)
 		}
 	case 7:		/* in and around the range of single precision */
 		return (((uint64_t)(1023 + (int)rng_below(r, 300) - 150) << 52 |
-			    (rng_next(r) & (rng_percent(r, 50) ? 0xfffffe0000000 : 0xfffffffffffff))) |
+			    (rng_next(r) &
+				(rng_percent(r, 50) ? 0xfffffe0000000 : 0xfffffffffffff))) |
 		    sign);
 	default:
 		return (rng_next(r));
@@ -204,7 +205,8 @@ value_f80(struct rng *r, uint8_t out[10])
 		put_f80(out, sign | 0x7fff, rng_percent(r, 20) ? 0 : mant & ~(1ULL << 63));
 		break;
 	case 9:		/* ends of the range */
-		put_f80(out, sign | (rng_percent(r, 50) ? 1 + rng_below(r, 80) : 0x7ffe - rng_below(r, 80)),
+		put_f80(out,
+		    sign | (rng_percent(r, 50) ? 1 + rng_below(r, 80) : 0x7ffe - rng_below(r, 80)),
 		    1ULL << 63 | mant);
 		break;
 	case 10:	/* an integer */

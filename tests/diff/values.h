@@ -39,7 +39,8 @@ enum flavour {
 
 /* An integer: boundaries of all widths, small numbers, single bits, random ones. */
 uint64_t value_int(struct rng *r);
-/* Floating point: zeros, ones, denormals, infinities, NaNs of both kinds, ends of ranges, random. */
+/* Floating point: zeros, ones, denormals, infinities, NaNs of both kinds, ends of ranges, random.
+ */
 uint32_t value_f32(struct rng *r);
 uint64_t value_f64(struct rng *r);
 /* With pseudo-denormals, unnormals, pseudo-NaNs and pseudo-infinities (SDM vol. 1 8.2.2). */

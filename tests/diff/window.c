@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * window.c - the memory windows of a case: patched before it, compared with their common content and
- * put back behind it.  Both sides do this in the same way.
+ * window.c - the memory windows of a case: patched before it, compared with their common content
+ * and put back behind it.  Both sides do this in the same way.
  */
 #include <string.h>
 

@@ -268,6 +268,27 @@ TEST(io_breakpoints)
 	ASM(&m, 64, PROBE "; nop");
 	m_probe(&m);
 	m_end(&m);
+	/* IN, and the string instructions: after the iteration. */
+	m_mode(&m, LM64, 0);
+	SET(&m, CR4, CR4_PAE | CR4_DE);
+	SET(&m, DR2, 0x512);
+	SET(&m, DR7, 0x400 | ENABLE(2, RW_IO, 0));
+	SET(&m, RDX, 0x510);
+	SET(&m, RSI, DATA);
+	SET(&m, RCX, 3);
+	ASM(&m, 64, "in %dx, %ax; in %dx, %eax; mov $0x512, %edx; rep outsb");
+	m_run(&m);
+	CHECK_EQ(m.ex.u.io.size, 2);
+	m_run(&m);
+	CHECK_EQ(m.ex.u.io.size, 4);
+	m_expect(&m, DB, NOERR);			/* a dword at 510H touches 512H */
+	CHECK_EQ(m.f.rip, CODE + 3);
+	for (unsigned i = 0; i < 3; i++) {
+		m_run(&m);
+		CHECK_EQ(m.ex.u.io.port, 0x512);
+		m_expect(&m, DB, NOERR);
+		CHECK_EQ(GET(&m, RCX), 2 - i);
+	}
 	/* A memory access at that address does not count. */
 	m_mode(&m, LM64, 0);
 	SET(&m, CR4, CR4_PAE | CR4_DE);
@@ -491,6 +512,67 @@ TEST(icebp)
 	m_mode(&m, LM64, 3);
 	ASM(&m, 64, ".byte 0xcd, 1");
 	m_expect(&m, GP, 1 * 8 + 2);
+	m_close(&m);
+}
+
+/*
+ * Traps of instructions that leave for the caller in between come when the instruction has ended.
+ */
+TEST(traps_and_exits)
+{
+	struct mach m;
+
+	for (unsigned how = 0; how < 2; how++) {
+		m_open(&m);
+		m_mode(&m, PM32, 0);
+		SET(&m, RBX, 0xd0000000);
+		SET(&m, RSP, STACK0);
+		if (how == 0)
+			SET(&m, RFLAGS, 2 | FL_TF);
+		else {
+			SET(&m, DR0, 0xd0000000);
+			SET(&m, DR7, 0x400 | ENABLE(0, RW_RW, 3));
+		}
+		ASM(&m, 32, "movl $5, (%ebx); mov (%ebx), %eax; addl $1, (%ebx);"
+		    "movb %al, 1(%ebx)");
+		m_run(&m);			/* a store */
+		CHECK_EQ(m.ex.code, VM_EXIT_MMIO);
+		m_expect(&m, DB, NOERR);
+		CHECK_EQ(m.f.rip, CODE + 6);
+		m_run(&m);			/* a load */
+		CHECK_EQ(m.ex.code, VM_EXIT_MMIO);
+		CHECK_EQ(vm_exit_reply(m.cpu, 77), 0);
+		m_expect(&m, DB, NOERR);
+		CHECK_EQ(m.f.rip, CODE + 8);
+		CHECK_EQ(GET(&m, RAX), 77);
+		m_run(&m);			/* both */
+		CHECK(m.ex.code == VM_EXIT_MMIO && !m.ex.u.mmio.write);
+		CHECK_EQ(vm_exit_reply(m.cpu, 1), 0);
+		m_run(&m);
+		CHECK(m.ex.code == VM_EXIT_MMIO && m.ex.u.mmio.write);
+		CHECK_EQ(m.ex.u.mmio.data, 2);
+		m_expect(&m, DB, NOERR);
+		CHECK_EQ(m.f.rip, CODE + 11);
+		CHECK_EQ(GET(&m, DR6) & DR6_BITS, how == 0 ? BS : 1);
+		m_close(&m);
+	}
+	/* REP from a device, single-stepped: a read and a trap for each iteration. */
+	m_open(&m);
+	m_mode(&m, PM32, 0);
+	SET(&m, RFLAGS, 2 | FL_TF);
+	SET(&m, RSI, 0xd0000000);
+	SET(&m, RDI, DATA);
+	SET(&m, RCX, 3);
+	ASM(&m, 32, "rep movsl; nop");
+	for (unsigned i = 0; i < 3; i++) {
+		m_run(&m);
+		CHECK_EQ(m.ex.code, VM_EXIT_MMIO);
+		CHECK_EQ(vm_exit_reply(m.cpu, i), 0);
+		m_expect(&m, DB, NOERR);
+		CHECK_EQ(m.f.rip, i < 2 ? CODE : CODE + 2);
+		CHECK_EQ(GET(&m, RCX), 2 - i);
+		CHECK_EQ(m_peek(&m, DATA + 4 * i, 4), i);
+	}
 	m_close(&m);
 }
 

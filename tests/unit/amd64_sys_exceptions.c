@@ -243,6 +243,32 @@ TEST(floating_point_exceptions)
 		m_close(&m);
 	}
 
+	/* 16-byte operands are aligned where the instruction says so (vol. 2): #GP(0). */
+	static const struct {
+		const char *code;
+		unsigned len, vec;
+	} al[] = {
+		{ "\x0f\x29\x43\x08", 4, GP }, { "\x0f\x28\x43\x08", 4, GP }, {
+		    "\x66\x0f\x6f\x43\x04", 5, GP },
+		{ "\x66\x0f\xe7\x43\x08", 5, GP }, { "\x0f\x58\x43\x08", 4, GP }, {
+		    "\x0f\xae\x43\x08", 4, GP },
+		{ "\x0f\x28\x44\x24\x08", 5, GP }, { "\x0f\x11\x43\x08", 4, 0 },
+	};
+	for (size_t i = 0; i < sizeof(al) / sizeof(al[0]); i++) {
+		m_open(&m);
+		m.what = "alignment";
+		m_mode(&m, LM64, 3);
+		SET(&m, CR4, CR4_PAE | CR4_OSFXSR);
+		SET(&m, RBX, DATA);
+		m_bytes(&m, CODE, al[i].code, al[i].len);
+		m_bytes(&m, CODE + al[i].len, "\xe6\xf4", 2);
+		if (al[i].vec != 0)
+			m_expect(&m, al[i].vec, 0);
+		else
+			m_end(&m);
+		m_close(&m);
+	}
+
 	/* Without CR4.OSFXSR SSE is undefined (2.5). */
 	m_open(&m);
 	m_mode(&m, LM64, 3);

@@ -183,6 +183,8 @@ any_end(struct mach *m)
 		    "%s: exit %d", m->what, m->ex.code);
 		return;
 	}
+	FAIL("%s: no end of exits, the last at %#llx", m->what,
+	    (unsigned long long)m->ex.u.mmio.gpa);
 }
 
 TEST(tables_where_there_is_no_memory)
@@ -240,6 +242,117 @@ TEST(tables_where_there_is_no_memory)
 		any_end(&m);
 		m_close(&m);
 	}
+}
+
+/*
+ * Tables on a device that answers work as in memory, though each read leaves the guest: the
+ * descriptor, the gate and the error code are what they were when the exception was raised.
+ */
+TEST(tables_on_a_device)
+{
+	struct mach m;
+
+	for (unsigned i = 0; i < 4; i++) {
+		m_open(&m);
+		m_mode(&m, PG32, i == 3 ? 3 : 0);
+		m_poke(&m, PD32 + 4 * 0x340, 0xd0000000 | PG_ALL | PG_PS, 4);
+		if (i < 2)
+			m_desc(&m, VM_AMD64_REG_IDTR, 0, 0xd0000000 + IDT, 0x7ff, 0);
+		else if (i == 2)
+			m_desc(&m, VM_AMD64_REG_GDTR, 0, 0xd0000000 + GDT, GDT_LIMIT, 0);
+		else
+			m_desc(&m, VM_AMD64_REG_TR, S_TSS, 0xd0000000 + TSS, TSS_LIMIT, 0x8b);
+		if (i == 0)
+			ASM(&m, 32, "ud2");
+		else
+			ASM(&m, 32, "mov $0x90, %eax; mov %eax, %ds");
+		for (unsigned n = 0; n < 100; n++) {
+			uint64_t gpa;
+
+			m_run(&m);
+			if (m.ex.code != VM_EXIT_MMIO)
+				break;
+			gpa = m.ex.u.mmio.gpa & 0xffffff;
+			CHECK(!m.ex.u.mmio.write);
+			CHECK_EQ(vm_exit_reply(m.cpu, m_peek(&m, gpa, m.ex.u.mmio.size)), 0);
+		}
+		CHECK_EQ(m_vector(&m), i == 0 ? UD : i == 3 ? GP : NP);
+		if (i != 0)
+			CHECK_EQ(m_peek(&m, GET(&m, RSP), 4), 0x90);
+		CHECK_EQ(m_peek(&m, GET(&m, RSP) + (i != 0 ? 4 : 0), 4), i != 0 ? CODE + 5 : CODE);
+		m_close(&m);
+	}
+}
+
+/* The longest instructions: FXSAVE and FXRSTOR, with every part of the image on a device. */
+TEST(fxsave_on_a_device)
+{
+	uint8_t image[512] = { 0 };
+	struct mach m;
+	unsigned n = 0;
+
+	m_open(&m);
+	m_mode(&m, PM32, 0);
+	SET(&m, CR4, CR4_OSFXSR);
+	m_poke(&m, DATA, 0x1122334455667788, 8);
+	ASM(&m, 32,
+	    "fninit; fld1; fldpi; movq 0x40000, %xmm7; fxsave 0xd0000000;" PROBE "; fninit;"
+	    "pxor %xmm7, %xmm7;"
+	    "fxrstor 0xd0000000; movq %xmm7, 0x40010; fstpl 0x40018; fstpl 0x40020");
+	for (;;) {
+		m_run(&m);
+		if (m.ex.code != VM_EXIT_MMIO)
+			break;
+		CHECK(m.ex.u.mmio.write);
+		CHECK(m.ex.u.mmio.gpa >= 0xd0000000 &&
+		    m.ex.u.mmio.gpa + m.ex.u.mmio.size <= 0xd0000200);
+		memcpy(image + (m.ex.u.mmio.gpa - 0xd0000000), &m.ex.u.mmio.data, m.ex.u.mmio.size);
+		CHECK(n++ < 512);
+	}
+	CHECK(m.ex.code == VM_EXIT_IO && m.ex.u.io.port == 0xec);
+	CHECK(memcmp(image + 160 + 7 * 16, "\x88\x77\x66\x55\x44\x33\x22\x11", 8) == 0);
+	for (n = 0;; n++) {
+		uint64_t v = 0;
+
+		CHECK(n < 512);
+		m_run(&m);
+		if (m.ex.code != VM_EXIT_MMIO)
+			break;
+		CHECK(!m.ex.u.mmio.write);
+		memcpy(&v, image + (m.ex.u.mmio.gpa - 0xd0000000), m.ex.u.mmio.size);
+		CHECK_EQ(vm_exit_reply(m.cpu, v), 0);
+	}
+	CHECK(m.ex.code == VM_EXIT_IO && m.ex.u.io.port == 0xf4);
+	CHECK_EQ(m_peek(&m, DATA + 0x10, 8), 0x1122334455667788);
+	CHECK_EQ(m_peek(&m, DATA + 0x18, 8), 0x400921fb54442d18);		/* pi, then 1 */
+	CHECK_EQ(m_peek(&m, DATA + 0x20, 8), 0x3ff0000000000000);
+	m_close(&m);
+}
+
+/* Where an exit came from: address and length of its instruction, in the middle of a block. */
+TEST(place_of_an_exit)
+{
+	struct mach m;
+
+	m_open(&m);
+	m_mode(&m, LM64, 0);
+	m_poke(&m, PDPT + 24, PTX | PG_ALL, 8);
+	m_fill(&m, PTX, 0, 0x1000);
+	m_poke(&m, PTX + 8 * 128, 0xd0000000 | PG_ALL | PG_PS, 8);
+	ASM(&m, 64,
+	    "mov $0xd0000000, %ebx; nop; movl $5, 0x123(%rbx); nop; mov (%rbx), %eax; nop;"
+	    "out %al, $0x80; nop; push (%rbx)");
+	static const struct {
+		unsigned off, len;
+	} want[] = { { 6, 10 }, { 17, 2 }, { 20, 2 }, { 23, 2 } };
+	for (size_t i = 0; i < 4; i++) {
+		m_run(&m);
+		CHECK(m.ex.code == VM_EXIT_MMIO || m.ex.code == VM_EXIT_IO);
+		CHECK_EQ(m.ex.pc, CODE + want[i].off);
+		CHECK_EQ(m.ex.insn_len, want[i].len);
+	}
+	m_end(&m);
+	m_close(&m);
 }
 
 /* Read-modify-write instructions on devices: each access once, in order, also with LOCK. */

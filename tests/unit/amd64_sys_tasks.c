@@ -477,6 +477,32 @@ TEST(debug_trap_of_a_task)
 	m_close(&m);
 }
 
+/* The flags of a new task are in force at once: TF behind its first instruction, IF before it. */
+TEST(flags_of_a_task)
+{
+	struct mach m;
+
+	m_open(&m);
+	m_mode(&m, PG32, 0);
+	task(&m, TSS2);
+	m_poke(&m, TSS2 + T_FLAGS, 0x102, 4);
+	ASM(&m, 32, "ljmp $0xc8, $0");
+	ASM_AT(&m, TASKCODE, 32, "nop; nop;" END);
+	m_expect(&m, DB, NOERR);
+	CHECK_EQ(m.f.rip, TASKCODE + 1);
+	m_mode(&m, PG32, 0);
+	task(&m, TSS2);
+	m_poke(&m, TSS2 + T_FLAGS, 0x202, 4);
+	ASM(&m, 32, "movl $0x1ff, 0xfee000f0;" PROBE "; ljmp $0xc8, $0");
+	ASM_AT(&m, TASKCODE, 32, "nop; nop;" END);
+	m_probe(&m);
+	CHECKF(vm_lapic_irq(m.cpu, 0x40) == 0, "%s", vm_errmsg());
+	m_expect(&m, 0x40, NOERR);
+	CHECK_EQ(m.f.rip, TASKCODE);
+	m_end(&m);
+	m_close(&m);
+}
+
 /* 7.6: 16-bit TSS, and switches between the two kinds. */
 TEST(tasks_of_16_bits)
 {

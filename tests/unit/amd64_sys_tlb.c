@@ -585,6 +585,14 @@ TEST(control_register_rules)
 	m_desc(&m, VM_AMD64_REG_CS, S_CODE32, 0, 0xffffffff, 0xe09b);
 	ASM(&m, 32, "mov %cr0, %eax; bts $31, %eax; mov %eax, %cr0");
 	m_expect(&m, GP, 0);
+	/* Nor a 16-bit TSS in TR. */
+	m_mode(&m, PM32, 0);
+	SET(&m, EFER, EFER_LME);
+	SET(&m, CR3, PML4);
+	SET(&m, CR4, CR4_PAE);
+	m_desc(&m, VM_AMD64_REG_TR, S_TSS, TSS, 0x2b, 0x83);
+	ASM(&m, 32, "mov %cr0, %eax; bts $31, %eax; mov %eax, %cr0");
+	m_expect(&m, GP, 0);
 	/* CS.D and L in a code segment of long mode: #GP with the selector. */
 	m_mode(&m, LM64, 0);
 	m_gdt(&m, S_FREE, m_segdesc(0, 0xfffff, 0x9b, 0xe));

@@ -329,6 +329,33 @@ TEST(vm_suspend)
 	vm_close(ctx);
 }
 
+TEST(vm_reset)
+{
+	FAILS(EINVAL, vm_reset(NULL));
+}
+
+TEST(vm_set_cpu_model)
+{
+	struct vmctx *ctx = amd64(), *arm = arm64();
+
+	FAILS(EINVAL, vm_set_cpu_model(NULL, "v2"));
+	FAILS(EINVAL, vm_set_cpu_model(ctx, ""));
+	FAILS(EINVAL, vm_set_cpu_model(ctx, "v2 and a name that is longer than any that there could be"));
+	CHECK_HAS(vm_errmsg(), "did you mean 'v2'?");
+	FAILS(EINVAL, vm_set_cpu_model(arm, "v2"));
+	CHECK_HAS(vm_errmsg(), "did you mean 'v8'?");
+	OK(vm_set_cpu_model(ctx, NULL));
+	OK(vm_start(ctx));
+	FAILS(EBUSY, vm_set_cpu_model(ctx, "v2"));
+	vm_close(arm);
+	vm_close(ctx);
+}
+
+TEST(vm_get_cpu_model)
+{
+	NULLS(EINVAL, vm_get_cpu_model(NULL));
+}
+
 TEST(vm_unsuspend)
 {
 	FAILS(EINVAL, vm_unsuspend(NULL));
@@ -1602,6 +1629,27 @@ TEST(vm_amd64_inject_exception)
 	busy_start(&b);
 	FAILS(EBUSY, vm_amd64_inject_exception(b.vcpu, 13, 1, 0, 0));
 	busy_end(&b);
+}
+
+TEST(vm_amd64_set_a20)
+{
+	struct vmctx *arm = arm64();
+
+	FAILS(EINVAL, vm_amd64_set_a20(NULL, true));
+	FAILS(EINVAL, vm_amd64_set_a20(arm, true));
+	vm_close(arm);
+}
+
+TEST(vm_amd64_get_a20)
+{
+	struct vmctx *ctx = amd64(), *arm = arm64();
+	bool on;
+
+	FAILS(EINVAL, vm_amd64_get_a20(NULL, &on));
+	FAILS(EINVAL, vm_amd64_get_a20(arm, &on));
+	FAILS(EINVAL, vm_amd64_get_a20(ctx, NULL));
+	vm_close(arm);
+	vm_close(ctx);
 }
 
 TEST(vm_amd64_inject_nmi)

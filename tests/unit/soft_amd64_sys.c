@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * soft_amd64_sys.c - the modelled amd64 processor as a part of a VM: its models and what CPUID says of them, its clocks, address
- * line 20, and the reset of a VM.
+ * soft_amd64_sys.c - the modelled amd64 processor as a part of a VM: its models and what CPUID says of
+ * them, its clocks, address line 20, and the reset of a VM.
  */
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <vmmapi/state.h>
 
@@ -355,7 +357,10 @@ TEST(a_deadline_moves_with_the_counter)
 
 	open_spec(&m, 1, VM_CLOCK_ICOUNT, 0);
 	m_mode(&m, LM64, 0);
-	/* x2APIC on, timer in deadline mode with vector 0x40; deadline in an hour; then the counter jumps to just before it. */
+	/*
+	 * x2APIC on, timer in deadline mode with vector 0x40; a deadline in an hour; then the counter jumps to just before
+	 * it.
+	 */
 	ASM(&m, 64,
 	    "mov $0x1b, %ecx; rdmsr; or $0xc00, %eax; wrmsr;"
 	    "mov $0x80f, %ecx; mov $0x1ff, %eax; xor %edx, %edx; wrmsr;"
@@ -612,6 +617,37 @@ TEST(address_line_20)
 	m_close(&m);
 }
 
+static void
+port_92(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
+{
+	CHECKF(vm_amd64_set_a20(arg, (val & 2) != 0) == 0, "%s", vm_errmsg());
+}
+
+/* The gate's write handler holds the line while its processor, and others, run; the next instruction sees it. */
+TEST(address_line_20_by_the_gate)
+{
+	struct vm_range_spec rs = { .name = "port 92h", .space = VM_SPACE_IO, .base = 0x92, .len = 1,
+	    .write = port_92 };
+	struct vm_range *range;
+	struct mach m;
+
+	open_spec(&m, 1, VM_CLOCK_HOST, 0);
+	rs.arg = m.vm;
+	range = vm_range_add(m.vm, &rs);
+	CHECK(range != NULL);
+	m_poke(&m, DATA, 0x1111, 2);
+	m_poke(&m, DATA + 0x100000, 0x2222, 2);
+	m_mode(&m, LM64, 0);
+	ASM(&m, 64, "mov 0x140000, %si; mov $0, %al; out %al, $0x92; mov 0x140000, %di;"
+	    "mov $2, %al; out %al, $0x92; mov 0x140000, %bx");
+	m_end(&m);
+	CHECK_EQ(GET(&m, RSI) & 0xffff, 0x2222);
+	CHECK_EQ(GET(&m, RDI) & 0xffff, 0x1111);
+	CHECK_EQ(GET(&m, RBX) & 0xffff, 0x2222);
+	vm_range_remove(range);
+	m_close(&m);
+}
+
 TEST(a_model_is_part_of_the_state)
 {
 	struct vm_state_out *out;
@@ -647,6 +683,29 @@ TEST(a_model_is_part_of_the_state)
 	m_close(&b);
 	m_close(&c);
 	m_close(&d);
+}
+
+/* Who fills a named VM may choose its model, and who runs it finds it. */
+TEST(a_named_vm_keeps_its_model)
+{
+	char dir[] = "/tmp/hyve-sys.XXXXXX";
+	struct vmctx *vm;
+
+	CHECK(mkdtemp(dir) != NULL);
+	setenv("HYVE_RUNDIR", dir, 1);
+	CHECKF(vm_create("named") == 0, "%s", vm_errmsg());
+	vm = vm_open("named");
+	CHECKF(vm != NULL, "%s", vm_errmsg());
+	CHECK_STR(vm_get_cpu_model(vm), "v2");
+	CHECK_EQ(vm_set_cpu_model(vm, "v1"), 0);
+	vm_close(vm);
+	vm = vm_open("named");
+	CHECKF(vm != NULL, "%s", vm_errmsg());
+	CHECK_STR(vm_get_cpu_model(vm), "v1");
+	CHECK_EQ(vm_reinit(vm), 0);
+	CHECK_STR(vm_get_cpu_model(vm), "v2");
+	vm_destroy(vm);
+	CHECK_EQ(rmdir(dir), 0);
 }
 
 /* vm_reset(): as the machine's reset button. */

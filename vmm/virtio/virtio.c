@@ -16,7 +16,7 @@
 #define	DRIVER_STATUS	(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK | VIRTIO_FAILED)
 
 static const struct virtio_transport *const transports[] = {
-	&virtio_mmio,
+	&virtio_mmio, &virtio_pci,
 };
 
 uint64_t
@@ -71,7 +71,7 @@ notify_locked(struct virtqueue *vq)
 {
 	struct virtio *vd = vq->vd;
 
-	if (vd->active && vq->ready && (vd->status & VIRTIO_DRIVER_OK) != 0 &&
+	if (vd->active && vd->dma && vq->ready && (vd->status & VIRTIO_DRIVER_OK) != 0 &&
 	    (vd->status & VIRTIO_NEEDS_RESET) == 0)
 		vd->ops->notify(vd, vq);
 }
@@ -108,6 +108,7 @@ reset_queue(struct virtqueue *vq)
 	vq->next_avail = vq->next_used = vq->signalled = 0;
 	vq->armed = false;
 	vq->desc = vq->avail = vq->used = 0;
+	vq->vector = VIRTIO_NO_VECTOR;
 }
 
 /* 2.4: everything as at the start.  Lock held. */
@@ -120,9 +121,20 @@ reset_locked(struct virtio *vd)
 	vd->isr = 0;
 	vd->driver_features = 0;
 	vd->device_sel = vd->driver_sel = vd->queue_sel = 0;
+	vd->vector = VIRTIO_NO_VECTOR;
 	for (unsigned i = 0; i < vd->nvq; i++)
 		reset_queue(&vd->vq[i]);
 	vd->transport->refresh(vd);
+}
+
+/* Have every queue looked at. */
+static void
+notify_all_later(struct virtio *vd)
+{
+	for (unsigned i = 0; i < vd->nvq; i++) {
+		if (vd->vq[i].ready)
+			virtio_notify_later(&vd->vq[i]);
+	}
 }
 
 void
@@ -150,10 +162,15 @@ virtio_set_status(struct virtio *vd, uint8_t status)
 	if ((set & VIRTIO_DRIVER_OK) == 0)
 		return;
 	/* Chains may have been made available before (3.1.1 step 8); no notification need follow. */
-	for (unsigned i = 0; i < vd->nvq; i++) {
-		if (vd->vq[i].ready)
-			virtio_notify_later(&vd->vq[i]);
-	}
+	notify_all_later(vd);
+}
+
+void
+virtio_set_dma(struct virtio *vd, bool on)
+{
+	if (on && !vd->dma)
+		notify_all_later(vd);
+	vd->dma = on;
 }
 
 void
@@ -223,6 +240,7 @@ virtio_init(struct virtio *vd, struct device *dev, const struct virtio_ops *ops,
 	vd->ops = ops;
 	vd->vq = vq;
 	vd->nvq = nvq;
+	vd->dma = true;
 	pthread_mutex_init(&vd->lock, NULL);
 	for (unsigned i = 0; i < nvq; i++) {
 		vq[i].vd = vd;
@@ -261,6 +279,8 @@ virtio_device_reset(struct device *dev)
 {
 	struct virtio *vd = dev->soft;
 
+	if (vd->transport->reset != NULL)
+		vd->transport->reset(vd);
 	pthread_mutex_lock(&vd->lock);
 	reset_locked(vd);
 	vd->generation = 0;
@@ -279,6 +299,8 @@ virtio_device_pause(struct device *dev)
 	pthread_mutex_unlock(&vd->lock);
 	if (vd->ops->drain != NULL)
 		vd->ops->drain(vd);
+	if (vd->transport->pause != NULL)
+		vd->transport->pause(vd);
 }
 
 /* A notification that pause caught on its way is no state: every ready queue is looked at instead. */
@@ -287,6 +309,8 @@ virtio_device_resume(struct device *dev)
 {
 	struct virtio *vd = dev->soft;
 
+	if (vd->transport->resume != NULL)
+		vd->transport->resume(vd);
 	pthread_mutex_lock(&vd->lock);
 	vd->active = true;
 	for (unsigned i = 0; i < vd->nvq; i++) {
@@ -315,10 +339,13 @@ check(void *obj)
 		    (unsigned long long)(vd->driver_features & ~virtio_features(vd))));
 	if ((vd->status & VIRTIO_DRIVER_OK) != 0 && (vd->status & VIRTIO_FEATURES_OK) == 0)
 		return (vm_state_complain("a driver at work without features"));
+	if (vd->vector != VIRTIO_NO_VECTOR && vd->vector >= vd->nvectors)
+		return (vm_state_complain("interrupt vector %u does not exist", vd->vector));
 	return (0);
 }
 
 static const struct vm_state_field fields[] = {
+	PCI_STATE(struct virtio),
 	VM_STATE_U8(struct virtio, status),
 	VM_STATE_U8(struct virtio, isr),
 	VM_STATE_U8(struct virtio, generation),
@@ -326,6 +353,7 @@ static const struct vm_state_field fields[] = {
 	VM_STATE_U32(struct virtio, device_sel),
 	VM_STATE_U32(struct virtio, driver_sel),
 	VM_STATE_U32(struct virtio, queue_sel),
+	VM_STATE_U16(struct virtio, vector),
 };
 
 const struct vm_state_table virtio_state_table = VM_STATE_TABLE("virtio", 1, 1, fields, check);

@@ -23,6 +23,7 @@
 #include <pthread.h>
 
 #include "../device.h"
+#include "../pci/pci.h"
 
 #define	VIRTQUEUE_MAX	1024		/* entries of a queue, at most; a power of 2 */
 
@@ -43,6 +44,9 @@
 #define	VIRTIO_ISR_QUEUE	0x01
 #define	VIRTIO_ISR_CONFIG	0x02
 
+/* No vector (4.1.4.3). */
+#define	VIRTIO_NO_VECTOR	0xffff
+
 struct virtio;
 
 /* A split virtqueue (2.7). */
@@ -56,6 +60,7 @@ struct virtqueue {
 	uint16_t	 next_used;
 	uint16_t	 signalled;	/* next_used when vq_signal() last looked */
 	uint64_t	 desc, avail, used;
+	uint16_t	 vector;	/* of its interrupts, where the transport has vectors */
 	/* derived */
 	bool		 armed;		/* avail_event was written with armed_at */
 	uint16_t	 armed_at;
@@ -113,6 +118,10 @@ struct virtio_transport {
 	void		(*interrupt)(struct virtio *vd, struct virtqueue *vq);
 	/* Drive interrupts as vd->isr says: after reset and at resume.  Lock held. */
 	void		(*refresh)(struct virtio *vd);
+	/* From the device's: without the lock, first in reset and resume, last in pause.  May be NULL. */
+	void		(*reset)(struct virtio *vd);
+	void		(*pause)(struct virtio *vd);
+	void		(*resume)(struct virtio *vd);
 };
 
 struct virtio {
@@ -124,12 +133,17 @@ struct virtio {
 	unsigned	 nvq;
 	pthread_mutex_t	 lock;
 	bool		 active;	/* between resume and pause */
+	bool		 dma;		/* it may access guest memory; derived */
+	unsigned	 nvectors;	/* of the transport */
+	uint8_t		 pci_cap;	/* on PCI: offset of the configuration access capability */
 	/* state */
+	struct pci_fn	 fn;		/* on PCI only */
 	uint8_t		 status;
 	uint8_t		 isr;
 	uint8_t		 generation;	/* of the configuration space */
 	uint64_t	 driver_features;
 	uint32_t	 device_sel, driver_sel, queue_sel;	/* selectors, as all transports have them */
+	uint16_t	 vector;	/* of the configuration's interrupts */
 };
 
 extern const struct vm_state_table virtio_state_table, virtqueue_state_table;
@@ -170,6 +184,8 @@ void	virtio_notify(struct virtio *vd, unsigned index);
 uint64_t virtio_features(const struct virtio *vd);
 void	virtio_set_status(struct virtio *vd, uint8_t status);
 void	virtio_set_queue_ready(struct virtio *vd, struct virtqueue *vq, bool ready);
+/* The same: whether the device may access guest memory; until then it looks at no queue. */
+void	virtio_set_dma(struct virtio *vd, bool on);
 /* Configuration space with its bounds. */
 uint64_t virtio_config_read(struct virtio *vd, uint32_t off, unsigned size);
 void	virtio_config_write(struct virtio *vd, uint32_t off, unsigned size, uint64_t val);
@@ -195,7 +211,7 @@ bool	vq_more(struct virtqueue *vq);
 size_t	vq_copy_out(struct virtqueue *vq, const struct vq_chain *chain, uint64_t off, void *buf, size_t len);
 size_t	vq_copy_in(struct virtqueue *vq, const struct vq_chain *chain, uint64_t off, const void *buf, size_t len);
 
-/* virtio_mmio.c */
-extern const struct virtio_transport virtio_mmio;
+/* virtio_mmio.c, virtio_pci.c */
+extern const struct virtio_transport virtio_mmio, virtio_pci;
 
 #endif /* _HYVE_VIRTIO_H_ */

@@ -89,7 +89,7 @@ write16(const struct virtqueue *vq, vm_paddr_t gpa, uint16_t val)
 static bool
 usable(const struct virtqueue *vq)
 {
-	return (vq->ready && (vq->vd->status & VIRTIO_NEEDS_RESET) == 0);
+	return (vq->ready && vq->vd->dma && (vq->vd->status & VIRTIO_NEEDS_RESET) == 0);
 }
 
 /*
@@ -236,7 +236,7 @@ vq_pop(struct virtqueue *vq, struct vq_chain *chain)
 	int n;
 
 	if (!usable(vq))
-		return (vq->ready ? -1 : 0);
+		return (vq->ready && vq->vd->dma ? -1 : 0);
 	n = pending(vq);
 	if (n == 0)
 		n = arm(vq);
@@ -319,7 +319,7 @@ vq_copy_out(struct virtqueue *vq, const struct vq_chain *chain, uint64_t off, vo
 	size_t done = 0, n;
 	const void *p;
 
-	for (unsigned i = 0; i < chain->nread && done < len; i++) {
+	for (unsigned i = 0; vq->vd->dma && i < chain->nread && done < len; i++) {
 		const struct vq_seg *s = &chain->seg[i];
 
 		if (off >= s->len) {
@@ -345,7 +345,7 @@ vq_copy_in(struct virtqueue *vq, const struct vq_chain *chain, uint64_t off, con
 	size_t done = 0, n;
 	void *p;
 
-	for (unsigned i = chain->nread; i < chain->nread + chain->nwrite && done < len; i++) {
+	for (unsigned i = chain->nread; vq->vd->dma && i < chain->nread + chain->nwrite && done < len; i++) {
 		const struct vq_seg *s = &chain->seg[i];
 
 		if (off >= s->len) {
@@ -375,6 +375,8 @@ vq_check(void *obj)
 		return (vm_state_complain("a queue of %u entries", vq->num));
 	if (vq->ready && (vq->desc % 16 != 0 || vq->avail % 2 != 0 || vq->used % 4 != 0))
 		return (vm_state_complain("a ring that is not aligned"));
+	if (vq->vector != VIRTIO_NO_VECTOR && vq->vector >= vq->vd->nvectors)
+		return (vm_state_complain("a queue with interrupt vector %u, which does not exist", vq->vector));
 	return (0);
 }
 
@@ -387,6 +389,7 @@ static const struct vm_state_field fields[] = {
 	VM_STATE_U64(struct virtqueue, desc),
 	VM_STATE_U64(struct virtqueue, avail),
 	VM_STATE_U64(struct virtqueue, used),
+	VM_STATE_U16(struct virtqueue, vector),
 };
 
 const struct vm_state_table virtqueue_state_table = VM_STATE_TABLE("virtqueue", 1, 1, fields, vq_check);

@@ -129,7 +129,7 @@ extern const char *const amd64_cpu_models[];
 /* What the architecture keeps of a VM: vm->md_vm, made when it is first needed. */
 struct amd64_vm {
 	struct vm_irq	*line[24];	/* shim.c: its sources on lines */
-	bool		 a20_masked;	/* changed with every vCPU out of the guest */
+	_Atomic bool	 a20_masked;	/* changed with every vCPU out of the guest */
 	uint64_t	 clock_base;	/* soft: the VM clock's time that paravirtual clocks count from */
 	/*
 	 * soft: X86_F_* that the guest has seen, and those that this host can show; 0 if there is nothing to be said.

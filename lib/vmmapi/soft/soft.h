@@ -92,8 +92,9 @@ struct soft_core {
 	void		(*stale)(struct soft_cpu *cpu, struct soft_block *b);
 };
 
-#define	SOFT_NREPLY	8		/* unclaimed reads of one instruction */
-#define	SOFT_NLATER	16		/* unclaimed writes of one instruction, beyond the first */
+/* FXRSTOR and FXSAVE make 64 of them, a task switch about as many. */
+#define	SOFT_NREPLY	96		/* unclaimed reads of one instruction */
+#define	SOFT_NLATER	96		/* unclaimed writes of one instruction, beyond the first */
 
 /* A read that the caller answered, by vm_exit_reply(). */
 struct soft_reply {

@@ -116,9 +116,6 @@ struct x86_insn {
 struct x86_exc {
 	uint8_t		vector;
 	bool		has_error;
-	bool		soft;		/* INT n, INT3, INTO: checked against the gate's DPL, RIP is behind */
-	bool		icebp;		/* INT1: no DPL check, RIP is behind */
-	bool		trap;		/* a debug exception behind an instruction: RF is not set */
 	uint32_t	error;
 	uint64_t	cr2;
 	uint64_t	dr6;		/* EXC_DB: bits to set */
@@ -651,6 +648,11 @@ x86_sp_set(struct x86 *x, uint64_t sp)
  */
 void	x86_sync(struct x86 *x);
 void	x86_after_device(struct x86 *x);
+/*
+ * Exception flags of SSE instructions gather in the host's MXCSR (sse_mxcsr.h): bring the page's up
+ * to date and clear the host's.  x86_sync() does; so does what reads or writes the page's MXCSR.
+ */
+void	x86_fp_sync(struct x86 *x);
 /* Leave the block behind the present instruction, to look at events and traps. */
 void	x86_cut(struct x86 *x);
 

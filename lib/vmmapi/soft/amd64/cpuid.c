@@ -157,8 +157,9 @@ bits(const struct x86 *x, const struct feature_bit *f, size_t n)
 }
 
 /* FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE-36 CLFSH MMX FXSR SSE SSE2 SS */
-#define	F1_EDX	(B(0) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) | B(14) | B(15) |	\
-	B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27))
+#define	F1_EDX									\
+	(B(0) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) |		\
+	B(14) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27))
 #define	F1_EDX_APIC	B(9)			/* while it is enabled (vol. 3 10.4.3) */
 #define	F1_EDX_HTT	B(28)
 #define	F1_ECX	(B(21) | B(24) | B(31))		/* x2APIC, TSC deadline, hypervisor */

@@ -263,7 +263,7 @@ shut_down(struct x86 *x)
 #define	ROW_MAX	16
 
 static enum x86_status
-exception(struct x86 *x, struct x86_exc cur)
+exception(struct x86 *x, struct x86_exc cur, bool again)
 {
 	struct amd64_state *s = x->s;
 	enum x86_status r;
@@ -273,7 +273,12 @@ exception(struct x86 *x, struct x86_exc cur)
 		struct event e = { .kind = EXCEPTION, .vector = cur.vector, .has_error = cur.has_error,
 		    .error = cur.error, .rip = s->rip, .fl = frame_flags(x, &cur) };
 
-		/* In the page, in case that the delivery has to wait for an answer. */
+		/*
+		 * In the page, in case that the delivery has to wait for an answer.  Answers so far were
+		 * the instruction's, or the delivery's that failed: this one is not theirs to repeat.
+		 */
+		if (!again || n > 0)
+			soft_complete(x->cpu);
 		s->exc_pending = 1;
 		s->exc_vector = cur.vector;
 		s->exc_has_error = cur.has_error;
@@ -288,7 +293,7 @@ exception(struct x86 *x, struct x86_exc cur)
 			if ((x->trap6 & DR6_BT) == 0)
 				return (X_OK);
 			/* The task that was switched to wants to be told (17.3.1.5). */
-			cur = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BT, .trap = true };
+			cur = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BT };
 			x->trap6 = 0;
 			note(x, &cur);
 			continue;
@@ -310,7 +315,7 @@ enum x86_status
 x86_exception(struct x86 *x)
 {
 	note(x, &x->exc);
-	return (exception(x, x->exc));
+	return (exception(x, x->exc, false));
 }
 
 void
@@ -433,7 +438,7 @@ external(struct x86 *x, uint8_t vector, uint8_t *waits)
 	x->s->run_state = VM_AMD64_RUNNING;
 	if ((x->trap6 & DR6_BT) != 0) {
 		x->trap6 = 0;
-		x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BT, .trap = true };
+		x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BT };
 		return (x86_exception(x));
 	}
 	return (X_OK);
@@ -482,7 +487,7 @@ x86_events(struct x86 *x)
 
 	if (s->exc_pending)
 		return (exception(x, (struct x86_exc){ .vector = s->exc_vector,
-		    .has_error = s->exc_has_error != 0, .error = s->exc_error, .cr2 = s->cr2 }));
+		    .has_error = s->exc_has_error != 0, .error = s->exc_error, .cr2 = s->cr2 }, true));
 	if (s->intr_pending)
 		return (external(x, s->intr_vector, &s->intr_pending));
 	if (x->cpu->replay || s->run_state > VM_AMD64_HALTED)

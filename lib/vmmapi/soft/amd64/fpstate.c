@@ -50,6 +50,7 @@ fxsave(struct x86 *x, const struct x86_insn *i)
 
 	TRY(image_check(x, i));
 	TRY(x86_probe(x, seg, ea, IMAGE, true));
+	x86_fp_sync(x);
 	memcpy(image, x->s->fxsave, sizeof(image));
 	to->reserved = 0;
 	if (!wide(x, i)) {
@@ -78,6 +79,7 @@ fxrstor(struct x86 *x, const struct x86_insn *i)
 	if ((x->s->cr4 & CR4_OSFXSR) != 0) {
 		if ((from->mxcsr & ~f->mxcsr_mask) != 0)
 			return (GP0(x));
+		x86_fp_sync(x);
 		f->mxcsr = from->mxcsr;
 		memcpy(own + OFF_XMM, image + OFF_XMM, image_used(x) - OFF_XMM);
 	}
@@ -113,6 +115,7 @@ ldmxcsr(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load(x, i, 4, &v));
 	if ((v & ~(uint64_t)f->mxcsr_mask) != 0)
 		return (GP0(x));
+	x86_fp_sync(x);
 	f->mxcsr = (uint32_t)v;
 	return (X_OK);
 }
@@ -121,6 +124,7 @@ static enum x86_status
 stmxcsr(struct x86 *x, const struct x86_insn *i)
 {
 	TRY(sse_check(x));
+	x86_fp_sync(x);
 	return (x86_store(x, i, 4, x87_of(x)->mxcsr));
 }
 

@@ -57,9 +57,12 @@ uncut(struct x86 *x)
 	x->cut = NULL;
 }
 
+static const uint32_t mxcsr_init = 0x1f80;
+
 void
 x86_sync(struct x86 *x)
 {
+	x86_fp_sync(x);
 	if (x->cur == NULL)
 		return;
 	x->s->rip = x86_rip(x, x->cur);
@@ -68,11 +71,12 @@ x86_sync(struct x86 *x)
 
 /*
  * A device may have asked for something, or nobody has claimed a store: then the instruction is the
- * last one for now.
+ * last one for now.  What a device computed has left no flags for the guest.
  */
 void
 x86_after_device(struct x86 *x)
 {
+	__asm__ volatile("ldmxcsr %0" : : "m" (mxcsr_init));
 	if (x->cpu->exiting || atomic_load_explicit(&x->vcpu->request, memory_order_relaxed) != 0)
 		x86_cut(x);
 }
@@ -168,7 +172,7 @@ trap(struct x86 *x, uint64_t dr6, enum soft_stop stop)
 	enum x86_status r;
 
 	x->trap6 = 0;
-	x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = dr6, .trap = true };
+	x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = dr6 };
 	x->attention = true;
 	if (stop == SOFT_EXIT) {
 		x86_exception_later(x);
@@ -385,7 +389,6 @@ run(struct x86 *x, uint64_t budget)
 static enum soft_stop
 core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 {
-	static const uint32_t mxcsr = 0x1f80;
 	static const uint16_t fcw = 0x37f;
 	struct x86 *x = x86_of(cpu);
 	enum soft_stop stop;
@@ -393,9 +396,10 @@ core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 	uint16_t old_fcw;
 
 	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m" (old_mxcsr), "=m" (old_fcw));
-	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m" (mxcsr), "m" (fcw));
+	__asm__ volatile("ldmxcsr %0; fldcw %1" : : "m" (mxcsr_init), "m" (fcw));
 	begin(x, retired);
 	stop = run(x, budget);
+	x86_fp_sync(x);
 	/* Flags that the guest's work left would trap in a caller that unmasks them. */
 	if ((~old_fcw & 0x3f) != 0)
 		__asm__ volatile("fnclex");

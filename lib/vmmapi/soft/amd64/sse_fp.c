@@ -85,9 +85,11 @@ CMP_DEFINE(cmpsd, 8)
 static enum x86_status
 round_as(struct x86 *x, unsigned imm, vec *d, vec s, fp_run *run)
 {
-	uint32_t mx = (*mxcsr(x) | MX_MASKS) & ~MX_FLAGS, flags;
+	uint32_t mx, flags;
 	vec r = *d;
 
+	x86_fp_sync(x);
+	mx = (*mxcsr(x) | MX_MASKS) & ~MX_FLAGS;
 	if ((imm & 4) == 0)
 		mx = (mx & ~MX_RC) | (imm & 3) << MX_RC_SHIFT;
 	flags = run(mx, &r, s) & MX_FLAGS;
@@ -203,6 +205,7 @@ dot(struct x86 *x, const struct x86_insn *i, unsigned width, fp_run *run)
 		memset(&s.b[k * width], 0, width);
 	}
 	r.v = d.v;
+	x86_fp_sync(x);
 	if ((*mxcsr(x) & MX_MASKS) == MX_MASKS) {
 		*mxcsr(x) = run(*mxcsr(x), &r.v, s.v);
 	} else {

@@ -11,6 +11,18 @@
  */
 #include "sse_mxcsr.h"
 
+void
+x86_fp_sync(struct x86 *x)
+{
+	uint32_t host;
+
+	__asm__ volatile("stmxcsr %0" : "=m" (host));
+	if ((host & MX_FLAGS) == 0)
+		return;
+	*mxcsr(x) |= host & MX_FLAGS;
+	__asm__ volatile("ldmxcsr %0" : : "m" (mx_init));
+}
+
 FP_RUN(addss, "addss %[s], %[d]")
 FP_RUN(addsd, "addsd %[s], %[d]")
 FP_RUN(subss, "subss %[s], %[d]")

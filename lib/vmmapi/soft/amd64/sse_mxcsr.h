@@ -7,9 +7,9 @@
  * does is worked out afterwards (sse_mxcsr.c).
  *
  * A guest's MXCSR is mostly the initial one, flags apart, and so is the host's (core_run() sees to
- * that).  Then the instruction executes as it is.  Flags in the host's that the guest's has, too,
- * leave nothing to do; whether others are new or were there before does not show, and the
- * instruction is executed again, as with any other MXCSR, and the host's flags are cleared.
+ * that).  Then the instruction executes as it is, and its flags gather in the host's MXCSR until
+ * somebody looks (x86_fp_sync()): reading them behind each instruction would take longer than all
+ * the rest.
  */
 #ifndef _VMMAPI_SOFT_AMD64_SSE_MXCSR_H_
 #define	_VMMAPI_SOFT_AMD64_SSE_MXCSR_H_
@@ -57,16 +57,14 @@ name##_run(uint32_t mx, vec *d, vec s)						\
 	return (mx);								\
 }
 
-/* name_as_is: under the host's MXCSR, whatever mx.  And name_run. */
+/* name_as_is: under the host's MXCSR.  And name_run. */
 #define	FP_BOTH_WITH(name, text, before, after, out, ...)			\
-X86_INLINE uint32_t								\
-name##_as_is(uint32_t mx, vec *d, vec s)					\
+X86_INLINE void									\
+name##_as_is(vec *d, vec s)							\
 {										\
 	before;									\
-	__asm__ volatile(text "\n\tstmxcsr %[mx]"				\
-	    : out, [mx] "=m" (mx) : __VA_ARGS__);				\
+	__asm__ volatile(text : out : __VA_ARGS__);				\
 	after;									\
-	return (mx);								\
 }										\
 										\
 FP_RUN_WITH(name, text, before, after, out, __VA_ARGS__)
@@ -92,7 +90,7 @@ struct fp_shape {
 	uint8_t		 width, n;
 };
 
-/* With another MXCSR than the initial one. */
+/* With another MXCSR than the initial one: the host's has no flags. */
 enum x86_status fp_slow(struct x86 *x, vec *d, vec s, fp_run *run, const struct fp_shape *shape);
 /* flags were detected: record them, and raise the exception if one is unmasked. */
 enum x86_status fp_finish(struct x86 *x, uint32_t flags);
@@ -100,16 +98,12 @@ enum x86_status fp_finish(struct x86 *x, uint32_t flags);
 enum x86_status fp_dot(struct x86 *x, vec d, vec s, unsigned width);
 
 X86_INLINE enum x86_status
-fp_execute(struct x86 *x, vec *d, vec s, fp_run *as_is, fp_run *run, const struct fp_shape *shape)
+fp_execute(struct x86 *x, vec *d, vec s, void (*as_is)(vec *, vec), fp_run *run, const struct fp_shape *shape)
 {
-	uint32_t mx = *mxcsr(x);
-	vec r = *d;
-
-	if (likely((mx & ~MX_FLAGS) == MX_INIT) && likely((as_is(mx, &r, s) & ~mx) == 0)) {
-		*d = r;
-		return (X_OK);
-	}
-	return (fp_slow(x, d, s, run, shape));
+	if (unlikely((*mxcsr(x) & ~MX_FLAGS) != MX_INIT))
+		return (fp_slow(x, d, s, run, shape));
+	as_is(d, s);
+	return (X_OK);
 }
 #define	FP_EXECUTE(x, d, s, name, shape)	fp_execute(x, d, s, name##_as_is, name##_run, shape)
 

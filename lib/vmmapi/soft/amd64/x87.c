@@ -79,8 +79,8 @@ x87_denied(struct x86 *x)
 /*
  * Without CR0.NE, the processor drives FERR# and stands still before the waiting instruction until
  * an interrupt comes.  On a PC FERR# is interrupt 13, whose handler clears the exceptions (SDM vol.
- * 1 8.7.2, appendix D.2).  The line belongs to the PC, not to the processor, but every PC has it: an
- * edge is made each time the instruction is tried, so that no interrupt is lost and none remains
+ * 1 8.7.2, appendix D.2).  The line belongs to the PC, not to the processor, but every PC has it:
+ * an edge is made each time the instruction is tried, so that no interrupt is lost and none remains
  * when the handler is done.  IGNNE#, which a write to port F0h of a PC asserts, is not wired: what
  * ends the error is that the handler clears or initializes.
  *

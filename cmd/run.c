@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c - hyve run: a machine, a kernel, a console, to the guest's end.
+ *
+ * A guest that resets is started anew: the machine is taken down and made again from the same configuration, so that every reset
+ * is a power-on.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "boot/boot.h"
+#include "cmd.h"
+#include "console.h"
+#include "error.h"
+#include "machine/machine.h"
+#include "newvm.h"
+#include "runner.h"
+
+#define	DISKS_MAX	24
+#define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
+
+struct options {
+	const char	*kernel, *append;
+	const char	*initrd;
+	const char	*modules[BOOT_MODULES_MAX];
+	unsigned	 nmodules;
+	bool		 no_reboot;
+};
+
+struct vm_run {
+	struct runner	 r;
+	struct machine	 m;
+	struct console	*con;
+	struct boot_spec spec;
+	struct event	*force;		/* timer */
+	bool		 asked;		/* the guest was asked to power off */
+	bool		 told;		/* what was chosen was printed */
+};
+
+/* Ending */
+
+static void
+force_end(void *arg)
+{
+	struct vm_run *run = arg;
+
+	fprintf(stderr, "\r\nhyve: the guest did not power off by itself\r\n");
+	(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_POWEROFF);
+}
+
+static void
+ask_to_end(struct vm_run *run)
+{
+	if (run->asked) {
+		(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_POWEROFF);
+		return;
+	}
+	run->asked = true;
+	run->m.cls->power_button(&run->m);
+	event_timer_arm(run->force, FORCE_AFTER_NS);
+}
+
+/* The first signal presses the power button, a second one pulls the plug; so does time. */
+static void
+on_signal(struct runner *r, int signo, unsigned count)
+{
+	struct vm_run *run = r->arg;
+
+	if (!run->asked)
+		fprintf(stderr, "\r\nhyve: %s: asking the guest to power off; once more ends it at once\r\n", strsignal(signo));
+	ask_to_end(run);
+}
+
+static void
+on_sysreg(struct runner *r, struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	struct vm_run *run = r->arg;
+
+	if (run->m.cls->unknown_sysreg != NULL)
+		run->m.cls->unknown_sysreg(&run->m, vcpu, exit);
+}
+
+/* Behind the escape key. */
+static void
+on_command(void *arg, char command)
+{
+	struct vm_run *run = arg;
+
+	if (command == 'q')
+		(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_POWEROFF);
+	else if (command == 'p')
+		run->m.cls->power_button(&run->m);
+	else
+		(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_RESET);
+}
+
+/* Files */
+
+static int
+read_files(struct vm_run *run, const struct options *o)
+{
+	struct boot_spec *s = &run->spec;
+
+	if (o->kernel == NULL)
+		return (vmm_fail(EINVAL, "there is no firmware yet, so a kernel is needed: --kernel FILE"));
+	if (boot_read_file(o->kernel, &s->kernel) != 0)
+		return (-1);
+	if (o->initrd != NULL) {
+		if (boot_read_file(o->initrd, &s->modules[0]) != 0)
+			return (-1);
+		s->nmodules = 1;
+	}
+	for (unsigned i = 0; i < o->nmodules; i++) {
+		char *path = strdup(o->modules[i]);
+		size_t len;
+
+		if (path == NULL)
+			return (vmm_fail(ENOMEM, "no memory"));
+		len = strcspn(path, " ");
+		path[len] = '\0';
+		if (s->nmodules == BOOT_MODULES_MAX) {
+			free(path);
+			return (vmm_fail(E2BIG, "there are more than %d modules", BOOT_MODULES_MAX));
+		}
+		if (boot_read_file(path, &s->modules[s->nmodules]) != 0) {
+			free(path);
+			return (-1);
+		}
+		free(path);
+		s->modules[s->nmodules].path = o->modules[i];
+		s->modules[s->nmodules++].cmdline = o->modules[i];
+	}
+	s->cmdline = o->append != NULL ? o->append : "";
+	return (0);
+}
+
+static void
+free_files(struct vm_run *run)
+{
+	struct boot_spec *s = &run->spec;
+
+	free((void *)(uintptr_t)s->kernel.data);
+	for (unsigned i = 0; i < s->nmodules; i++)
+		free((void *)(uintptr_t)s->modules[i].data);
+}
+
+/* One power-on */
+
+static void
+tell(struct vm_run *run, struct config *cfg, enum boot_protocol protocol)
+{
+	struct vmctx *vm = run->r.vmm.vm;
+
+	if (run->told)
+		return;
+	run->told = true;
+	fprintf(stderr, "hyve: %s machine '%s', %u vCPU%s, %" PRId64 " MiB, on back end %s: %s\r\n", vm_arch_name(vm_get_arch(vm)),
+	    run->m.cls->name, run->m.ncpus, run->m.ncpus == 1 ? "" : "s",
+	    config_num(config_node(cfg, ""), "memory.size") >> 20, vm_accel_name(vm), vm_accel_reason(vm));
+	fprintf(stderr, "hyve: starting '%s' by the %s protocol%s\r\n", run->spec.kernel.path, boot_protocol_name(protocol),
+	    console_is_terminal(run->con) ? "; Ctrl-] then q ends it, Ctrl-] h helps" : "");
+}
+
+/* Make the VM and run it to its end; the exit code, -1 with a sentence. */
+static int
+power_on(struct vm_run *run, struct config *cfg)
+{
+	struct vmm_topology topo;
+	enum boot_protocol protocol;
+	int code = -1;
+
+	if (vmm_get_topology(cfg, &topo) != 0)
+		return (-1);
+	run->r.vmm.vm = vmm_new_vm(cfg, NULL);
+	if (run->r.vmm.vm == NULL)
+		return (-1);
+	run->m = (struct machine){ .cls = machine_find(vm_get_arch(run->r.vmm.vm)), .vmm = &run->r.vmm,
+	    .console = console_chardev(run->con), .guest_code = -1 };
+	if (run->m.cls == NULL)
+		goto out;
+	if (topo.cpus > run->m.cls->max_cpus) {
+		(void)vmm_fail(EINVAL, "machine '%s' has at most %u vCPUs, not %u", run->m.cls->name, run->m.cls->max_cpus, topo.cpus);
+		goto out;
+	}
+	run->m.ncpus = topo.cpus;
+	run->m.vcpus = run->r.vcpus;
+	if (runner_open_cpus(&run->r, topo.cpus) != 0)
+		goto out;
+	if (run->m.cls->init(&run->m) != 0 || run->m.cls->boot(&run->m, &run->spec, &protocol) != 0) {
+		run->m.cls->fini(&run->m);
+		goto out;
+	}
+	if (vm_start(run->r.vmm.vm) != 0) {
+		(void)vmm_fail(errno, "%s", vm_errmsg());
+	} else {
+		tell(run, cfg, protocol);
+		if (runner_run(&run->r) == 0)
+			code = atomic_load(&run->r.code);
+	}
+	devices_pause(&run->r.vmm);
+	run->m.cls->fini(&run->m);
+	if (code >= 0 && atomic_load(&run->m.guest_code) >= 0)
+		code = atomic_load(&run->m.guest_code);
+out:
+	runner_close_vm(&run->r);
+	return (code);
+}
+
+static int
+run_vm(struct config *cfg, const struct options *o)
+{
+	struct vm_run run = { .r = { .sigfd = -1, .on_signal = on_signal, .on_sysreg = on_sysreg } };
+	int code = -1;
+
+	run.r.arg = &run;
+	run.r.vmm.config = cfg;
+	if (read_files(&run, o) == 0 && runner_init(&run.r) == 0) {
+		run.force = event_timer_add(run.r.vmm.loop, force_end, &run);
+		run.con = run.force != NULL ? console_open(run.r.vmm.loop, on_command, &run) : NULL;
+		if (run.con != NULL) {
+			do {
+				code = power_on(&run, cfg);
+			} while (code == EXIT_VM_RESET && !o->no_reboot && !run.asked);
+		}
+	}
+	console_close(run.con);
+	event_remove(run.force);
+	runner_fini(&run.r);
+	free_files(&run);
+	if (code < 0)
+		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
+	return (code);
+}
+
+/* Options */
+
+static int
+set_key(struct config *cfg, const char *name, const char *value, int n)
+{
+	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
+
+	return (config_set(cfg, name, value, &origin));
+}
+
+/* FILE[,key=value]...: the next free slot gets a disk. */
+static int
+add_disk(struct config *cfg, unsigned slot, const char *text, int n)
+{
+	char *copy = strdup(text), *next = copy, *item, name[64];
+	bool first = true;
+	int r;
+
+	if (copy == NULL)
+		return (vmm_fail(ENOMEM, "no memory"));
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.device", slot);
+	r = set_key(cfg, name, "virtio-blk", n);
+	while (r == 0 && (item = strsep(&next, ",")) != NULL) {
+		char *value = first ? item : strchr(item, '=');
+		const char *key = first ? "path" : item;
+
+		if (!first && value != NULL)
+			*value++ = '\0';
+		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%.40s", slot, key);
+		r = set_key(cfg, name, value != NULL ? value : "true", n);
+		first = false;
+	}
+	free(copy);
+	return (r);
+}
+
+static void
+help(const struct verb *verb)
+{
+	(void)cmd_usage(verb, 0);
+	puts("\nRuns a guest with its serial console here.\n\n"
+	    "  --kernel FILE     Linux bzImage, ELF with a PVH entry, or multiboot kernel\n"
+	    "  --initrd FILE     initial RAM disk\n"
+	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
+	    "  --append STRING   the kernel's command line\n"
+	    "  --cpus N          vCPUs (1)\n"
+	    "  --memory SIZE     RAM (256M)\n"
+	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"
+	    "  --arch A          amd64 (arm64 machines come later)\n"
+	    "  --accel X         auto, kvm or soft\n"
+	    "  --name NAME       name of the VM\n"
+	    "  --config FILE, -k FILE  keys from a file\n"
+	    "  --set KEY=VALUE   any key; 'hyve config' prints them\n"
+	    "  --no-reboot       end with code 0 when the guest resets\n\n"
+	    "Exit codes: 0 reset, 1 powered off, 2 halted, 3 triple fault, 4 error.");
+}
+
+/* After the options: what a machine has unless it was said otherwise. */
+static int
+defaults(struct config *cfg)
+{
+	static const struct config_origin here = { CONFIG_FROM_CODE, "hyve run", 0 };
+
+	if (config_str(config_node(cfg, "pci.0.1.0"), "device") != NULL)
+		return (0);
+	return (config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &here));
+}
+
+int
+cmd_run(const struct verb *verb, int argc, char **argv)
+{
+	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, DISK, NAME, SET, NO_REBOOT };
+	static const struct option options[] = {
+		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
+		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
+		{ "kernel", required_argument, NULL, KERNEL }, { "initrd", required_argument, NULL, INITRD },
+		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
+		{ "disk", required_argument, NULL, DISK }, { "name", required_argument, NULL, NAME },
+		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
+		{ "no-reboot", no_argument, NULL, NO_REBOOT }, { "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	static const char *const keys[] = { [ARCH - ARCH] = "arch", [ACCEL - ARCH] = "accel", [CPUS - ARCH] = "cpus",
+	    [MEMORY - ARCH] = "memory.size", [NAME - ARCH] = "name" };
+	struct config *cfg = cmd_config_new();
+	struct options o = { 0 };
+	unsigned ndisks = 0;
+	int opt, r = 0, code;
+
+	if (cfg == NULL)
+		return (cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg()));
+	while (r == 0 && (opt = getopt_long(argc, argv, "k:h", options, NULL)) != -1) {
+		switch (opt) {
+		case ARCH:
+		case ACCEL:
+		case CPUS:
+		case MEMORY:
+		case NAME:
+			r = set_key(cfg, keys[opt - ARCH], optarg, optind - 1);
+			break;
+		case KERNEL:
+			o.kernel = optarg;
+			break;
+		case INITRD:
+			o.initrd = optarg;
+			break;
+		case MODULE:
+			if (o.nmodules == BOOT_MODULES_MAX)
+				r = vmm_fail(E2BIG, "there are more than %d modules", BOOT_MODULES_MAX);
+			else
+				o.modules[o.nmodules++] = optarg;
+			break;
+		case APPEND:
+			o.append = optarg;
+			break;
+		case DISK:
+			if (ndisks == DISKS_MAX)
+				r = vmm_fail(E2BIG, "there are more than %d disks", DISKS_MAX);
+			else
+				r = add_disk(cfg, 4 + ndisks++, optarg, optind - 1);
+			break;
+		case 'k':
+			r = cmd_config_file(cfg, optarg);
+			break;
+		case SET:
+			r = cmd_config_arg(cfg, optarg, optind - 1);
+			break;
+		case NO_REBOOT:
+			o.no_reboot = true;
+			break;
+		case 'h':
+			help(verb);
+			config_free(cfg);
+			return (0);
+		default:
+			config_free(cfg);
+			return (cmd_usage(verb, EXIT_VM_ERROR));
+		}
+	}
+	if (r == 0 && optind < argc)
+		r = vmm_fail(EINVAL, "'%s': images boot by firmware, which is not there yet; use --kernel and --disk", argv[optind]);
+	if (r != 0 || defaults(cfg) != 0 || config_check(cfg) != 0)
+		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
+	else
+		code = run_vm(cfg, &o);
+	config_free(cfg);
+	return (code);
+}

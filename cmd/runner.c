@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * runner.c - runs the vCPUs of a VM to its end.
+ *
+ * The main thread runs the event loop; each vCPU has a thread.  The end of the last vCPU thread stops the loop.
+ */
+#include <sys/signalfd.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "error.h"
+#include "runner.h"
+
+static void
+log_line(void *arg, enum log_level level, const char *line)
+{
+	fprintf(stderr, "hyve: %s: %s\n", log_level_name(level), line);
+}
+
+static int
+exit_code(enum vm_suspend_how how)
+{
+	switch (how) {
+	case VM_SUSPEND_RESET:
+		return (EXIT_VM_RESET);
+	case VM_SUSPEND_POWEROFF:
+		return (EXIT_VM_POWEROFF);
+	case VM_SUSPEND_HALT:
+		return (EXIT_VM_HALT);
+	case VM_SUSPEND_TRIPLEFAULT:
+		return (EXIT_VM_TRIPLEFAULT);
+	default:
+		return (EXIT_VM_ERROR);
+	}
+}
+
+/* The first reason is the one that counts. */
+static void
+set_code(struct runner *run, int code)
+{
+	int none = -1;
+
+	(void)atomic_compare_exchange_strong(&run->code, &none, code);
+}
+
+/* true: go on running. */
+static bool
+handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	struct log *log = run->vmm.log;
+
+	switch (exit->code) {
+	case VM_EXIT_SUSPENDED:
+		set_code(run, exit_code(exit->u.suspended.how));
+		return (false);
+	case VM_EXIT_MMIO:
+		log_guest(log, &run->rate, "cpu", "%s of %u bytes at %#" PRIx64 ", where nothing is, by the code at %#"
+		    PRIx64, exit->u.mmio.write ? "write" : "read", exit->u.mmio.size, exit->u.mmio.gpa, exit->pc);
+		return (true);
+	case VM_EXIT_IO:
+		/* Systems probe for ports by the dozen. */
+		log_msg(log, LOG_LEVEL_DEBUG, "cpu", "%s of %u bytes at port %#x, where nothing is, by the code at %#"
+		    PRIx64, exit->u.io.write ? "output" : "input", exit->u.io.size, exit->u.io.port, exit->pc);
+		return (true);
+	case VM_EXIT_SYSREG:
+		log_guest(log, &run->rate, "cpu", "%s of system register %#" PRIx64 ", which there is not, by the code at %#"
+		    PRIx64, exit->u.sysreg.write ? "write" : "read", exit->u.sysreg.reg, exit->pc);
+		if (run->on_sysreg != NULL)
+			run->on_sysreg(run, vcpu, exit);
+		return (true);
+	case VM_EXIT_HYPERCALL:
+		log_guest(log, &run->rate, "cpu", "hypercall %#" PRIx64 " by the code at %#" PRIx64,
+		    exit->u.hypercall.func, exit->pc);
+		return (true);
+	case VM_EXIT_ERROR:
+		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d at %#" PRIx64 ": %s", vcpu_id(vcpu), exit->pc,
+		    vm_errmsg());
+		set_code(run, EXIT_VM_ERROR);
+		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
+		return (false);
+	default:
+		return (true);
+	}
+}
+
+static void *
+cpu_thread(void *arg)
+{
+	struct runner_cpu *cpu = arg;
+	struct runner *run = cpu->run;
+	struct vm_exit exit;
+
+	do {
+		if (vm_run(cpu->vcpu, &exit) != 0) {
+			log_msg(run->vmm.log, LOG_LEVEL_ERROR, "cpu", "%s", vm_errmsg());
+			set_code(run, EXIT_VM_ERROR);
+			(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
+			break;
+		}
+	} while (handle_exit(run, cpu->vcpu, &exit));
+	if (atomic_fetch_sub(&run->left, 1) == 1)
+		event_loop_stop(run->vmm.loop);
+	return (NULL);
+}
+
+/* A signal that would end us: power off, so that the terminal gets its modes back. */
+static void
+got_signal(void *arg, unsigned what)
+{
+	struct runner *run = arg;
+	struct signalfd_siginfo info;
+
+	if (read(run->sigfd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	run->nsignals++;
+	if (run->on_signal != NULL)
+		run->on_signal(run, (int)info.ssi_signo, run->nsignals);
+	else
+		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_POWEROFF);
+}
+
+int
+runner_open_cpus(struct runner *run, unsigned ncpus)
+{
+	run->ncpus = 0;
+	for (unsigned i = 0; i < ncpus; i++) {
+		run->cpus[i].run = run;
+		run->cpus[i].started = false;
+		run->cpus[i].vcpu = run->vcpus[i] = vm_vcpu_open(run->vmm.vm, (int)i);
+		if (run->cpus[i].vcpu == NULL)
+			return (vmm_fail(errno, "%s", vm_errmsg()));
+		run->ncpus++;
+	}
+	return (0);
+}
+
+int
+runner_run(struct runner *run)
+{
+	int error = 0;
+
+	atomic_store(&run->code, -1);
+	devices_resume(&run->vmm);
+	atomic_store(&run->left, run->ncpus);
+	for (unsigned i = 0; i < run->ncpus && error == 0; i++) {
+		struct runner_cpu *cpu = &run->cpus[i];
+
+		error = pthread_create(&cpu->thread, NULL, cpu_thread, cpu);
+		cpu->started = error == 0;
+	}
+	if (error == 0)
+		(void)event_loop_run(run->vmm.loop);
+	else
+		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
+	for (unsigned i = 0; i < run->ncpus; i++) {
+		if (run->cpus[i].started)
+			(void)pthread_join(run->cpus[i].thread, NULL);
+		run->cpus[i].started = false;
+	}
+	return (error == 0 ? 0 : vmm_fail_sys(error, "cannot make a vCPU's thread"));
+}
+
+int
+runner_init(struct runner *run)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	atomic_init(&run->code, -1);
+	run->sigfd = -1;
+	run->vmm.log = log_new(log_line, NULL);
+	run->vmm.loop = run->vmm.log != NULL ? event_loop_new() : NULL;
+	if (run->vmm.loop == NULL)
+		return (vmm_fail_sys(errno, "event loop"));
+	/* Before any thread is made, so that all inherit it. */
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	run->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->sigfd < 0)
+		return (vmm_fail_sys(errno, "signalfd"));
+	run->sigev = event_fd_add(run->vmm.loop, run->sigfd, EVENT_READ, got_signal, run);
+	return (run->sigev != NULL ? 0 : -1);
+}
+
+void
+runner_close_vm(struct runner *run)
+{
+	if (run->vmm.vm == NULL)
+		return;
+	for (unsigned i = 0; i < run->ncpus; i++)
+		vm_vcpu_close(run->cpus[i].vcpu);
+	run->ncpus = 0;
+	vm_close(run->vmm.vm);
+	run->vmm.vm = NULL;
+}
+
+void
+runner_fini(struct runner *run)
+{
+	runner_close_vm(run);
+	event_remove(run->sigev);
+	if (run->sigfd >= 0)
+		close(run->sigfd);
+	event_loop_free(run->vmm.loop);
+	log_free(run->vmm.log);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio_blk.c - the block device: reads, writes, flushes, discards, and drivers that ask for what cannot be.
+ */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "vq_driver.h"
+
+#define	DATA	0x200000ULL
+#define	HEAD	0x1f0000ULL
+#define	STATUS	0x1f8000ULL
+#define	SECTORS	2048U
+#define	RING	16
+
+static struct fx fx;
+static struct vdrv d;
+static uint8_t *data, *head, *status;
+static char path[] = "/tmp/hyve-blk-XXXXXX";
+static int fd;
+
+static void
+image(void)
+{
+	uint8_t s[512];
+
+	fd = mkstemp(path);
+	CHECK(fd >= 0);
+	for (unsigned i = 0; i < SECTORS; i++) {
+		memset(s, (int)(i % 251), sizeof(s));
+		CHECK_EQ(pwrite(fd, s, sizeof(s), (off_t)i * 512), 512);
+	}
+}
+
+static struct device *
+disk(const char *keys)
+{
+	const struct device_class *cls = device_class_find("virtio-blk");
+	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1 };
+	struct config_node *node;
+	char text[512];
+	struct device *dev;
+
+	CHECK(cls != NULL);
+	node = fx_node(&fx, "disk", cls);
+	(void)snprintf(text, sizeof(text), "disk.path=%s\n%s", path, keys);
+	CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
+	place.irq[0] = fx.irq;
+	dev = device_create(&fx.vmm, cls, "disk", node, &place);
+	return (dev);
+}
+
+static void
+setup(const char *keys, uint64_t features)
+{
+	fx_open(&fx);
+	image();
+	CHECKF(disk(keys) != NULL, "%s", vmm_errmsg());
+	devices_resume(&fx.vmm);
+	v_start(&d, &fx, features, RING);
+	data = vm_map_gpa(fx.vmm.vm, DATA, 0x100000);
+	head = vm_map_gpa(fx.vmm.vm, HEAD, 4096);
+	status = vm_map_gpa(fx.vmm.vm, STATUS, 4096);
+	CHECK(data != NULL && head != NULL && status != NULL);
+}
+
+static void
+finish(void)
+{
+	fx_close(&fx);
+	close(fd);
+	CHECK_EQ(unlink(path), 0);
+}
+
+/* Put a request in descriptors 3n.. and make it available. */
+static void
+ask(unsigned n, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len, bool in)
+{
+	struct { uint32_t type, reserved; uint64_t sector; } h = { type, 0, sector };
+	unsigned at = 3 * n;
+
+	memcpy(head + 64 * n, &h, sizeof(h));
+	status[n] = 0xee;
+	d.desc[at] = (struct vdesc){ HEAD + 64 * n, sizeof(h), D_NEXT, (uint16_t)(at + 1) };
+	d.desc[at + 1] = (struct vdesc){ gpa, len, D_NEXT | (in ? D_WRITE : 0), (uint16_t)(at + 2) };
+	d.desc[at + 2] = (struct vdesc){ STATUS + n, 1, D_WRITE, 0 };
+	if (len == 0) {
+		d.desc[at].next = (uint16_t)(at + 2);
+	}
+	v_avail(&d, (uint16_t)at);
+}
+
+/* Notify, and wait for so many answers in all. */
+static void
+answers(uint16_t n)
+{
+	v_write(&fx, V_NOTIFY, 0);
+	for (unsigned i = 0; __atomic_load_n(&d.used[1], __ATOMIC_ACQUIRE) != n; i++) {
+		CHECKF(i < 60000, "%u of %u answers", d.used[1], n);
+		fx_turn(&fx);
+		usleep(1000);
+	}
+}
+
+TEST(reads_and_writes)
+{
+	uint8_t s[1024];
+
+	setup("", 1ULL << 9);
+	CHECK_EQ(v_read(&fx, V_ID), 2);
+	CHECK_EQ(v_read(&fx, V_CONFIG), SECTORS);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4), 0);
+	ask(0, 0, 5, DATA, 1024, true);
+	answers(1);
+	CHECK_EQ(status[0], 0);
+	CHECK_EQ(v_used_len(&d, 0), 1025);
+	for (unsigned i = 0; i < 1024; i++)
+		CHECK_EQ(data[i], 5 + i / 512);
+	memset(data + 4096, 0xa5, 1024);
+	ask(0, 1, 7, DATA + 4096, 1024, false);
+	ask(1, 4, 0, 0, 0, false);
+	answers(3);
+	CHECK_EQ(status[0], 0);
+	CHECK_EQ(status[1], 0);
+	CHECK_EQ(pread(fd, s, sizeof(s), 7 * 512), (ssize_t)sizeof(s));
+	for (unsigned i = 0; i < sizeof(s); i++)
+		CHECK_EQ(s[i], 0xa5);
+	CHECK_EQ(pread(fd, s, 512, 9 * 512), 512);
+	CHECK_EQ(s[0], 9);
+	/* The last sector, and one that is not there. */
+	ask(0, 0, SECTORS - 1, DATA, 512, true);
+	ask(1, 0, SECTORS - 1, DATA + 8192, 1024, true);
+	ask(2, 0, UINT64_MAX / 512, DATA + 8192, 512, true);
+	answers(6);
+	CHECK_EQ(status[0], 0);
+	CHECK_EQ(status[1], 1);
+	CHECK_EQ(status[2], 1);
+	CHECK_EQ(data[0], (SECTORS - 1) % 251);
+	finish();
+}
+
+TEST(identity_and_unknown_requests)
+{
+	setup("disk.serial=hyve-0001\n", 0);
+	ask(0, 8, 0, DATA, 20, true);
+	ask(1, 77, 0, DATA + 512, 512, true);
+	ask(2, 8, 0, DATA + 1024, 7, true);
+	answers(3);
+	CHECK_EQ(status[0], 0);
+	CHECK(memcmp(data, "hyve-0001\0\0\0\0\0\0\0\0\0\0\0", 20) == 0);
+	CHECK_EQ(status[1], 2);
+	CHECK_EQ(status[2], 1);
+	finish();
+}
+
+TEST(discard_and_write_zeroes)
+{
+	struct { uint64_t sector; uint32_t count, flags; } r[2] = { { 16, 8, 0 }, { 32, 8, 1 } };
+	uint8_t s[4096];
+
+	setup("", 1ULL << 13 | 1ULL << 14);
+	memcpy(data, r, sizeof(r));
+	ask(0, 13, 0, DATA, sizeof(r), false);
+	answers(1);
+	CHECK_EQ(status[0], 0);
+	for (unsigned n = 0; n < 2; n++) {
+		CHECK_EQ(pread(fd, s, sizeof(s), (off_t)(16 + 16 * n) * 512), (ssize_t)sizeof(s));
+		for (unsigned i = 0; i < sizeof(s); i++)
+			CHECK_EQ(s[i], 0);
+	}
+	CHECK_EQ(pread(fd, s, 512, 24 * 512), 512);
+	CHECK_EQ(s[0], 24);
+	ask(0, 11, 0, DATA, 16, false);			/* discard without flags */
+	ask(1, 11, 0, DATA + 16, 16, false);		/* with unmap: not for discards */
+	ask(2, 11, 0, DATA, 15, false);			/* no whole range */
+	answers(4);
+	CHECK_EQ(status[0], 0);
+	CHECK_EQ(status[1], 2);
+	CHECK_EQ(status[2], 1);
+	r[0].sector = SECTORS - 4;
+	memcpy(data, r, sizeof(r));
+	ask(0, 13, 0, DATA, sizeof(r), false);
+	answers(5);
+	CHECK_EQ(status[0], 1);
+	finish();
+}
+
+TEST(read_only)
+{
+	uint8_t s[512];
+
+	setup("disk.ro=true\n", 0);
+	v_write(&fx, V_FEATURES_SEL, 0);
+	CHECK((v_read(&fx, V_FEATURES) & 1U << 5) != 0);
+	memset(data, 0xff, 512);
+	ask(0, 1, 3, DATA, 512, false);
+	ask(1, 0, 3, DATA + 512, 512, true);
+	answers(2);
+	CHECK_EQ(status[0], 1);
+	CHECK_EQ(status[1], 0);
+	CHECK_EQ(pread(fd, s, sizeof(s), 3 * 512), 512);
+	CHECK_EQ(s[0], 3);
+	finish();
+}
+
+/* No room for a status breaks the protocol; data of odd length or outside of RAM are errors. */
+TEST(bad_requests)
+{
+	setup("", 0);
+	ask(0, 0, 0, DATA, 100, true);
+	answers(1);
+	CHECK_EQ(status[0], 1);
+	d.desc[0] = (struct vdesc){ HEAD, 16, 0, 0 };
+	v_avail(&d, 0);
+	v_write(&fx, V_NOTIFY, 0);
+	fx_turn(&fx);
+	CHECK((v_read(&fx, V_STATUS) & 0x40) != 0);
+	finish();
+}
+
+/* Every request in flight is complete when pause or reset returns. */
+TEST(pause_and_reset_drain)
+{
+	setup("disk.cache=writethrough\n", 0);
+	for (unsigned round = 0; round < 20; round++) {
+		memset(data, (int)round, 65536);
+		ask(0, 1, 128 * (round % 4), DATA, 65536, false);
+		ask(1, 0, 512, DATA + 65536, 65536, true);
+		v_write(&fx, V_NOTIFY, 0);
+		if (round % 2 == 0) {
+			CHECK_EQ(vm_pause(fx.vmm.vm), 0);
+			devices_pause(&fx.vmm);
+			CHECK_EQ(d.used[1], (uint16_t)2);
+			CHECK_EQ(status[0], 0);
+			devices_resume(&fx.vmm);
+			CHECK_EQ(vm_resume(fx.vmm.vm), 0);
+		}
+		v_write(&fx, V_STATUS, 0);
+		v_start(&d, &fx, 0, RING);
+	}
+	finish();
+}
+
+TEST(images_that_cannot_be)
+{
+	static const char *const bad[] = { "disk.sectorsize=1024\n", "disk.serial=123456789012345678901\n" };
+
+	for (unsigned i = 0; i < 2; i++) {
+		fx_open(&fx);
+		image();
+		CHECK(disk(bad[i]) == NULL);
+		CHECK(strlen(vmm_errmsg()) > 10);
+		finish();
+		memcpy(path + strlen(path) - 6, "XXXXXX", 6);
+	}
+	/* Not a whole sector; used by someone else. */
+	fx_open(&fx);
+	image();
+	CHECK_EQ(ftruncate(fd, 1000), 0);
+	CHECK(disk("") == NULL);
+	CHECK(strstr(vmm_errmsg(), "whole number of sectors") != NULL);
+	CHECK_EQ(ftruncate(fd, 1024), 0);
+	CHECK(disk("") != NULL);
+	fx_close(&fx);
+	fx_open(&fx);
+	CHECK(disk("disk.path=/does/not/exist\n") == NULL);
+	CHECK(strstr(vmm_errmsg(), "/does/not/exist") != NULL);
+	finish();
+}
+
+TEST_MAIN()

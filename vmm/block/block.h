@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * block.h - disk images: asynchronous requests on a few threads.
+ *
+ * Requests are executed in any order, as on a real disk: what is to be durable before something else is written and flushed
+ * before that is submitted.
+ */
+#ifndef _HYVE_BLOCK_H_
+#define	_HYVE_BLOCK_H_
+
+#include <sys/uio.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define	BLOCK_SECTOR	512U		/* unit of sizes and offsets */
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,		/* everything that was complete before is durable when it is complete */
+	BLOCK_DISCARD,		/* the content of a range does not matter any more */
+	BLOCK_ZERO,		/* the range reads as zeros from now on */
+};
+
+struct block;
+
+/* A request.  The owner keeps it, the vector and its memory in place until done was called. */
+struct block_req {
+	enum block_op	 op;
+	uint64_t	 off;		/* bytes */
+	uint64_t	 len;
+	struct iovec	*iov;		/* READ, WRITE: of len bytes in all; may be changed */
+	int		 niov;
+	bool		 unmap;		/* ZERO: the range may lose its storage */
+	int		 error;		/* result: 0 or an errno */
+	void		(*done)(struct block_req *req);	/* on a thread of the image, no lock held */
+	void		*arg;
+	struct block_req *next;
+};
+
+/*
+ * What an image is stored in.  Functions return 0 or an errno; they are called on the image's threads, several at a
+ * time.
+ */
+struct block_driver {
+	const char	*name;
+	int		(*readv)(void *priv, const struct iovec *iov, int niov, uint64_t off);
+	int		(*writev)(void *priv, const struct iovec *iov, int niov, uint64_t off);
+	int		(*flush)(void *priv);
+	int		(*discard)(void *priv, uint64_t off, uint64_t len);		/* NULL: does nothing */
+	int		(*zero)(void *priv, uint64_t off, uint64_t len, bool unmap);	/* NULL: zeros are written */
+	void		(*close)(void *priv);
+};
+
+/*
+ * Open the raw image at path: a file or block device, locked against other users: shared if read-only.
+ * NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, ...
+ * Control thread.
+ */
+struct block	*block_open(const char *path, bool readonly);
+/* An image of another kind (tests): size bytes behind driver.  NULL with a sentence. */
+struct block	*block_open_driver(const struct block_driver *driver, void *priv, uint64_t size, bool readonly);
+/* Waits for requests under way.  NULL is ignored.  Control thread. */
+void	block_close(struct block *b);
+
+uint64_t block_size(const struct block *b);		/* bytes */
+bool	block_readonly(const struct block *b);
+
+/*
+ * Begin a request; ranges are checked (EINVAL, and EROFS for what writes to a read-only image) and done is called in any
+ * case, but never from inside.  Any thread, with locks held that done takes.
+ */
+void	block_submit(struct block *b, struct block_req *req);
+
+#endif /* _HYVE_BLOCK_H_ */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * machine.h - what surrounds the vCPUs of a VM: which devices there are, where they are, and how the guest starts.
+ *
+ * A machine is a table of functions for one architecture.  Where nothing else is said they are called on the control thread while
+ * no vCPU runs.
+ */
+#ifndef _HYVE_MACHINE_H_
+#define	_HYVE_MACHINE_H_
+
+#include "../boot/boot.h"
+#include "../device.h"
+
+struct machine;
+
+struct machine_class {
+	const char	*name;		/* "pc" */
+	enum vm_arch	 arch;
+	unsigned	 max_cpus;
+	/* Declare the machine's keys in a tree, before it is filled. */
+	int		(*declare)(struct config *cfg);
+	/* Make the devices that the configuration says.  -1 with a sentence; fini is called then too. */
+	int		(*init)(struct machine *m);
+	void		(*fini)(struct machine *m);
+	/* Load a kernel and put vCPU 0 at its start, with firmware tables for it. */
+	int		(*boot)(struct machine *m, struct boot_spec *spec, enum boot_protocol *protocol);
+	/*
+	 * The guest accessed a system register that nobody knows: do what a processor does.  The vCPU's thread, behind the
+	 * exit.
+	 */
+	void		(*unknown_sysreg)(struct machine *m, struct vcpu *vcpu, const struct vm_exit *exit);
+	/* Tell the guest that someone wants it to power off.  Any thread. */
+	void		(*power_button)(struct machine *m);
+};
+
+struct machine {
+	const struct machine_class *cls;
+	struct vmm	*vmm;
+	unsigned	 ncpus;
+	struct vcpu	**vcpus;
+	struct chardev	*console;	/* what the first serial port is connected to; NULL: the key's */
+	void		*priv;
+	/*
+	 * A guest ended the run with a code of its own (a debug exit port): -1 if not.  Set on a vCPU's thread before vm_suspend().
+	 */
+	_Atomic int	 guest_code;
+};
+
+extern const struct machine_class machine_pc;
+
+/* Declare the keys of every machine. */
+int	machine_declare(struct config *cfg);
+/* The machine of an architecture; NULL with a sentence. */
+const struct machine_class *machine_find(enum vm_arch arch);
+
+#endif /* _HYVE_MACHINE_H_ */

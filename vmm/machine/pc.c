@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pc.c - the amd64 machine: a PC with PCI Express, as stock firmware and kernels expect it.
+ *
+ *	RAM		0 to 0xb0000000, and from 4 GiB
+ *	0xb0000000	PCIe configuration (ECAM)
+ *	0xc0000000	BARs, to 0xfec00000
+ *	0xfec00000	I/O APIC; 0xfed00000 HPET; 0xfee00000 local APICs
+ *	ports		8254 0x40, RTC 0x70, COM1 0x3f8, PCI 0xcf8, reset 0xcf9, ACPI 0x600, BARs from 0x6000
+ *	lines		0 8254 or HPET, 4 COM1, 8 RTC, 9 ACPI, 16 to 23 PCI pins
+ *	PCI		00:00.0 host bridge, 00:1f.0 LPC bridge, devices of the configuration from 00:01.0
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vmmapi/amd64.h>
+
+#include "../acpi/acpi_pm.h"
+#include "../acpi/tables.h"
+#include "../error.h"
+#include "../pci/pci.h"
+#include "../timer/acpi_pm_timer.h"
+#include "../timer/hpet.h"
+#include "machine.h"
+
+#define	ECAM		0xb0000000ULL
+#define	MEM32_BASE	0xc0000000ULL
+#define	MEM32_LIMIT	0xfec00000ULL
+#define	IO_BASE		0x6000
+#define	IO_LIMIT	0x10000
+#define	HPET		0xfed00000ULL
+#define	PM_BASE		0x600
+#define	COM1		0x3f8
+#define	RTC		0x70
+
+#define	LINE_TIMER	0
+#define	LINE_COM1	4
+#define	LINE_RTC	8
+#define	LINE_SCI	9
+#define	LINE_PIRQ	16		/* and the seven behind it */
+
+/* Firmware tables for direct boot, in the BIOS area. */
+#define	LOW_RAM_END	0x9fc00
+#define	TABLES		0xe0000
+#define	TABLES_LEN	0x10000
+#define	RSDP		0xf0000
+
+#define	SLOT_HOST	PCI_DEVFN(0, 0)
+#define	SLOT_LPC	PCI_DEVFN(31, 0)
+#define	NIRQS		16
+
+struct pc {
+	struct pci_host	*pci;
+	struct vm_i8254	*pit;
+	struct device	*pm, *pm_timer, *rtc, *hpet;
+	struct vm_irq	*irq[NIRQS];
+	unsigned	 nirqs;
+	struct vm_irq	*rtc_irq;
+	struct vm_range	*debug_exit;
+};
+
+static const char *const debug_exits[] = { "off", "on", NULL };
+
+static const struct config_key pc_keys[] = {
+	KEY_ENUM("debug_exit", "off", debug_exits, "a port, 0x501, by which a test guest ends the run with a code"),
+	KEY_BOOL("hpet", true, "have an HPET"),
+};
+static const struct config_keys pc_table = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) };
+
+static int
+pc_declare(struct config *cfg)
+{
+	if (config_declare(cfg, "pc", &pc_table) != 0 ||
+	    config_declare(cfg, "pc.rtc", device_class_keys("mc146818")) != 0 ||
+	    config_declare(cfg, "pc.hpet_chip", device_class_keys("hpet")) != 0 ||
+	    config_declare(cfg, "pc.timer", device_class_keys("acpi-pm-timer")) != 0 ||
+	    config_declare(cfg, "com1", device_class_keys("ns16550")) != 0)
+		return (-1);
+	return (config_declare_slots(cfg, "pci.0.*.0", &device_selector, device_class_keys));
+}
+
+/* An interrupt handle that lives as long as the machine. */
+static struct vm_irq *
+line(struct machine *m, unsigned n)
+{
+	struct pc *pc = m->priv;
+	struct vm_irq *irq;
+
+	if (pc->nirqs == NIRQS)
+		return (vmm_fail_null(ENOSPC, "pc: too many interrupts"));
+	irq = vm_irq_open_line(m->vmm->vm, n);
+	if (irq == NULL)
+		(void)vmm_fail_vm("pc: line %u", n);
+	else
+		pc->irq[pc->nirqs++] = irq;
+	return (irq);
+}
+
+static struct device *
+add(struct machine *m, const char *cls, const char *name, const char *node, unsigned on, uint64_t base, int line0, int line1)
+{
+	struct device_place place = { .on = on, .base = base };
+	const struct device_class *c = device_class_find(cls);
+	struct config_node *cfg = config_node(m->vmm->config, node);
+
+	if (c == NULL || cfg == NULL)
+		return (NULL);
+	if (line0 >= 0) {
+		place.irq[place.nirqs] = line(m, (unsigned)line0);
+		if (place.irq[place.nirqs++] == NULL)
+			return (NULL);
+	}
+	if (line1 >= 0) {
+		place.irq[place.nirqs] = line(m, (unsigned)line1);
+		if (place.irq[place.nirqs++] == NULL)
+			return (NULL);
+	}
+	if (strcmp(name, "com1") == 0)
+		place.chardev = m->console;
+	return (device_create(m->vmm, c, name, cfg, &place));
+}
+
+static struct device *
+add_pci(struct machine *m, const char *cls, const char *name, const char *node, uint8_t devfn)
+{
+	struct pc *pc = m->priv;
+	struct device_place place = { .on = DEVICE_ON_PCI, .pci = pc->pci, .devfn = devfn, .nirqs = 1 };
+	const struct device_class *c = device_class_find(cls);
+	struct config_node *cfg = config_node(m->vmm->config, node);
+
+	if (c == NULL || cfg == NULL)
+		return (NULL);
+	/* Pin A of device d is on PIRQ d. */
+	place.irq[0] = vm_irq_open_line(m->vmm->vm, LINE_PIRQ + (devfn >> 3) % ACPI_PIRQS);
+	if (place.irq[0] == NULL)
+		return (vmm_fail_null(errno, "%s: %s", name, vm_errmsg()));
+	return (device_create(m->vmm, c, name, cfg, &place));
+}
+
+/* The devices of the configuration, pci.0.SLOT.0. */
+static int
+add_slots(struct machine *m)
+{
+	char name[32];
+
+	for (unsigned slot = 1; slot < 31; slot++) {
+		struct config_node *node;
+		const char *cls;
+
+		(void)snprintf(name, sizeof(name), "pci.0.%u.0", slot);
+		node = config_node(m->vmm->config, name);
+		cls = node != NULL ? config_str(node, "device") : NULL;
+		if (cls != NULL && add_pci(m, cls, name, name, PCI_DEVFN(slot, 0)) == NULL)
+			return (-1);
+	}
+	return (0);
+}
+
+/*
+ * The HPET takes lines 0 and 8 for itself in legacy replacement routing.  vCPU's or control thread.
+ */
+static void
+hpet_legacy(void *arg, bool on)
+{
+	struct pc *pc = arg;
+
+	vm_amd64_i8254_set_mask(pc->pit, on);
+	if (pc->rtc_irq != NULL)
+		(void)vm_irq_set_mask(pc->rtc_irq, on);
+}
+
+/* As QEMU's isa-debug-exit: a byte v ends the run with exit code 2 * v + 1.  vCPU's thread. */
+static void
+debug_exit(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
+{
+	struct machine *m = arg;
+
+	atomic_store(&m->guest_code, (int)((val & 0x7f) << 1 | 1));
+	(void)vm_suspend(m->vmm->vm, VM_SUSPEND_POWEROFF);
+}
+
+static int
+add_debug_exit(struct machine *m)
+{
+	struct pc *pc = m->priv;
+	struct vm_range_spec spec = {
+		.name = "debug-exit", .space = VM_SPACE_IO, .base = 0x501, .len = 1, .write = debug_exit, .arg = m,
+	};
+
+	if (config_num(config_node(m->vmm->config, "pc"), "debug_exit") == 0)
+		return (0);
+	pc->debug_exit = vm_range_add(m->vmm->vm, &spec);
+	return (pc->debug_exit != NULL ? 0 : vmm_fail_vm("pc: debug exit"));
+}
+
+static int
+pc_init(struct machine *m)
+{
+	struct pci_host_spec host = {
+		.ecam = ECAM, .ports = true, .io_base = IO_BASE, .io_limit = IO_LIMIT,
+		.mem32_base = MEM32_BASE, .mem32_limit = MEM32_LIMIT,
+	};
+	struct pc *pc = calloc(1, sizeof(*pc));
+	struct vmctx *vm = m->vmm->vm;
+
+	if (pc == NULL)
+		return (vmm_fail(ENOMEM, "pc: no memory"));
+	m->priv = pc;
+	pc->pit = vm_amd64_i8254_open(vm);
+	if (pc->pit == NULL)
+		return (vmm_fail_vm("pc"));
+	pc->pci = pci_host_new(m->vmm, &host);
+	if (pc->pci == NULL)
+		return (-1);
+	pc->rtc = add(m, "mc146818", "rtc", "pc.rtc", DEVICE_ON_IO, RTC, LINE_RTC, -1);
+	if (pc->rtc == NULL)
+		return (-1);
+	pc->rtc_irq = pc->irq[pc->nirqs - 1];
+	pc->pm_timer = add(m, "acpi-pm-timer", "pm-timer", "pc.timer", DEVICE_ON_IO, PM_BASE + 8, -1, -1);
+	pc->pm = add(m, "acpi-pm", "pm", "pc.pm", DEVICE_ON_IO, PM_BASE, LINE_SCI, -1);
+	if (pc->pm_timer == NULL || pc->pm == NULL)
+		return (-1);
+	acpi_pm_set_timer(pc->pm, pc->pm_timer);
+	if (config_bool(config_node(m->vmm->config, "pc"), "hpet")) {
+		pc->hpet = add(m, "hpet", "hpet", "pc.hpet_chip", DEVICE_ON_MMIO, HPET, LINE_TIMER, LINE_RTC);
+		if (pc->hpet == NULL || hpet_on_legacy(pc->hpet, hpet_legacy, pc) != 0)
+			return (-1);
+	}
+	if (add(m, "ns16550", "com1", "com1", DEVICE_ON_IO, COM1, LINE_COM1, -1) == NULL ||
+	    add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST) == NULL ||
+	    add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC) == NULL)
+		return (-1);
+	return (add_slots(m) == 0 ? add_debug_exit(m) : -1);
+}
+
+static void
+pc_fini(struct machine *m)
+{
+	struct pc *pc = m->priv;
+
+	if (pc == NULL)
+		return;
+	if (pc->hpet != NULL)
+		(void)hpet_on_legacy(pc->hpet, NULL, NULL);
+	devices_destroy(m->vmm);
+	vm_range_remove(pc->debug_exit);
+	pci_host_free(pc->pci);
+	vm_amd64_i8254_close(pc->pit);
+	for (unsigned i = 0; i < pc->nirqs; i++)
+		vm_irq_close(pc->irq[i]);
+	free(pc);
+	m->priv = NULL;
+}
+
+/* What there is for the guest's memory map: RAM but for the BIOS area, and windows. */
+static void
+memory_map(struct vmctx *vm, struct boot_spec *spec)
+{
+	uint64_t low = vm_get_lowmem_size(vm), high = vm_get_highmem_size(vm);
+	struct boot_range *r = spec->map;
+
+	*r++ = (struct boot_range){ 0, LOW_RAM_END, BOOT_RAM };
+	*r++ = (struct boot_range){ LOW_RAM_END, 0x100000 - LOW_RAM_END, BOOT_RESERVED };
+	if (low > 0x100000)
+		*r++ = (struct boot_range){ 0x100000, low - 0x100000, BOOT_RAM };
+	*r++ = (struct boot_range){ ECAM, 256ULL << 20, BOOT_RESERVED };
+	if (high != 0)
+		*r++ = (struct boot_range){ vm_get_highmem_base(vm), high, BOOT_RAM };
+	spec->nmap = (unsigned)(r - spec->map);
+}
+
+static int
+place_tables(struct machine *m)
+{
+	static const struct acpi_isa_dev isa[] = {
+		{ "COM1", "PNP0501", 1, COM1, 8, LINE_COM1 },
+		{ "RTC_", "PNP0B00", 0, RTC, 4, LINE_RTC },
+	};
+	struct pc *pc = m->priv;
+	struct acpi_spec spec = {
+		.ncpus = m->ncpus, .ecam = ECAM, .io_base = IO_BASE, .io_last = IO_LIMIT - 1,
+		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .pm_base = PM_BASE, .sci = LINE_SCI,
+		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0, .rtc = true,
+		.isa = isa, .nisa = sizeof(isa) / sizeof(isa[0]),
+	};
+	struct acpi_blob blob;
+	int error;
+
+	for (unsigned i = 0; i < ACPI_PIRQS; i++)
+		spec.pirq[i] = LINE_PIRQ + i;
+	if (acpi_build(&spec, &blob) != 0)
+		return (-1);
+	error = acpi_place(&blob, m->vmm->vm, TABLES, TABLES_LEN, RSDP);
+	acpi_free(&blob);
+	return (error);
+}
+
+static int
+pc_boot(struct machine *m, struct boot_spec *spec, enum boot_protocol *protocol)
+{
+	struct pc *pc = m->priv;
+
+	memory_map(m->vmm->vm, spec);
+	spec->rsdp = RSDP;
+	if (place_tables(m) != 0 || pci_host_assign(pc->pci) != 0)
+		return (-1);
+	return (boot_load(m->vmm->vm, m->vcpus[0], spec, protocol));
+}
+
+/* #GP(0), at the instruction (Intel SDM vol. 2, RDMSR and WRMSR). */
+static void
+pc_unknown_sysreg(struct machine *m, struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	(void)vm_restart_instruction(vcpu);
+	(void)vm_amd64_inject_exception(vcpu, 13, 1, 0, 1);
+}
+
+static void
+pc_power_button(struct machine *m)
+{
+	struct pc *pc = m->priv;
+
+	acpi_pm_power_button(pc->pm);
+}
+
+const struct machine_class machine_pc = {
+	.name = "pc",
+	.arch = VM_ARCH_AMD64,
+	.max_cpus = 8,
+	.declare = pc_declare,
+	.init = pc_init,
+	.fini = pc_fini,
+	.boot = pc_boot,
+	.unknown_sysreg = pc_unknown_sysreg,
+	.power_button = pc_power_button,
+};

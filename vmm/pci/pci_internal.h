@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pci_internal.h - between pci.c (functions), msix.c (their message vectors) and host.c (the segment
+ * they are in).
+ */
+#ifndef _HYVE_PCI_INTERNAL_H_
+#define	_HYVE_PCI_INTERNAL_H_
+
+#include <string.h>
+
+#include "pci.h"
+
+/* Configuration registers (PCI 6.1, figure 6-1). */
+#define	PCI_VENDOR	0x00
+#define	PCI_DEVICE	0x02
+#define	PCI_COMMAND	0x04
+#define	PCI_STATUS	0x06
+#define	PCI_REVISION	0x08
+#define	PCI_CLASS	0x09
+#define	PCI_CACHE_LINE	0x0c
+#define	PCI_HEADER_TYPE	0x0e
+#define	PCI_BAR0	0x10
+#define	PCI_SUBVENDOR	0x2c
+#define	PCI_SUBDEVICE	0x2e
+#define	PCI_CAPABILITIES 0x34
+#define	PCI_INTERRUPT_LINE 0x3c
+#define	PCI_INTERRUPT_PIN 0x3d
+#define	PCI_HEADER_END	0x40
+#define	PCI_CAPS_END	0x100
+
+/* host.c */
+
+/* The function is there from now on, or no more.  -1 with a sentence: the slot is taken. */
+int	pci_host_attach(struct pci_host *host, struct pci_fn *fn);
+void	pci_host_detach(struct pci_host *host, struct pci_fn *fn);
+/* The segment's lock, under which ops are called.  Order: it, devices' locks, fn->lock. */
+void	pci_host_lock(struct pci_host *host);
+void	pci_host_unlock(struct pci_host *host);
+
+/* pci.c */
+
+/* Accesses to the registers of a function: off + size within them, aligned; the segment's lock held. */
+uint32_t pci_fn_read(struct pci_fn *fn, unsigned off, unsigned size);
+void	pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val);
+
+/* Stored registers.  fn->lock held, or in init. */
+static inline uint32_t
+pci_load(const struct pci_fn *fn, unsigned off, unsigned size)
+{
+	uint32_t v = 0;
+
+	memcpy(&v, fn->cfg + off, size);
+	return (v);
+}
+
+static inline void
+pci_store(struct pci_fn *fn, unsigned off, unsigned size, uint32_t v)
+{
+	memcpy(fn->cfg + off, &v, size);
+}
+
+static inline uint16_t
+pci_command(const struct pci_fn *fn)
+{
+	return ((uint16_t)pci_load(fn, PCI_COMMAND, 2));
+}
+
+/* Whether [off, off + size) and [reg, reg + len) meet. */
+static inline bool
+pci_covers(unsigned off, unsigned size, unsigned reg, unsigned len)
+{
+	return (off < reg + len && reg < off + size);
+}
+
+/* msix.c; fn->lock held but in fini */
+
+extern const struct vm_state_table pci_msix_table;
+bool	pci_msix_enabled(const struct pci_fn *fn);
+/* Whether an access is to what says that vectors are used or masked. */
+bool	pci_msix_concerns(const struct pci_fn *fn, unsigned off, unsigned size);
+/* The handles follow the table, the control register and the command register. */
+void	pci_msix_update(struct pci_fn *fn);
+void	pci_msix_reset(struct pci_fn *fn);
+void	pci_msix_pause(struct pci_fn *fn);
+void	pci_msix_resume(struct pci_fn *fn);
+void	pci_msix_fini(struct pci_fn *fn);
+
+#endif /* _HYVE_PCI_INTERNAL_H_ */

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * q35.c - the two chipset functions that every PC has: the host bridge of the Intel 3 series (82P35
+ * memory controller hub) and the LPC bridge of the ICH9.
+ *
+ * PCIEXBAR moves the configuration window.  The other registers are data: memory shadows (PAM, SMRAM)
+ * and the routing of interrupt pins are fixed, and the ACPI registers stay where the machine put them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../error.h"
+#include "pci.h"
+#include "q35.h"
+
+#define	INTEL		0x8086
+#define	SUBVENDOR	0x1af4		/* by these firmware knows a virtual machine */
+#define	SUBDEVICE	0x1100
+
+/* A register that is data: its value after reset, and what of it can be written. */
+struct reg {
+	uint8_t		off, len;
+	uint32_t	value, mask;
+};
+
+/* Give the function its registers. */
+static void
+add_regs(struct pci_fn *fn, const struct reg *regs, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		pci_fill(fn, regs[i].off, &regs[i].value, regs[i].len);
+		pci_writable(fn, regs[i].off, regs[i].len, regs[i].mask);
+	}
+}
+
+/* Host bridge */
+
+/* Intel 3 Series Express Chipset Family data sheet (316966): DRAM controller, device 0. */
+#define	PCIEXBAR	0x60		/* 64 bits */
+#define	PCIEXBAR_ENABLE	0x1U
+#define	PCIEXBAR_LEN(v)	(((v) >> 1) & 3)	/* 256, 128 or 64 buses */
+#define	PCIEXBAR_LOW	0xfc000007U	/* what can be written */
+#define	PCIEXBAR_HIGH	0x0000000fU
+
+static const struct reg host_regs[] = {
+	{ PCIEXBAR, 4, 0, PCIEXBAR_LOW },
+	{ PCIEXBAR + 4, 4, 0, PCIEXBAR_HIGH },
+	/* PAM0 to PAM6 */
+	{ 0x90, 4, 0, 0x33333330 }, { 0x94, 2, 0, 0x3333 }, { 0x96, 1, 0, 0x33 },
+	{ 0x97, 1, 0, 0x83 },		/* LAC */
+	{ 0x9d, 1, 0x02, 0x78 },	/* SMRAM */
+	{ 0x9e, 1, 0x38, 0x87 },	/* ESMRAMC */
+	{ 0xa0, 2, 1, 0x3ff },		/* TOM */
+	{ 0xa2, 2, 0, 0xffff },		/* TOUUD */
+	{ 0xa4, 4, 0, 0xfff00000 },	/* GBSM */
+	{ 0xac, 4, 0, 0xfff00000 },	/* TSEGMB */
+	{ 0xb0, 2, 0x10, 0xfff0 },	/* TOLUD */
+	{ 0xdc, 4, 0, UINT32_MAX },	/* SKPD: scratch */
+};
+
+struct q35_host {
+	struct pci_fn	 fn;
+	uint32_t	 address;	/* state: port 0xcf8, while paused */
+};
+
+/* Segment's lock held, or on the control thread. */
+static void
+move_window(struct q35_host *q)
+{
+	struct pci_fn *fn = &q->fn;
+	uint32_t low = pci_get(fn, PCIEXBAR, 4);
+	uint64_t base = 0;
+	unsigned buses = 256;
+
+	if ((low & PCIEXBAR_ENABLE) != 0 && PCIEXBAR_LEN(low) < 3) {
+		buses >>= PCIEXBAR_LEN(low);
+		/* Bits that a shorter window would need are no part of a longer one's address. */
+		base = (uint64_t)pci_get(fn, PCIEXBAR + 4, 4) << 32 | low;
+		base &= ~(((uint64_t)buses << 20) - 1);
+	}
+	if (pci_host_set_ecam_buses(fn->host, base, buses) != 0)
+		device_guest_log(fn->dev, "%s", vmm_errmsg());
+}
+
+static void
+host_written(struct pci_fn *fn, unsigned off, unsigned size)
+{
+	if (off + size > PCIEXBAR && off < PCIEXBAR + 8)
+		move_window((struct q35_host *)(void *)fn);
+}
+
+static const struct pci_ops host_ops = { .cap_written = host_written };
+
+static int
+host_init(struct device *dev)
+{
+	static const struct pci_ident ident = {
+		.vendor = INTEL, .device = 0x29c0, .subvendor = SUBVENDOR, .subdevice = SUBDEVICE, .class_code = 0x060000,
+		.revision = 2,
+	};
+	struct q35_host *q = dev->soft;
+	uint64_t ecam;
+
+	if (pci_init(&q->fn, dev, &ident, &host_ops) != 0)
+		return (-1);
+	add_regs(&q->fn, host_regs, sizeof(host_regs) / sizeof(host_regs[0]));
+	/* Without firmware it is set up from the start. */
+	ecam = pci_host_ecam(dev->place.pci);
+	if (ecam != 0) {
+		ecam |= PCIEXBAR_ENABLE;
+		pci_fill(&q->fn, PCIEXBAR, &ecam, sizeof(ecam));
+	}
+	return (0);
+}
+
+static void
+host_fini(struct device *dev)
+{
+	pci_fini(&((struct q35_host *)dev->soft)->fn);
+}
+
+static void
+host_reset(struct device *dev)
+{
+	struct q35_host *q = dev->soft;
+
+	pci_reset(&q->fn);
+	q->address = 0;
+	pci_host_set_address(q->fn.host, 0);
+	move_window(q);
+}
+
+static void
+host_pause(struct device *dev)
+{
+	struct q35_host *q = dev->soft;
+
+	pci_pause(&q->fn);
+	q->address = pci_host_address(q->fn.host);
+}
+
+static void
+host_resume(struct device *dev)
+{
+	struct q35_host *q = dev->soft;
+
+	pci_resume(&q->fn);
+	pci_host_set_address(q->fn.host, q->address);
+	move_window(q);
+}
+
+static const struct vm_state_field host_fields[] = {
+	PCI_STATE(struct q35_host), VM_STATE_U32(struct q35_host, address),
+};
+
+static const struct vm_state_table host_state = VM_STATE_TABLE("q35-host", 1, 1, host_fields, NULL);
+
+DEVICE_CLASS_NOKEYS(q35_host, "q35-host", "PCI Express host bridge of a PC", &host_state,
+    .on = DEVICE_ON_PCI,
+    .size = sizeof(struct q35_host),
+    .init = host_init,
+    .fini = host_fini,
+    .reset = host_reset,
+    .pause = host_pause,
+    .resume = host_resume);
+
+/* LPC bridge */
+
+/* Intel I/O Controller Hub 9 data sheet (316972): LPC interface, device 31 function 0. */
+#define	PMBASE		0x40
+#define	PMBASE_MASK	0xff80U
+#define	ACPI_CNTL	0x44
+#define	ACPI_EN		0x80U
+#define	IO_SPACE	1U		/* bit 0 of an address of ports */
+
+static const struct reg lpc_regs[] = {
+	{ PMBASE, 4, IO_SPACE, PMBASE_MASK },
+	{ ACPI_CNTL, 1, 0, 0x87 },
+	{ 0x48, 4, IO_SPACE, 0xff80 },		/* GPIOBASE */
+	{ 0x4c, 1, 0, 0x10 },			/* GC */
+	{ 0x60, 4, 0x80808080, 0x8f8f8f8f },	/* PIRQA to PIRQD: routing to the 8259s, off after reset */
+	{ 0x64, 1, 0x10, 0xd0 },		/* SIRQ_CNTL */
+	{ 0x68, 4, 0x80808080, 0x8f8f8f8f },	/* PIRQE to PIRQH */
+	{ 0x80, 2, 0, 0x1377 },			/* LPC_I/O_DEC */
+	{ 0x82, 2, 0, 0x3f0f },			/* LPC_EN */
+	{ 0xa0, 2, 0, 0x073f },			/* GEN_PMCON_1 */
+	{ 0xdc, 1, 0, 0x03 },			/* BIOS_CNTL */
+	{ 0xf0, 4, 0, 0xffffc001 },		/* RCBA */
+};
+
+struct ich9_lpc {
+	struct pci_fn	 fn;
+};
+
+static int
+lpc_init(struct device *dev)
+{
+	static const struct pci_ident ident = {
+		.vendor = INTEL, .device = 0x2918, .subvendor = SUBVENDOR, .subdevice = SUBDEVICE, .class_code = 0x060100,
+		.revision = 2,
+	};
+	struct ich9_lpc *l = dev->soft;
+	uint32_t base = (uint32_t)dev->place.base | IO_SPACE;
+	uint8_t on = ACPI_EN;
+
+	if ((dev->place.base & ~(uint64_t)PMBASE_MASK) != 0)
+		return (vmm_fail(EINVAL, "%s: the ACPI registers cannot be at %#llx", dev->name,
+		    (unsigned long long)dev->place.base));
+	if (pci_init(&l->fn, dev, &ident, NULL) != 0)
+		return (-1);
+	add_regs(&l->fn, lpc_regs, sizeof(lpc_regs) / sizeof(lpc_regs[0]));
+	if (dev->place.base != 0) {
+		pci_fill(&l->fn, PMBASE, &base, sizeof(base));
+		pci_fill(&l->fn, ACPI_CNTL, &on, sizeof(on));
+	}
+	return (0);
+}
+
+static void
+lpc_fini(struct device *dev)
+{
+	pci_fini(&((struct ich9_lpc *)dev->soft)->fn);
+}
+
+static void
+lpc_reset(struct device *dev)
+{
+	pci_reset(&((struct ich9_lpc *)dev->soft)->fn);
+}
+
+static void
+lpc_pause(struct device *dev)
+{
+	pci_pause(&((struct ich9_lpc *)dev->soft)->fn);
+}
+
+static void
+lpc_resume(struct device *dev)
+{
+	pci_resume(&((struct ich9_lpc *)dev->soft)->fn);
+}
+
+static const struct vm_state_field lpc_fields[] = { PCI_STATE(struct ich9_lpc) };
+
+static const struct vm_state_table lpc_state = VM_STATE_TABLE("ich9-lpc", 1, 1, lpc_fields, NULL);
+
+DEVICE_CLASS_NOKEYS(ich9_lpc, "ich9-lpc", "bridge of a PC to what is on ports", &lpc_state,
+    .on = DEVICE_ON_PCI,
+    .size = sizeof(struct ich9_lpc),
+    .init = lpc_init,
+    .fini = lpc_fini,
+    .reset = lpc_reset,
+    .pause = lpc_pause,
+    .resume = lpc_resume);
