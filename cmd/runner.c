@@ -19,7 +19,7 @@
 static void
 log_line(void *arg, enum log_level level, const char *line)
 {
-	fprintf(stderr, "hyve: %s: %s\n", log_level_name(level), line);
+	fprintf(stderr, "hyve: %s: %s%s\n", log_level_name(level), line, isatty(STDIN_FILENO) ? "\r" : "");
 }
 
 static int
@@ -54,6 +54,7 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct log *log = run->vmm.log;
 
+	/* Systems probe for ports and registers by the dozen: that is for debugging only. */
 	switch (exit->code) {
 	case VM_EXIT_SUSPENDED:
 		set_code(run, exit_code(exit->u.suspended.how));
@@ -63,12 +64,11 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 		    PRIx64, exit->u.mmio.write ? "write" : "read", exit->u.mmio.size, exit->u.mmio.gpa, exit->pc);
 		return (true);
 	case VM_EXIT_IO:
-		/* Systems probe for ports by the dozen. */
 		log_msg(log, LOG_LEVEL_DEBUG, "cpu", "%s of %u bytes at port %#x, where nothing is, by the code at %#"
 		    PRIx64, exit->u.io.write ? "output" : "input", exit->u.io.size, exit->u.io.port, exit->pc);
 		return (true);
 	case VM_EXIT_SYSREG:
-		log_guest(log, &run->rate, "cpu", "%s of system register %#" PRIx64 ", which there is not, by the code at %#"
+		log_msg(log, LOG_LEVEL_DEBUG, "cpu", "%s of system register %#" PRIx64 ", which there is not, by the code at %#"
 		    PRIx64, exit->u.sysreg.write ? "write" : "read", exit->u.sysreg.reg, exit->pc);
 		if (run->on_sysreg != NULL)
 			run->on_sysreg(run, vcpu, exit);

@@ -27,7 +27,7 @@ start(const struct h_target *t, uint64_t seed)
 	const struct h_opts o = { .ncpu = NCPU, .clock = VM_CLOCK_ICOUNT, .seed = seed };
 	struct h_vm *h = h_open(t, "anywhere", &o);
 
-	h_param(h, 0, 3000U * (unsigned)test_long(5));
+	h_param(h, 0, 3000);
 	h_param(h, 2, NCPU);
 	return (h);
 }

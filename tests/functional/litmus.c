@@ -30,7 +30,7 @@ play(const struct h_target *t, unsigned test, int ncpu, unsigned rounds)
 static unsigned
 rounds(void)
 {
-	return (20000 * (unsigned)test_long(50));
+	return (5000 * (unsigned)test_long(20));
 }
 
 static void
@@ -105,7 +105,7 @@ H_TEST(atomics, 0x1)
 static void
 split(const struct h_target *t, int ncpu)
 {
-	unsigned n = rounds() / 20;
+	unsigned n = rounds() / 10;
 	uint64_t all = (uint64_t)n * (unsigned)ncpu;
 	struct h_vm *h = play(t, SPLIT, ncpu, n);
 

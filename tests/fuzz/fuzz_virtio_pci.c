@@ -7,8 +7,12 @@
  * needs behind it.  The VM stays, the machine is reset for each input.  Registers are named by
  * device, region and offset, so that mutations stay where something is, also when BARs have moved.
  */
+#include <sys/mman.h>
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "error.h"
@@ -65,6 +69,25 @@ bar(unsigned n)
 	return (mem(cfg(0x10 + 4 * n), 4, false, 0) & ~0xfULL);
 }
 
+/* A device whose class has a path gets an image of 1 MiB there. */
+static void
+give_image(const struct device_class *cls)
+{
+	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
+	char key[64], path[64];
+	int fd;
+
+	for (size_t i = 0; i < cls->keys.nkeys; i++) {
+		if (strcmp(cls->keys.key[i].name, "path") != 0)
+			continue;
+		fd = memfd_create("fuzz", MFD_CLOEXEC);
+		(void)snprintf(key, sizeof(key), "%s.path", cls->name);
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (fd < 0 || ftruncate(fd, 1 << 20) != 0 || config_set(vmm.config, key, path, &origin) != 0)
+			abort();
+	}
+}
+
 static void
 make_vm(void)
 {
@@ -88,6 +111,7 @@ make_vm(void)
 		if ((cls->on & DEVICE_ON_VIRTIO) == 0 || config_declare(vmm.config, cls->name, &cls->keys) != 0 ||
 		    (place.irq[0] = vm_irq_open_line(vmm.vm, 16 + ndevs % 8)) == NULL)
 			continue;
+		give_image(cls);
 		/* Those that need what a fuzz target cannot give stay out. */
 		devs[ndevs] = device_create(&vmm, cls, cls->name, config_node(vmm.config, cls->name), &place);
 		if (devs[ndevs] != NULL)
@@ -242,7 +266,8 @@ static const uint8_t messages[] = {
 	OP_MSIX, 0x00, 0, 2, 0x00, 0x00, 0xe0, 0xfe, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0,
 	OP_MSIX, 0x10, 0, 2, 0x00, 0x00, 0xe0, 0xfe, OP_MSIX, 0x1c, 0, 2, 0, 0, 0, 0,
 	OP_CONFIG, 0x42, 0, 1, 0x00, 0x80,
-	OP_DESC | 0x10, 0, 0x00, 0x00, 0x07, 64, 0, 2, 0, OP_AVAIL | 0x10, 0, 0, OP_INDEX | 0x10, 1, 0, OP_NOTIFY | 0x10,
+	OP_DESC, 0, 0x00, 0x00, 0x07, 64, 0, 2, 0, OP_AVAIL, 0, 0, OP_INDEX, 1, 0, OP_NOTIFY, OP_TURN,
+	OP_AVAIL | 0x10, 0, 0, OP_INDEX | 0x10, 1, 0, OP_NOTIFY | 0x10,
 	OP_MSIX, 0x00, 8, 7, OP_MOVE, OP_MSIX, 0x00, 8, 6,
 };
 
@@ -252,8 +277,19 @@ static const uint8_t registers[] = {
 	OP_CONFIG, 0x88, 0, 2, 0x14, 0, 0, 0, OP_CONFIG, 0x8c, 0, 2, 1, 0, 0, 0, OP_CONFIG, 0x90, 0, 6,
 	OP_CONFIG, 0x98, 0, 2, 0x14, 0, 0, 0, OP_CONFIG, 0x9c, 0, 2, 1, 0, 0, 0, OP_CONFIG, 0xa0, 0, 6,
 	OP_BAR, 0, 0, 0, 0xc8, OP_NOTIFY, OP_BAR, 0, 0, 0, 0xc0, OP_BAR | 0x10, 0, 0, 0, 0xc0, OP_MOVE,
-	OP_CONFIG, 4, 0, 1, 0, 0, OP_CONFIG, 4, 0, 1, 7, 4, OP_PORT, 8 | 0x20, 0x10, 0x08, 0, 0x80, OP_PORT, 4, 0, 0, 0, 0,
-	OP_COMMON, 0x10, 7, OP_COMMON, 0x16, 1, 1, 0, OP_COMMON, 0x1a, 1, 0, 0, OP_DEVICE, 0, 0, 6, OP_START, 0x61, OP_SELECT, 1,
+	OP_CONFIG, 4, 0, 1, 0, 0, OP_CONFIG, 4, 0, 1, 7, 4, OP_PORT, 8 | 0x20, 0x10, 0x08, 0, 0x80,
+	OP_PORT, 4, 0, 0, 0, 0, OP_COMMON, 0x10, 7, OP_COMMON, 0x16, 1, 1, 0, OP_COMMON, 0x1a, 1, 0, 0,
+	OP_DEVICE, 0, 0, 6, OP_START, 0x61, OP_SELECT, 1,
+};
+
+static const uint8_t disk[] = {
+	0xc1,
+	/* A request of a disk: header at 0x60000, a sector at 0x70000, its status; read, then write, then flush. */
+	OP_DESC, 0, 0x00, 0x00, 0x06, 16, 0, 1, 1, OP_DESC, 1, 0x00, 0x00, 0x07, 0, 2, 3, 2,
+	OP_DESC, 2, 0x00, 0x02, 0x07, 1, 0, 2, 0, OP_AVAIL, 0, 0, OP_INDEX, 1, 0, OP_NOTIFY, OP_TURN, OP_ISR, 4,
+	OP_POKE, 0x00, 0x00, 0x06, 1, OP_DESC, 1, 0x00, 0x00, 0x07, 0, 2, 1, 2, OP_INDEX, 2, 0, OP_NOTIFY, OP_MOVE,
+	OP_POKE, 0x00, 0x00, 0x06, 4, OP_DESC, 0, 0x00, 0x00, 0x06, 16, 0, 1, 2, OP_INDEX, 3, 0, OP_NOTIFY, OP_TURN,
+	OP_DEVICE, 0x20, 0, 0, 0, OP_DEVICE, 0, 0, 7,
 };
 
 size_t
@@ -264,6 +300,7 @@ fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 		size_t len;
 	} seeds[] = {
 		{ plain, sizeof(plain) }, { messages, sizeof(messages) }, { registers, sizeof(registers) },
+		{ disk, sizeof(disk) },
 	};
 
 	/* Each for each of the first four devices. */
@@ -286,9 +323,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (vmm.vm == NULL)
 		make_vm();
-	memset(ram, 0, RAM);
 	devices_pause(&vmm);
 	devices_reset(&vmm);
+	memset(ram, 0, RAM);
 	devices_resume(&vmm);
 	if (pci_host_assign(host) != 0)
 		abort();

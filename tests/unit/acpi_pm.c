@@ -19,7 +19,9 @@
 #define	RESET	0xcf9
 
 #define	TMR	0x0001
+#define	GBL	0x0020
 #define	PWRBTN	0x0100
+#define	RTC	0x0400		/* an enable bit only */
 #define	SCI_EN	0x0001
 #define	SLP_EN	0x2000
 #define	S5	(ACPI_SLP_S5 << 10)
@@ -236,7 +238,7 @@ TEST(state)
 	struct device *d;
 
 	setup();
-	w(EN, 2, PWRBTN | 0x20);
+	w(EN, 2, PWRBTN | GBL | RTC);
 	w(CNT, 2, S5);
 	w(GPE0 + 8, 4, 0xabcdef01);
 	w(RESET, 1, 2);
@@ -248,7 +250,7 @@ TEST(state)
 	CHECK(!fx_level(&to));
 	devices_resume(&to.vmm);
 	CHECK(fx_level(&to));
-	CHECK_EQ(fx_read(&to, VM_SPACE_IO, STS, 4), (PWRBTN | 0x20U) << 16 | PWRBTN);
+	CHECK_EQ(fx_read(&to, VM_SPACE_IO, STS, 4), (RTC | PWRBTN | GBL) << 16 | PWRBTN);
 	CHECK_EQ(fx_read(&to, VM_SPACE_IO, CNT, 2), S5 | SCI_EN);
 	CHECK_EQ(fx_read(&to, VM_SPACE_IO, GPE0 + 8, 4), 0xabcdef01);
 	CHECK_EQ(fx_read(&to, VM_SPACE_IO, RESET, 1), 2);

@@ -1765,6 +1765,12 @@ TEST(vm_amd64_i8254_reset)
 	vm_amd64_i8254_reset(NULL);
 }
 
+TEST(vm_amd64_i8254_set_mask)
+{
+	vm_amd64_i8254_set_mask(NULL, true);
+	vm_amd64_i8254_set_mask(NULL, false);
+}
+
 TEST(vm_amd64_i8254_state)
 {
 	CHECK(vm_amd64_i8254_state() != NULL);

@@ -33,7 +33,9 @@ t_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 static struct tpci *
 of_bar(unsigned *n)
 {
-	return ((struct tpci *)(void *)((char *)n - offsetof(struct tpci, bar[0]) - *n * sizeof(((struct tpci *)0)->bar[0])));
+	size_t at = offsetof(struct tpci, bar) + *n * sizeof(((struct tpci *)0)->bar[0]);
+
+	return ((struct tpci *)(void *)((char *)n - at));
 }
 
 static void

@@ -91,6 +91,27 @@ DEVICE_CLASS_NOKEYS(test_wide, "test-wide", "device of a test", NULL, .on = DEVI
     .size = sizeof(struct wide), .init = wide_init, .fini = virtio_device_fini, .reset = virtio_device_reset,
     .pause = virtio_device_pause, .resume = virtio_device_resume);
 
+/* And with a part of its array in use. */
+struct few {
+	struct virtio	 vd;
+	struct virtqueue vq[4];
+};
+
+static int
+few_init(struct device *self)
+{
+	struct few *f = self->soft;
+
+	return (virtio_init(&f->vd, self, &wide_ops, f->vq, 2));
+}
+
+static const struct vm_state_field few_fields[] = { VIRTIO_STATE(struct few), VIRTIO_QUEUES(struct few) };
+static const struct vm_state_table few_state = VM_STATE_TABLE("test-few", 1, 1, few_fields, NULL);
+
+DEVICE_CLASS_NOKEYS(test_few, "test-few", "device of a test", &few_state, .on = DEVICE_ON_VIRTIO,
+    .size = sizeof(struct few), .init = few_init, .fini = virtio_device_fini, .reset = virtio_device_reset,
+    .pause = virtio_device_pause, .resume = virtio_device_resume);
+
 static struct fx fx;
 static struct pci_host *host;
 static struct device *dev;
@@ -820,6 +841,21 @@ TEST(impossible_state_is_refused)
 	refused("that of another device");
 	t->vd.fn.cfg[2] ^= 1;
 	fx_move(&fx, &fx);
+	devices_resume(&fx.vmm);
+	teardown();
+}
+
+TEST(state_of_unused_queues)
+{
+	struct few *f;
+
+	setup("test-few");
+	f = dev->soft;
+	devices_pause(&fx.vmm);
+	fx_move(&fx, &fx);
+	f->vq[3].ready = true;
+	refused("a queue that this device does not have");
+	f->vq[3].ready = false;
 	devices_resume(&fx.vmm);
 	teardown();
 }

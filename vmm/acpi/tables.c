@@ -416,7 +416,7 @@ hpet(struct out *o, const struct acpi_spec *s)
 {
 	uint32_t at = open_table(o, "HPET", 1);
 
-	num(o, 0x8086a201U, 4);		/* vendor, legacy replacement, 64 bits, 3 timers, revision */
+	num(o, s->hpet_id, 4);
 	num(o, 0, 1);
 	num(o, 64, 1);
 	num(o, 0, 1);

@@ -36,6 +36,7 @@ struct acpi_spec {
 	unsigned	 sci;
 	bool		 timer32;
 	uint64_t	 hpet;		/* 0: none */
+	uint32_t	 hpet_id;	/* low half of its capabilities */
 	bool		 rtc;
 	const struct acpi_isa_dev *isa;
 	unsigned	 nisa;

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,10 @@ struct block {
 	struct block_req *first, **last;
 	pthread_t	 thread[NTHREADS];
 	unsigned	 nthreads;	/* made when there is work for them */
-	unsigned	 idle;
+	unsigned	 idle, queued;
 	bool		 ending;
+	pthread_mutex_t	 flush_lock;	/* taken alone */
+	int		 flush_error;	/* of the first flush that failed */
 };
 
 static int
@@ -60,6 +63,23 @@ check(const struct block *b, const struct block_req *r)
 	return (0);
 }
 
+/*
+ * A host that failed to write its cache back says so once, and forgets the data: a second flush would succeed, though what it
+ * stands for is lost.  So one failure makes every later flush fail, and flushes do not overlap, as only one would be told.
+ */
+static int
+flush(struct block *b)
+{
+	int error;
+
+	pthread_mutex_lock(&b->flush_lock);
+	error = b->flush_error;
+	if (error == 0)
+		error = b->flush_error = b->driver->flush(b->priv);
+	pthread_mutex_unlock(&b->flush_lock);
+	return (error);
+}
+
 static int
 execute(struct block *b, struct block_req *r)
 {
@@ -74,7 +94,7 @@ execute(struct block *b, struct block_req *r)
 	case BLOCK_WRITE:
 		return (d->writev(b->priv, r->iov, r->niov, r->off));
 	case BLOCK_FLUSH:
-		return (b->readonly ? 0 : d->flush(b->priv));
+		return (b->readonly ? 0 : flush(b));
 	case BLOCK_DISCARD:
 		return (d->discard != NULL ? d->discard(b->priv, r->off, r->len) : 0);
 	case BLOCK_ZERO:
@@ -101,6 +121,7 @@ worker(void *arg)
 		if (r == NULL)
 			break;
 		b->first = r->next;
+		b->queued--;
 		if (b->first == NULL)
 			b->last = &b->first;
 		pthread_mutex_unlock(&b->lock);
@@ -112,6 +133,22 @@ worker(void *arg)
 	return (NULL);
 }
 
+/* With every signal blocked: they are for the program's own threads.  Lock held, or b is nobody's yet. */
+static int
+add_thread(struct block *b)
+{
+	sigset_t all, old;
+	int error;
+
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	error = pthread_create(&b->thread[b->nthreads], NULL, worker, b);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error == 0)
+		b->nthreads++;
+	return (error);
+}
+
 void
 block_submit(struct block *b, struct block_req *r)
 {
@@ -119,12 +156,21 @@ block_submit(struct block *b, struct block_req *r)
 	r->next = NULL;
 	*b->last = r;
 	b->last = &r->next;
-	/* One thread was made at the start, so that there is always someone. */
-	if (b->idle == 0 && b->nthreads < NTHREADS &&
-	    pthread_create(&b->thread[b->nthreads], NULL, worker, b) == 0)
-		b->nthreads++;
+	b->queued++;
+	/* One thread was made at the start, so that there is always someone; block_close() has counted them when it ends. */
+	if (b->queued > b->idle && b->nthreads < NTHREADS && !b->ending)
+		(void)add_thread(b);
 	pthread_cond_signal(&b->work);
 	pthread_mutex_unlock(&b->lock);
+}
+
+static void
+free_block(struct block *b)
+{
+	pthread_cond_destroy(&b->work);
+	pthread_mutex_destroy(&b->flush_lock);
+	pthread_mutex_destroy(&b->lock);
+	free(b);
 }
 
 struct block *
@@ -141,16 +187,14 @@ block_open_driver(const struct block_driver *driver, void *priv, uint64_t size, 
 	b->readonly = readonly;
 	b->last = &b->first;
 	pthread_mutex_init(&b->lock, NULL);
+	pthread_mutex_init(&b->flush_lock, NULL);
 	pthread_cond_init(&b->work, NULL);
-	error = pthread_create(&b->thread[0], NULL, worker, b);
+	error = add_thread(b);
 	if (error != 0) {
-		pthread_cond_destroy(&b->work);
-		pthread_mutex_destroy(&b->lock);
-		free(b);
+		free_block(b);
 		(void)vmm_fail_sys(error, "disk: cannot make a thread");
 		return (NULL);
 	}
-	b->nthreads = 1;
 	return (b);
 }
 
@@ -166,9 +210,7 @@ block_close(struct block *b)
 	for (unsigned i = 0; i < b->nthreads; i++)
 		(void)pthread_join(b->thread[i], NULL);
 	b->driver->close(b->priv);
-	pthread_cond_destroy(&b->work);
-	pthread_mutex_destroy(&b->lock);
-	free(b);
+	free_block(b);
 }
 
 uint64_t

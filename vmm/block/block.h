@@ -19,7 +19,11 @@
 enum block_op {
 	BLOCK_READ,
 	BLOCK_WRITE,
-	BLOCK_FLUSH,		/* everything that was complete before is durable when it is complete */
+	/*
+	 * Everything that was complete before is durable when it is complete.  After one that failed all fail: nobody knows
+	 * what was lost.
+	 */
+	BLOCK_FLUSH,
 	BLOCK_DISCARD,		/* the content of a range does not matter any more */
 	BLOCK_ZERO,		/* the range reads as zeros from now on */
 };
@@ -48,7 +52,7 @@ struct block_driver {
 	const char	*name;
 	int		(*readv)(void *priv, const struct iovec *iov, int niov, uint64_t off);
 	int		(*writev)(void *priv, const struct iovec *iov, int niov, uint64_t off);
-	int		(*flush)(void *priv);
+	int		(*flush)(void *priv);		/* one at a time, none after one that failed */
 	int		(*discard)(void *priv, uint64_t off, uint64_t len);		/* NULL: does nothing */
 	int		(*zero)(void *priv, uint64_t off, uint64_t len, bool unmap);	/* NULL: zeros are written */
 	void		(*close)(void *priv);

@@ -97,9 +97,13 @@ raw_zero(void *priv, uint64_t off, uint64_t len, bool unmap)
 	const struct raw *r = priv;
 	int mode = unmap ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE : FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 
-	if (fallocate(r->fd, mode, (off_t)off, (off_t)len) == 0)
-		return (0);
-	return (errno == EOPNOTSUPP || errno == EINVAL || errno == ENODEV ? EOPNOTSUPP : errno);
+	while (fallocate(r->fd, mode, (off_t)off, (off_t)len) != 0) {
+		if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENODEV || errno == ENOSYS)
+			return (EOPNOTSUPP);
+		if (errno != EINTR)
+			return (errno);
+	}
+	return (0);
 }
 
 static void
@@ -140,6 +144,20 @@ find_size(const char *path, struct raw *r, uint64_t *size)
 	return (0);
 }
 
+/* Readers may share the image; a writer is alone. */
+static int
+lock(const char *path, const struct raw *r, bool readonly)
+{
+	while (flock(r->fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+		if (errno == EWOULDBLOCK)
+			return (vmm_fail(EBUSY, "disk '%s' is in use by another VM%s", path,
+			    readonly ? "" : "; read-only users may share it"));
+		if (errno != EINTR)
+			return (vmm_fail_sys(errno, "disk '%s': cannot be locked", path));
+	}
+	return (0);
+}
+
 struct block *
 block_open(const char *path, bool readonly)
 {
@@ -149,7 +167,8 @@ block_open(const char *path, bool readonly)
 
 	if (r == NULL)
 		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", path));
-	r->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	/* O_NONBLOCK: a FIFO is refused below, not waited for. */
+	r->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (r->fd < 0) {
 		int error = errno;
 
@@ -158,9 +177,7 @@ block_open(const char *path, bool readonly)
 		    error != EPERM) ? "" : " for writing (ro=true would do without)");
 		return (NULL);
 	}
-	if (flock(r->fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
-		(void)vmm_fail(EBUSY, "disk '%s' is in use by another VM%s", path, readonly ? "" : "; read-only users may share it");
-	else if (find_size(path, r, &size) == 0)
+	if (find_size(path, r, &size) == 0 && lock(path, r, readonly) == 0)
 		b = block_open_driver(&raw_driver, r, size, readonly);
 	if (b == NULL)
 		raw_close(r);

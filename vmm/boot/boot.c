@@ -38,6 +38,8 @@ boot_protocol_name(enum boot_protocol protocol)
 int
 boot_load(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec, enum boot_protocol *protocol)
 {
+	struct elf_image elf;
+
 	if (strlen(spec->cmdline) >= BOOT_CMDLINE_MAX)
 		return (vmm_fail(E2BIG, "the kernel's command line has %zu bytes, and may have %u", strlen(spec->cmdline),
 		    BOOT_CMDLINE_MAX - 1));
@@ -48,6 +50,9 @@ boot_load(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec, enu
 			*protocol = protocols[i].protocol;
 		return (protocols[i].load(vm, vcpu, spec));
 	}
+	/* What is wrong with an ELF file says more. */
+	if (spec->kernel.len >= 4 && memcmp(spec->kernel.data, "\177ELF", 4) == 0 && elf_parse(&spec->kernel, &elf) != 0)
+		return (-1);
 	return (vmm_fail(ENOEXEC, "'%s' is no kernel that can be booted: neither a Linux bzImage, nor an ELF file with a PVH "
 	    "entry, nor a multiboot kernel", spec->kernel.path));
 }
@@ -153,6 +158,35 @@ boot_place(const struct boot_spec *spec, uint64_t floor, uint64_t limit, uint64_
 		(void)vmm_fail(ENOMEM, "%s (%" PRIu64 " bytes) does not fit in the guest's RAM between %#" PRIx64 " and %#" PRIx64
 		    "; give it more memory", what, len, floor, limit);
 	return (best);
+}
+
+int
+boot_modules(struct vmctx *vm, const struct boot_spec *spec, uint64_t floor, struct boot_module place[static BOOT_MODULES_MAX])
+{
+	uint64_t limit = UINT32_MAX;
+	uint32_t args = BOOT_MODARGS;
+
+	for (unsigned i = 0; i < spec->nmodules; i++) {
+		const struct boot_file *m = &spec->modules[i];
+		size_t arglen = strlen(m->cmdline) + 1;
+		void *to;
+
+		if (arglen > BOOT_MODARGS + BOOT_MODARGS_MAX - args)
+			return (vmm_fail(E2BIG, "the command lines of the modules have more than %u bytes", BOOT_MODARGS_MAX));
+		place[i].at = boot_place(spec, floor, limit, m->len, m->path);
+		if (place[i].at == 0)
+			return (-1);
+		to = boot_ram(vm, spec, place[i].at, m->len, "a module");
+		if (to == NULL)
+			return (-1);
+		if (vm_gpa_write(vm, args, m->cmdline, arglen) != 0)
+			return (vmm_fail_vm("'%s'", m->path));
+		memcpy(to, m->data, m->len);
+		place[i].args = args;
+		args += (uint32_t)arglen;
+		limit = place[i].at;
+	}
+	return (0);
 }
 
 /* Entry states */

@@ -74,6 +74,14 @@ void	*boot_ram(struct vmctx *vm, const struct boot_spec *spec, uint64_t gpa, uin
  * sentence.
  */
 uint64_t boot_place(const struct boot_spec *spec, uint64_t floor, uint64_t limit, uint64_t len, const char *what);
+/* Where a module and its command line went. */
+struct boot_module {
+	uint64_t	 at;
+	uint32_t	 args;
+};
+/* Put all modules and their command lines into RAM below 4 GiB, not below floor.  -1 with a sentence. */
+int	boot_modules(struct vmctx *vm, const struct boot_spec *spec, uint64_t floor,
+	    struct boot_module place[static BOOT_MODULES_MAX]);
 
 bool	boot_is_linux(const struct boot_file *f);
 int	boot_linux(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec);
@@ -90,7 +98,7 @@ int	boot_enter_long(struct vmctx *vm, struct vcpu *vcpu, uint64_t rip, uint64_t 
 
 /* A program segment to load. */
 struct elf_load {
-	uint64_t	 paddr, filesz, memsz, offset;
+	uint64_t	 paddr, vaddr, filesz, memsz, offset;
 };
 #define	ELF_LOADS_MAX	32
 
@@ -107,6 +115,8 @@ struct elf_image {
 int	elf_parse(const struct boot_file *f, struct elf_image *elf);
 /* Put its segments into RAM; *end is the first address behind the highest. */
 int	elf_load(struct vmctx *vm, const struct boot_spec *spec, const struct elf_image *elf, uint64_t *end);
+/* The physical address of an entry that is an address of a segment; -1 with a sentence if it is none below 4 GiB. */
+int	elf_entry(const struct boot_spec *spec, const struct elf_image *elf, uint64_t entry, uint32_t *at);
 
 /* Places below 1 MiB. */
 #define	BOOT_GDT	0x1000U

@@ -14,6 +14,7 @@
 #define	P_E820_ENTRIES	0x1e8
 #define	H_START		0x1f1
 #define	H_SETUP_SECTS	0x1f1
+#define	H_SYSSIZE	0x1f4
 #define	H_BOOT_FLAG	0x1fe
 #define	H_JUMP		0x200
 #define	H_MAGIC		0x202
@@ -25,8 +26,6 @@
 #define	H_HEAP_END_PTR	0x224
 #define	H_CMD_LINE_PTR	0x228
 #define	H_INITRD_MAX	0x22c
-#define	H_ALIGNMENT	0x230
-#define	H_RELOCATABLE	0x234
 #define	H_XLOADFLAGS	0x236
 #define	H_CMDLINE_SIZE	0x238
 #define	H_PREF_ADDRESS	0x258
@@ -75,7 +74,7 @@ static int
 parse(const struct boot_spec *spec, struct kernel *k)
 {
 	const struct boot_file *f = &spec->kernel;
-	uint64_t sects = get(f->data, H_SETUP_SECTS, 1), version = get(f->data, H_VERSION, 2), setup;
+	uint64_t sects = get(f->data, H_SETUP_SECTS, 1), version = get(f->data, H_VERSION, 2), setup, len;
 
 	if (version < VERSION_MIN || (get(f->data, H_XLOADFLAGS, 2) & XLF_KERNEL_64) == 0 ||
 	    (get(f->data, H_LOADFLAGS, 1) & LOADED_HIGH) == 0)
@@ -85,6 +84,9 @@ parse(const struct boot_spec *spec, struct kernel *k)
 	if (setup + ENTRY64 >= f->len)
 		return (vmm_fail(EINVAL, "'%s' is cut off: it has %zu bytes, and its kernel would begin at %" PRIu64, f->path, f->len,
 		    setup));
+	len = get(f->data, H_SYSSIZE, 4) * 16;
+	if (len > f->len - setup)
+		return (vmm_fail(EINVAL, "'%s' is cut off: it has %zu bytes of %" PRIu64, f->path, f->len, setup + len));
 	k->data = f->data + setup;
 	k->len = f->len - setup;
 	k->header_end = H_JUMP + 2 + get(f->data, H_JUMP + 1, 1);
@@ -100,21 +102,6 @@ parse(const struct boot_spec *spec, struct kernel *k)
 		return (vmm_fail(EINVAL, "'%s' wants to be loaded at %#" PRIx64 ", which is not between 1 MiB and 4 GiB", f->path,
 		    k->at));
 	return (0);
-}
-
-/* The preferred place; else, if it is relocatable, the lowest that its alignment allows. */
-static void *
-place(struct vmctx *vm, const struct boot_spec *spec, struct kernel *k)
-{
-	uint64_t align = get(spec->kernel.data, H_ALIGNMENT, 4);
-	void *p = boot_ram(vm, spec, k->at, k->init_size, "the kernel");
-
-	if (p == NULL && get(spec->kernel.data, H_RELOCATABLE, 1) != 0 && align != 0 && (align & (align - 1)) == 0 &&
-	    align < k->at) {
-		k->at = align < 0x100000 ? 0x100000 : align;
-		p = boot_ram(vm, spec, k->at, k->init_size, "the kernel");
-	}
-	return (p);
 }
 
 static int
@@ -152,7 +139,8 @@ boot_linux(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 		return (vmm_fail(EINVAL, "'%s' is a Linux kernel, which takes one initrd", spec->kernel.path));
 	params = boot_ram(vm, spec, BOOT_INFO, PARAMS_LEN, "its parameters");
 	cmd = params == NULL ? NULL : boot_ram(vm, spec, BOOT_CMDLINE, BOOT_CMDLINE_MAX, "its command line");
-	to = cmd == NULL ? NULL : place(vm, spec, &k);
+	/* Below the address that it prefers it would only move itself there. */
+	to = cmd == NULL ? NULL : boot_ram(vm, spec, k.at, k.init_size, "the kernel");
 	if (to == NULL)
 		return (-1);
 	memcpy(to, k.data, k.len);

@@ -89,6 +89,8 @@ load_addresses(struct vmctx *vm, const struct boot_spec *spec, const struct head
 	uint64_t from, filesz, memsz;
 	uint8_t *to;
 
+	if (f->len - off < sizeof(*h))
+		return (vmm_fail(EINVAL, "'%s' is cut off in its multiboot header", f->path));
 	if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > off)
 		return (vmm_fail(EINVAL, "'%s': the multiboot header's load address is not in the file", f->path));
 	from = off - (h->header_addr - h->load_addr);
@@ -103,6 +105,8 @@ load_addresses(struct vmctx *vm, const struct boot_spec *spec, const struct head
 	}
 	if (h->load_addr < 0x100000)
 		return (vmm_fail(EINVAL, "'%s' wants to be loaded below 1 MiB, at %#" PRIx32, f->path, h->load_addr));
+	if (h->entry_addr < h->load_addr || h->entry_addr - h->load_addr >= memsz)
+		return (vmm_fail(EINVAL, "'%s' is to start at %#" PRIx32 ", where nothing of it is", f->path, h->entry_addr));
 	to = boot_ram(vm, spec, h->load_addr, memsz, "the kernel");
 	if (to == NULL)
 		return (-1);
@@ -116,41 +120,28 @@ static int
 load_modules(struct vmctx *vm, const struct boot_spec *spec, uint64_t floor)
 {
 	struct module list[BOOT_MODULES_MAX] = { { 0 } };
-	uint64_t limit = UINT32_MAX;
-	uint32_t args = BOOT_MODARGS;
+	struct boot_module place[BOOT_MODULES_MAX];
 
+	if (boot_modules(vm, spec, floor, place) != 0)
+		return (-1);
 	for (unsigned i = 0; i < spec->nmodules; i++) {
-		const struct boot_file *m = &spec->modules[i];
-		size_t arglen = strlen(m->cmdline) + 1;
-		uint64_t at = boot_place(spec, floor, limit, m->len, m->path);
-		void *to;
-
-		if (at == 0)
-			return (-1);
-		if (arglen > BOOT_MODARGS + BOOT_MODARGS_MAX - args)
-			return (vmm_fail(E2BIG, "the command lines of the modules are longer than %u bytes", BOOT_MODARGS_MAX));
-		to = boot_ram(vm, spec, at, m->len, "a module");
-		if (to == NULL || vm_gpa_write(vm, args, m->cmdline, arglen) != 0)
-			return (-1);
-		memcpy(to, m->data, m->len);
-		list[i].start = (uint32_t)at;
-		list[i].end = (uint32_t)(at + m->len);
-		list[i].string = args;
-		args += (uint32_t)arglen;
-		limit = at;
+		list[i].start = (uint32_t)place[i].at;
+		list[i].end = (uint32_t)(place[i].at + spec->modules[i].len);
+		list[i].string = place[i].args;
 	}
-	return (vm_gpa_write(vm, BOOT_MODLIST, list, sizeof(list)));
+	return (vm_gpa_write(vm, BOOT_MODLIST, list, sizeof(list)) == 0 ? 0 : vmm_fail_vm("'%s'", spec->kernel.path));
 }
 
-/* KiB of RAM from 1 MiB on, up to the first hole. */
+/* KiB of RAM from an address on, up to the first hole or to limit. */
 static uint32_t
-upper(const struct boot_spec *spec)
+ram_kib(const struct boot_spec *spec, uint64_t from, uint64_t limit)
 {
 	for (unsigned i = 0; i < spec->nmap; i++) {
 		const struct boot_range *r = &spec->map[i];
+		uint64_t end = r->base + r->len < limit ? r->base + r->len : limit;
 
-		if (r->type == BOOT_RAM && r->base <= 0x100000 && r->base + r->len > 0x100000)
-			return ((uint32_t)((r->base + r->len - 0x100000) >> 10));
+		if (r->type == BOOT_RAM && r->base <= from && end > from)
+			return ((uint32_t)((end - from) >> 10));
 	}
 	return (0);
 }
@@ -162,7 +153,8 @@ boot_multiboot(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec
 	struct info info = { .flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP | INFO_LOADER };
 	struct elf_image elf = { .entry = 0 };
 	struct header h;
-	uint64_t end, entry;
+	uint64_t end;
+	uint32_t entry;
 	size_t off;
 
 	if (!find_header(&spec->kernel, &h, &off))
@@ -180,17 +172,16 @@ boot_multiboot(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec
 		if (elf.wide)
 			return (vmm_fail(EINVAL, "'%s' is a multiboot kernel in a 64-bit ELF file; multiboot has 32-bit ones only",
 			    spec->kernel.path));
-		if (elf_load(vm, spec, &elf, &end) != 0)
+		if (elf_entry(spec, &elf, elf.entry, &entry) != 0 || elf_load(vm, spec, &elf, &end) != 0)
 			return (-1);
-		entry = elf.entry;
 	}
 	if (load_modules(vm, spec, end) != 0)
 		return (-1);
 	for (unsigned i = 0; i < spec->nmap; i++)
 		map[i] = (struct mmap_entry){ .size = sizeof(map[0]) - 4, .base = spec->map[i].base, .len = spec->map[i].len,
 		    .type = spec->map[i].type };
-	info.mem_lower = 640;
-	info.mem_upper = upper(spec);
+	info.mem_lower = ram_kib(spec, 0, 640 << 10);
+	info.mem_upper = ram_kib(spec, 0x100000, 1ULL << 32);
 	info.cmdline = BOOT_CMDLINE;
 	info.mods_count = spec->nmodules;
 	info.mods_addr = BOOT_MODLIST;
@@ -200,6 +191,6 @@ boot_multiboot(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec
 	if (vm_gpa_write(vm, BOOT_CMDLINE, spec->cmdline, strlen(spec->cmdline) + 1) != 0 ||
 	    vm_gpa_write(vm, MMAP, map, info.mmap_length) != 0 || vm_gpa_write(vm, NAME, name, sizeof(name)) != 0 ||
 	    vm_gpa_write(vm, BOOT_INFO, &info, sizeof(info)) != 0)
-		return (-1);
-	return (boot_enter_flat32(vm, vcpu, (uint32_t)entry, LOADER_MAGIC, BOOT_INFO));
+		return (vmm_fail_vm("'%s'", spec->kernel.path));
+	return (boot_enter_flat32(vm, vcpu, entry, LOADER_MAGIC, BOOT_INFO));
 }

@@ -43,23 +43,16 @@ static int
 load_modules(struct vmctx *vm, const struct boot_spec *spec, uint64_t floor)
 {
 	struct modlist_entry list[BOOT_MODULES_MAX] = { { 0 } };
-	uint64_t limit = UINT32_MAX;
-	void *to;
+	struct boot_module place[BOOT_MODULES_MAX];
 
+	if (boot_modules(vm, spec, floor, place) != 0)
+		return (-1);
 	for (unsigned i = 0; i < spec->nmodules; i++) {
-		const struct boot_file *m = &spec->modules[i];
-		uint64_t at = boot_place(spec, floor, limit, m->len, m->path);
-
-		if (at == 0)
-			return (-1);
-		to = boot_ram(vm, spec, at, m->len, "a module");
-		if (to == NULL)
-			return (-1);
-		memcpy(to, m->data, m->len);
-		list[i].paddr = limit = at;
-		list[i].size = m->len;
+		list[i].paddr = place[i].at;
+		list[i].size = spec->modules[i].len;
+		list[i].cmdline = spec->modules[i].cmdline[0] != '\0' ? place[i].args : 0;
 	}
-	return (vm_gpa_write(vm, BOOT_MODLIST, list, sizeof(list)));
+	return (vm_gpa_write(vm, BOOT_MODLIST, list, sizeof(list)) == 0 ? 0 : vmm_fail_vm("'%s'", spec->kernel.path));
 }
 
 int
@@ -69,8 +62,9 @@ boot_pvh(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 	struct start_info info = { .magic = START_MAGIC, .version = 1 };
 	struct elf_image elf;
 	uint64_t end;
+	uint32_t entry;
 
-	if (elf_parse(&spec->kernel, &elf) != 0 || elf_load(vm, spec, &elf, &end) != 0 ||
+	if (elf_parse(&spec->kernel, &elf) != 0 || elf_entry(spec, &elf, elf.pvh_entry, &entry) != 0 || elf_load(vm, spec, &elf, &end) != 0 ||
 	    load_modules(vm, spec, end) != 0)
 		return (-1);
 	for (unsigned i = 0; i < spec->nmap; i++)
@@ -84,6 +78,6 @@ boot_pvh(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 	if (vm_gpa_write(vm, BOOT_CMDLINE, spec->cmdline, strlen(spec->cmdline) + 1) != 0 ||
 	    vm_gpa_write(vm, MEMMAP, map, spec->nmap * sizeof(map[0])) != 0 ||
 	    vm_gpa_write(vm, BOOT_INFO, &info, sizeof(info)) != 0)
-		return (-1);
-	return (boot_enter_flat32(vm, vcpu, (uint32_t)elf.pvh_entry, 0, BOOT_INFO));
+		return (vmm_fail_vm("'%s'", spec->kernel.path));
+	return (boot_enter_flat32(vm, vcpu, entry, 0, BOOT_INFO));
 }

@@ -50,7 +50,7 @@
 
 #define	SLOT_HOST	PCI_DEVFN(0, 0)
 #define	SLOT_LPC	PCI_DEVFN(31, 0)
-#define	NIRQS		16
+#define	NIRQS		48		/* of chips, and one for each PCI slot */
 
 struct pc {
 	struct pci_host	*pci;
@@ -124,20 +124,37 @@ add(struct machine *m, const char *cls, const char *name, const char *node, unsi
 }
 
 static struct device *
-add_pci(struct machine *m, const char *cls, const char *name, const char *node, uint8_t devfn)
+add_pci(struct machine *m, const char *cls, const char *name, const char *node, uint8_t devfn, uint64_t base)
 {
 	struct pc *pc = m->priv;
-	struct device_place place = { .on = DEVICE_ON_PCI, .pci = pc->pci, .devfn = devfn, .nirqs = 1 };
+	struct device_place place = { .on = DEVICE_ON_PCI, .base = base, .pci = pc->pci, .devfn = devfn, .nirqs = 1 };
 	const struct device_class *c = device_class_find(cls);
 	struct config_node *cfg = config_node(m->vmm->config, node);
 
 	if (c == NULL || cfg == NULL)
 		return (NULL);
 	/* Pin A of device d is on PIRQ d. */
-	place.irq[0] = vm_irq_open_line(m->vmm->vm, LINE_PIRQ + (devfn >> 3) % ACPI_PIRQS);
+	place.irq[0] = line(m, LINE_PIRQ + (devfn >> 3) % ACPI_PIRQS);
 	if (place.irq[0] == NULL)
-		return (vmm_fail_null(errno, "%s: %s", name, vm_errmsg()));
+		return (NULL);
 	return (device_create(m->vmm, c, name, cfg, &place));
+}
+
+/* Slots 0 and 31 have the bridges, and there are no others than 1 to 30. */
+static int
+check_slot(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
+{
+	char wanted[32];
+	size_t len = strlen(name);
+
+	if (text == NULL || len < 15 || strncmp(name, "pci.0.", 6) != 0 || strcmp(name + len - 9, ".0.device") != 0)
+		return (0);
+	for (unsigned slot = 1; slot < 31; slot++) {
+		(void)snprintf(wanted, sizeof(wanted), "pci.0.%u.0.device", slot);
+		if (strcmp(name, wanted) == 0)
+			return (0);
+	}
+	return (vmm_fail(EINVAL, "%s: a PC has its devices in PCI slots 1 to 30", name));
 }
 
 /* The devices of the configuration, pci.0.SLOT.0. */
@@ -146,6 +163,8 @@ add_slots(struct machine *m)
 {
 	char name[32];
 
+	if (config_each(m->vmm->config, check_slot, NULL) != 0)
+		return (-1);
 	for (unsigned slot = 1; slot < 31; slot++) {
 		struct config_node *node;
 		const char *cls;
@@ -153,7 +172,7 @@ add_slots(struct machine *m)
 		(void)snprintf(name, sizeof(name), "pci.0.%u.0", slot);
 		node = config_node(m->vmm->config, name);
 		cls = node != NULL ? config_str(node, "device") : NULL;
-		if (cls != NULL && add_pci(m, cls, name, name, PCI_DEVFN(slot, 0)) == NULL)
+		if (cls != NULL && add_pci(m, cls, name, name, PCI_DEVFN(slot, 0), 0) == NULL)
 			return (-1);
 	}
 	return (0);
@@ -230,8 +249,8 @@ pc_init(struct machine *m)
 			return (-1);
 	}
 	if (add(m, "ns16550", "com1", "com1", DEVICE_ON_IO, COM1, LINE_COM1, -1) == NULL ||
-	    add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST) == NULL ||
-	    add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC) == NULL)
+	    add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, 0) == NULL ||
+	    add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE) == NULL)
 		return (-1);
 	return (add_slots(m) == 0 ? add_debug_exit(m) : -1);
 }
@@ -283,7 +302,8 @@ place_tables(struct machine *m)
 	struct acpi_spec spec = {
 		.ncpus = m->ncpus, .ecam = ECAM, .io_base = IO_BASE, .io_last = IO_LIMIT - 1,
 		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .pm_base = PM_BASE, .sci = LINE_SCI,
-		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0, .rtc = true,
+		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0,
+		.hpet_id = pc->hpet != NULL ? hpet_block_id(pc->hpet) : 0, .rtc = true,
 		.isa = isa, .nisa = sizeof(isa) / sizeof(isa[0]),
 	};
 	struct acpi_blob blob;

@@ -5,6 +5,8 @@
  * A request is checked when it is taken from its queue; its data goes straight between the image and guest memory, on the image's
  * threads, and its status is written when that is complete.  b->flying counts requests that are not complete; reset and pause
  * wait for it to become 0, for a request cannot be taken back from the host.
+ *
+ * vd.lock guards everything but a request in flight, which is the image's.  Order: vd.lock, then the image's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +18,8 @@
 
 #define	QUEUE_SIZE	256
 #define	QUEUES_MAX	8
-#define	SEGS_MAX	126		/* of data: with header and status a chain of half the queue */
+#define	SEGS_MAX	126		/* of data, as the driver is told; it may cut header and status too, so chains are longer */
+#define	FREE_MAX	32		/* requests kept for the next ones */
 #define	ID_LEN		20
 #define	DISCARD_SEGS	16
 #define	DISCARD_SECTORS	(1U << 22)	/* of a segment: 2 GiB */
@@ -80,9 +83,9 @@ struct io {
 	struct vblk	*b;
 	struct virtqueue *vq;
 	struct vq_chain	 chain;
-	struct vq_seg	 seg[SEGS_MAX + 2];
-	struct iovec	 iov[SEGS_MAX + 2];
-	struct vm_wsec	 ws[SEGS_MAX + 2];
+	struct vq_seg	 seg[QUEUE_SIZE];
+	struct iovec	 iov[QUEUE_SIZE];
+	struct vm_wsec	 ws[QUEUE_SIZE];
 	unsigned	 nws;
 	uint32_t	 written;	/* bytes of data given to the driver */
 	struct range	 range[DISCARD_SEGS];
@@ -100,8 +103,11 @@ struct vblk {
 	char		 id[ID_LEN];
 	pthread_cond_t	 idle;
 	unsigned	 flying;
-	bool		 stopping;	/* reset waits: complete without telling the driver */
-	struct io	*free;
+	unsigned	 queued[QUEUES_MAX];	/* of these, by queue */
+	unsigned	 stopping;	/* resets that wait: complete without telling the driver */
+	bool		 starved;	/* chains were left: look again when a request is complete */
+	struct io	*free;		/* one at least while nothing flies */
+	unsigned	 nfree;
 	/* state */
 	uint8_t		 writeback;
 };
@@ -123,26 +129,34 @@ io_get(struct vblk *b)
 {
 	struct io *io = b->free;
 
-	if (io != NULL)
-		b->free = io->next;
-	else
-		io = malloc(sizeof(*io));
+	if (io == NULL)
+		return (malloc(sizeof(*io)));
+	b->free = io->next;
+	b->nfree--;
 	return (io);
 }
 
 static void
 io_put(struct vblk *b, struct io *io)
 {
+	if (b->nfree == FREE_MAX) {
+		free(io);
+		return;
+	}
 	io->next = b->free;
 	b->free = io;
+	b->nfree++;
 }
 
 /* Tell the driver.  Lock held. */
 static void
 answer(struct vblk *b, struct io *io, uint8_t status)
 {
+	uint32_t len = status == S_OK ? io->written : 0;
+
 	(void)vq_copy_in(io->vq, &io->chain, io->chain.writelen - 1, &status, 1);
-	vq_push(io->vq, &io->chain, (status == S_OK ? io->written : 0) + 1);
+	/* 2.7.8.2: so many bytes from the start were written; the status counts where it comes right behind the data. */
+	vq_push(io->vq, &io->chain, len + (len == io->chain.writelen - 1));
 	vq_signal(io->vq);
 }
 
@@ -162,7 +176,7 @@ done(struct block_req *req)
 
 		req->off = r->sector * BLOCK_SECTOR;
 		req->len = (uint64_t)r->count * BLOCK_SECTOR;
-		req->unmap = (r->flags & 1) != 0;
+		req->unmap = (r->flags & 1) != 0 && b->config.write_zeroes_may_unmap;
 		block_submit(b->image, req);
 		return;
 	}
@@ -177,9 +191,15 @@ done(struct block_req *req)
 		    req->op == BLOCK_FLUSH ? "flush" : "write", (unsigned long long)req->len, (unsigned long long)req->off,
 		    strerror(req->error));
 	pthread_mutex_lock(&b->vd.lock);
-	if (!b->stopping)
+	if (b->stopping == 0)
 		answer(b, io, req->error == 0 ? S_OK : S_IOERR);
+	b->queued[io->vq->index]--;
 	io_put(b, io);
+	if (b->starved) {
+		b->starved = false;
+		for (unsigned i = 0; i < b->vd.nvq; i++)
+			virtio_notify_later(&b->vq[i]);
+	}
 	if (--b->flying == 0)
 		pthread_cond_broadcast(&b->idle);
 	pthread_mutex_unlock(&b->vd.lock);
@@ -196,6 +216,7 @@ submit(struct vblk *b, struct io *io, enum block_op op, uint64_t off, uint64_t l
 	io->req.done = done;
 	io->req.arg = io;
 	b->flying++;
+	b->queued[io->vq->index]++;
 	block_submit(b->image, &io->req);
 }
 
@@ -248,6 +269,16 @@ map_out(struct vblk *b, struct io *io, int *niov)
 	return ((int64_t)(io->chain.readlen - sizeof(struct header)));
 }
 
+/*
+ * Whether a write may complete before it is durable.  5.2.6.2: not if the driver negotiated neither flushes nor the choice; 5.2.5.2:
+ * nor if it negotiated only the choice, as nothing could make the write durable then.
+ */
+static bool
+writeback(const struct vblk *b)
+{
+	return (virtio_has(&b->vd, F_FLUSH) && b->writeback != 0);
+}
+
 static bool
 in_image(const struct vblk *b, uint64_t sector, uint64_t len)
 {
@@ -277,7 +308,8 @@ start_ranges(struct vblk *b, struct io *io, bool zero)
 			return (S_IOERR);
 	}
 	io->nextrange = 1;
-	io->req.unmap = (r[0].flags & 1) != 0;
+	io->req.unmap = (r[0].flags & 1) != 0 && b->config.write_zeroes_may_unmap;
+	io->sync = zero && !writeback(b);
 	submit(b, io, zero ? BLOCK_ZERO : BLOCK_DISCARD, r[0].sector * BLOCK_SECTOR, (uint64_t)r[0].count * BLOCK_SECTOR, 0);
 	return (-1);
 }
@@ -298,7 +330,7 @@ start_data(struct vblk *b, struct io *io, const struct header *h)
 		return (S_IOERR);
 	}
 	io->written = in ? (uint32_t)len : 0;
-	io->sync = !in && b->writeback == 0;
+	io->sync = !in && !writeback(b);
 	submit(b, io, in ? BLOCK_READ : BLOCK_WRITE, h->sector * BLOCK_SECTOR, (uint64_t)len, niov);
 	return (-1);
 }
@@ -336,18 +368,21 @@ vblk_notify(struct virtio *vd, struct virtqueue *vq)
 {
 	struct vblk *b = (struct vblk *)(void *)vd;
 
-	if (b->stopping)
+	if (b->stopping != 0)
 		return;
 	/* One ring's worth at a time: another vCPU could refill it for ever. */
 	for (unsigned n = 0; n < QUEUE_SIZE; n++) {
-		struct io *io = io_get(b);
+		/* A driver cannot have more chains outstanding than the queue has descriptors; one that claims to waits. */
+		struct io *io = b->queued[vq->index] < vq->num ? io_get(b) : NULL;
 		int status;
 
-		if (io == NULL)
-			break;			/* looked at again when the driver notifies */
+		if (io == NULL) {
+			b->starved = true;
+			return;
+		}
 		io->b = b;
 		io->vq = vq;
-		io->chain = (struct vq_chain){ .seg = io->seg, .max = SEGS_MAX + 2 };
+		io->chain = (struct vq_chain){ .seg = io->seg, .max = QUEUE_SIZE };
 		io->nws = io->nranges = io->nextrange = 0;
 		io->written = 0;
 		io->sync = io->req.unmap = false;
@@ -382,9 +417,11 @@ vblk_reset(struct virtio *vd)
 {
 	struct vblk *b = (struct vblk *)(void *)vd;
 
-	b->stopping = true;
+	/* Waiting lets the lock go, so that another vCPU may come here as well. */
+	b->stopping++;
 	wait_idle(b);
-	b->stopping = false;
+	b->stopping--;
+	b->starved = false;
 	b->writeback = b->config.writeback;
 }
 
@@ -405,7 +442,7 @@ vblk_config_read(struct virtio *vd, uint32_t off, unsigned size)
 	struct blk_config c = b->config;
 	uint64_t v = 0;
 
-	c.writeback = b->writeback;
+	c.writeback = writeback(b);
 	memcpy(&v, (const char *)&c + off, size);
 	return (v);
 }
@@ -489,7 +526,15 @@ vblk_init(struct device *dev)
 	b->ops = ops;
 	configure(b, dev);
 	pthread_cond_init(&b->idle, NULL);
-	if (virtio_init(&b->vd, dev, &b->ops, b->vq, b->config.num_queues) != 0) {
+	b->free = malloc(sizeof(*b->free));
+	if (b->free != NULL) {
+		b->free->next = NULL;
+		b->nfree = 1;
+	}
+	if (b->free == NULL || virtio_init(&b->vd, dev, &b->ops, b->vq, b->config.num_queues) != 0) {
+		if (b->free == NULL)
+			(void)vmm_fail(ENOMEM, "%s: no memory", dev->name);
+		free_ios(b);
 		pthread_cond_destroy(&b->idle);
 		block_close(b->image);
 		return (-1);
@@ -502,9 +547,9 @@ vblk_fini(struct device *dev)
 {
 	struct vblk *b = dev->soft;
 
-	/* Paused, so nothing is in flight. */
-	virtio_device_fini(dev);
+	/* Paused, so nothing is in flight, and nothing begins; the image's last thread may still be on its way out of done(). */
 	block_close(b->image);
+	virtio_device_fini(dev);
 	free_ios(b);
 	pthread_cond_destroy(&b->idle);
 }

@@ -342,7 +342,10 @@ doorbells_close(struct virtio *vd)
 	}
 }
 
-/* Without its doorbell (another function is in the same place, the back end is full) a write comes to regs_write(). */
+/*
+ * Without its doorbell (another function is in the same place, the back end is full) a queue's
+ * notifications come to regs_write().
+ */
 static void
 doorbells_open(struct virtio *vd, uint64_t addr)
 {

@@ -370,6 +370,9 @@ vq_check(void *obj)
 {
 	const struct virtqueue *vq = obj;
 
+	/* Of the class's array the device may use a part. */
+	if (vq->vd == NULL)
+		return (vq->ready ? vm_state_complain("a queue that this device does not have") : 0);
 	if (vq->num > vq->vd->ops->queue_max ||
 	    (vq->ready && (vq->num == 0 || (vq->num & (vq->num - 1)) != 0)))
 		return (vm_state_complain("a queue of %u entries", vq->num));

@@ -86,10 +86,11 @@ drop(struct soft_tlb *t, uint64_t va)
 	}
 }
 
+/* Of 4 MiB, the largest that a large page has. */
 static unsigned
 region(uint64_t va)
 {
-	return ((unsigned)((va >> 21) ^ (va >> 33)) & 4095);
+	return ((unsigned)((va >> 22) ^ (va >> 34)) & 4095);
 }
 
 void
@@ -101,7 +102,6 @@ soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
 	if ((t->huge >> ((va >> 30) & 63) & 1) != 0) {
 		soft_tlb_flush(t);
 	} else if ((t->large[r / 64] >> (r & 63) & 1) != 0) {
-		/* Large pages have at most 4 MiB. */
 		for (uint64_t off = 0; off < 0x400000; off += 4096)
 			drop(t, base + off);
 	} else {

@@ -43,7 +43,7 @@ struct soft_itlbe {
 struct soft_tlb {
 	struct soft_tlbe e[SOFT_TLB_MODES + 1][SOFT_TLB_SIZE];
 	struct soft_itlbe i[SOFT_TLB_MODES][SOFT_ITLB_SIZE];
-	/* Which 2 MiB regions have pieces of larger pages; which 1 GiB regions. */
+	/* Which 4 MiB regions have pieces of large pages; which 1 GiB regions of larger ones. */
 	uint64_t	 large[64];
 	uint64_t	 huge;
 	uint32_t	 last_tag;

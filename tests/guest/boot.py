@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian's kernel boots to a shell, and sees the machine that it should."""
+import hashlib
+import re
+
+import guest
+from guest import case, check
+
+
+def look(context, cpus):
+    g = context.script(cpus=cpus)
+    check(int(g.run("nproc")) == cpus, "nproc is not %d" % cpus)
+    check(g.run("uname -m").strip() == guest.ARCHES[context.arch]["machine"], "wrong machine")
+    online = g.run("cat /sys/devices/system/cpu/online").strip()
+    check(online == ("0-%d" % (cpus - 1) if cpus > 1 else "0"), "processors online: " + online)
+
+    # every processor works: each is given a digest to make
+    for cpu in range(cpus):
+        text = "%d\n" % cpu * 5000
+        digest = g.run("yes %d | head -n 5000 | taskset -c %d sha256sum" % (cpu, cpu)).split()[0]
+        check(digest == hashlib.sha256(text.encode()).hexdigest(), "wrong digest on processor %d" % cpu)
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def shell_1_cpu(context):
+    look(context, 1)
+
+
+@case
+def shell_2_cpus(context):
+    look(context, 2)
+
+
+@case(slow=True, long=True)
+def shell_4_cpus(context):
+    look(context, 4)
+
+
+@case(slow=True, long=True)
+def boots_20_in_a_row(context):
+    for n in range(20):
+        g = context.boot("guest.poweroff", cpus=1 + n % 2)
+        g.expect("guest: ready")
+        g.ends(guest.POWEROFF)
+
+
+@case
+def devices(context):
+    g = context.script(cpus=2)
+    # entropy
+    rng = g.run("cat /sys/class/misc/hw_random/rng_current").strip()
+    check(rng.startswith("virtio_rng"), "entropy from '%s'" % rng)
+    first, second = (g.run("dd if=/dev/hwrng bs=64 count=1 2>/dev/null | hexdump -C") for _ in range(2))
+    check(first.split("\n")[0] != second.split("\n")[0] and len(first) > 200, "entropy: %s, %s" % (first, second))
+    # its interrupts are MSI-X, and came
+    interrupts = g.run("cat /proc/interrupts")
+    lines = [line for line in interrupts.split("\n") if "virtio" in line]
+    check(lines and all("MSI" in line for line in lines), "virtio's interrupts: %s" % lines)
+    counts = [sum(map(int, re.findall(r"\s(\d+)(?=\s)", line)[:2])) for line in lines if "input" in line]
+    check(counts and counts[0] > 0, "virtio's interrupts never came: %s" % lines)
+    modes = g.run("cat /sys/bus/pci/devices/*/msi_irqs/*").split()
+    check(modes and set(modes) == {"msix"}, "interrupts are %s" % modes)
+    # timers and the clock of the other processor run
+    local = re.search(r"^LOC:\s+(\d+)\s+(\d+)", interrupts, re.M)
+    check(local and int(local.group(1)) and int(local.group(2)), "local timers do not tick: %s" % interrupts)
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def no_mitigation_costs(context):
+    """The guest's processor has no flaw that Linux works around at run time."""
+    g = context.script()
+    reports = g.run("cd /sys/devices/system/cpu/vulnerabilities; grep . *")
+    costly = []
+    for line in reports.strip().split("\n"):
+        print("  " + line, flush=True)
+        name, _, state = line.partition(":")
+        fine = state == "Not affected" or \
+            (name == "spectre_v1" and state.startswith("Mitigation: usercopy/swapgs barriers")) or \
+            (name == "spectre_v2" and state.startswith("Mitigation: Enhanced"))
+        if not fine:
+            costly.append(line)
+    check(len(reports.strip().split("\n")) > 5, "the guest reports nothing")
+    check(not costly, "; ".join(costly))
+    check("page tables isolation: enabled" not in g.run("dmesg"), "page table isolation is on")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def console(context):
+    """Long output arrives whole, long input too."""
+    g = context.script()
+    digest = hashlib.sha256("".join("%d\n" % n for n in range(1, 20001)).encode()).hexdigest()
+    got = g.run("seq 1 20000")
+    check(hashlib.sha256(got.encode()).hexdigest() == digest, "output of %d bytes differs" % len(got))
+    text = "0123456789abcdef" * 200
+    check(g.run("echo %s | sha256sum" % text).split()[0] == hashlib.sha256((text + "\n").encode()).hexdigest(), "input differs")
+    check("file" in g.run("mkdir /tmp/d; cd /tmp/d; for i in 1 2 3; do echo $i >file$i; done; ls; cat file3; cd /"), "ls")
+    g.run("false", status=1)
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+guest.main()

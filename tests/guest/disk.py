@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""ext4 on a virtio-blk disk: what the guest wrote is there after a reboot and after a crash, and the host finds it in order."""
+import os
+import signal
+import subprocess
+
+import guest
+from guest import case, check
+
+
+def host(*command):
+    """Run a program of the host; its output."""
+    done = subprocess.run([guest.tool(command[0])] + list(command[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    output = done.stdout.decode("utf-8", "replace")
+    check(done.returncode == 0, "%s: status %d: %s" % (" ".join(command), done.returncode, output[-600:]))
+    return output
+
+
+def make_image(context, *options):
+    image = context.path("disk.img")
+    with open(image, "wb") as file:
+        file.truncate(64 << 20)
+    host("mke2fs", "-q", "-F", "-t", "ext4", *options, image)
+    return image
+
+
+def write_files(g):
+    """A large file, many small ones and some that are gone again."""
+    g.run("mount -t ext4 /dev/vda /mnt; mkdir /mnt/small; dd if=/dev/urandom of=/mnt/large bs=64k count=80 2>/dev/null")
+    g.run("i=0; while [ $i -lt 200 ]; do echo $i >/mnt/small/$i; i=$((i + 1)); done; rm /mnt/small/*7")
+    g.run("cp /mnt/large /mnt/copy; rm /mnt/copy; mv /mnt/small/10 /mnt/small/ten; ln -s large /mnt/link")
+    g.run("cd /mnt; find . -type f | sort | xargs sha256sum >/tmp/sums; cp /tmp/sums sums; cd /; sync", limit=guest.LIMIT)
+    return g.run("sha256sum </mnt/sums")
+
+
+def verify_files(g, digest):
+    check(g.run("sha256sum </mnt/sums") == digest, "the list of checksums differs")
+    output = g.run("cd /mnt; sha256sum -c sums | grep -v ': OK$'; ls small | wc -l; readlink link; cd /")
+    check(output.split() == ["180", "large"], "what was written differs: " + output)
+
+
+@case
+def written_and_read_again(context):
+    image = make_image(context)
+    g = context.script(disks=[image])
+    check(int(g.run("cat /sys/block/vda/size")) == (64 << 20) // 512, "the disk has the wrong size")
+    digest = write_files(g)
+    g.run("umount /mnt")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+    host("e2fsck", "-fn", image)
+
+    g = context.script(disks=[image], cpus=2)
+    g.run("mount -t ext4 /dev/vda /mnt")
+    verify_files(g, digest)
+    g.run("umount /mnt")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+    host("e2fsck", "-fn", image)
+
+
+@case(slow=True)
+def synced_survives_a_crash(context):
+    """hyve is killed behind the guest's sync: the next boot replays the journal and finds everything."""
+    image = make_image(context)
+    g = context.script(disks=[image])
+    digest = write_files(g)
+    g.signal(signal.SIGKILL)
+    g.ends(-signal.SIGKILL)
+
+    g = context.script(disks=[image])
+    g.run("mount -t ext4 /dev/vda /mnt")
+    verify_files(g, digest)
+    g.run("umount /mnt")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+    host("e2fsck", "-fn", image)
+
+
+@case(slow=True)
+def root_on_ext4(context):
+    """The disk is the root, written by one boot and verified by the next."""
+    images = context.fetch()
+    root = context.path("root")
+    for name in ("bin", "sbin", "dev", "proc", "sys", "root", "tmp"):
+        os.makedirs(os.path.join(root, name))
+    with open(images["busybox"], "rb") as source, open(os.path.join(root, "bin/busybox"), "wb") as copy:
+        copy.write(source.read())
+    os.chmod(os.path.join(root, "bin/busybox"), 0o755)
+    os.symlink("busybox", os.path.join(root, "bin/sh"))
+    with open(os.path.join(root, "sbin/init"), "w", encoding="utf-8") as init:
+        init.write("""#!/bin/sh
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc; mount -t devtmpfs dev /dev 2>/dev/null
+exec </dev/console >/dev/console 2>&1
+if [ -e /data ]; then
+	sha256sum -c /sum && echo "root: verified"
+else
+	dd if=/dev/urandom of=/data bs=64k count=40 2>/dev/null; sha256sum /data >/sum && echo "root: written"
+fi
+sync; mount -o remount,ro /
+echo "root: $(grep ' / ext4 ' /proc/mounts)"
+poweroff -f
+""")
+    os.chmod(os.path.join(root, "sbin/init"), 0o755)
+    image = make_image(context, "-E", "root_owner=0:0", "-d", root)
+    for word in ("written", "verified"):
+        g = context.boot("guest.root=/dev/vda", disks=[image], cpus=2)
+        g.expect("root: " + word)
+        g.expect("root: /dev/vda / ext4")
+        g.ends(guest.POWEROFF)
+        host("e2fsck", "-fn", image)
+
+
+@case(slow=True)
+def read_only(context):
+    """A read-only disk is one for the guest, and stays as it was; a disk beside it is written."""
+    image = make_image(context)
+    other = context.path("other.img")
+    with open(other, "wb") as file:
+        file.truncate(1 << 20)
+    with open(image, "rb") as file:
+        before = file.read()
+    g = context.script(disks=[image + ",ro=true", other])
+    check(g.run("cat /sys/block/vda/ro /sys/block/vdb/ro").split() == ["1", "0"], "the wrong disk is read-only")
+    g.run("dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync 2>/dev/null", status=1)
+    g.run("mount -t ext4 -o ro /dev/vda /mnt; umount /mnt")
+    g.run("echo written | dd of=/dev/vdb bs=512 seek=3 conv=fsync 2>/dev/null")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+    with open(image, "rb") as file:
+        check(file.read() == before, "the read-only disk was written")
+    with open(other, "rb") as file:
+        check(file.read()[1536:1544] == b"written\n", "what was written is not there")
+
+
+guest.main()

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How a guest ends, and how hyve run does: power off, reset, panic, triple fault, signals, the escape key."""
+import signal
+import termios
+
+import guest
+from guest import case, check
+
+
+@case(slow=True)
+def power_off(context):
+    g = context.boot("guest.poweroff")
+    g.expect("guest: ready")
+    g.ends(guest.POWEROFF)
+
+
+@case
+def reset_starts_again(context):
+    g = context.script()
+    first = g.run("cat /proc/sys/kernel/random/boot_id")
+    g.send("reboot -f\n")
+    g.expect(r"guest: script\r?\n")
+    check(g.run("cat /proc/sys/kernel/random/boot_id") != first, "it is the same boot")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def reset_ends_with_no_reboot(context):
+    g = context.boot("guest.reboot", more=["--no-reboot"])
+    g.expect("guest: ready")
+    g.ends(guest.RESET)
+
+
+@case(slow=True)
+def panic_resets(context):
+    g = context.boot("guest.panic panic=-1", more=["--no-reboot"])
+    g.expect("Kernel panic - not syncing")
+    g.ends(guest.RESET)
+
+
+@case(slow=True)
+def panic_on_2_cpus_resets(context):
+    g = context.boot("guest.panic panic=-1", more=["--no-reboot"], cpus=2)
+    g.expect("Kernel panic - not syncing")
+    g.ends(guest.RESET)
+
+
+@case(slow=True)
+def triple_fault(context):
+    """Linux, told to reset by a triple fault, loads an empty interrupt table and executes INT3."""
+    g = context.boot("guest.reboot reboot=t")
+    g.expect("guest: ready")
+    g.ends(guest.TRIPLE_FAULT)
+
+
+@case(slow=True)
+def signal_asks_and_then_ends(context):
+    """SIGTERM presses the power button; nobody in this guest listens, so that the time for it runs out."""
+    g = context.script()
+    g.signal(signal.SIGTERM)
+    g.expect_said("asking the guest to power off")
+    g.run("true")               # still there
+    g.ends(guest.POWEROFF, limit=guest.LIMIT)
+    check("did not power off by itself" in g.said(), "hyve said: " + g.said())
+
+
+@case(slow=True)
+def second_signal_ends_at_once(context):
+    g = context.script()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        g.signal(number)
+        g.expect_said("asking the guest to power off")
+    g.ends(guest.POWEROFF)
+    check("did not power off by itself" not in g.said(), "hyve said: " + g.said())
+
+
+@case(slow=True)
+def end_of_input(context):
+    """The guest runs on when standard input ends."""
+    g = context.boot("guest.script")
+    g.expect(r"guest: script\r?\n")
+    g.send("usleep 500000; echo still; poweroff -f\n")
+    g.process.stdin.close()
+    g.expect("still")
+    g.ends(guest.POWEROFF)
+
+
+@case
+def terminal(context):
+    """A person's session: a prompt, the escape key, and a terminal that gets its modes back."""
+    g = context.boot(terminal=True)
+    g.expect(r"guest:\S* # |guest:\S*# ")
+    g.expect_said(r"Ctrl-\] then q")
+    before = termios.tcgetattr(g.terminal)
+    check(not before[3] & (termios.ICANON | termios.ECHO | termios.ISIG), "the terminal is not raw")
+    g.send("echo a''b; nproc\r")
+    g.expect(r"^ab\r?\n1\r?\n")
+    g.send("sleep 1000\r")
+    g.expect("sleep 1000\r?\n")
+    g.send("\x03")              # to the guest's shell, not to hyve
+    g.expect("# ")
+    g.send("\x1dh")
+    g.expect_said("ends the VM")
+    g.send("\x1dq")
+    g.ends(guest.POWEROFF)
+    after = termios.tcgetattr(g.terminal)
+    check(after[3] & termios.ICANON and after[3] & termios.ECHO, "the terminal did not get its modes back")
+
+
+@case(slow=True)
+def hangup(context):
+    """A terminal that is closed ends the guest."""
+    g = context.boot(terminal=True)
+    g.expect(r"guest:\S*# ")
+    g.signal(signal.SIGHUP)
+    g.signal(signal.SIGHUP)
+    g.ends(guest.POWEROFF)
+
+
+guest.main()

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Harness for tests with Debian guests: starts hyve, talks to the guest over its console, checks what it saw.
+
+A test program registers cases with @case and ends with main().  It is called with the hyve binary; words behind it choose
+the cases whose names contain one of them.  Each case runs once per architecture and back end, and prints "ok NAME",
+"not ok NAME: why" or "skip NAME: why"; what the guest said follows a failure on standard error.
+
+Environment: HYVE_TEST_LONG=1 runs the long cases too; HYVE_TEST_SANITIZE, which meson sets, is what the binary was built with:
+cases that would take minutes then are skipped.
+"""
+import os
+import platform
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SANITIZE = os.environ.get("HYVE_TEST_SANITIZE", "none")
+LONG = os.environ.get("HYVE_TEST_LONG", "") not in ("", "0")
+LIMIT = 300 * (1 if SANITIZE == "none" else 4)      # seconds until something is said to hang
+
+RESET, POWEROFF, HALT, TRIPLE_FAULT, ERROR = range(5)       # exit codes of hyve run
+
+ARCHES = {
+    "amd64": {"machine": "x86_64", "console": "ttyS0"},
+}
+ACCELS = ("soft", "kvm")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Failed(Exception):
+    """A check did not hold."""
+
+
+class Skipped(Exception):
+    """A case cannot run here."""
+
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+class Context:
+    """What a case gets: where it runs, the images to boot, a directory for its files."""
+
+    def __init__(self, hyve, arch, accel, directory):
+        self.hyve = hyve
+        self.arch = arch
+        self.accel = accel
+        self.directory = directory
+        self.images = None
+        self.guests = []
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def fetch(self):
+        """The images of this architecture: a dictionary with kernel, initrd, busybox, version."""
+        if self.images is None:
+            self.images = fetch(self.arch)
+        return self.images
+
+    def boot(self, words="", **options):
+        """Start the guest with these words on its kernel's command line, see Guest."""
+        images = self.fetch()
+        append = "console=%s loglevel=4 %s" % (ARCHES[self.arch]["console"], words)
+        return self.start(["--kernel", images["kernel"], "--initrd", images["initrd"], "--append", append], **options)
+
+    def start(self, arguments, **options):
+        options.setdefault("memory", "256M")
+        guest = Guest(self, arguments, **options)
+        self.guests.append(guest)
+        return guest
+
+    def script(self, words="", **options):
+        """Boot to where run() works."""
+        guest = self.boot("guest.script " + words, **options)
+        guest.expect(r"guest: script\r?\n")
+        return guest
+
+
+class Guest:
+    """hyve run with its console on a pipe, or on a terminal with terminal=True."""
+
+    def __init__(self, context, arguments, cpus=1, memory="256M", disks=(), more=(), terminal=False):
+        command = [context.hyve, "run", "--arch", context.arch, "--accel", context.accel, "--cpus", str(cpus),
+                   "--memory", memory] + list(arguments) + list(more)
+        for disk in disks:
+            command += ["--disk", disk]
+        self.command = command
+        self.text = ""              # all that the console said
+        self.seen = 0               # how much of it expect() passed
+        self.errors = tempfile.TemporaryFile(dir=context.directory)
+        self.terminal = None
+        if terminal:
+            self.output, self.terminal = pty.openpty()
+            self.input = self.output
+            self.process = subprocess.Popen(command, stdin=self.terminal, stdout=self.terminal, stderr=self.errors,
+                                            start_new_session=True)
+        else:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+                                            start_new_session=True)
+            self.output, self.input = self.process.stdout.fileno(), self.process.stdin.fileno()
+
+    def said(self):
+        """What hyve itself said, on standard error."""
+        size = os.fstat(self.errors.fileno()).st_size
+        return os.pread(self.errors.fileno(), size, 0).decode("utf-8", "replace").replace("\r", "")
+
+    def read(self, seconds):
+        """Take what the console says within a time; False at its end."""
+        if not select.select([self.output], [], [], max(seconds, 0))[0]:
+            return True
+        try:
+            data = os.read(self.output, 65536)
+        except OSError:
+            data = b""
+        self.text += ESCAPES.sub("", data.decode("utf-8", "replace"))
+        return bool(data)
+
+    def expect(self, pattern, limit=LIMIT):
+        """Wait for a regular expression behind what was found last; the match."""
+        end = time.monotonic() + limit
+        pattern = re.compile(pattern, re.M)
+        start = self.seen
+        while True:
+            match = pattern.search(self.text, start)
+            if match:
+                self.seen = match.end()
+                return match
+            if time.monotonic() > end:
+                raise Failed("hung: no '%s' within %d s" % (pattern.pattern, limit))
+            start = max(start, len(self.text) - 4096)       # what matches is short
+            if not self.read(min(1, end - time.monotonic())):
+                raise Failed("ended before '%s', with status %s" % (pattern.pattern, self.wait()))
+            if self.terminal is not None and self.process.poll() is not None and not pattern.search(self.text, start):
+                raise Failed("ended before '%s', with status %d" % (pattern.pattern, self.process.returncode))
+
+    def expect_said(self, pattern, limit=LIMIT):
+        """The same for what hyve itself says."""
+        end = time.monotonic() + limit
+        while not re.search(pattern, self.said()):
+            check(time.monotonic() < end, "hung: hyve did not say '%s' within %d s" % (pattern, limit))
+            self.read(0.1)
+
+    def send(self, text):
+        data = text.encode()
+        while data:
+            data = data[os.write(self.input, data):]
+
+    def run(self, command, status=0, limit=LIMIT):
+        """Run a line of shell in a guest booted by script(); its output."""
+        self.send(command + '; echo "@end"@$?@\n')
+        start = self.seen
+        match = self.expect(r"@end@(\d+)@\r?\n", limit)
+        output = self.text[start:match.start()].replace("\r", "")
+        check(int(match.group(1)) == status, "'%s' ended with status %s: %s" % (command, match.group(1), output.strip()))
+        return output
+
+    def wait(self, limit=LIMIT):
+        """Wait for hyve's end; its exit code."""
+        end = time.monotonic() + limit
+        while self.process.poll() is None:
+            check(time.monotonic() < end, "hung: no end within %d s" % limit)
+            if not self.read(0.2):
+                time.sleep(0.05)
+        while select.select([self.output], [], [], 0)[0] and self.read(0):
+            pass
+        return self.process.returncode
+
+    def ends(self, code, limit=LIMIT):
+        status = self.wait(limit)
+        check(status == code, "exit code %d, not %d" % (status, code))
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.terminal is not None:
+            os.close(self.terminal)
+            os.close(self.output)
+        else:
+            self.process.stdin.close()
+            self.process.stdout.close()
+        said = self.said()
+        self.errors.close()
+        return said
+
+
+# Images
+
+fetched = {}
+
+
+def fetch(arch):
+    """What scripts/fetch-guest has for an architecture."""
+    if arch not in fetched:
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/fetch-guest")
+        done = subprocess.run([sys.executable, script, "--arch", arch], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            fetched[arch] = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
+        else:
+            fetched[arch] = dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
+    if isinstance(fetched[arch], str):
+        raise Skipped("no guest: " + fetched[arch])
+    return fetched[arch]
+
+
+def tool(name):
+    """A program of the host that may be in an administrator's directory."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        raise Skipped("there is no %s here" % name)
+    return path
+
+
+# Cases
+
+cases = []
+
+
+def case(function=None, slow=False, long=False):
+    """A case; `slow`: not under sanitizers; `long`: only with HYVE_TEST_LONG."""
+    def register(function):
+        cases.append((function, slow, long))
+        return function
+    return register(function) if function is not None else register
+
+
+def no_accel(arch, accel):
+    """Why a back end cannot run Debian's kernels here; None if it can."""
+    if accel != "kvm":
+        return None
+    if ARCHES[arch]["machine"] != platform.machine():
+        return "this host is no %s machine" % arch
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "there is no /dev/kvm that this user may use"
+    with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
+        if arch == "amd64" and not re.search(r"^flags\s*:.*\b(vmx|svm)\b", cpuinfo.read(), re.M):
+            return "this host's processor does not virtualize, and its kvm runs no stock kernel"
+    return None
+
+
+def run_case(function, hyve, arch, accel):
+    """One case in one place: (verdict, why)."""
+    with tempfile.TemporaryDirectory(prefix="hyve-guest.") as directory:
+        context = Context(hyve, arch, accel, directory)
+        verdict, why = "ok", ""
+        try:
+            function(context)
+        except Skipped as reason:
+            verdict, why = "skip", str(reason)
+        except (Failed, OSError) as failure:
+            verdict, why = "not ok", str(failure) or repr(failure)
+        finally:
+            for guest in context.guests:
+                said = guest.close()
+                if verdict == "not ok":
+                    print("$ %s\n%s\n--- console:\n%s\n---" % (" ".join(guest.command), said, guest.text[-8000:]),
+                          file=sys.stderr, flush=True)
+        return verdict, why
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit("usage: %s HYVE [WORD...]" % sys.argv[0])
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("terminated"))
+    hyve, words = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    bad = False
+    for arch in ARCHES:
+        for accel in ACCELS:
+            missing = no_accel(arch, accel)
+            for function, slow, long in cases:
+                name = "%s/%s/%s" % (function.__name__, arch, accel)
+                if words and not any(word in name for word in words):
+                    continue
+                if missing:
+                    verdict, why = "skip", missing
+                elif long and not LONG:
+                    verdict, why = "skip", "long: runs with HYVE_TEST_LONG=1"
+                elif slow and SANITIZE != "none":
+                    verdict, why = "skip", "takes too long with -fsanitize=" + SANITIZE
+                else:
+                    verdict, why = run_case(function, hyve, arch, accel)
+                bad |= verdict == "not ok"
+                print("%s %s%s" % (verdict, name, ": " + " ".join(why.split()) if why else ""), flush=True)
+    sys.exit(1 if bad else 0)
