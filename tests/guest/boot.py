@@ -46,7 +46,7 @@ def boots_20_in_a_row(context):
         g.ends(guest.POWEROFF)
 
 
-@case
+@case(slow=True)
 def devices(context):
     g = context.script(cpus=2)
     # entropy

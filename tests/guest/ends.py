@@ -14,7 +14,7 @@ def power_off(context):
     g.ends(guest.POWEROFF)
 
 
-@case
+@case(slow=True)
 def reset_starts_again(context):
     g = context.script()
     first = g.run("cat /proc/sys/kernel/random/boot_id")
@@ -86,7 +86,7 @@ def end_of_input(context):
     g.ends(guest.POWEROFF)
 
 
-@case
+@case(slow=True)
 def terminal(context):
     """A person's session: a prompt, the escape key, and a terminal that gets its modes back."""
     g = context.boot(terminal=True)
