@@ -609,7 +609,7 @@ enum x86_status x86_sys_probe(struct x86 *x, uint64_t lin, unsigned size, bool w
 
 /*
  * Plain memory for string instructions: the host address of lin and, in *n, how many bytes from
- * there to the end of the page, downwards if `down'; NULL where every element has to go the slow way.
+ * there to the end of the page; NULL where every element has to go the slow way.
  */
 void	*x86_window(struct x86 *x, uint64_t lin, bool write, unsigned *n);
 
