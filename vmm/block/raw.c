@@ -23,27 +23,6 @@ struct raw {
 	bool		 device;
 };
 
-/*
- * The memory of a transfer is the guest's, who may name the same bytes in two requests at once, and gets what it asked for. That
- * is no race of ours, so the thread sanitizer is not to look at it.
- */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define	__SANITIZE_THREAD__	1
-#endif
-#endif
-#ifdef __SANITIZE_THREAD__
-void	AnnotateIgnoreReadsBegin(const char *file, int line);
-void	AnnotateIgnoreReadsEnd(const char *file, int line);
-void	AnnotateIgnoreWritesBegin(const char *file, int line);
-void	AnnotateIgnoreWritesEnd(const char *file, int line);
-#define	GUEST_MEMORY_BEGIN()	(AnnotateIgnoreReadsBegin(__FILE__, __LINE__), AnnotateIgnoreWritesBegin(__FILE__, __LINE__))
-#define	GUEST_MEMORY_END()	(AnnotateIgnoreWritesEnd(__FILE__, __LINE__), AnnotateIgnoreReadsEnd(__FILE__, __LINE__))
-#else
-#define	GUEST_MEMORY_BEGIN()	((void)0)
-#define	GUEST_MEMORY_END()	((void)0)
-#endif
-
 /* The whole vector, in as many calls as it takes. */
 static int
 transfer(int fd, const struct iovec *iov, int niov, uint64_t off, bool write)
@@ -58,9 +37,7 @@ transfer(int fd, const struct iovec *iov, int niov, uint64_t off, bool write)
 		memcpy(part, iov, (size_t)count * sizeof(part[0]));
 		part[0].iov_base = (char *)part[0].iov_base + skip;
 		part[0].iov_len -= skip;
-		GUEST_MEMORY_BEGIN();
 		n = write ? pwritev(fd, part, count, (off_t)off) : preadv(fd, part, count, (off_t)off);
-		GUEST_MEMORY_END();
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
