@@ -39,7 +39,7 @@ struct config *cmd_config_new(void);
 /* -k FILE and --set K=V: argument number n of the verb. */
 int	cmd_config_file(struct config *cfg, const char *path);
 int	cmd_config_arg(struct config *cfg, const char *text, int n);
-/* Print a key as a manual page's list item. */
-void	cmd_mdoc_key(const struct config_key *key);
+/* Print a key as a manual page's list item; prefix (may be "") ends in a dot. */
+void	cmd_mdoc_key(const char *prefix, const struct config_key *key);
 
 #endif /* _HYVE_CMD_H_ */

@@ -44,12 +44,12 @@ cmd_config_arg(struct config *cfg, const char *text, int n)
 }
 
 void
-cmd_mdoc_key(const struct config_key *key)
+cmd_mdoc_key(const char *prefix, const struct config_key *key)
 {
 	char rule[256], def[32];
 	const char *text = config_default_text(key, def);
 
-	printf(".It Va %s\n%c%s.\nThe value is %s", key->name,
+	printf(".It Va %s%s\n%c%s.\nThe value is %s", prefix, key->name,
 	    key->help[0] >= 'a' && key->help[0] <= 'z' ? key->help[0] - 'a' + 'A' : key->help[0], key->help + 1,
 	    config_rule_text(key, rule, sizeof(rule)));
 	if (key->def == config_required)
@@ -57,6 +57,24 @@ cmd_mdoc_key(const struct config_key *key)
 	else if (text != NULL)
 		printf("; the default is\n.Ql %s", text);
 	printf("%s\n", key->def != config_required && text != NULL ? " ." : ".");
+}
+
+static void
+mdoc_machines(void)
+{
+	const struct machine_class *cls;
+	char prefix[32];
+
+	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {
+		printf(".Ss Machine %s\n.Bl -tag -width memory.guest_in_core\n", cls->name);
+		(void)snprintf(prefix, sizeof(prefix), "%s.", cls->name);
+		for (unsigned k = 0; k < cls->keys.nkeys; k++)
+			cmd_mdoc_key(prefix, &cls->keys.key[k]);
+		for (const struct machine_part *part = cls->parts; part->prefix != NULL; part++)
+			printf(".It Va %s\nKeys below it are those of device\n.Cm %s\nin\n.Xr hyve-devices 7 .\n", part->prefix,
+			    part->device);
+		printf(".It Va %s\nA slot: its key\n.Va device\nnames the device in it, whose keys are the others.\n.El\n", cls->slots);
+	}
 }
 
 /* hyve-config(5). */
@@ -81,9 +99,10 @@ mdoc(void)
 	    "Sizes take a suffix\n.Ql K , M , G\nor\n.Ql T .\n"
 	    ".Ss Global keys\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < config_global_keys.nkeys; i++)
-		cmd_mdoc_key(&config_global_keys.key[i]);
-	puts(".El\n"
-	    ".Ss Serial port\n"
+		cmd_mdoc_key("", &config_global_keys.key[i]);
+	puts(".El");
+	mdoc_machines();
+	puts(".Ss Serial port of payloads\n"
 	    "Keys below\n.Va " SERIAL "\nare those of device\n.Cm ns16550\nin\n.Xr hyve-devices 7 .\n"
 	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-devices 7");
 }

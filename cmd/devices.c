@@ -56,7 +56,7 @@ mdoc(void)
 		}
 		puts(".Bl -tag -width sectorsize");
 		for (unsigned k = 0; k < cls->keys.nkeys; k++)
-			cmd_mdoc_key(&cls->keys.key[k]);
+			cmd_mdoc_key("", &cls->keys.key[k]);
 		puts(".El");
 	}
 	puts(".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-config 5");

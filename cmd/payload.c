@@ -3,17 +3,14 @@
  * payload.c - hyve payload: run a flat binary on a machine of RAM, a serial port and a way to
  * end.
  */
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "boot/boot.h"
 #include "cmd.h"
 #include "device.h"
 #include "error.h"
@@ -47,41 +44,21 @@ static int
 load_image(struct run *run, const char *path, vm_paddr_t at)
 {
 	const struct payload_machine *m = run->machine;
-	struct stat st;
+	struct boot_file file;
 	uint8_t *to;
-	size_t len, done = 0;
-	ssize_t n;
-	int fd;
+	int error = 0;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return (vmm_fail_sys(errno, "cannot open '%s'", path));
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0) {
-		close(fd);
-		return (vmm_fail(EINVAL, "'%s' is not a file with something in it", path));
-	}
-	len = (size_t)st.st_size;
-	to = vm_map_gpa(run->r.vmm.vm, at, len);
-	if (to == NULL) {
-		close(fd);
-		return (vmm_fail(EFAULT, "'%s' (%zu bytes) does not fit in RAM at %#" PRIx64, path, len, at));
-	}
-	if (at < m->reserved_end && at + len > m->reserved) {
-		close(fd);
-		return (vmm_fail(EINVAL, "'%s' covers the descriptor table at %#" PRIx64, path, m->reserved));
-	}
-	while (done < len) {
-		n = read(fd, to + done, len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	close(fd);
-	if (done < len)
-		return (vmm_fail(EIO, "'%s' ended early", path));
-	return (0);
+	if (boot_read_file(path, &file) != 0)
+		return (-1);
+	to = vm_map_gpa(run->r.vmm.vm, at, file.len);
+	if (to == NULL)
+		error = vmm_fail(EFAULT, "'%s' (%zu bytes) does not fit in RAM at %#" PRIx64, path, file.len, at);
+	else if (at < m->reserved_end && at + file.len > m->reserved)
+		error = vmm_fail(EINVAL, "'%s' covers the descriptor table at %#" PRIx64, path, m->reserved);
+	else
+		memcpy(to, file.data, file.len);
+	free((void *)(uintptr_t)file.data);
+	return (error);
 }
 
 static int

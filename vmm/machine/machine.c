@@ -9,12 +9,25 @@
 
 static const struct machine_class *const machines[] = { &machine_pc };
 
+const struct machine_class *
+machine_at(unsigned i)
+{
+	return (i < sizeof(machines) / sizeof(machines[0]) ? machines[i] : NULL);
+}
+
 int
 machine_declare(struct config *cfg)
 {
-	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
-		if (machines[i]->declare(cfg) != 0)
+	const struct machine_class *cls;
+
+	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {
+		if (config_declare(cfg, cls->name, &cls->keys) != 0 ||
+		    config_declare_slots(cfg, cls->slots, &device_selector, device_class_keys) != 0)
 			return (-1);
+		for (const struct machine_part *part = cls->parts; part->prefix != NULL; part++) {
+			if (config_declare(cfg, part->prefix, device_class_keys(part->device)) != 0)
+				return (-1);
+		}
 	}
 	return (0);
 }
@@ -22,9 +35,11 @@ machine_declare(struct config *cfg)
 const struct machine_class *
 machine_find(enum vm_arch arch)
 {
-	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
-		if (machines[i]->arch == arch)
-			return (machines[i]);
+	const struct machine_class *cls;
+
+	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {
+		if (cls->arch == arch)
+			return (cls);
 	}
 	return (vmm_fail_null(ENOTSUP, "there is no machine for %s guests yet", vm_arch_name(arch)));
 }

@@ -13,12 +13,19 @@
 
 struct machine;
 
+/* A device that the machine always has, and where its keys are. */
+struct machine_part {
+	const char	*prefix;	/* "pc.rtc" */
+	const char	*device;	/* class */
+};
+
 struct machine_class {
 	const char	*name;		/* "pc" */
 	enum vm_arch	 arch;
 	unsigned	 max_cpus;
-	/* Declare the machine's keys in a tree, before it is filled. */
-	int		(*declare)(struct config *cfg);
+	struct config_keys keys;	/* of the machine itself, below its name */
+	const struct machine_part *parts;	/* ended by one with NULL */
+	const char	*slots;		/* pattern of the nodes where devices can be added */
 	/* Make the devices that the configuration says.  -1 with a sentence; fini is called then too. */
 	int		(*init)(struct machine *m);
 	void		(*fini)(struct machine *m);
@@ -48,7 +55,9 @@ struct machine {
 
 extern const struct machine_class machine_pc;
 
-/* Declare the keys of every machine. */
+/* The i-th machine, NULL behind the last. */
+const struct machine_class *machine_at(unsigned i);
+/* Declare the keys of every machine in a tree, before it is filled.  -1 with a sentence. */
 int	machine_declare(struct config *cfg);
 /* The machine of an architecture; NULL with a sentence. */
 const struct machine_class *machine_find(enum vm_arch arch);

@@ -62,25 +62,18 @@ struct pc {
 	struct vm_range	*debug_exit;
 };
 
-static const char *const debug_exits[] = { "off", "on", NULL };
-
 static const struct config_key pc_keys[] = {
-	KEY_ENUM("debug_exit", "off", debug_exits, "a port, 0x501, by which a test guest ends the run with a code"),
+	KEY_BOOL("debug_exit", false, "a port, 0x501, by which a test guest ends the run with a code"),
 	KEY_BOOL("hpet", true, "have an HPET"),
 };
-static const struct config_keys pc_table = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) };
 
-static int
-pc_declare(struct config *cfg)
-{
-	if (config_declare(cfg, "pc", &pc_table) != 0 ||
-	    config_declare(cfg, "pc.rtc", device_class_keys("mc146818")) != 0 ||
-	    config_declare(cfg, "pc.hpet_chip", device_class_keys("hpet")) != 0 ||
-	    config_declare(cfg, "pc.timer", device_class_keys("acpi-pm-timer")) != 0 ||
-	    config_declare(cfg, "com1", device_class_keys("ns16550")) != 0)
-		return (-1);
-	return (config_declare_slots(cfg, "pci.0.*.0", &device_selector, device_class_keys));
-}
+static const struct machine_part parts[] = {
+	{ "pc.rtc", "mc146818" },
+	{ "pc.hpet_chip", "hpet" },
+	{ "pc.timer", "acpi-pm-timer" },
+	{ "com1", "ns16550" },
+	{ NULL, NULL },
+};
 
 /* An interrupt handle that lives as long as the machine. */
 static struct vm_irq *
@@ -209,7 +202,7 @@ add_debug_exit(struct machine *m)
 		.name = "debug-exit", .space = VM_SPACE_IO, .base = 0x501, .len = 1, .write = debug_exit, .arg = m,
 	};
 
-	if (config_num(config_node(m->vmm->config, "pc"), "debug_exit") == 0)
+	if (!config_bool(config_node(m->vmm->config, "pc"), "debug_exit"))
 		return (0);
 	pc->debug_exit = vm_range_add(m->vmm->vm, &spec);
 	return (pc->debug_exit != NULL ? 0 : vmm_fail_vm("pc: debug exit"));
@@ -350,7 +343,9 @@ const struct machine_class machine_pc = {
 	.name = "pc",
 	.arch = VM_ARCH_AMD64,
 	.max_cpus = 8,
-	.declare = pc_declare,
+	.keys = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) },
+	.parts = parts,
+	.slots = "pci.0.*.0",
 	.init = pc_init,
 	.fini = pc_fini,
 	.boot = pc_boot,
