@@ -54,6 +54,7 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 		.layout = layout,
 		.seed = (uint64_t)config_num(root, "seed"),
 	};
+	const char *model = config_str(root, "cpu.model");
 	struct vmm_topology topo;
 	struct vmctx *vm;
 
@@ -71,7 +72,8 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 	}
 	vm_set_memflags(vm, (config_bool(root, "memory.wired") ? VM_MEM_F_WIRED : 0) |
 	    (config_bool(root, "memory.guest_in_core") ? VM_MEM_F_INCORE : 0));
-	if (vm_setup_memory(vm, (size_t)config_num(root, "memory.size"), VM_MMAP_ALL) != 0 ||
+	if ((model != NULL && vm_set_cpu_model(vm, model) != 0) ||
+	    vm_setup_memory(vm, (size_t)config_num(root, "memory.size"), VM_MMAP_ALL) != 0 ||
 	    vm_set_topology(vm, topo.sockets, topo.cores, topo.threads, 0) != 0) {
 		(void)vmm_fail(errno, "%s", vm_errmsg());
 		vm_destroy(vm);

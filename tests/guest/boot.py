@@ -70,6 +70,17 @@ def devices(context):
 
 
 @case(slow=True)
+def processor_models(context):
+    """cpu.model is what the guest sees, and Debian runs on the smallest one too."""
+    for model, lacks, has in (("v1", "sse4_2", "sse2"), ("v2", "avx", "sse4_2")):
+        g = context.script(more=["--set", "cpu.model=" + model])
+        flags = g.run("grep -m 1 ^flags /proc/cpuinfo").split()
+        check(has in flags and lacks not in flags, "model %s has %s" % (model, " ".join(flags)))
+        g.send("poweroff -f\n")
+        g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
 def no_mitigation_costs(context):
     """The guest's processor has no flaw that Linux works around at run time."""
     g = context.script()
