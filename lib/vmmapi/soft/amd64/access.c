@@ -57,11 +57,11 @@ x86_linear(struct x86 *x, enum amd64_seg n, uint64_t off, unsigned size, bool wr
 
 	if (x86_64bit(x)) {
 		*lin = off + (n == SEG_FS || n == SEG_GS ? seg->base : 0);
-		return (X_OK);
+		return (X_DONE);
 	}
 	*lin = (seg->base + off) & 0xffffffff;
 	if (usable(x, seg, write) && in_limit(seg, off, size))
-		return (X_OK);
+		return (X_DONE);
 	return (x86_fault_error(x, n == SEG_SS ? EXC_SS : EXC_GP, 0));
 }
 
@@ -91,7 +91,7 @@ translate(struct x86 *x, uint64_t lin, unsigned why, uint64_t *gpa)
 		row = (x->s->cr4 & CR4_SMAP) != 0 ? MMU_SMAP : MMU_KERNEL;
 	soft_tlb_fill(x->cpu, x->tlb, row, (uint16_t)x->tag, lin, page.gpa, page.flags);
 	*gpa = page.gpa;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Alignment checks come behind page faults (SDM vol. 3 table 6-2). */
@@ -101,7 +101,7 @@ check_alignment(struct x86 *x, uint64_t lin, unsigned size)
 	if (x->cpl == 3 && (x->s->cr0 & CR0_AM) != 0 && (x->s->rflags & FL_AC) != 0 &&
 	    size <= 8 && (lin & (size - 1)) != 0)
 		return (x86_fault_error(x, EXC_AC, 0));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -122,7 +122,7 @@ spot(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, unsigned wh
 			lin2 = (uint32_t)lin2;
 		TRY(translate(x, lin2, why, &s->gpa[1]));
 	}
-	return ((why & PG_SYS) == 0 ? check_alignment(x, lin, size) : X_OK);
+	return ((why & PG_SYS) == 0 ? check_alignment(x, lin, size) : X_DONE);
 }
 
 /* Physical accesses; the instruction is in step with the outside. */
@@ -139,7 +139,7 @@ load_part(struct x86 *x, uint64_t gpa, unsigned size, uint8_t *to)
 			return (X_EXIT);
 		memcpy(to, &v, n);
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 static void
@@ -164,7 +164,7 @@ load_spot(struct x86 *x, const struct spot *s, void *to)
 
 	x86_sync(x);
 	r = load_part(x, s->gpa[0], s->size[0], p);
-	if (r == X_OK && s->size[1] != 0)
+	if (r == X_DONE && s->size[1] != 0)
 		r = load_part(x, s->gpa[1], s->size[1], p + s->size[0]);
 	x86_after_device(x);
 	return (r);
@@ -205,13 +205,13 @@ x86_load_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, ui
 		if (p != NULL) {
 			*v = host_load(p, size);
 			watch(x, lin, size, false);
-			return (X_OK);
+			return (X_DONE);
 		}
 	}
 	TRY(load_spot(x, &s, &val));
 	*v = val;
 	watch(x, lin, size, false);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -227,12 +227,12 @@ x86_store_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, u
 			host_store(p, size, v);
 			soft_wrote(x->cpu, s.gpa[0], size);
 			watch(x, lin, size, true);
-			return (X_OK);
+			return (X_DONE);
 		}
 	}
 	store_spot(x, &s, &v);
 	watch(x, lin, size, true);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -245,7 +245,7 @@ x86_rmw_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, str
 	TRY(load_spot(x, &s, &val));
 	ref->p = NULL;
 	*v = val;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Vectors and images */
@@ -263,12 +263,12 @@ x86_load16(struct x86 *x, const struct x86_insn *i, bool aligned, void *v)
 	p = soft_tlb_hit(x->row, x->tag, lin, 16, false);
 	if (likely(p != NULL)) {
 		host_load16(p, v);
-		return (X_OK);
+		return (X_DONE);
 	}
 	TRY(spot(x, (enum amd64_seg)i->seg, lin, 16, 0, &s));
 	TRY(load_spot(x, &s, v));
 	watch(x, lin, 16, false);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -284,12 +284,12 @@ x86_store16(struct x86 *x, const struct x86_insn *i, bool aligned, const void *v
 	p = soft_tlb_hit(x->row, x->tag, lin, 16, true);
 	if (likely(p != NULL)) {
 		host_store16(p, v);
-		return (X_OK);
+		return (X_DONE);
 	}
 	TRY(spot(x, (enum amd64_seg)i->seg, lin, 16, PG_WRITE, &s));
 	store_spot(x, &s, v);
 	watch(x, lin, 16, true);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -302,7 +302,7 @@ x86_load_bytes(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned n, void
 	TRY(spot(x, seg, lin, n, 0, &s));
 	TRY(load_spot(x, &s, v));
 	watch(x, lin, n, false);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -315,7 +315,7 @@ x86_store_bytes(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned n, con
 	TRY(spot(x, seg, lin, n, PG_WRITE, &s));
 	store_spot(x, &s, v);
 	watch(x, lin, n, true);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -353,12 +353,12 @@ x86_sys_load(struct x86 *x, uint64_t lin, unsigned size, uint64_t *v)
 	p = soft_tlb_hit(sys_row(x), x->tag, lin, size, false);
 	if (likely(p != NULL)) {
 		*v = host_load(p, size);
-		return (X_OK);
+		return (X_DONE);
 	}
 	TRY(spot(x, SEG_DS, lin, size, PG_SYS, &s));
 	TRY(load_spot(x, &s, &val));
 	*v = val;
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -371,11 +371,11 @@ x86_sys_store(struct x86 *x, uint64_t lin, unsigned size, uint64_t v)
 	p = soft_tlb_hit(sys_row(x), x->tag, lin, size, true);
 	if (likely(p != NULL)) {
 		host_store(p, size, v);
-		return (X_OK);
+		return (X_DONE);
 	}
 	TRY(spot(x, SEG_DS, lin, size, PG_SYS | PG_WRITE, &s));
 	store_spot(x, &s, &v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -503,7 +503,7 @@ x86_atomic_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, x8
 		p = soft_tlb_hit(x->row, x->tag, lin, size, true);
 		if (likely(p != NULL)) {
 			swap(p, size, fn, arg);
-			return (X_OK);
+			return (X_DONE);
 		}
 	}
 	TRY(spot(x, seg, lin, size, PG_WRITE, &s));
@@ -512,11 +512,11 @@ x86_atomic_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, x8
 		swap(p, size, fn, arg);
 		soft_wrote(x->cpu, s.gpa[0], size);
 		watch(x, lin, size, true);
-		return (X_OK);
+		return (X_DONE);
 	}
 	if ((p != NULL || s.size[1] != 0) && swap_exclusive(x, &s, size, fn, arg)) {
 		watch(x, lin, size, true);
-		return (X_OK);
+		return (X_DONE);
 	}
 	/* A device's: no bus protocol is modelled for those. */
 	TRY(load_spot(x, &s, old));
@@ -525,5 +525,5 @@ x86_atomic_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, x8
 		memcpy(new, old, sizeof(new));
 	store_spot(x, &s, new);
 	watch(x, lin, size, true);
-	return (X_OK);
+	return (X_DONE);
 }

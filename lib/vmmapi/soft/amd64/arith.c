@@ -28,7 +28,7 @@ to_reg(struct x86 *x, const struct x86_insn *i, enum alu_op op, unsigned size, u
 	if (writes(op))
 		x86_reg_set(x, i->r[0], size, v);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Into memory. */
@@ -48,7 +48,7 @@ to_mem(struct x86 *x, const struct x86_insn *i, enum alu_op op, unsigned size, u
 		TRY(x86_rmw_store(x, i, size, &ref, a));
 	}
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 struct forms {
@@ -113,7 +113,7 @@ clear(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], 8, 0);
 	x86_flags(x, FL_ZF | FL_PF, FL_ARITH);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool
@@ -148,7 +148,7 @@ name##size##_r(struct x86 *x, const struct x86_insn *i)				\
 	    x->s->rflags, &ax));						\
 	if ((op) != ALU_NOT)							\
 		alu_set(x, ax);							\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 name##size##_m(struct x86 *x, const struct x86_insn *i)				\
@@ -162,7 +162,7 @@ name##size##_m(struct x86 *x, const struct x86_insn *i)				\
 	TRY(x86_rmw_store(x, i, size, &ref, v));				\
 	if ((op) != ALU_NOT)							\
 		alu_set(x, ax);							\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 #define	ALL_SIZES1(name, op)							\
 	FORMS1(name, op, 1) FORMS1(name, op, 2) FORMS1(name, op, 4) FORMS1(name, op, 8)
@@ -196,35 +196,35 @@ static enum x86_status
 clc(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->rflags &= ~(uint64_t)FL_CF;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 stc(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->rflags |= FL_CF;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cmc(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->rflags ^= FL_CF;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cld(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->rflags &= ~(uint64_t)FL_DF;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 std(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->rflags |= FL_DF;
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	AH	1U		/* as a register: its offset */
@@ -234,14 +234,14 @@ static enum x86_status
 lahf(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, AH, 1, (x->s->rflags & FL_LAHF) | RFLAGS_FIXED);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 sahf(struct x86 *x, const struct x86_insn *i)
 {
 	x86_flags(x, x86_reg(x, AH, 1), FL_LAHF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Sign extensions of the accumulator: to twice its size, or into rDX. */
@@ -250,42 +250,42 @@ static enum x86_status
 cbw(struct x86 *x, const struct x86_insn *i)
 {
 	x86_gpr_set(x, RAX, 2, (uint64_t)x86_sext(x->s->gpr[RAX], 1));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cwde(struct x86 *x, const struct x86_insn *i)
 {
 	x86_gpr_set(x, RAX, 4, (uint64_t)x86_sext(x->s->gpr[RAX], 2));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cdqe(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->gpr[RAX] = (uint64_t)x86_sext(x->s->gpr[RAX], 4);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cwd(struct x86 *x, const struct x86_insn *i)
 {
 	x86_gpr_set(x, RDX, 2, (uint64_t)(x86_sext(x->s->gpr[RAX], 2) >> 63));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cdq(struct x86 *x, const struct x86_insn *i)
 {
 	x86_gpr_set(x, RDX, 4, (uint64_t)(x86_sext(x->s->gpr[RAX], 4) >> 63));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 cqo(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->gpr[RDX] = (uint64_t)((int64_t)x->s->gpr[RAX] >> 63);
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_arith[] = {

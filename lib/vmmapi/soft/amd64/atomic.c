@@ -93,7 +93,7 @@ lock(struct x86 *x, const struct x86_insn *i, unsigned size, bool one, uint64_t 
 	}
 	if (!one || l.op != ALU_NOT)
 		alu_set(x, l.ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	LOCKED(size)								\
@@ -165,7 +165,7 @@ xchg(struct x86 *x, const struct x86_insn *i, unsigned size, unsigned reg)
 		TRY(x86_atomic(x, i, size, xchg_fn, v));
 	}
 	x86_reg_set(x, reg, size, v[1]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* XADD: the sum goes to the destination, what was there to the source; flags of ADD. */
@@ -213,7 +213,7 @@ xadd(struct x86 *x, const struct x86_insn *i, unsigned size, bool mem)
 	if (!mem)
 		x86_reg_set(x, i->r[0], size, sum);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -260,7 +260,7 @@ cmpxchg(struct x86 *x, const struct x86_insn *i, unsigned size, bool mem)
 	if (v[1] != acc)
 		x86_gpr_set(x, RAX, size, v[1]);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	FORMS(size)								\
@@ -271,7 +271,7 @@ xchg##size##_rr(struct x86 *x, const struct x86_insn *i)			\
 										\
 	x86_reg_set(x, i->r[0], size, x86_reg(x, i->r[1], size));		\
 	x86_reg_set(x, i->r[1], size, a);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 xchg##size##_m(struct x86 *x, const struct x86_insn *i)				\
@@ -380,7 +380,7 @@ cmpxchg8b(struct x86 *x, const struct x86_insn *i)
 		x86_gpr_set(x, RDX, 4, p.old[0] >> 32);
 	}
 	x86_flags(x, p.equal ? FL_ZF : 0, FL_ZF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Without LOCK it may be atomic all the same. */
@@ -402,7 +402,7 @@ cmpxchg16b(struct x86 *x, const struct x86_insn *i)
 		s->gpr[RDX] = p.old[1];
 	}
 	x86_flags(x, p.equal ? FL_ZF : 0, FL_ZF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_atomic[] = {

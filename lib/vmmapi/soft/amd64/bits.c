@@ -59,7 +59,7 @@ bit_address(struct x86 *x, const struct x86_insn *i, unsigned size, int64_t dist
 
 	if (likely((i->flags & XI_FLAT) != 0)) {
 		*lin = ea;
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_linear(x, (enum amd64_seg)i->seg, ea, size, write, lin));
 }
@@ -108,7 +108,7 @@ bit_lock(struct x86 *x, const struct x86_insn *i, enum bit_op op, unsigned size,
 		TRY(x86_atomic_at(x, (enum amd64_seg)i->seg, lin, size, bit_lock_fn, &l));
 	}
 	alu_set(x, l.ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* string: n reaches beyond the operand. */
@@ -126,7 +126,7 @@ bit_mem(struct x86 *x, const struct x86_insn *i, enum bit_op op, unsigned size, 
 		TRY(x86_load_at(x, seg, lin, size, &v));
 		(void)bit(op, size, v, n, x->s->rflags, &ax);
 		alu_set(x, ax);
-		return (X_OK);
+		return (X_DONE);
 	}
 	if ((i->flags & XI_LOCK) != 0)
 		return (bit_lock(x, i, op, size, n, lin));
@@ -139,7 +139,7 @@ bit_mem(struct x86 *x, const struct x86_insn *i, enum bit_op op, unsigned size, 
 	v = bit(op, size, v, n, x->s->rflags, &ax);
 	TRY(x86_rmw_store(x, i, size, &ref, v));
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE enum x86_status
@@ -151,7 +151,7 @@ bit_reg(struct x86 *x, const struct x86_insn *i, enum bit_op op, unsigned size, 
 	if (op != BIT_BT)
 		x86_reg_set(x, i->r[0], size, v);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	FORMS(name, op, size)							\
@@ -205,7 +205,7 @@ source(struct x86 *x, const struct x86_insn *i, unsigned size, uint64_t *v)
 	if ((i->flags & XI_MEM) != 0)
 		return (x86_load(x, i, size, v));
 	*v = x86_reg(x, i->r[1], size);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum scan_op { SCAN_BSF, SCAN_BSR, SCAN_POPCNT };
@@ -245,7 +245,7 @@ scan(struct x86 *x, const struct x86_insn *i, enum scan_op op, unsigned size)
 	if (v != 0 || op == SCAN_POPCNT)
 		x86_reg_set(x, i->r[0], size, r);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	SIZES(name, op)								\
@@ -294,7 +294,7 @@ bswap(struct x86 *x, const struct x86_insn *i)
 	else
 		__asm__(".byte 0x66, 0x0f, 0xc8" : "+a" (v));
 	x86_reg_set(x, i->r[0], i->opsize, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static uint64_t
@@ -310,7 +310,7 @@ movbe_load(struct x86 *x, const struct x86_insn *i)
 
 	TRY(x86_load(x, i, i->opsize, &v));
 	x86_reg_set(x, i->r[0], i->opsize, swapped(v, i->opsize));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -348,7 +348,7 @@ crc32(struct x86 *x, const struct x86_insn *i)
 		break;
 	}
 	x86_reg_set(x, i->r[0], 8, (uint32_t)crc);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool

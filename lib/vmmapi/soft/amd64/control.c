@@ -71,7 +71,7 @@ set_cr0(struct x86 *x, uint64_t v)
 	else if (!on)
 		s->efer &= ~(uint64_t)EFER_LMA;
 	follow(x, (diff & CR0_TLB) != 0);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -94,7 +94,7 @@ set_cr3(struct x86 *x, uint64_t v)
 	if (!keep)
 		x86_flush_space(x, pcid ? (uint32_t)v & 0xfff : 0);
 	x86_mode(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -115,7 +115,7 @@ set_cr4(struct x86 *x, uint64_t v)
 	if ((diff & CR4_DE) != 0)
 		x86_debug_changed(x);
 	follow(x, (diff & CR4_TLB) != 0);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The task priority class; the lower half of the TPR is cleared (vol. 3 10.8.6). */
@@ -129,7 +129,7 @@ set_cr8(struct x86 *x, uint64_t v)
 	else
 		x->s->cr8 = v;
 	x86_look_again(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static unsigned
@@ -148,7 +148,7 @@ op_to_cr(struct x86 *x, const struct x86_insn *i)
 		return (set_cr0(x, v));
 	case 2:
 		x->s->cr2 = v;
-		return (X_OK);
+		return (X_DONE);
 	case 3:
 		return (set_cr3(x, v));
 	case 4:
@@ -182,7 +182,7 @@ op_from_cr(struct x86 *x, const struct x86_insn *i)
 		break;
 	}
 	x86_reg_set(x, i->r[0], width(x), v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* arg: which operand is the control register */
@@ -221,7 +221,7 @@ debug_reg(struct x86 *x, unsigned *n)
 		x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BD };
 		return (X_FAULT);
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -240,7 +240,7 @@ op_to_dr(struct x86 *x, const struct x86_insn *i)
 	else
 		x->s->dr7 = (v & DR7_BITS) | DR7_SET;
 	x86_debug_changed(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -250,7 +250,7 @@ op_from_dr(struct x86 *x, const struct x86_insn *i)
 
 	TRY(debug_reg(x, &n));
 	x86_reg_set(x, i->r[0], width(x), n < 4 ? x->s->dr[n] : n == 6 ? x->s->dr6 : x->s->dr7);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool
@@ -268,7 +268,7 @@ static enum x86_status
 op_clts(struct x86 *x, const struct x86_insn *i)
 {
 	x->s->cr0 &= ~(uint64_t)CR0_TS;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* PE, MP, EM and TS; PE can be set only. */
@@ -293,7 +293,7 @@ op_smsw(struct x86 *x, const struct x86_insn *i)
 	if ((i->flags & XI_MEM) != 0)
 		return (x86_store(x, i, 2, x->s->cr0 & 0xffff));
 	x86_reg_set(x, i->r[0], i->opsize, x->s->cr0);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Translations and caches */
@@ -310,7 +310,7 @@ op_invlpg(struct x86 *x, const struct x86_insn *i)
 		lin = (uint32_t)lin;
 	if (amd64_canonical(lin, x->s->cr4))
 		x86_flush_page(x, lin);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum { INVPCID_ADDRESS, INVPCID_SINGLE, INVPCID_ALL, INVPCID_ALL_NONGLOBAL };
@@ -338,14 +338,14 @@ op_invpcid(struct x86 *x, const struct x86_insn *i)
 		x86_flush(x);
 		break;
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Memory is always coherent: there is nothing to write back or to lose. */
 static enum x86_status
 op_cache(struct x86 *x, const struct x86_insn *i)
 {
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	M(n)	ZYDIS_MNEMONIC_##n

@@ -12,7 +12,7 @@
  *  - it makes its memory accesses and checks first and changes the state when nothing can fail any
  *    more: X_FAULT, X_EXIT and X_STOP mean that nothing was changed.  Stores to memory may be made
  *    twice, if a device's answer is waited for in between;
- *  - X_OK goes on with the next instruction of the block.  An instruction that changes what decoding
+ *  - X_DONE goes on with the next instruction of the block.  An instruction that changes what decoding
  *    or event checks depend on (mode, CS, IF, ...) has XD_END in its table, which ends the block
  *    behind it, and calls x86_mode() or sets x->attention as said there.
  *
@@ -59,7 +59,7 @@ enum x86_vector {
 };
 
 enum x86_status {
-	X_OK,		/* done; go on behind it */
+	X_DONE,		/* done; go on behind it */
 	X_JUMP,		/* done; s->rip says where to go on */
 	X_FAULT,	/* exception in x->exc; nothing was changed */
 	X_EXIT,		/* a read waits for an answer; nothing was changed */
@@ -73,7 +73,7 @@ enum x86_status {
 /* Run f and pass on anything but success. */
 #define	TRY(f) do {								\
 	enum x86_status status_ = (f);						\
-	if (unlikely(status_ != X_OK))						\
+	if (unlikely(status_ != X_DONE))						\
 		return (status_);						\
 } while (0)
 
@@ -479,7 +479,7 @@ x86_address(struct x86 *x, const struct x86_insn *i, unsigned size, bool write, 
 
 	if (likely((i->flags & XI_FLAT) != 0)) {
 		*lin = ea;
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_linear(x, (enum amd64_seg)i->seg, ea, size, write, lin));
 }
@@ -491,7 +491,7 @@ x86_load_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint
 
 	if (likely(p != NULL)) {
 		*v = host_load(p, size);
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_load_slow(x, seg, lin, size, v));
 }
@@ -503,7 +503,7 @@ x86_store_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uin
 
 	if (likely(p != NULL)) {
 		host_store(p, size, v);
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_store_slow(x, seg, lin, size, v));
 }
@@ -567,7 +567,7 @@ x86_rmw_load(struct x86 *x, const struct x86_insn *i, unsigned size, struct x86_
 	ref->p = soft_tlb_hit(x->row, x->tag, ref->lin, size, true);
 	if (likely(ref->p != NULL)) {
 		*v = host_load(ref->p, size);
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_rmw_slow(x, (enum amd64_seg)i->seg, ref->lin, size, ref, v));
 }
@@ -577,7 +577,7 @@ x86_rmw_store(struct x86 *x, const struct x86_insn *i, unsigned size, struct x86
 {
 	if (likely(ref->p != NULL)) {
 		host_store(ref->p, size, v);
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_store_slow(x, (enum amd64_seg)i->seg, ref->lin, size, v));
 }
@@ -621,7 +621,7 @@ x86_push_at(struct x86 *x, uint64_t *sp, unsigned size, uint64_t v)
 
 	TRY(x86_store_seg(x, SEG_SS, to, size, v));
 	*sp = to;
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE enum x86_status
@@ -631,7 +631,7 @@ x86_pop_at(struct x86 *x, uint64_t *sp, unsigned size, uint64_t *v)
 
 	TRY(x86_load_seg(x, SEG_SS, *sp & m, size, v));
 	*sp = (*sp + size) & m;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Write the stack pointer back: as wide as the stack. */
@@ -667,7 +667,7 @@ struct x86_page {
 	uint64_t	 gpa;
 	unsigned	 flags;		/* SOFT_TLB_* for soft_tlb_fill() */
 };
-/* Walk the page tables, set accessed and dirty bits: X_OK, or X_FAULT with the page fault. */
+/* Walk the page tables, set accessed and dirty bits: X_DONE, or X_FAULT with the page fault. */
 enum x86_status x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page);
 /* Load the PAE directory pointers (SDM vol. 3 4.4.1): X_FAULT with #GP(0) if one is bad. */
 enum x86_status x86_load_pdptes(struct x86 *x, uint64_t cr3, uint64_t cr4);
@@ -677,7 +677,7 @@ enum x86_status x86_load_pdptes(struct x86 *x, uint64_t cr3, uint64_t cr4);
 int	x86_translator_create(struct x86 *x);
 void	x86_translator_destroy(struct x86 *x);
 /*
- * The block at RIP, which is at lin, decoded if need be: X_OK, or X_FAULT if its first instruction
+ * The block at RIP, which is at lin, decoded if need be: X_DONE, or X_FAULT if its first instruction
  * cannot be fetched.  Good until the next call.  *keep: it may be found by address from now on.
  */
 enum x86_status x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep);
@@ -697,12 +697,12 @@ void	x86_set_cs(struct x86 *x, const struct amd64_segment *seg, unsigned cpl);
 
 /* event.c */
 
-/* Deliver x->exc at RIP s->rip, as a double fault or shutdown if need be: X_OK, or X_EXIT. */
+/* Deliver x->exc at RIP s->rip, as a double fault or shutdown if need be: X_DONE, or X_EXIT. */
 enum x86_status x86_exception(struct x86 *x);
 /* Deliver a software interrupt from inside an instruction: X_JUMP, X_FAULT, X_EXIT. */
 enum x86_status x86_soft_int(struct x86 *x, const struct x86_insn *i, uint8_t vector);
 /*
- * Take what is pending between two instructions (SDM vol. 3 table 6-2): X_OK if something was
+ * Take what is pending between two instructions (SDM vol. 3 table 6-2): X_DONE if something was
  * delivered, X_HALT if nothing was to be, X_EXIT.
  */
 enum x86_status x86_events(struct x86 *x);
@@ -737,7 +737,7 @@ bool	x86_insn_breakpoints_on(const struct x86 *x);
 int	x86_model_init(struct x86 *x);
 /* The VM's state was loaded: the guest goes on with the features that it has seen. */
 void	x86_model_loaded(struct x86 *x);
-/* May the present code use [port, port + size)?  X_OK, #GP(0) or what the access to the bitmap says. */
+/* May the present code use [port, port + size)?  X_DONE, #GP(0) or what the access to the bitmap says. */
 enum x86_status x86_io_check(struct x86 *x, uint16_t port, unsigned size);
 /* The TSC now; synchronises (x86_sync()). */
 uint64_t x86_tsc(struct x86 *x);

@@ -21,7 +21,7 @@ daa(struct x86 *x, const struct x86_insn *i)
 	x86_gpr_set(x, RAX, 1, alu2(ALU_ADD, 1, al, (low ? 0x06 : 0) + (high ? 0x60 : 0), fl, &ax));
 	alu_set(x, ax);
 	x86_flags(x, (high ? FL_CF : 0) | (low ? FL_AF : 0), FL_CF | FL_AF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Here the borrow of the lower digit counts too. */
@@ -35,7 +35,7 @@ das(struct x86 *x, const struct x86_insn *i)
 	x86_gpr_set(x, RAX, 1, alu2(ALU_SUB, 1, al, (low ? 0x06 : 0) + (high ? 0x60 : 0), fl, &ax));
 	alu_set(x, ax);
 	x86_flags(x, (high || (low && al < 6) ? FL_CF : 0) | (low ? FL_AF : 0), FL_CF | FL_AF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -52,7 +52,7 @@ ascii(struct x86 *x, enum alu_op op)
 	x86_gpr_set(x, RAX, 2, v & 0xff0f);
 	alu_set(x, ax);
 	x86_flags(x, adjust ? FL_CF | FL_AF : 0, FL_CF | FL_AF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -80,7 +80,7 @@ aam(struct x86 *x, const struct x86_insn *i)
 	x86_gpr_set(x, RAX, 1, al);
 	(void)alu2(ALU_TEST, 1, al, al, 0, &ax);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -92,7 +92,7 @@ aad(struct x86 *x, const struct x86_insn *i)
 	al = alu2(ALU_ADD, 1, al, ah * (i->imm & 0xff), 0, &ax);
 	x86_gpr_set(x, RAX, 2, al & 0xff);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* AL as the sign extension of CF: in no manual for long, in every processor. */
@@ -100,7 +100,7 @@ static enum x86_status
 salc(struct x86 *x, const struct x86_insn *i)
 {
 	x86_gpr_set(x, RAX, 1, (x->s->rflags & FL_CF) != 0 ? 0xff : 0);
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_decimal[] = {

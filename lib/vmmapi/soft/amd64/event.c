@@ -54,7 +54,7 @@ deliver_real(struct x86 *x, const struct event *e)
 	x86_flags(x, 0, FL_IF | FL_TF | FL_AC | FL_RF);
 	x86_real_sreg(x, SEG_CS, (uint16_t)(ent >> 16));
 	x->s->rip = ent & 0xffff;
-	return (X_OK);
+	return (X_DONE);
 }
 
 struct gate {
@@ -99,7 +99,7 @@ read_gate(struct x86 *x, const struct event *e, struct gate *g)
 	g->size = entry == 16 ? 8 : (type & SYS_32) != 0 ? 4 : 2;
 	g->trap = (type & 1) != 0;
 	g->ist = entry == 16 ? (unsigned)(low >> 32) & 7 : 0;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -120,7 +120,7 @@ handler_stack(struct x86 *x, const struct event *e, const struct gate *g, unsign
 	}
 	if (x86_long(x))
 		st->sp &= ~15ULL;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -137,7 +137,7 @@ push_frame(struct x86 *x, const struct event *e, const struct gate *g, bool oute
 		TRY(x86_stack_push(x, st, g->size, frame[n]));
 	if (e->has_error)
 		TRY(x86_stack_push(x, st, g->size, e->error));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Interrupt and trap gates (6.12.1, 6.14; from virtual-8086 mode 20.3.1.1) */
@@ -166,7 +166,7 @@ deliver_gate(struct x86 *x, const struct event *e, const struct gate *g)
 	x86_stack_use(x, &st);
 	x86_set_cs(x, &cs, cpl);
 	x->s->rip = g->off;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* *committed: X_FAULT is an exception of the task that was switched to. */
@@ -187,14 +187,14 @@ deliver(struct x86 *x, const struct event *e, bool *committed)
 			enum x86_status r = x86_task_enter(x, &sw);
 
 			*committed = sw.committed;
-			return (r == X_JUMP ? X_OK : r);
+			return (r == X_JUMP ? X_DONE : r);
 		}
 		TRY(deliver_gate(x, e, &g));
 	}
 	x->s->intr_shadow = 0;
 	x86_mode(x);
 	x->attention = true;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -253,7 +253,7 @@ shut_down(struct x86 *x)
 	x->s->run_state = VM_AMD64_SHUTDOWN;
 	x->attention = true;
 	soft_suspend(x->cpu, VM_SUSPEND_TRIPLEFAULT);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -284,14 +284,14 @@ exception(struct x86 *x, struct x86_exc cur, bool again)
 		s->exc_has_error = cur.has_error;
 		s->exc_error = cur.error;
 		r = deliver(x, &e, &committed);
-		if (r == X_OK) {
+		if (r == X_DONE) {
 			s->exc_pending = 0;
 			s->run_state = VM_AMD64_RUNNING;
 			/* The handler may use the debug registers (17.2.4). */
 			if (cur.vector == EXC_DB)
 				s->dr7 &= ~(uint64_t)DR7_GD;
 			if ((x->trap6 & DR6_BT) == 0)
-				return (X_OK);
+				return (X_DONE);
 			/* The task that was switched to wants to be told (17.3.1.5). */
 			cur = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BT };
 			x->trap6 = 0;
@@ -347,9 +347,9 @@ software(struct x86 *x, const struct x86_insn *i, enum kind kind, uint8_t vector
 	r = deliver(x, &e, &committed);
 	if (r == X_FAULT && committed) {
 		x86_exception_later(x);
-		r = X_OK;
+		r = X_DONE;
 	}
-	if (r != X_OK)
+	if (r != X_DONE)
 		return (r);
 	x->trap_tf = false;
 	return (X_JUMP);
@@ -441,7 +441,7 @@ external(struct x86 *x, uint8_t vector, uint8_t *waits)
 		x->exc = (struct x86_exc){ .vector = EXC_DB, .dr6 = DR6_BT };
 		return (x86_exception(x));
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Further ones wait for the next IRET, also if this one cannot be delivered (6.7.1). */

@@ -18,7 +18,7 @@ arrive(struct x86 *x, uint64_t rip)
 static enum x86_status
 real_offset(struct x86 *x, uint64_t off)
 {
-	return (off > x->s->seg[SEG_CS].limit ? GP0(x) : X_OK);
+	return (off > x->s->seg[SEG_CS].limit ? GP0(x) : X_DONE);
 }
 
 static enum x86_status
@@ -46,7 +46,7 @@ direct_code(struct x86 *x, const struct amd64_segment *seg)
 		return (x86_fault_error(x, EXC_GP, error));
 	if ((seg->access & VM_AMD64_SEG_P) == 0)
 		return (x86_fault_error(x, EXC_NP, error));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Gates */
@@ -82,7 +82,7 @@ read_call_gate(struct x86 *x, uint16_t sel, uint64_t desc, uint64_t lin, struct 
 	g->off = (desc & 0xffff) | (wide ? (desc >> 32) & 0xffff0000 : 0) | high << 32;
 	g->size = x86_long(x) ? 8 : wide ? 4 : 2;
 	g->params = x86_long(x) ? 0 : (unsigned)(desc >> 32) & 31;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -108,7 +108,7 @@ push_caller(struct x86 *x, const struct call_gate *g, struct x86_stack *st)
 		TRY(x86_load_seg(x, SEG_SS, (sp + n * g->size) & mask, g->size, &v));
 		TRY(x86_stack_push(x, st, g->size, v));
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -271,7 +271,7 @@ return_stack(struct x86 *x, uint16_t sel, struct ret *r)
 		if (!wide || r->cpl == 3 || (sel & 3) != r->cpl)
 			return (GP0(x));
 		r->ss = x86_null_ss(sel, r->cpl);
-		return (X_OK);
+		return (X_DONE);
 	}
 	return (x86_stack_desc(x, sel, r->cpl, EXC_GP, 0, &r->ss));
 }
@@ -384,7 +384,7 @@ op_int3(struct x86 *x, const struct x86_insn *i)
 static enum x86_status
 op_into(struct x86 *x, const struct x86_insn *i)
 {
-	return ((x->s->rflags & FL_OF) != 0 ? x86_soft_int(x, i, EXC_OF) : X_OK);
+	return ((x->s->rflags & FL_OF) != 0 ? x86_soft_int(x, i, EXC_OF) : X_DONE);
 }
 
 static enum x86_status

@@ -25,7 +25,7 @@ op_pushf(struct x86 *x, const struct x86_insn *i)
 	/* VM and RF are pushed as 0. */
 	TRY(x86_push_at(x, &sp, i->opsize, x->s->rflags & ~(uint64_t)(FL_VM | FL_RF)));
 	x86_sp_set(x, sp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* What POPF can change (vol. 2, POPF: operation and table 4-15). */
@@ -58,7 +58,7 @@ op_popf(struct x86 *x, const struct x86_insn *i)
 		x86_mode(x);
 	if ((old & (FL_IF | FL_TF)) != 0)
 		x->attention = true;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -67,7 +67,7 @@ op_cli(struct x86 *x, const struct x86_insn *i)
 	if (!may_mask(x))
 		return (GP0(x));
 	x86_flags(x, 0, FL_IF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Interrupts wait for the end of the next instruction if they were off. */
@@ -81,7 +81,7 @@ op_sti(struct x86 *x, const struct x86_insn *i)
 		x->attention = true;
 	}
 	x86_flags(x, FL_IF, FL_IF);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* #UD, not #GP, for programs. */
@@ -92,7 +92,7 @@ set_ac(struct x86 *x, uint64_t ac)
 		return (UD(x));
 	x86_flags(x, ac, FL_AC);
 	x86_mode(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status

@@ -28,7 +28,7 @@ target(struct x86 *x, const struct x86_insn *i, bool wide, uint64_t *rip)
 		if (unlikely(*rip > x->s->seg[SEG_CS].limit))
 			return (GP0(x));
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE enum x86_status
@@ -95,7 +95,7 @@ indirect(struct x86 *x, const struct x86_insn *i, bool wide, bool mem, uint64_t 
 	if (mem)
 		return (x86_load(x, i, size, rip));
 	*rip = x86_reg(x, i->r[0], size);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	FORMS(suffix, wide)							\
@@ -183,14 +183,14 @@ static enum x86_status								\
 j##name##_64(struct x86 *x, const struct x86_insn *i)				\
 {										\
 	if (!x86_cond(cc, x->s->rflags))					\
-		return (X_OK);							\
+		return (X_DONE);							\
 	return (jump(x, i, true, relative(x, i, true)));			\
 }										\
 static enum x86_status								\
 j##name##_32(struct x86 *x, const struct x86_insn *i)				\
 {										\
 	if (!x86_cond(cc, x->s->rflags))					\
-		return (X_OK);							\
+		return (X_DONE);							\
 	return (jump(x, i, false, relative(x, i, false)));			\
 }
 CONDITIONS(JCC)
@@ -212,7 +212,7 @@ static enum x86_status
 jrcxz(struct x86 *x, const struct x86_insn *i)
 {
 	if (x86_gpr(x, RCX, i->adsize) != 0)
-		return (X_OK);
+		return (X_DONE);
 	return (jump(x, i, x->flat, relative(x, i, x->flat)));
 }
 
@@ -230,7 +230,7 @@ loop(struct x86 *x, const struct x86_insn *i)
 		TRY(target(x, i, x->flat, &rip));
 	x86_gpr_set(x, RCX, i->adsize, count);
 	if (!taken)
-		return (X_OK);
+		return (X_DONE);
 	x->s->rip = rip;
 	return (X_JUMP);
 }

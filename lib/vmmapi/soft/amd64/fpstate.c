@@ -30,7 +30,7 @@ image_check(struct x86 *x, const struct x86_insn *i)
 	X87_BEGIN_NOWAIT(x);
 	if (!x->flat || i->seg == SEG_FS || i->seg == SEG_GS)
 		lin += x->s->seg[i->seg].base;
-	return ((lin & 15) != 0 ? GP0(x) : X_OK);
+	return ((lin & 15) != 0 ? GP0(x) : X_DONE);
 }
 
 static bool
@@ -93,7 +93,7 @@ fxrstor(struct x86 *x, const struct x86_insn *i)
 		f->st[n].se = (uint16_t)from->st[n].se;
 	}
 	x87_set_fcw(f, from->fcw);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* SSE's checks (SDM vol. 3 table 13-1). */
@@ -102,7 +102,7 @@ sse_check(struct x86 *x)
 {
 	if ((x->s->cr0 & CR0_EM) != 0 || (x->s->cr4 & CR4_OSFXSR) == 0)
 		return (UD(x));
-	return ((x->s->cr0 & CR0_TS) != 0 ? x87_denied(x) : X_OK);
+	return ((x->s->cr0 & CR0_TS) != 0 ? x87_denied(x) : X_DONE);
 }
 
 static enum x86_status
@@ -117,7 +117,7 @@ ldmxcsr(struct x86 *x, const struct x86_insn *i)
 		return (GP0(x));
 	x86_fp_sync(x);
 	f->mxcsr = (uint32_t)v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -139,7 +139,7 @@ emms(struct x86 *x, const struct x86_insn *i)
 	X87_BEGIN(x, f);
 	x87_set_top(f, 0);
 	f->ftw = 0;
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_fpstate[] = {

@@ -36,7 +36,7 @@ x86_code_offset(struct x86 *x, const struct amd64_segment *cs, uint64_t off, uin
 		ok = amd64_canonical(off, x->s->cr4);
 	else
 		ok = off <= cs->limit;
-	return (ok ? X_OK : x86_fault_error(x, EXC_GP, ext));
+	return (ok ? X_DONE : x86_fault_error(x, EXC_GP, ext));
 }
 
 struct x86_stack
@@ -77,7 +77,7 @@ x86_stack_inner(struct x86 *x, unsigned dpl, unsigned ist, uint32_t ext, struct 
 	*st = (struct x86_stack){ .sp = sp, .other = true, .error = ((uint32_t)ss & SEL_MASK) | ext };
 	TRY(x86_stack_desc(x, (uint16_t)ss, dpl, EXC_TS, ext, &st->ss));
 	st->size = (st->ss.access & VM_AMD64_SEG_DB) != 0 ? 4 : 2;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Whether [off, off + n) is within a stack segment; real mode's are like any other. */
@@ -114,7 +114,7 @@ x86_stack_push(struct x86 *x, struct x86_stack *st, unsigned size, uint64_t v)
 	else
 		TRY(x86_store_at(x, SEG_SS, lin, size, v));
 	st->sp = (st->sp & ~mask) | to;
-	return (X_OK);
+	return (X_DONE);
 }
 
 void

@@ -96,11 +96,11 @@ find(struct x86 *x, struct soft_block **block)
 	if (likely(j->lin == lin && j->key == x->key)) {
 		*block = j->block;
 		if (x->flat || rip + (*block)->bytes - 1 <= cs->limit)
-			return (X_OK);
+			return (X_DONE);
 	}
 	x->cur = NULL;
 	r = x86_block(x, lin, block, &keep);
-	if (r == X_OK && keep) {
+	if (r == X_DONE && keep) {
 		j->lin = lin;
 		j->key = x->key;
 		j->block = *block;
@@ -122,7 +122,7 @@ finish(struct x86 *x, enum x86_status r)
 		break;
 	case X_HALT:
 	case X_YIELD:
-	case X_OK:
+	case X_DONE:
 		x->s->rip = x86_next_rip(x, i);
 		x->done++;
 		break;
@@ -202,7 +202,7 @@ run_block(struct x86 *x, struct soft_block *b)
 	for (;;) {
 		x->cur = i;
 		r = i->fn(x, i);
-		if (unlikely(r != X_OK))
+		if (unlikely(r != X_DONE))
 			break;
 		i++;
 	}
@@ -254,7 +254,7 @@ step(struct x86 *x)
 		}
 	}
 	r = find(x, &b);
-	if (r != X_OK) {
+	if (r != X_DONE) {
 		*x->retired = ++x->done;
 		r = x86_exception(x);
 		return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
@@ -265,7 +265,7 @@ step(struct x86 *x)
 	x->keep_rf = false;
 	x->cur = i;
 	r = i->fn(x, i);
-	if (r == X_OK) {
+	if (r == X_DONE) {
 		/* Like the end of a block. */
 		s->rip = x86_next_rip(x, i);
 		r = X_JUMP;
@@ -348,7 +348,7 @@ run(struct x86 *x, uint64_t budget)
 				r = x86_events(x);
 				if (r == X_EXIT || cpu->exiting)
 					return (SOFT_EXIT);
-				if (r == X_OK)
+				if (r == X_DONE)
 					continue;
 			}
 			if (x->s->run_state != VM_AMD64_RUNNING)
@@ -363,7 +363,7 @@ run(struct x86 *x, uint64_t budget)
 			x->attention = false;
 		}
 		r = find(x, &b);
-		if (unlikely(r != X_OK)) {
+		if (unlikely(r != X_DONE)) {
 			*x->retired = ++x->done;
 			r = x86_exception(x);
 			x->attention = true;

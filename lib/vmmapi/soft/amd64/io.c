@@ -18,7 +18,7 @@ x86_io_check(struct x86 *x, uint16_t port, unsigned size)
 	uint64_t at = 0, bits = 0;
 
 	if (!x86_protected(x) || (!x86_v86(x) && x86_cpl(x) <= x86_iopl(x)))
-		return (X_OK);
+		return (X_DONE);
 	if ((seg_type(tr) & ~SYS_BUSY) != SYS_TSS || tr->limit < TSS_IOBASE + 1)
 		return (GP0(x));
 	TRY(x86_sys_load(x, tr->base + TSS_IOBASE, 2, &at));
@@ -28,7 +28,7 @@ x86_io_check(struct x86 *x, uint16_t port, unsigned size)
 	TRY(x86_sys_load(x, tr->base + at, 2, &bits));
 	if ((bits >> (port & 7) & ((1U << size) - 1)) != 0)
 		return (GP0(x));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static uint16_t
@@ -51,7 +51,7 @@ op_in(struct x86 *x, const struct x86_insn *i)
 		x86_watch_io(x, port(x, i), i->arg);
 	x86_gpr_set(x, RAX, i->arg, v);
 	x86_after_device(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -63,7 +63,7 @@ op_out(struct x86 *x, const struct x86_insn *i)
 	if (x->watch)
 		x86_watch_io(x, port(x, i), i->arg);
 	x86_after_device(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* arg: which operand is the accumulator */

@@ -17,7 +17,7 @@ source(struct x86 *x, const struct x86_insn *i, unsigned size, uint64_t *s)
 	mmx_enter(x);
 	if ((i->flags & XI_MEM) == 0)
 		*s = i->r[1] == X86_NOREG ? i->imm & 0xff : mmx_get(x, i->r[1]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Elements of the result are those of the operands' same places, or below: the low half. */
@@ -41,7 +41,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	r = a;									\
 	__asm__(text " %1, %0" : "+x" (r) : "x" (b));				\
 	mmx_set(x, i->r[0], (uint64_t)r[half]);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 #define	LANES_LIST(OP)								\
@@ -108,7 +108,7 @@ palignr(struct x86 *x, const struct x86_insn *i)
 	else
 		d = s;
 	mmx_set(x, i->r[0], d);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -120,7 +120,7 @@ pshufw(struct x86 *x, const struct x86_insn *i)
 	for (unsigned k = 0; k < 4; k++)
 		d |= (s >> 16 * (i->imm >> 2 * k & 3) & 0xffff) << 16 * k;
 	mmx_set(x, i->r[0], d);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -136,7 +136,7 @@ pinsrw(struct x86 *x, const struct x86_insn *i)
 		v = x86_reg(x, i->r[1], 2);
 	mmx_enter(x);
 	mmx_set(x, i->r[0], (mmx_get(x, i->r[0]) & ~(0xffffULL << shift)) | v << shift);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -145,7 +145,7 @@ pextrw(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	mmx_enter(x);
 	x86_reg_set(x, i->r[0], 4, mmx_get(x, i->r[1]) >> 16 * (i->imm & 3) & 0xffff);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -157,7 +157,7 @@ pmovmskb(struct x86 *x, const struct x86_insn *i)
 	mmx_enter(x);
 	__asm__("pmovmskb %1, %0" : "=r" (m) : "x" (vec_low(mmx_get(x, i->r[1]))));
 	x86_reg_set(x, i->r[0], 4, m);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Moves */
@@ -169,7 +169,7 @@ load4(struct x86 *x, const struct x86_insn *i)
 
 	TRY(source(x, i, 4, &s));
 	mmx_set(x, i->r[0], s);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Between registers, too. */
@@ -180,7 +180,7 @@ load8(struct x86 *x, const struct x86_insn *i)
 
 	TRY(source(x, i, 8, &s));
 	mmx_set(x, i->r[0], s);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -189,7 +189,7 @@ store4(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	TRY(x86_store(x, i, 4, mmx_get(x, i->r[1]) & UINT32_MAX));
 	mmx_enter(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -198,7 +198,7 @@ store8(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	TRY(x86_store(x, i, 8, mmx_get(x, i->r[1])));
 	mmx_enter(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -207,7 +207,7 @@ from_gpr4(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	mmx_enter(x);
 	mmx_set(x, i->r[0], x86_reg(x, i->r[1], 4));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -216,7 +216,7 @@ from_gpr8(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	mmx_enter(x);
 	mmx_set(x, i->r[0], x86_reg(x, i->r[1], 8));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -225,7 +225,7 @@ to_gpr4(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	mmx_enter(x);
 	x86_reg_set(x, i->r[0], 4, mmx_get(x, i->r[1]));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -234,7 +234,7 @@ to_gpr8(struct x86 *x, const struct x86_insn *i)
 	MMX_BEGIN(x);
 	mmx_enter(x);
 	x86_reg_set(x, i->r[0], 8, mmx_get(x, i->r[1]));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -257,7 +257,7 @@ movq2dq(struct x86 *x, const struct x86_insn *i)
 	SSE_MMX_BEGIN(x);
 	mmx_enter(x);
 	*vec_xmm(x, i->r[0]) = vec_low(mmx_get(x, i->r[1]));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -266,7 +266,7 @@ movdq2q(struct x86 *x, const struct x86_insn *i)
 	SSE_MMX_BEGIN(x);
 	mmx_enter(x);
 	mmx_set(x, i->r[0], (uint64_t)(*vec_xmm(x, i->r[1]))[0]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	ROW(mnemonic, name, ...)	VEC(mnemonic, P, PM, name),

@@ -14,13 +14,13 @@ static enum x86_status								\
 mov##size##_rr(struct x86 *x, const struct x86_insn *i)				\
 {										\
 	x86_reg_set(x, i->r[0], size, x86_reg(x, i->r[1], size));		\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 mov##size##_ri(struct x86 *x, const struct x86_insn *i)				\
 {										\
 	x86_reg_set(x, i->r[0], size, i->imm);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 mov##size##_rm(struct x86 *x, const struct x86_insn *i)				\
@@ -29,7 +29,7 @@ mov##size##_rm(struct x86 *x, const struct x86_insn *i)				\
 										\
 	TRY(x86_load(x, i, size, &v));						\
 	x86_reg_set(x, i->r[0], size, v);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 mov##size##_mr(struct x86 *x, const struct x86_insn *i)				\
@@ -48,7 +48,7 @@ mov##size##_ro(struct x86 *x, const struct x86_insn *i)				\
 										\
 	TRY(x86_load_seg(x, (enum amd64_seg)i->seg, i->imm, size, &v));		\
 	x86_gpr_set(x, RAX, size, v);						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 mov##size##_or(struct x86 *x, const struct x86_insn *i)				\
@@ -116,7 +116,7 @@ name##to##_##from##_r(struct x86 *x, const struct x86_insn *i)			\
 	uint64_t v = x86_reg(x, i->r[1], from);					\
 										\
 	x86_reg_set(x, i->r[0], to, value);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 name##to##_##from##_m(struct x86 *x, const struct x86_insn *i)			\
@@ -125,7 +125,7 @@ name##to##_##from##_m(struct x86 *x, const struct x86_insn *i)			\
 										\
 	TRY(x86_load(x, i, from, &v));						\
 	x86_reg_set(x, i->r[0], to, value);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 #define	MOVZX(to, from)	EXTEND(movzx, to, from, v)
 #define	MOVSX(to, from)	EXTEND(movsx, to, from, (uint64_t)x86_sext(v, from))
@@ -173,21 +173,21 @@ static enum x86_status
 lea2(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], 2, x86_ea(x, i));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 lea4(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], 4, x86_ea(x, i));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 lea8(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], 8, x86_ea(x, i));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Base and displacement, with or without index, all of 64 bits. */
@@ -195,7 +195,7 @@ static enum x86_status
 lea8_base(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], 8, x->s->gpr[i->base] + (uint64_t)(int64_t)i->disp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -203,7 +203,7 @@ lea8_index(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], 8, x->s->gpr[i->base] + (x->s->gpr[i->index] << i->scale) +
 	    (uint64_t)(int64_t)i->disp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool
@@ -228,7 +228,7 @@ xlat(struct x86 *x, const struct x86_insn *i)
 
 	TRY(x86_load_seg(x, (enum amd64_seg)i->seg, off, 1, &v));
 	x86_gpr_set(x, RAX, 1, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -241,7 +241,7 @@ cmov(struct x86 *x, const struct x86_insn *i, unsigned cc, unsigned size, uint64
 	uint64_t old = x86_reg(x, i->r[0], size);
 
 	x86_reg_set(x, i->r[0], size, x86_cond(cc, x->s->rflags) ? v : old);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	CMOV_SIZE(name, cc, size)						\
@@ -280,7 +280,7 @@ static enum x86_status								\
 set##name##_r(struct x86 *x, const struct x86_insn *i)				\
 {										\
 	x86_reg_set(x, i->r[0], 1, x86_cond(cc, x->s->rflags));			\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 static enum x86_status								\
 set##name##_m(struct x86 *x, const struct x86_insn *i)				\
@@ -304,7 +304,7 @@ bind_set(struct x86_insn *i, const struct x86_decoded *d, unsigned arg)
 static enum x86_status
 nop(struct x86 *x, const struct x86_insn *i)
 {
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* There are no caches, but the address is checked as for a load of a byte. */

@@ -282,43 +282,43 @@ x86_rdmsr(struct x86 *x, uint32_t msr, uint64_t *v)
 	struct vm_exit *ex;
 
 	if (is_controllers(msr))
-		return (x86_controller(x, msr, false, v) ? X_OK : GP0(x));
+		return (x86_controller(x, msr, false, v) ? X_DONE : GP0(x));
 	if (constant(x, msr, v))
-		return (X_OK);
+		return (X_DONE);
 	p = is_mtrr(msr) ? mtrr(x, msr) : field(x, msr, &check);
 	if (p != NULL) {
 		*v = *p;
-		return (check == TSC_AUX && (x->features & X86_F_RDTSCP) == 0 ? GP0(x) : X_OK);
+		return (check == TSC_AUX && (x->features & X86_F_RDTSCP) == 0 ? GP0(x) : X_DONE);
 	}
 	switch (msr) {
 	case MSR_TSC:
 		*v = x86_tsc(x);
-		return (X_OK);
+		return (X_DONE);
 	case MSR_TSC_ADJUST:
 		*v = x->s->tsc_adjust;
-		return (X_OK);
+		return (X_DONE);
 	case MSR_MISC_ENABLE:
 		*v = x->s->misc_enable | 0x1800;	/* no branch trace store, no precise sampling */
-		return (X_OK);
+		return (X_DONE);
 	case MSR_EFER:
 		*v = x->s->efer;
-		return (X_OK);
+		return (X_DONE);
 	case MSR_PRED_CMD:		/* to be written only */
 	case MSR_FLUSH_CMD:
 		return (GP0(x));
 	case MSR_KVM_WALL_OLD:
 	case MSR_KVM_WALL:
 		*v = x->s->kvm_wall_clock;
-		return (X_OK);
+		return (X_DONE);
 	case MSR_KVM_SYSTEM_OLD:
 	case MSR_KVM_SYSTEM:
 		*v = x->s->kvm_system_time;
-		return (X_OK);
+		return (X_DONE);
 	default:
 		break;
 	}
 	if (soft_replied(x->cpu, VM_EXIT_SYSREG, msr, v))
-		return (X_OK);
+		return (X_DONE);
 	x86_sync(x);
 	ex = soft_exit(x->cpu, VM_EXIT_SYSREG, true);
 	ex->u.sysreg.reg = msr;
@@ -341,7 +341,7 @@ write_efer(struct x86 *x, uint64_t v)
 	if ((diff & EFER_NXE) != 0)
 		x86_flush(x);
 	x86_mode(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Fast strings, CPUID limit, task priority messages, XD disable; the rest reads as it is. */
@@ -356,7 +356,7 @@ write_misc(struct x86 *x, uint64_t v)
 	if ((v & ~(MISC_WRITABLE | MISC_FIXED | s->misc_enable)) != 0)
 		return (GP0(x));
 	s->misc_enable = (s->misc_enable & ~MISC_WRITABLE) | (v & MISC_WRITABLE);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Addresses are those of words; bit 1 is reserved. */
@@ -376,7 +376,7 @@ write_kvmclock(struct x86 *x, uint32_t msr, uint64_t v)
 		x86_kvmclock_write(x);
 	}
 	x86_after_device(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -389,37 +389,37 @@ x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t v)
 	if (is_controllers(msr)) {
 		if (msr == MSR_TSC_DEADLINE)
 			x86_tsc_refresh(x);
-		return (x86_controller(x, msr, true, &v) ? X_OK : GP0(x));
+		return (x86_controller(x, msr, true, &v) ? X_DONE : GP0(x));
 	}
 	if (constant(x, msr, &old))
-		return (constant_allows(msr, v) ? X_OK : GP0(x));
+		return (constant_allows(msr, v) ? X_DONE : GP0(x));
 	if (is_mtrr(msr)) {
 		if (!mtrr_allows(msr, v))
 			return (GP0(x));
 		*mtrr(x, msr) = v;
-		return (X_OK);
+		return (X_DONE);
 	}
 	p = field(x, msr, &check);
 	if (p != NULL) {
 		if (!allows(x, check, v))
 			return (GP0(x));
 		*p = v;
-		return (X_OK);
+		return (X_DONE);
 	}
 	switch (msr) {
 	case MSR_TSC:
 		x86_tsc_set(x, v);
-		return (X_OK);
+		return (X_DONE);
 	case MSR_TSC_ADJUST:
 		x86_tsc_adjust_set(x, v);
-		return (X_OK);
+		return (X_DONE);
 	case MSR_MISC_ENABLE:
 		return (write_misc(x, v));
 	case MSR_EFER:
 		return (write_efer(x, v));
 	case MSR_PRED_CMD:		/* a barrier, a flush: nothing to be done */
 	case MSR_FLUSH_CMD:
-		return (v > 1 ? GP0(x) : X_OK);
+		return (v > 1 ? GP0(x) : X_DONE);
 	case MSR_KVM_WALL_OLD:
 	case MSR_KVM_WALL:
 	case MSR_KVM_SYSTEM_OLD:
@@ -434,5 +434,5 @@ x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t v)
 	ex->u.sysreg.data = v;
 	ex->u.sysreg.write = true;
 	x86_after_device(x);
-	return (X_OK);
+	return (X_DONE);
 }

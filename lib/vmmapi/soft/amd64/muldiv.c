@@ -16,7 +16,7 @@ operand(struct x86 *x, const struct x86_insn *i, unsigned size, uint64_t *v)
 	if ((i->flags & XI_MEM) != 0)
 		return (x86_load(x, i, size, v));
 	*v = x86_reg(x, i->r[0], size);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* rDX:rAX by host instructions that use the same registers; AL and AH for bytes. */
@@ -44,7 +44,7 @@ multiply(struct x86 *x, const struct x86_insn *i, unsigned size, bool is_signed)
 	if (size != 1)
 		x86_gpr_set(x, RDX, size, hi);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Would the host's division of lo, hi by v fault? */
@@ -101,7 +101,7 @@ divide(struct x86 *x, const struct x86_insn *i, unsigned size, bool is_signed)
 	if (size != 1)
 		x86_gpr_set(x, RDX, size, hi);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	FORMS(size)								\
@@ -155,7 +155,7 @@ imul_reg(struct x86 *x, const struct x86_insn *i, unsigned size, uint64_t a, uin
 #undef	IMUL
 	x86_reg_set(x, i->r[0], size, a);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Operands: rr, rm, rri, rmi. */

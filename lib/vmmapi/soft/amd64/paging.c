@@ -76,7 +76,7 @@ take(struct walk *w, uint64_t gpa, uint64_t val, uint64_t reserved)
 	w->nx |= w->size == 8 && (val & PTE_XD) != 0;
 	w->e[w->n].gpa = gpa;
 	w->e[w->n++].val = val;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* 4.6.1 */
@@ -96,7 +96,7 @@ allowed(struct walk *w)
 		if ((w->why & PG_WRITE) != 0 && !w->w && (s->cr0 & CR0_WP) != 0)
 			ok = false;
 	}
-	return (ok ? X_OK : fault(w, PF_P));
+	return (ok ? X_DONE : fault(w, PF_P));
 }
 
 /*
@@ -228,7 +228,7 @@ x86_load_pdptes(struct x86 *x, uint64_t cr3, uint64_t cr4)
 	}
 	for (unsigned n = 0; n < 4; n++)
 		x->s->pdpte[n] = p[n];
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -256,7 +256,7 @@ x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page)
 	if ((x->s->cr0 & CR0_PG) == 0) {
 		page->gpa = lin & x->phys_mask;
 		page->flags = SOFT_TLB_R | SOFT_TLB_W;
-		return (X_OK);
+		return (X_DONE);
 	}
 	w.user = x->cpl == 3 && (why & PG_SYS) == 0;
 	do {
@@ -267,5 +267,5 @@ x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page)
 	if ((w.w || (!w.user && (x->s->cr0 & CR0_WP) == 0)) &&
 	    ((why & PG_WRITE) != 0 || (w.e[w.n - 1].val & PTE_D) != 0))
 		page->flags |= SOFT_TLB_W;
-	return (X_OK);
+	return (X_DONE);
 }

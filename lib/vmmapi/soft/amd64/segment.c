@@ -52,7 +52,7 @@ x86_read_desc_high(struct x86 *x, uint16_t sel, uint64_t lin, uint32_t error, ui
 	TRY(x86_sys_load(x, lin + 8, 8, high));
 	if (DESC_TYPE(*high) != 0)
 		return (x86_fault_error(x, EXC_GP, error));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* SDM vol. 3 figure 3-8 */
@@ -90,17 +90,17 @@ x86_sys_or(struct x86 *x, uint64_t lin, uint8_t set, uint8_t clear)
 	if (clear != 0)
 		(void)__atomic_fetch_and(p, (uint8_t)~clear, __ATOMIC_SEQ_CST);
 	soft_wrote(x->cpu, page.gpa, 1);
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
 x86_set_accessed(struct x86 *x, struct amd64_segment *seg, uint64_t lin)
 {
 	if ((seg->access & TYPE_ACCESSED) != 0)
-		return (X_OK);
+		return (X_DONE);
 	TRY(x86_sys_or(x, lin + 5, TYPE_ACCESSED, 0));
 	seg->access |= TYPE_ACCESSED;
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -130,7 +130,7 @@ x86_ldt_desc(struct x86 *x, uint16_t sel, enum x86_vector vector, enum x86_vecto
 
 	*seg = (struct amd64_segment){ .sel = sel, .access = VM_AMD64_SEG_UNUSABLE };
 	if ((sel & SEL_MASK) == 0)
-		return (X_OK);
+		return (X_DONE);
 	if ((sel & SEL_TI) != 0)
 		return (x86_fault_error(x, vector, error));
 	TRY(x86_read_desc(x, sel, vector, error, &desc, &lin));
@@ -145,7 +145,7 @@ x86_ldt_desc(struct x86 *x, uint16_t sel, enum x86_vector vector, enum x86_vecto
 		if (!amd64_canonical(seg->base, x->s->cr4))
 			return (x86_fault_error(x, vector, error));
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Segments that no descriptor describes */
@@ -212,10 +212,10 @@ load_null(struct x86 *x, enum amd64_seg n, uint16_t sel)
 		if (!x86_64bit(x) || cpl == 3 || (sel & 3) != cpl)
 			return (GP0(x));
 		x->s->seg[n] = x86_null_ss(sel, cpl);
-		return (X_OK);
+		return (X_DONE);
 	}
 	x->s->seg[n] = (struct amd64_segment){ .sel = sel, .access = VM_AMD64_SEG_UNUSABLE };
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Data or readable code, and privileged enough unless it conforms (SDM vol. 3 5.6). */
@@ -254,7 +254,7 @@ x86_load_sreg(struct x86 *x, enum amd64_seg n, uint16_t sel)
 
 	if (x86_real_or_v86(x)) {
 		x86_real_sreg(x, n, sel);
-		return (X_OK);
+		return (X_DONE);
 	}
 	if ((sel & SEL_MASK) == 0)
 		return (load_null(x, n, sel));
@@ -263,7 +263,7 @@ x86_load_sreg(struct x86 *x, enum amd64_seg n, uint16_t sel)
 	else
 		TRY(x86_data_desc(x, sel, EXC_GP, 0, &seg));
 	x->s->seg[n] = seg;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -295,7 +295,7 @@ mov_to_r(struct x86 *x, const struct x86_insn *i)
 
 	TRY(x86_load_sreg(x, n, (uint16_t)x86_reg(x, i->r[1], 2)));
 	loaded(x, n);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -307,7 +307,7 @@ mov_to_m(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load(x, i, 2, &v));
 	TRY(x86_load_sreg(x, n, (uint16_t)v));
 	loaded(x, n);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Registers are zero-extended to their size, memory is always 16 bits wide. */
@@ -315,7 +315,7 @@ static enum x86_status
 mov_from_r(struct x86 *x, const struct x86_insn *i)
 {
 	x86_reg_set(x, i->r[0], i->opsize, x->s->seg[i->r[1]].sel);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -354,7 +354,7 @@ push_sreg(struct x86 *x, const struct x86_insn *i)
 
 	TRY(x86_push_at(x, &sp, i->opsize, x->s->seg[i->r[0]].sel));
 	x86_sp_set(x, sp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -368,7 +368,7 @@ pop_sreg(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load_sreg(x, n, (uint16_t)v));
 	x86_gpr_set(x, RSP, stack, sp);
 	loaded(x, n);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool
@@ -400,7 +400,7 @@ load_far(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load_seg(x, seg, (ea + i->opsize) & x86_mask(i->adsize), 2, &sel));
 	TRY(x86_load_sreg(x, (enum amd64_seg)i->arg, (uint16_t)sel));
 	x86_reg_set(x, i->r[0], i->opsize, off);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Looking at descriptors: LAR, LSL, VERR, VERW, ARPL (SDM vol. 3 5.10) */
@@ -413,11 +413,11 @@ load_rm16(struct x86 *x, const struct x86_insn *i, unsigned n, uint16_t *v)
 
 	if ((i->flags & XI_MEM) == 0) {
 		*v = (uint16_t)x86_reg(x, i->r[n], 2);
-		return (X_OK);
+		return (X_DONE);
 	}
 	TRY(x86_load(x, i, 2, &m));
 	*v = (uint16_t)m;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static void
@@ -431,7 +431,7 @@ static enum x86_status
 look(struct x86 *x, uint16_t sel, uint64_t *desc, bool *found)
 {
 	*found = (sel & SEL_MASK) != 0 && in_table(x, sel);
-	return (*found ? x86_sys_load(x, desc_address(x, sel), 8, desc) : X_OK);
+	return (*found ? x86_sys_load(x, desc_address(x, sel), 8, desc) : X_DONE);
 }
 
 static bool
@@ -468,7 +468,7 @@ lar_lsl(struct x86 *x, const struct x86_insn *i)
 		x86_reg_set(x, i->r[0], i->opsize, v & x86_mask(i->opsize));
 	}
 	set_zf(x, ok);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* arg: VERW */
@@ -489,7 +489,7 @@ verify(struct x86 *x, const struct x86_insn *i)
 	else
 		ok = ok && (type & (TYPE_CODE | TYPE_RW)) != TYPE_CODE;
 	set_zf(x, ok);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The operand is written only where its RPL changes (SDM vol. 2A ARPL): a read-only page may hold it. */
@@ -510,7 +510,7 @@ arpl(struct x86 *x, const struct x86_insn *i)
 			x86_reg_set(x, i->r[0], 2, v);
 	}
 	set_zf(x, less);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* LDTR, TR, GDTR, IDTR */
@@ -524,7 +524,7 @@ lldt(struct x86 *x, const struct x86_insn *i)
 	TRY(load_rm16(x, i, 0, &sel));
 	TRY(x86_ldt_desc(x, sel, EXC_GP, EXC_NP, 0, &seg));
 	x->s->seg[SEG_LDTR] = seg;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -554,7 +554,7 @@ ltr(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_sys_or(x, lin + 5, SYS_BUSY, 0));
 	seg.access |= SYS_BUSY;
 	x->s->seg[SEG_TR] = seg;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* User-mode instruction prevention (SDM vol. 3 2.5, CR4.UMIP): also in virtual-8086 mode. */
@@ -575,7 +575,7 @@ store_selector(struct x86 *x, const struct x86_insn *i)
 	if ((i->flags & XI_MEM) != 0)
 		return (x86_store(x, i, 2, sel));
 	x86_reg_set(x, i->r[0], i->opsize, sel);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -618,7 +618,7 @@ load_table(struct x86 *x, const struct x86_insn *i)
 		return (GP0(x));
 	t->base = base;
 	t->limit = limit;
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	M(n)	ZYDIS_MNEMONIC_##n

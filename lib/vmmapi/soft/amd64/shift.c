@@ -72,7 +72,7 @@ shift_reg(struct x86 *x, const struct x86_insn *i, enum shift_op op, unsigned si
 
 	x86_reg_set(x, i->r[0], size, shift(op, size, x86_reg(x, i->r[0], size), count, x->s->rflags, &ax));
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE enum x86_status
@@ -86,7 +86,7 @@ shift_mem(struct x86 *x, const struct x86_insn *i, enum shift_op op, unsigned si
 	v = shift(op, size, v, count, x->s->rflags, &ax);
 	TRY(x86_rmw_store(x, i, size, &ref, v));
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	FORMS(name, op, size)							\
@@ -195,7 +195,7 @@ double_op(struct x86 *x, const struct x86_insn *i, enum shift_op op, unsigned si
 	else
 		x86_reg_set(x, i->r[0], size, v);
 	alu_set(x, ax);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	DOUBLE(name, op, size)							\

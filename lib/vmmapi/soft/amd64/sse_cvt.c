@@ -48,7 +48,7 @@ name##_##isize(struct x86 *x, const struct x86_insn *i)				\
 	d = *vec_xmm(x, i->r[0]);						\
 	TRY(FP_EXECUTE(x, &d, vec_low(v), name##_##isize, &plain));		\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 FROM_DEFINE(cvtsi2ss)
@@ -72,7 +72,7 @@ name##_##isize(struct x86 *x, const struct x86_insn *i)				\
 	TRY(vec_operand(x, i, 1, size, &s));					\
 	TRY(FP_EXECUTE(x, &d, s, name##_##isize, &plain));			\
 	x86_reg_set(x, i->r[0], isize, (uint64_t)d[0]);				\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 TO_DEFINE(cvtss2si, 4)
@@ -95,7 +95,7 @@ mmx_operand(struct x86 *x, const struct x86_insn *i, vec *s)
 	else
 		v = mmx_get(x, i->r[1]);
 	*s = vec_low(v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -108,7 +108,7 @@ cvtpi2ps(struct x86 *x, const struct x86_insn *i)
 	mmx_enter(x);
 	TRY(FP_EXECUTE(x, &d, s, cvtdq2ps, &plain));
 	(*vec_xmm(x, i->r[0]))[0] = d[0];
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* From memory it is no MMX instruction (SDM vol. 2, CVTPI2PD). */
@@ -125,7 +125,7 @@ cvtpi2pd(struct x86 *x, const struct x86_insn *i)
 		mmx_enter(x);
 	__asm__("cvtdq2pd %1, %0" : "=x" (d) : "x" (s));
 	*vec_xmm(x, i->r[0]) = d;
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	TO_MMX(name, size, as)							\
@@ -141,7 +141,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	mmx_enter(x);								\
 	TRY(FP_EXECUTE(x, &d, s, as, &plain));					\
 	mmx_set(x, i->r[0], (uint64_t)d[0]);					\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 TO_MMX(cvtps2pi, 8, cvtps2dq)

@@ -50,7 +50,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	d = *vec_xmm(x, i->r[0]);						\
 	TRY(FP_EXECUTE(x, &d, s, name, &plain));				\
 	x86_flags(x, (uint64_t)d[0] & (FL_ZF | FL_PF | FL_CF), FL_ARITH);	\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 COMI_DEFINE(comiss, 4)
@@ -97,7 +97,7 @@ round_as(struct x86 *x, unsigned imm, vec *d, vec s, fp_run *run)
 		flags &= ~MX_PE;
 	TRY(fp_finish(x, flags));
 	*d = r;
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	ROUND_DEFINE(name, size)						\
@@ -112,7 +112,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	d = *vec_xmm(x, i->r[0]);						\
 	TRY(round_as(x, (unsigned)i->imm, &d, s, name##_run));			\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 ROUND_DEFINE(roundps, 16)
@@ -155,7 +155,7 @@ approx(struct x86 *x, const struct x86_insn *i, unsigned size, vec (*fn)(vec))
 		*vec_xmm(x, i->r[0]) = r.v;
 	else
 		memcpy(vec_xmm(x, i->r[0]), &r.d[0], 4);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -217,7 +217,7 @@ dot(struct x86 *x, const struct x86_insn *i, unsigned width, fp_run *run)
 			memset(&r.b[k * width], 0, width);
 	}
 	*vec_xmm(x, i->r[0]) = r.v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status

@@ -27,7 +27,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	TRY(vec_operand(x, i, 1, 16, &s.v));					\
 	d.v = *vec_xmm(x, i->r[0]);						\
 	*vec_xmm(x, i->r[0]) = ((union vec_elems)__VA_ARGS__).v;		\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 SELECT(shufps, { .d = { d.d[n & 3], d.d[n >> 2 & 3], s.d[n >> 4 & 3], s.d[n >> 6] } })
@@ -48,7 +48,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	d = *vec_xmm(x, i->r[0]);						\
 	__asm__(#name " %%xmm0, %1, %0" : "+x" (d) : "x" (s), "Yz" (*vec_xmm(x, 0)));	\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 BLENDV(blendvps)
@@ -70,7 +70,7 @@ insertps(struct x86 *x, const struct x86_insn *i)
 			d.d[k] = 0;
 	}
 	*vec_xmm(x, i->r[0]) = d.v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -85,7 +85,7 @@ extractps(struct x86 *x, const struct x86_insn *i)
 	if ((i->flags & XI_MEM) != 0)
 		return (x86_store(x, i, 4, v));
 	x86_reg_set(x, i->r[0], 4, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_sse_logic[] = {

@@ -11,7 +11,7 @@ move(struct x86 *x, const struct x86_insn *i)
 {
 	SSE_BEGIN(x);
 	*vec_xmm(x, i->r[0]) = *vec_xmm(x, i->r[1]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* name: the destination's elements from its old ones, d, and the source's, s. */
@@ -25,7 +25,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	d.v = *vec_xmm(x, i->r[0]);						\
 	s.v = *vec_xmm(x, i->r[1]);						\
 	*vec_xmm(x, i->r[0]) = ((union vec_elems)__VA_ARGS__).v;		\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 MOVE(movss, { .d = { s.d[0], d.d[1], d.d[2], d.d[3] } })
@@ -38,7 +38,7 @@ movq(struct x86 *x, const struct x86_insn *i)
 {
 	SSE_BEGIN(x);
 	*vec_xmm(x, i->r[0]) = vec_low((uint64_t)(*vec_xmm(x, i->r[1]))[0]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* From memory */
@@ -51,7 +51,7 @@ load(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	TRY(vec_load(x, i, false, &v));
 	*vec_xmm(x, i->r[0]) = v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -62,7 +62,7 @@ load_aligned(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	TRY(vec_load(x, i, true, &v));
 	*vec_xmm(x, i->r[0]) = v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -73,7 +73,7 @@ load4(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	TRY(x86_load(x, i, 4, &v));
 	*vec_xmm(x, i->r[0]) = vec_low(v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -84,7 +84,7 @@ load8(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	TRY(x86_load(x, i, 8, &v));
 	*vec_xmm(x, i->r[0]) = vec_low(v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -95,7 +95,7 @@ load_low(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	TRY(x86_load(x, i, 8, &v));
 	(*vec_xmm(x, i->r[0]))[0] = (long long)v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -106,7 +106,7 @@ load_high(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	TRY(x86_load(x, i, 8, &v));
 	(*vec_xmm(x, i->r[0]))[1] = (long long)v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* To memory */
@@ -153,7 +153,7 @@ from_gpr4(struct x86 *x, const struct x86_insn *i)
 {
 	SSE_BEGIN(x);
 	*vec_xmm(x, i->r[0]) = vec_low(x86_reg(x, i->r[1], 4));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -161,7 +161,7 @@ from_gpr8(struct x86 *x, const struct x86_insn *i)
 {
 	SSE_BEGIN(x);
 	*vec_xmm(x, i->r[0]) = vec_low(x86_reg(x, i->r[1], 8));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -169,7 +169,7 @@ to_gpr4(struct x86 *x, const struct x86_insn *i)
 {
 	SSE_BEGIN(x);
 	x86_reg_set(x, i->r[0], 4, (uint64_t)(*vec_xmm(x, i->r[1]))[0]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -177,7 +177,7 @@ to_gpr8(struct x86 *x, const struct x86_insn *i)
 {
 	SSE_BEGIN(x);
 	x86_reg_set(x, i->r[0], 8, (uint64_t)(*vec_xmm(x, i->r[1]))[0]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -188,7 +188,7 @@ movmskps(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	__asm__("movmskps %1, %0" : "=r" (m) : "x" (*vec_xmm(x, i->r[1])));
 	x86_reg_set(x, i->r[0], 4, m);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -199,7 +199,7 @@ movmskpd(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	__asm__("movmskpd %1, %0" : "=r" (m) : "x" (*vec_xmm(x, i->r[1])));
 	x86_reg_set(x, i->r[0], 4, m);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* SSE3 duplications, with a register or memory */
@@ -213,7 +213,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	SSE_BEGIN(x);								\
 	TRY(vec_operand(x, i, 1, size, &s.v));					\
 	*vec_xmm(x, i->r[0]) = ((union vec_elems)__VA_ARGS__).v;		\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 DUPLICATE(movddup, 8, { .q = { s.q[0], s.q[0] } })

@@ -182,7 +182,7 @@ fp_finish(struct x86 *x, uint32_t flags)
 		flags &= MX_PRE;
 	*mx |= flags;
 	if ((flags & um) == 0)
-		return (X_OK);
+		return (X_DONE);
 	return (x86_fault(x, (x->s->cr4 & CR4_OSXMMEXCPT) != 0 ? EXC_XM : EXC_UD));
 }
 
@@ -197,7 +197,7 @@ unmasked(struct x86 *x, vec *d, vec s, fp_run *run, const struct fp_shape *shape
 		flags = steps(mx, um, shape, *d, s);
 	TRY(fp_finish(x, flags));
 	*d = r;
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -208,7 +208,7 @@ fp_slow(struct x86 *x, vec *d, vec s, fp_run *run, const struct fp_shape *shape)
 	if ((*mx & MX_MASKS) != MX_MASKS)
 		return (unmasked(x, d, s, run, shape));
 	*mx = run(*mx, d, s);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*

@@ -103,7 +103,7 @@ fp_execute(struct x86 *x, vec *d, vec s, void (*as_is)(vec *, vec), fp_run *run,
 	if (unlikely((*mxcsr(x) & ~MX_FLAGS) != MX_INIT))
 		return (fp_slow(x, d, s, run, shape));
 	as_is(d, s);
-	return (X_OK);
+	return (X_DONE);
 }
 #define	FP_EXECUTE(x, d, s, name, shape)	fp_execute(x, d, s, name##_as_is, name##_run, shape)
 
@@ -126,7 +126,7 @@ name##_r(struct x86 *x, const struct x86_insn *i)				\
 	SSE_BEGIN(x);								\
 	TRY(FP_EXECUTE(x, &d, *vec_xmm(x, i->r[1]), name, &name##_shape));	\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 										\
 static enum x86_status								\
@@ -138,7 +138,7 @@ name##_m(struct x86 *x, const struct x86_insn *i)				\
 	TRY(vec_load_part(x, i, size, &s));					\
 	TRY(FP_EXECUTE(x, &d, s, name, &name##_shape));				\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 #endif /* _VMMAPI_SOFT_AMD64_SSE_MXCSR_H_ */

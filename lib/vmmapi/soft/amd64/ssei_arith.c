@@ -54,7 +54,7 @@ name##_i(struct x86 *x, const struct x86_insn *i)				\
 	SSE_BEGIN(x);								\
 	__asm__(#name " %1, %0" : "+x" (d) : "x" (vec_low(i->imm & 0xff)));	\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 #define	SHIFT_LIST(OP)								\

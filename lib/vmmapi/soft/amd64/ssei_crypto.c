@@ -25,7 +25,7 @@ aeskeygenassist(struct x86 *x, const struct x86_insn *i)
 	d.d[1] ^= constant;
 	d.d[3] ^= constant;
 	*vec_xmm(x, i->r[0]) = d.v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Bits 0 and 4 of the immediate choose the halves of destination and source. */
@@ -41,7 +41,7 @@ pclmulqdq(struct x86 *x, const struct x86_insn *i)
 	r = vec_low(d.q[i->imm & 1]);
 	__asm__("pclmulqdq $0, %1, %0" : "+x" (r) : "x" (vec_low(s.q[i->imm >> 4 & 1])));
 	*vec_xmm(x, i->r[0]) = r;
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_ssei_crypto[] = {

@@ -32,7 +32,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	SSE_BEGIN(x);								\
 	TRY(vec_operand(x, i, 1, 16, &s.v));					\
 	*vec_xmm(x, i->r[0]) = ((union vec_elems)__VA_ARGS__).v;		\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 #define	FOUR(e, at)	s.e[at + (n & 3)], s.e[at + (n >> 2 & 3)],		\
@@ -73,7 +73,7 @@ pslldq(struct x86 *x, const struct x86_insn *i)
 
 	SSE_BEGIN(x);
 	*d = bytes_left(*d, (unsigned)i->imm & 0xff);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -83,7 +83,7 @@ psrldq(struct x86 *x, const struct x86_insn *i)
 
 	SSE_BEGIN(x);
 	*d = bytes_right(*d, (unsigned)i->imm & 0xff);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* From byte n on of the source, with the destination behind it. */
@@ -99,7 +99,7 @@ palignr(struct x86 *x, const struct x86_insn *i)
 		*d = bytes_right(s, n) | bytes_left(*d, 16 - n);
 	else
 		*d = bytes_right(*d, n - 16);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -115,7 +115,7 @@ pblendw(struct x86 *x, const struct x86_insn *i)
 			d.w[k] = s.w[k];
 	}
 	*vec_xmm(x, i->r[0]) = d.v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -128,7 +128,7 @@ pblendvb(struct x86 *x, const struct x86_insn *i)
 	d = *vec_xmm(x, i->r[0]);
 	__asm__("pblendvb %%xmm0, %1, %0" : "+x" (d) : "x" (s), "Yz" (*vec_xmm(x, 0)));
 	*vec_xmm(x, i->r[0]) = d;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -155,7 +155,7 @@ mpsadbw(struct x86 *x, const struct x86_insn *i)
 #undef CASE
 	}
 	*vec_xmm(x, i->r[0]) = d;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* One element from a general register or memory, and to them; a register is zero-extended. */
@@ -174,7 +174,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	d.v = *vec_xmm(x, i->r[0]);						\
 	d.e[i->imm & (16 / size - 1)] = (__typeof__(d.e[0]))v;			\
 	*vec_xmm(x, i->r[0]) = d.v;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 #define	EXTRACT(name, size, e)							\
@@ -190,7 +190,7 @@ name(struct x86 *x, const struct x86_insn *i)					\
 	if ((i->flags & XI_MEM) != 0)						\
 		return (x86_store(x, i, size, v));				\
 	x86_reg_set(x, i->r[0], size == 8 ? 8 : 4, v);				\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 INSERT(pinsrb, 1, b)
@@ -210,7 +210,7 @@ pmovmskb(struct x86 *x, const struct x86_insn *i)
 	SSE_BEGIN(x);
 	__asm__("pmovmskb %1, %0" : "=r" (m) : "x" (*vec_xmm(x, i->r[1])));
 	x86_reg_set(x, i->r[0], 4, m);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* ZF: no bit of the source is set in the destination; CF: no other is. */
@@ -228,7 +228,7 @@ ptest(struct x86 *x, const struct x86_insn *i)
 	if (((~d[0] & s[0]) | (~d[1] & s[1])) == 0)
 		fl |= FL_CF;
 	x86_flags(x, fl, FL_ARITH);
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_ssei_shuffle[] = {

@@ -93,7 +93,7 @@ compare(struct x86 *x, const struct x86_insn *i, bool lengths, struct outcome *o
 	d = *vec_xmm(x, i->r[0]);
 	*o = lengths ? explicit(form, d, length(x, i, RAX), s, length(x, i, RDX)) : implicit(form, d, s);
 	x86_flags(x, o->flags, FL_ARITH);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The number of the first or last element, or that of all elements, to ECX. */
@@ -129,7 +129,7 @@ pcmpestri(struct x86 *x, const struct x86_insn *i)
 
 	TRY(compare(x, i, true, &o));
 	give_index(x, i, o.bits);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -139,7 +139,7 @@ pcmpestrm(struct x86 *x, const struct x86_insn *i)
 
 	TRY(compare(x, i, true, &o));
 	give_mask(x, i, o.bits);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -149,7 +149,7 @@ pcmpistri(struct x86 *x, const struct x86_insn *i)
 
 	TRY(compare(x, i, false, &o));
 	give_index(x, i, o.bits);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -159,7 +159,7 @@ pcmpistrm(struct x86 *x, const struct x86_insn *i)
 
 	TRY(compare(x, i, false, &o));
 	give_mask(x, i, o.bits);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* REX.W makes the lengths 64 bits wide. */

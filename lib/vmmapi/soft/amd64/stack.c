@@ -16,7 +16,7 @@ push(struct x86 *x, unsigned size, uint64_t v)
 
 	TRY(x86_push_at(x, &sp, size, v));
 	x86_sp_set(x, sp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* 64 bits in 64-bit mode */
@@ -27,7 +27,7 @@ push_wide(struct x86 *x, uint64_t v)
 
 	TRY(x86_store_at(x, SEG_SS, sp, 8, v));
 	x->s->gpr[RSP] = sp;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -82,7 +82,7 @@ pop_r64(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load_at(x, SEG_SS, sp, 8, &v));
 	x->s->gpr[RSP] = sp + 8;
 	x86_reg_set(x, i->r[0], 8, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -93,7 +93,7 @@ pop_r(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_pop_at(x, &sp, i->opsize, &v));
 	x86_sp_set(x, sp);
 	x86_reg_set(x, i->r[0], i->opsize, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* An address by way of the stack pointer is made with its value behind the pop (SDM vol. 2, POP). */
@@ -108,7 +108,7 @@ pop_m(struct x86 *x, const struct x86_insn *i)
 		ea += ((sp & m) | (m == 0xffff ? x->s->gpr[RSP] & ~m : 0)) - x->s->gpr[RSP];
 	TRY(x86_store_seg(x, seg, ea & x86_mask(i->adsize), i->opsize, v));
 	x86_sp_set(x, sp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool
@@ -151,7 +151,7 @@ pusha(struct x86 *x, const struct x86_insn *i)
 	for (int n = RAX; n <= RDI; n++)
 		TRY(x86_push_at(x, &sp, i->opsize, x86_gpr(x, (enum amd64_gpr)n, i->opsize)));
 	x86_sp_set(x, sp);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The stack pointer's place is skipped. */
@@ -167,7 +167,7 @@ popa(struct x86 *x, const struct x86_insn *i)
 		if (n != RSP)
 			x86_gpr_set(x, (enum amd64_gpr)n, i->opsize, v[n]);
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -193,7 +193,7 @@ enter(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_probe(x, SEG_SS, sp & m, size, true));
 	x86_sp_set(x, sp);
 	x86_gpr_set(x, RBP, size, frame);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -204,7 +204,7 @@ leave(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_pop_at(x, &sp, i->opsize, &v));
 	x86_sp_set(x, sp);
 	x86_gpr_set(x, RBP, i->opsize, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -215,7 +215,7 @@ leave64(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load_at(x, SEG_SS, sp, 8, &v));
 	x->s->gpr[RSP] = sp + 8;
 	x->s->gpr[RBP] = v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 static bool
@@ -238,7 +238,7 @@ bound(struct x86 *x, const struct x86_insn *i)
 	TRY(x86_load_seg(x, seg, (ea + size) & x86_mask(i->adsize), size, &high));
 	if (index < x86_sext(low, size) || index > x86_sext(high, size))
 		return (x86_fault(x, EXC_BR));
-	return (X_OK);
+	return (X_DONE);
 }
 
 const struct x86_opdesc x86_ops_stack[] = {

@@ -86,7 +86,7 @@ ins(struct x86 *x, uint64_t di, unsigned size)
 	x86_after_device(x);
 	TRY(x86_store_seg(x, SEG_ES, di, size, v));
 	watch(x, port, size);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -101,7 +101,7 @@ outs(struct x86 *x, const struct x86_insn *i, uint64_t si, unsigned size)
 	(void)soft_out(x->cpu, port, size, v);
 	x86_after_device(x);
 	watch(x, port, size);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* One element, by the general way. */
@@ -140,7 +140,7 @@ element(struct x86 *x, const struct x86_insn *i, enum string_op op, unsigned siz
 		break;
 	}
 	advance(x, i, op, size, 1);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Stretches */
@@ -160,7 +160,7 @@ stretch(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned ad, unsigned s
 
 	page = (unsigned)(off & (VM_PAGE_SIZE - 1));
 	if (!x->flat || seg == SEG_FS || seg == SEG_GS) {
-		if (x86_linear(x, seg, off, size, write, &lin) != X_OK)
+		if (x86_linear(x, seg, off, size, write, &lin) != X_DONE)
 			return (NULL);
 		page = (unsigned)(lin & (VM_PAGE_SIZE - 1));
 	}
@@ -184,7 +184,7 @@ stretch(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned ad, unsigned s
 	if (max == 0)
 		return (NULL);
 	if ((!x->flat || seg == SEG_FS || seg == SEG_GS) && max > 1) {
-		if (x86_linear(x, seg, low, (unsigned)bytes, write, &low) != X_OK)
+		if (x86_linear(x, seg, low, (unsigned)bytes, write, &low) != X_DONE)
 			return (NULL);
 	}
 	p = x86_window(x, lin, write, &room);
@@ -324,7 +324,7 @@ repeat(struct x86 *x, const struct x86_insn *i, enum string_op op, unsigned size
 	uint64_t count = x86_gpr(x, RCX, i->adsize), n, done = 0;
 
 	if (count == 0)
-		return (X_OK);
+		return (X_DONE);
 	do {
 		n = (x->s->rflags & FL_TF) != 0 || x->cpu->replay ? 0 : many(x, i, op, size, count);
 		if (n == 0) {
@@ -334,9 +334,9 @@ repeat(struct x86 *x, const struct x86_insn *i, enum string_op op, unsigned size
 		count -= n;
 		x86_gpr_set(x, RCX, i->adsize, count);
 		if (count == 0)
-			return (X_OK);
+			return (X_DONE);
 		if (compares(op) && ((x->s->rflags & FL_ZF) != 0) != (i->rep == 0xf3))
-			return (X_OK);
+			return (X_DONE);
 		done += n * size;
 	} while (!replayed(x) && !wanted(x) && done < ENOUGH);
 	return (X_AGAIN);

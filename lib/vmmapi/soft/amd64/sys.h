@@ -24,7 +24,7 @@ void	x86_cpuid(struct x86 *x, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 uint64_t x86_cr4_bits(const struct x86 *x);
 uint64_t x86_efer_bits(const struct x86 *x);
 
-/* msr.c: X_OK, X_FAULT, X_EXIT; nothing is changed but by X_OK */
+/* msr.c: X_DONE, X_FAULT, X_EXIT; nothing is changed but by X_DONE */
 enum x86_status x86_rdmsr(struct x86 *x, uint32_t msr, uint64_t *val);
 enum x86_status x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t val);
 /* The controller's register `reg'; *ok: it has that, and the access was right. */

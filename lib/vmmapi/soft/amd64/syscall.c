@@ -111,7 +111,7 @@ op_swapgs(struct x86 *x, const struct x86_insn *i)
 		return (UD(x));
 	x->s->seg[SEG_GS].base = x->s->kgs_base;
 	x->s->kgs_base = base;
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	M(n)	ZYDIS_MNEMONIC_##n

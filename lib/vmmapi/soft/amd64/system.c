@@ -25,7 +25,7 @@ op_cpuid(struct x86 *x, const struct x86_insn *i)
 	x86_gpr_set(x, RBX, 4, r[1]);
 	x86_gpr_set(x, RCX, 4, r[2]);
 	x86_gpr_set(x, RDX, 4, r[3]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -35,7 +35,7 @@ op_rdmsr(struct x86 *x, const struct x86_insn *i)
 
 	TRY(x86_rdmsr(x, (uint32_t)x->s->gpr[RCX], &v));
 	set_edx_eax(x, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -50,7 +50,7 @@ op_rdtsc(struct x86 *x, const struct x86_insn *i)
 	if ((x->s->cr4 & CR4_TSD) != 0 && x86_cpl(x) != 0)
 		return (GP0(x));
 	set_edx_eax(x, x86_tsc(x));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -58,7 +58,7 @@ op_rdtscp(struct x86 *x, const struct x86_insn *i)
 {
 	TRY(op_rdtsc(x, i));
 	x86_gpr_set(x, RCX, 4, x->s->tsc_aux);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* There are no performance counters: any number is that of none. */
@@ -92,7 +92,7 @@ op_pause(struct x86 *x, const struct x86_insn *i)
 	x86_sync(x);
 	(void)soft_exit(x->cpu, VM_EXIT_PAUSE, false);
 	x86_after_device(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Loads and stores of the guest are the host's, in the same order: only MFENCE adds to that. */
@@ -100,14 +100,14 @@ static enum x86_status
 op_mfence(struct x86 *x, const struct x86_insn *i)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
 op_fence(struct x86 *x, const struct x86_insn *i)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* splitmix64: the same numbers in every run with one seed. */
@@ -134,7 +134,7 @@ op_rdrand(struct x86 *x, const struct x86_insn *i)
 		got = getrandom(&v, sizeof(v), 0) == (ssize_t)sizeof(v);
 	x86_reg_set(x, i->r[0], i->opsize, got ? v : 0);
 	x86_flags(x, got ? FL_CF : 0, FL_ARITH);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -143,7 +143,7 @@ op_rdbase(struct x86 *x, const struct x86_insn *i)
 	if ((x->s->cr4 & CR4_FSGSBASE) == 0)
 		return (UD(x));
 	x86_reg_set(x, i->r[0], i->opsize, x->s->seg[i->arg].base);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -156,7 +156,7 @@ op_wrbase(struct x86 *x, const struct x86_insn *i)
 	if (!amd64_canonical(v, x->s->cr4))
 		return (GP0(x));
 	x->s->seg[i->arg].base = v;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* In 64-bit mode only; a prefix does not make them shorter than 32 bits. */
@@ -178,7 +178,7 @@ op_vmcall(struct x86 *x, const struct x86_insn *i)
 
 	if (soft_replied(x->cpu, VM_EXIT_HYPERCALL, x->s->gpr[RAX], &v)) {
 		x->s->gpr[RAX] = v;
-		return (X_OK);
+		return (X_DONE);
 	}
 	x86_sync(x);
 	ex = soft_exit(x->cpu, VM_EXIT_HYPERCALL, true);

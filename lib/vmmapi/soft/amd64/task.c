@@ -63,7 +63,7 @@ read_task(struct x86 *x, const struct amd64_segment *tss, struct task *t)
 		TRY(x86_sys_load(x, tss->base + TSS_CR3, 4, &t->cr3));
 		TRY(x86_sys_load(x, tss->base + TSS_TRAP, 2, &t->trap));
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The stores were tried before. */
@@ -79,7 +79,7 @@ save_task(struct x86 *x, uint64_t rip, uint64_t fl)
 		TRY(x86_sys_store(x, tss->base + l->gpr + n * l->size, l->size, x->s->gpr[n]));
 	for (unsigned n = 0; n < l->nsreg; n++)
 		TRY(x86_sys_store(x, tss->base + l->sreg + n * l->sel_step, 2, x->s->seg[n].sel));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The new TSS: table 7-1, first part.  IRET comes back to a busy one, the others want it available. */
@@ -102,7 +102,7 @@ check_new(struct x86 *x, const struct x86_switch *sw, struct amd64_segment *tss,
 		return (x86_fault_error(x, EXC_NP, error));
 	if (tss->limit < layout_of(tss)->min_limit)
 		return (x86_fault_error(x, EXC_TS, error));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Can the old task be saved?  *lin: its descriptor, if its busy flag is to be cleared, else 0. */
@@ -119,10 +119,10 @@ check_old(struct x86 *x, const struct x86_switch *sw, uint64_t *lin)
 	TRY(x86_sys_probe(x, tss->base + l->save, l->save_end - l->save, true));
 	*lin = 0;
 	if (sw->why != TASK_JMP && sw->why != TASK_IRET)
-		return (X_OK);
+		return (X_DONE);
 	/* A processor that never loaded TR has no descriptor to mark. */
 	if ((tss->sel & SEL_MASK) == 0)
-		return (X_OK);
+		return (X_DONE);
 	TRY(x86_read_desc(x, tss->sel & SEL_MASK, EXC_TS, error, &desc, lin));
 	return (x86_sys_probe(x, *lin + 5, 1, true));
 }
@@ -148,7 +148,7 @@ load_cs(struct x86 *x, uint16_t sel, uint32_t ext)
 		return (x86_fault_error(x, EXC_NP, error));
 	TRY(x86_set_accessed(x, &seg, lin));
 	x86_set_cs(x, &seg, rpl);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -169,7 +169,7 @@ load_protected(struct x86 *x, const struct task *t, uint32_t ext)
 		TRY(x86_data_desc(x, sel, EXC_TS, ext, &seg));
 		x->s->seg[data[n]] = seg;
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* What the old task and the new one have of segments until those are loaded: selectors. */
@@ -293,10 +293,10 @@ x86_task_enter(struct x86 *x, struct x86_switch *sw)
 	x->keep_rf = true;
 	x->shadow = 0;
 	x->attention = true;
-	if (r == X_OK && (t.trap & 1) != 0)
+	if (r == X_DONE && (t.trap & 1) != 0)
 		x->trap6 |= DR6_BT;
 	sw->committed = true;
-	return (r == X_OK ? X_JUMP : r);
+	return (r == X_DONE ? X_JUMP : r);
 }
 
 enum x86_status

@@ -373,11 +373,11 @@ code_page(struct x86 *x, uint64_t lin, const struct soft_itlbe **e)
 
 	if (t->tag == (SOFT_PAGE(lin) | x->tag)) {
 		*e = t;
-		return (X_OK);
+		return (X_DONE);
 	}
 	TRY(x86_walk(x, lin, PG_EXEC, &page));
 	*e = soft_tlb_fill_code(x->cpu, x->tlb, x->mmu, (uint16_t)x->tag, lin, page.gpa, page.flags);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static void
@@ -452,7 +452,7 @@ read_across(struct fetch *f, enum found *found)
 		n = (unsigned)(f->left - here);
 	if (n == 0) {
 		*found = FOUND_LONG;
-		return (X_OK);
+		return (X_DONE);
 	}
 	if (!x->flat)
 		lin = (uint32_t)lin;
@@ -465,14 +465,14 @@ read_across(struct fetch *f, enum found *found)
 		f->place2 = e->place;
 		if (!soft_code_watch(x->cpu, f->place2, n)) {
 			*found = FOUND_MOVED;
-			return (X_OK);
+			return (X_DONE);
 		}
 		copy(f->buf + here, e->host, n);
 	}
 	*found = verdict(decode(f, here + n));
 	if (*found == FOUND_SHORT)
 		*found = FOUND_LONG;
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* true: more may follow. */
@@ -533,7 +533,7 @@ build(struct fetch *f, struct soft_block **bp)
 	while (more && n < BLOCK_MAX) {
 		found = read_here(f, off);
 		if (found == FOUND_MOVED)
-			return (X_OK);
+			return (X_DONE);
 		if (found != FOUND && n != 0)
 			break;			/* the next block begins with it */
 		if (found == FOUND_LONG)
@@ -541,12 +541,12 @@ build(struct fetch *f, struct soft_block **bp)
 		if (found == FOUND_SHORT) {
 			TRY(read_across(f, &found));
 			if (found == FOUND_MOVED)
-				return (X_OK);
+				return (X_DONE);
 			if (found == FOUND_LONG)
 				return (GP0(x));
 			*bp = soft_code_find(x->code, f->place, x->mode, f->place2);
 			if (*bp != NULL)
-				return (X_OK);
+				return (X_DONE);
 			(void)add(f, &i[n], 0, found);
 			more = false;
 		} else {
@@ -562,7 +562,7 @@ build(struct fetch *f, struct soft_block **bp)
 	b->n = (uint16_t)n;
 	soft_code_add(x->cpu, b, (n + 1) * sizeof(*i));
 	*bp = b;
-	return (X_OK);
+	return (X_DONE);
 }
 
 enum x86_status
@@ -584,14 +584,14 @@ x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep)
 		if (e == NULL) {
 			*keep = false;
 			*block = nowhere(x);
-			return (X_OK);
+			return (X_DONE);
 		}
 		f.host = e->host;
 		f.place = e->place + (lin & 0xfff);
 		*block = soft_code_find(x->code, f.place, x->mode, SOFT_NOPLACE);
 		if (*block != NULL && (*block)->bytes <= f.left)
-			return (X_OK);
+			return (X_DONE);
 		TRY(build(&f, block));
 	} while (*block == NULL);
-	return (X_OK);
+	return (X_DONE);
 }

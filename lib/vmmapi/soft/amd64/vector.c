@@ -23,7 +23,7 @@ mmx_check(struct x86 *x)
 		return (x86_fault(x, EXC_NM));
 	if ((x87_of(x)->fsw & X87_ES) != 0)
 		return (x87_error(x));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -42,7 +42,7 @@ vec_masked_store(struct x86 *x, const struct x86_insn *i, unsigned size, const u
 		if ((mask->b[n] & 0x80) != 0)
 			TRY(x86_store_seg(x, seg, (off + n) & wrap, 1, v->b[n]));
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 static unsigned

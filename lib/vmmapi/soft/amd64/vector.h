@@ -65,7 +65,7 @@ vec_load(struct x86 *x, const struct x86_insn *i, bool aligned, vec *v)
 		p = soft_tlb_hit(x->row, x->tag, lin, 16, false);
 		if (likely(p != NULL)) {
 			__asm__ volatile("movdqu %1, %0" : "=x" (*v) : "m" (*(const vec_mem *)p));
-			return (X_OK);
+			return (X_DONE);
 		}
 	}
 	return (x86_load16(x, i, aligned, v));
@@ -81,7 +81,7 @@ vec_store(struct x86 *x, const struct x86_insn *i, bool aligned, vec v)
 		p = soft_tlb_hit(x->row, x->tag, lin, 16, true);
 		if (likely(p != NULL)) {
 			__asm__ volatile("movdqu %1, %0" : "=m" (*(vec_mem *)p) : "x" (v));
-			return (X_OK);
+			return (X_DONE);
 		}
 	}
 	return (x86_store16(x, i, aligned, &v));
@@ -97,7 +97,7 @@ vec_load_part(struct x86 *x, const struct x86_insn *i, unsigned size, vec *v)
 		return (vec_load(x, i, true, v));
 	TRY(x86_load(x, i, size, &q));
 	*v = vec_low(q);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Operand n: a register, or the memory operand as above. */
@@ -107,7 +107,7 @@ vec_operand(struct x86 *x, const struct x86_insn *i, unsigned n, unsigned size, 
 	if ((i->flags & XI_MEM) != 0)
 		return (vec_load_part(x, i, size, v));
 	*v = *vec_xmm(x, i->r[n]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /*
@@ -123,7 +123,7 @@ name##_r(struct x86 *x, const struct x86_insn *i)				\
 	SSE_BEGIN(x);								\
 	__asm__(#name " %1, %0" : "+x" (d) : "xm" (*vec_xmm(x, i->r[1])));	\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }										\
 										\
 static enum x86_status								\
@@ -136,7 +136,7 @@ name##_m(struct x86 *x, const struct x86_insn *i)				\
 	d = *vec_xmm(x, i->r[0]);						\
 	__asm__(#name " %1, %0" : "+x" (d) : "x" (s));				\
 	*vec_xmm(x, i->r[0]) = d;						\
-	return (X_OK);								\
+	return (X_DONE);								\
 }
 
 /*

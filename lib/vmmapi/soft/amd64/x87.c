@@ -45,11 +45,11 @@ check_alignment(struct x86 *x, const struct x86_insn *i, unsigned n, unsigned al
 	uint64_t ea = x86_ea(x, i), lin = ea;
 
 	if (likely(x86_cpl(x) != 3 || (x->s->cr0 & CR0_AM) == 0 || (x->s->rflags & FL_AC) == 0))
-		return (X_OK);
+		return (X_DONE);
 	if (!x->flat || i->seg == SEG_FS || i->seg == SEG_GS)
 		lin += x->s->seg[i->seg].base;
 	if ((lin & (align - 1)) == 0)
-		return (X_OK);
+		return (X_DONE);
 	TRY(x86_probe(x, (enum amd64_seg)i->seg, ea, n, write));
 	return (x86_fault_error(x, EXC_AC, 0));
 }

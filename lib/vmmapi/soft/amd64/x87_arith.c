@@ -58,15 +58,15 @@ binary(struct x86 *x, const struct x86_insn *i, x87_host *fn, unsigned kind, uns
 	x87_point(x, i, f);
 	if (unlikely(!x87_valid(f, to) || !x87_valid(f, from))) {
 		if (!x87_stack_fault(f, false))
-			return (X_OK);
+			return (X_DONE);
 		r = X87_INDEFINITE;
 	} else if (!x87_compute(f, fn, kind, 0, &f->st[to], &f->st[from], &r)) {
-		return (X_OK);
+		return (X_DONE);
 	}
 	x87_set(f, to, r);
 	if (pop)
 		x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* ST(0) = ST(0) op b; v: what ST(0) and b are, or are a copy of, in memory. */
@@ -79,12 +79,12 @@ binary_mem(struct x86 *x, const struct x86_insn *i, struct x87 *f, x87_host *fn,
 	x87_point(x, i, f);
 	if (unlikely(!x87_valid(f, 0))) {
 		if (!x87_stack_fault(f, false))
-			return (X_OK);
+			return (X_DONE);
 	} else if (!x87_compute(f, fn, kind, 0, &f->st[0], b, &r)) {
-		return (X_OK);
+		return (X_DONE);
 	}
 	x87_set(f, 0, r);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	BINARY(name, kind)							\
@@ -179,12 +179,12 @@ unary(struct x86 *x, const struct x86_insn *i, x87_host *fn)
 	x87_point(x, i, f);
 	if (unlikely(!x87_valid(f, 0))) {
 		if (!x87_stack_fault(f, false))
-			return (X_OK);
+			return (X_DONE);
 	} else if (!x87_compute(f, fn, X87_K_PLAIN, 0, &f->st[0], NULL, &r)) {
-		return (X_OK);
+		return (X_DONE);
 	}
 	x87_set(f, 0, r);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -249,7 +249,7 @@ of_two(struct x86 *x, const struct x86_insn *i)
 	}
 	if (ok)
 		x87_set(f, 0, r);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Exponent into ST(1), significand on top of it. */
@@ -283,7 +283,7 @@ fxtract(struct x86 *x, const struct x86_insn *i)
 		x87_set(f, 0, r[0]);
 		x87_push(f, r[1]);
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Signs of anything, NaNs included: nothing is invalid (SDM vol. 2 FABS, FCHS). */
@@ -298,13 +298,13 @@ sign(struct x86 *x, const struct x86_insn *i)
 	if (unlikely(!x87_valid(f, 0))) {
 		if (x87_stack_fault(f, false))
 			x87_set(f, 0, X87_INDEFINITE);
-		return (X_OK);
+		return (X_DONE);
 	}
 	x87_cc(f, X87_C1, 0);
 	r = f->st[0];
 	r.se = i->arg == X87_FABS ? r.se & 0x7fff : r.se ^ 0x8000;
 	x87_set(f, 0, r);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Decoding */

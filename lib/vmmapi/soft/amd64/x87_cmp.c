@@ -30,14 +30,14 @@ compare(struct x86 *x, const struct x86_insn *i, struct x87 *f, x87_host *fn, bo
 	x87_point(x, i, f);
 	if (unlikely(!valid || !x87_valid(f, 0))) {
 		if (!x87_stack_fault(f, false))
-			return (X_OK);
+			return (X_DONE);
 		x87_cc(f, UNORDERED, UNORDERED);
 	} else if (!x87_compute(f, fn, X87_K_COMPARE, X87_CC, &f->st[0], b, NULL)) {
-		return (X_OK);
+		return (X_DONE);
 	}
 	for (; pops > 0; pops--)
 		x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE enum x86_status
@@ -166,13 +166,13 @@ compare_flags(struct x86 *x, const struct x86_insn *i, x87_host *fn, bool pop)
 	}
 	if (unlikely((f->fsw & ~f->fcw & X87_IE) != 0)) {
 		x86_flags(x, 0, FL_OF | FL_SF | FL_AF);
-		return (X_OK);
+		return (X_DONE);
 	}
 	x86_flags(x, ((cc & X87_C0) != 0 ? FL_CF : 0) | ((cc & X87_C2) != 0 ? FL_PF : 0) |
 	    ((cc & X87_C3) != 0 ? FL_ZF : 0), FL_ARITH);
 	if (done && pop)
 		x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -214,7 +214,7 @@ fxam(struct x86 *x, const struct x86_insn *i)
 	if ((f->st[0].se & 0x8000) != 0)
 		cc |= X87_C1;
 	x87_cc(f, X87_CC, cc);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Decoding */

@@ -15,7 +15,7 @@ fninit(struct x86 *x, const struct x86_insn *i)
 {
 	X87_BEGIN_NOWAIT(x);
 	x87_init(x87_of(x));
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -25,7 +25,7 @@ fnclex(struct x86 *x, const struct x86_insn *i)
 
 	X87_BEGIN_NOWAIT(x);
 	f->fsw &= (uint16_t)~(X87_EXC | X87_SF | X87_ES | X87_B);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -37,7 +37,7 @@ fldcw(struct x86 *x, const struct x86_insn *i)
 	X87_BEGIN(x, f);
 	TRY(x86_load(x, i, 2, &v));
 	x87_set_fcw(f, (uint16_t)v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -59,7 +59,7 @@ fnstsw_ax(struct x86 *x, const struct x86_insn *i)
 {
 	X87_BEGIN_NOWAIT(x);
 	x86_gpr_set(x, RAX, 2, x87_of(x)->fsw);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* WAIT is for CR0.TS only if CR0.MP says so, and never for CR0.EM (SDM vol. 3 table 2-2). */
@@ -70,7 +70,7 @@ fwait(struct x86 *x, const struct x86_insn *i)
 		return (x87_denied(x));
 	if ((x87_of(x)->fsw & X87_ES) != 0)
 		return (x87_error(x));
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Tags */
@@ -204,7 +204,7 @@ fnstenv(struct x86 *x, const struct x86_insn *i)
 	put_env(x, i, f, env);
 	TRY(x87_store(x, i, ENV_SIZE(i), ENV_ALIGN(i), env));
 	x87_set_fcw(f, f->fcw | X87_EXC);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -216,7 +216,7 @@ fldenv(struct x86 *x, const struct x86_insn *i)
 	X87_BEGIN(x, f);
 	TRY(x87_load(x, i, ENV_SIZE(i), ENV_ALIGN(i), env));
 	get_env(x, i, f, env);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The environment, and ST(0) to ST(7) in ten bytes each. */
@@ -233,7 +233,7 @@ fnsave(struct x86 *x, const struct x86_insn *i)
 		memcpy(image + env + 10 * n, &f->st[n], 10);
 	TRY(x87_store(x, i, env + 80, ENV_ALIGN(i), image));
 	x87_init(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -250,7 +250,7 @@ frstor(struct x86 *x, const struct x86_insn *i)
 		f->st[n].se = 0;
 		memcpy(&f->st[n], image + env + 10 * n, 10);
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The stack pointer */
@@ -265,7 +265,7 @@ fincstp(struct x86 *x, const struct x86_insn *i)
 	x87_point(x, i, f);
 	x87_up(f);
 	x87_cc(f, X87_C1, 0);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -277,7 +277,7 @@ fdecstp(struct x86 *x, const struct x86_insn *i)
 	x87_point(x, i, f);
 	x87_down(f);
 	x87_cc(f, X87_C1, 0);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -291,7 +291,7 @@ ffree(struct x86 *x, const struct x86_insn *i)
 	x87_cc(f, X87_C1, 0);
 	if (i->arg == X87_FFREEP)
 		x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -301,7 +301,7 @@ fnop(struct x86 *x, const struct x86_insn *i)
 
 	X87_BEGIN(x, f);
 	x87_point(x, i, f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* FENI and FDISI of the 8087, FSETPM of the 80287: nothing (SDM vol. 3 22.18.9). */
@@ -309,7 +309,7 @@ static enum x86_status
 nop(struct x86 *x, const struct x86_insn *i)
 {
 	X87_BEGIN_NOWAIT(x);
-	return (X_OK);
+	return (X_DONE);
 }
 
 bool

@@ -43,7 +43,7 @@ load80(struct x86 *x, const struct x86_insn *i, struct x87_reg *v)
 		return (load80_slow(x, i, ea, v));
 	v->m = host_load(p, 8);
 	v->se = host_load(p + 8, 2);
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE enum x86_status
@@ -58,7 +58,7 @@ store80(struct x86 *x, const struct x86_insn *i, const struct x87_reg *v)
 		return (store80_slow(x, i, ea, v));
 	host_store(p, 8, v->m);
 	host_store(p + 8, 2, v->se);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Loads */
@@ -71,11 +71,11 @@ load_push(struct x86 *x, const struct x86_insn *i, struct x87 *f, struct x87_reg
 	if (unlikely(x87_valid(f, 7))) {
 		if (x87_stack_fault(f, true))
 			x87_push(f, X87_INDEFINITE);
-		return (X_OK);
+		return (X_DONE);
 	}
 	x87_cc(f, X87_C1, 0);
 	x87_push(f, v);
-	return (X_OK);
+	return (X_DONE);
 }
 
 X86_INLINE uint16_t
@@ -110,7 +110,7 @@ load_odd(struct x86 *x, const struct x86_insn *i, struct x87 *f, x87_host *fn, c
 	x87_point(x, i, f);
 	if (x87_compute(f, fn, X87_K_LOAD, 0, NULL, v, &r))
 		x87_push(f, r);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -171,7 +171,7 @@ fld_st(struct x86 *x, const struct x86_insn *i)
 		x87_point(x, i, f);
 		if (x87_stack_fault(f, false))
 			x87_push(f, X87_INDEFINITE);
-		return (X_OK);
+		return (X_DONE);
 	}
 	v = f->st[i->r[0]];
 	return (load_push(x, i, f, v));
@@ -286,7 +286,7 @@ store_done(struct x86 *x, const struct x86_insn *i, struct x87 *f, uint16_t fsw,
 	x87_point(x, i, f);
 	if (deliver && pop)
 		x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 #define	STORE(name, text, size)							\
@@ -381,7 +381,7 @@ fst_st(struct x86 *x, const struct x86_insn *i, bool pop)
 	x87_point(x, i, f);
 	if (unlikely(!x87_valid(f, 0))) {
 		if (!x87_stack_fault(f, false))
-			return (X_OK);
+			return (X_DONE);
 	} else {
 		v = f->st[0];
 		x87_cc(f, X87_C1, 0);
@@ -389,7 +389,7 @@ fst_st(struct x86 *x, const struct x86_insn *i, bool pop)
 	x87_set(f, i->r[0], v);
 	if (pop)
 		x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -419,7 +419,7 @@ fstpnce(struct x86 *x, const struct x86_insn *i)
 	if (x87_valid(f, 0))
 		x87_set(f, i->r[0], f->st[0]);
 	x87_pop(f);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Between registers */
@@ -435,7 +435,7 @@ fxch(struct x86 *x, const struct x86_insn *i)
 	x87_point(x, i, f);
 	if (unlikely(!x87_valid(f, 0) || !x87_valid(f, n))) {
 		if (!x87_stack_fault(f, false))
-			return (X_OK);
+			return (X_DONE);
 		if (!x87_valid(f, 0))
 			x87_set(f, 0, X87_INDEFINITE);
 		if (!x87_valid(f, n))
@@ -447,7 +447,7 @@ fxch(struct x86 *x, const struct x86_insn *i)
 	b = f->st[n];
 	x87_set(f, 0, b);
 	x87_set(f, n, a);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* The low two bits of the condition, as encoded, choose CF, ZF, either, PF; the third inverts. */
@@ -465,11 +465,11 @@ fcmov(struct x86 *x, const struct x86_insn *i)
 	if (unlikely(!x87_valid(f, 0) || !x87_valid(f, i->r[0]))) {
 		if (x87_stack_fault(f, false))
 			x87_set(f, 0, X87_INDEFINITE);
-		return (X_OK);
+		return (X_DONE);
 	}
 	if (take)
 		x87_set(f, 0, f->st[i->r[0]]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 /* Decoding */

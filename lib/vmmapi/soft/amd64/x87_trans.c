@@ -75,7 +75,7 @@ of_one(struct x86 *x, const struct x86_insn *i)
 	}
 	if (ok)
 		x87_set(f, 0, r);
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -99,7 +99,7 @@ of_two(struct x86 *x, const struct x86_insn *i)
 		x87_set(f, 1, r);
 		x87_pop(f);
 	}
-	return (X_OK);
+	return (X_DONE);
 }
 
 static enum x86_status
@@ -122,11 +122,11 @@ two_of_one(struct x86 *x, const struct x86_insn *i)
 		    X87_C2, &f->st[0], NULL, r);
 	}
 	if (!ok)
-		return (X_OK);
+		return (X_DONE);
 	x87_set(f, 0, r[0]);
 	if ((f->fsw & X87_C2) == 0)
 		x87_push(f, r[1]);
-	return (X_OK);
+	return (X_DONE);
 }
 
 bool
