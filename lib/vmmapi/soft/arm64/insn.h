@@ -43,9 +43,17 @@ struct a64_insn {
 	uint8_t		 rd, rn, rm, ra;	/* register numbers; rd also Rt, ra also Rt2 */
 	uint8_t		 arg, arg2;	/* the group's own: a shift, a condition, an element size */
 	uint16_t	 off;		/* bytes from the start of the block */
+	uint8_t		 flags;		/* A64_I_* */
+	a64_op		*go;		/* core's: how the block gets to fn; decoders leave it NULL */
 };
 
-_Static_assert(sizeof(struct a64_insn) == 32, "blocks are dense");
+_Static_assert(sizeof(struct a64_insn) == 40, "blocks are dense");
+
+/*
+ * It may change what decoding (mode), translation or event checks depend on, or make an exit: the block ends behind it.  Only there
+ * c->attention, c->cpu->exiting and requests are looked at.
+ */
+#define	A64_I_END	0x01U
 
 /* What the ID registers of the VM offer beyond Armv8.0 (features.h of the decoder: from ID_AA64ISAR0_EL1 and others). */
 #define	A64_F_AES	0x01U		/* FEAT_AES */
@@ -61,5 +69,15 @@ _Static_assert(sizeof(struct a64_insn) == 32, "blocks are dense");
  */
 bool	a64_decode_fp(uint32_t word, unsigned features, struct a64_insn *i);	/* scalar and vector floating point arithmetic */
 bool	a64_decode_simd(uint32_t word, unsigned features, struct a64_insn *i);	/* the rest of C4.1 "Scalar FP and Advanced SIMD" */
+/*
+ * Exception generation, ERET, hints, barriers, PSTATE, system instructions and registers: words 0xd4......, 0xd50..... to 0xd53.....,
+ * 0xd69f03e0.  mode is A64_MODE_* of the block.
+ */
+bool	a64_decode_system(uint32_t word, unsigned features, unsigned mode, struct a64_insn *i);
+
+/* struct soft_block.mode: what decoding depends on */
+#define	A64_MODE_EL0	0x01U
+#define	A64_MODE_SPX	0x02U		/* SP is SP_EL1 */
+#define	A64_MODE_FPTRAP	0x04U		/* floating point and Advanced SIMD trap (CPACR_EL1.FPEN) */
 
 #endif /* _SOFT_A64_INSN_H_ */
