@@ -10,6 +10,8 @@ from guest import case, check
 def look(context, cpus):
     g = context.script(cpus=cpus)
     check(int(g.run("nproc")) == cpus, "nproc is not %d" % cpus)
+    release = g.run("uname -r").strip()
+    check(release == context.fetch()["version"], "the kernel is %s" % release)
     check(g.run("uname -m").strip() == guest.ARCHES[context.arch]["machine"], "wrong machine")
     online = g.run("cat /sys/devices/system/cpu/online").strip()
     check(online == ("0-%d" % (cpus - 1) if cpus > 1 else "0"), "processors online: " + online)
@@ -23,17 +25,17 @@ def look(context, cpus):
     g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, flavours=guest.BOTH)
 def shell_1_cpu(context):
     look(context, 1)
 
 
-@case
+@case(flavours=guest.BOTH)
 def shell_2_cpus(context):
     look(context, 2)
 
 
-@case(slow=True, long=True)
+@case(slow=True, long=True, flavours=guest.BOTH)
 def shell_4_cpus(context):
     look(context, 4)
 
@@ -46,7 +48,7 @@ def boots_20_in_a_row(context):
         g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, flavours=guest.BOTH)
 def devices(context):
     g = context.script(cpus=2)
     # entropy
@@ -80,7 +82,7 @@ def processor_models(context):
         g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, flavours=guest.BOTH)
 def no_mitigation_costs(context):
     """The guest's processor has no flaw that Linux works around at run time."""
     g = context.script()

@@ -40,7 +40,7 @@ def verify_files(g, digest):
     check(output.split() == ["180", "large"], "what was written differs: " + output)
 
 
-@case
+@case(flavours=guest.BOTH)
 def written_and_read_again(context):
     image = make_image(context)
     g = context.script(disks=[image])
@@ -78,7 +78,7 @@ def synced_survives_a_crash(context):
     host("e2fsck", "-fn", image)
 
 
-@case(slow=True)
+@case(slow=True, flavours=guest.BOTH)
 def root_on_ext4(context):
     """The disk is the root, written by one boot and verified by the next."""
     images = context.fetch()

@@ -2,8 +2,9 @@
 """Harness for tests with Debian guests: starts hyve, talks to the guest over its console, checks what it saw.
 
 A test program registers cases with @case and ends with main().  It is called with the hyve binary; words behind it choose
-the cases whose names contain one of them.  Each case runs once per architecture and back end, and prints "ok NAME",
-"not ok NAME: why" or "skip NAME: why"; what the guest said follows a failure on standard error.
+the cases whose names contain one of them.  Each case runs once per architecture, back end and kernel that it names, as
+CASE/ARCH/ACCEL with Debian's cloud kernel and CASE/ARCH-FLAVOUR/ACCEL with another, and prints "ok NAME", "not ok NAME: why" or
+"skip NAME: why"; what the guest said follows a failure on standard error.
 
 Environment: HYVE_TEST_LONG=1 runs the long cases too; HYVE_TEST_SANITIZE, which meson sets, is what the binary was built with:
 cases that would take minutes then are skipped.
@@ -30,6 +31,8 @@ ARCHES = {
     "amd64": {"machine": "x86_64", "console": "ttyS0"},
 }
 ACCELS = ("soft", "kvm")
+CLOUD, GENERIC = "cloud", "generic"     # flavours of Debian's kernel
+BOTH = (CLOUD, GENERIC)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -49,10 +52,11 @@ def check(condition, text):
 class Context:
     """What a case gets: where it runs, the images to boot, a directory for its files."""
 
-    def __init__(self, hyve, arch, accel, directory):
+    def __init__(self, hyve, arch, accel, flavour, directory):
         self.hyve = hyve
         self.arch = arch
         self.accel = accel
+        self.flavour = flavour
         self.directory = directory
         self.images = None
         self.guests = []
@@ -61,9 +65,9 @@ class Context:
         return os.path.join(self.directory, name)
 
     def fetch(self):
-        """The images of this architecture: a dictionary with kernel, initrd, busybox, version."""
+        """The images of this architecture and flavour: a dictionary with kernel, initrd, busybox, version."""
         if self.images is None:
-            self.images = fetch(self.arch)
+            self.images = fetch(self.arch, self.flavour)
         return self.images
 
     def boot(self, words="", **options):
@@ -201,19 +205,20 @@ class Guest:
 fetched = {}
 
 
-def fetch(arch):
+def fetch(arch, flavour):
     """What scripts/fetch-guest has for an architecture."""
-    if arch not in fetched:
+    what = (arch, flavour)
+    if what not in fetched:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/fetch-guest")
-        done = subprocess.run([sys.executable, script, "--arch", arch], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([sys.executable, script, "--arch", arch, "--flavour", flavour], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if done.returncode != 0:
-            fetched[arch] = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
+            fetched[what] = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
         else:
-            fetched[arch] = dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
-    if isinstance(fetched[arch], str):
-        raise Skipped("no guest: " + fetched[arch])
-    return fetched[arch]
+            fetched[what] = dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
+    if isinstance(fetched[what], str):
+        raise Skipped("no guest: " + fetched[what])
+    return fetched[what]
 
 
 def tool(name):
@@ -229,10 +234,12 @@ def tool(name):
 cases = []
 
 
-def case(function=None, slow=False, long=False):
-    """A case; `slow`: not under sanitizers; `long`: only with HYVE_TEST_LONG."""
+def case(function=None, slow=False, long=False, flavours=(CLOUD,)):
+    """A case; `slow`: not under sanitizers; `long`: only with HYVE_TEST_LONG; `flavours` of Debian's kernel to run it with:
+    those but the cloud kernel are slow and long."""
     def register(function):
-        cases.append((function, slow, long))
+        for flavour in flavours:
+            cases.append((function, flavour, slow or flavour != CLOUD, long or flavour != CLOUD))
         return function
     return register(function) if function is not None else register
 
@@ -251,10 +258,10 @@ def no_accel(arch, accel):
     return None
 
 
-def run_case(function, hyve, arch, accel):
+def run_case(function, hyve, arch, accel, flavour):
     """One case in one place: (verdict, why)."""
     with tempfile.TemporaryDirectory(prefix="hyve-guest.") as directory:
-        context = Context(hyve, arch, accel, directory)
+        context = Context(hyve, arch, accel, flavour, directory)
         verdict, why = "ok", ""
         try:
             function(context)
@@ -280,8 +287,8 @@ def main():
     for arch in ARCHES:
         for accel in ACCELS:
             missing = no_accel(arch, accel)
-            for function, slow, long in cases:
-                name = "%s/%s/%s" % (function.__name__, arch, accel)
+            for function, flavour, slow, long in cases:
+                name = "%s/%s/%s" % (function.__name__, arch if flavour == CLOUD else arch + "-" + flavour, accel)
                 if words and not any(word in name for word in words):
                     continue
                 if missing:
@@ -291,7 +298,7 @@ def main():
                 elif slow and SANITIZE != "none":
                     verdict, why = "skip", "takes too long with -fsanitize=" + SANITIZE
                 else:
-                    verdict, why = run_case(function, hyve, arch, accel)
+                    verdict, why = run_case(function, hyve, arch, accel, flavour)
                 bad |= verdict == "not ok"
                 print("%s %s%s" % (verdict, name, ": " + " ".join(why.split()) if why else ""), flush=True)
     sys.exit(1 if bad else 0)
