@@ -495,4 +495,57 @@ TEST(many_threads)
 	forget();
 }
 
+/* What a record says, and that one is never written over another or with a hole. */
+TEST(recorded)
+{
+	struct { uint32_t magic, op, error, reserved; uint64_t began, off, len; } rec[4];
+	uint8_t buf[1024], back[1024];
+	struct block *b;
+	char log[64];
+	int lfd;
+
+	image(64 * 512);
+	(void)snprintf(log, sizeof(log), "%s.log", path);
+	b = block_open_recorded(path, false, log);
+	CHECKF(b != NULL, "%s", vmm_errmsg());
+	CHECK_EQ(block_size(b), 64 * 512);
+	memset(buf, 0x5a, sizeof(buf));
+	CHECK_EQ(run(b, BLOCK_WRITE, 4 * 512, 1024, buf, false), 0);
+	CHECK_EQ(run(b, BLOCK_READ, 4 * 512, 1024, back, false), 0);
+	CHECK(memcmp(buf, back, 1024) == 0);
+	CHECK_EQ(run(b, BLOCK_FLUSH, 0, 0, NULL, false), 0);
+	CHECK_EQ(run(b, BLOCK_ZERO, 5 * 512, 512, NULL, true), 0);
+	CHECK_EQ(run(b, BLOCK_DISCARD, 8 * 512, 512, NULL, false), 0);
+	CHECK_EQ(run(b, BLOCK_WRITE, 64 * 512, 512, buf, false), EINVAL);
+	CHECK(block_open_recorded(path, false, "/tmp/no/such/place") == NULL);
+	CHECK_HAS(vmm_errmsg(), path);
+	block_close(b);
+
+	lfd = open(log, O_RDONLY);
+	CHECK(lfd >= 0);
+	CHECK_EQ(read(lfd, &rec[0], 40), 40);
+	CHECK_EQ(read(lfd, back, 1024), 1024);
+	CHECK(memcmp(buf, back, 1024) == 0);
+	CHECK_EQ(read(lfd, &rec[1], 120), 120);
+	CHECK_EQ(read(lfd, back, 1), 0);
+	close(lfd);
+	for (unsigned i = 0; i < 4; i++) {
+		static const enum block_op op[4] = { BLOCK_WRITE, BLOCK_FLUSH, BLOCK_ZERO, BLOCK_DISCARD };
+		static const uint64_t off[4] = { 4, 0, 5, 8 }, len[4] = { 2, 0, 1, 1 };
+
+		CHECK_EQ(rec[i].magic, 0x6b6c6276);
+		CHECK_EQ(rec[i].op, op[i]);
+		CHECK_EQ(rec[i].error, 0);
+		CHECK_EQ(rec[i].began, i);
+		CHECK_EQ(rec[i].off, off[i] * 512);
+		CHECK_EQ(rec[i].len, len[i] * 512);
+	}
+
+	CHECK(block_open_recorded(path, false, log) == NULL);
+	CHECK_EQ(errno, EEXIST);
+	CHECK_HAS(vmm_errmsg(), log);
+	CHECK_EQ(unlink(log), 0);
+	forget();
+}
+
 TEST_MAIN()

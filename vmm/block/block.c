@@ -80,8 +80,8 @@ flush(struct block *b)
 	return (error);
 }
 
-static int
-execute(struct block *b, struct block_req *r)
+int
+block_execute(struct block *b, struct block_req *r)
 {
 	const struct block_driver *d = b->driver;
 	int error = check(b, r);
@@ -125,7 +125,7 @@ worker(void *arg)
 		if (b->first == NULL)
 			b->last = &b->first;
 		pthread_mutex_unlock(&b->lock);
-		r->error = execute(b, r);
+		r->error = block_execute(b, r);
 		r->done(r);
 		pthread_mutex_lock(&b->lock);
 	}

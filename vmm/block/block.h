@@ -64,6 +64,11 @@ struct block_driver {
  * Control thread.
  */
 struct block	*block_open(const char *path, bool readonly);
+/*
+ * The same, and every write and flush is recorded in the new file log, for tests of durability; record.c says how.  Slow: each
+ * write is copied.
+ */
+struct block	*block_open_recorded(const char *path, bool readonly, const char *log);
 /* An image of another kind (tests): size bytes behind driver.  NULL with a sentence. */
 struct block	*block_open_driver(const struct block_driver *driver, void *priv, uint64_t size, bool readonly);
 /* Waits for requests under way.  NULL is ignored.  Control thread. */
@@ -77,5 +82,7 @@ bool	block_readonly(const struct block *b);
  * case, but never from inside.  Any thread, with locks held that done takes.
  */
 void	block_submit(struct block *b, struct block_req *req);
+/* Execute a request here, for images on top of others: 0 or an errno.  done is not called.  Any thread, several at a time. */
+int	block_execute(struct block *b, struct block_req *req);
 
 #endif /* _HYVE_BLOCK_H_ */

@@ -121,6 +121,7 @@ static const struct config_key keys[] = {
 	KEY_BOOL("discard", true, "pass discarded ranges on to the image"),
 	KEY_SIZE("sectorsize", 512, 512, 4096, "logical sector size in bytes: 512 or 4096"),
 	KEY_INT("queues", 1, 1, QUEUES_MAX, "request queues"),
+	KEY_PATH("record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves"),
 	KEY_STRING("serial", "", "what the guest sees as serial number, at most 20 bytes"),
 };
 
@@ -510,12 +511,14 @@ vblk_init(struct device *dev)
 	struct vblk *b = dev->soft;
 	int64_t sector = config_num(dev->config, "sectorsize");
 	const char *path = config_str(dev->config, "path"), *serial = config_str(dev->config, "serial");
+	const char *record = config_str(dev->config, "record");
+	bool readonly = config_bool(dev->config, "ro");
 
 	if (sector != 512 && sector != 4096)
 		return (vmm_fail(EINVAL, "%s: sectorsize is 512 or 4096, not %lld", dev->name, (long long)sector));
 	if (strlen(serial) > ID_LEN)
 		return (vmm_fail(EINVAL, "%s: serial has %zu bytes, and may have %d", dev->name, strlen(serial), ID_LEN));
-	b->image = block_open(path, config_bool(dev->config, "ro"));
+	b->image = record == NULL ? block_open(path, readonly) : block_open_recorded(path, readonly, record);
 	if (b->image == NULL)
 		return (-1);
 	if (block_size(b->image) % (uint64_t)sector != 0) {
