@@ -73,6 +73,7 @@ struct device_description {
 	const char	*compatible;	/* devicetree; NULL: none */
 	const char	*hid;		/* ACPI; NULL: none */
 	uint32_t	 clock_hz;	/* devicetree clock-frequency; 0: none */
+	bool		 dma_coherent;	/* it reaches memory as the processors see it */
 };
 
 struct device_class {
