@@ -232,40 +232,106 @@ aml_eisaid(struct aml *a, const char *id)
 
 /* Resource descriptors (6.4) */
 
+#define	PRODUCER	0x0c		/* minimum and maximum are fixed, positive decode; for the devices below */
+#define	CONSUMER	0x0d		/* and for the device itself */
+
+struct space {
+	uint8_t		 type, general, flags;
+	uint64_t	 base, last, translation;
+};
+
+#define	SPACE_MEM	0
+#define	SPACE_IO	1
+#define	SPACE_BUS	2
+
 /* Word, double word or quad word address space (6.4.3.5): tag, type, flags, and five numbers. */
 static void
-address_space(struct aml *a, uint8_t tag, unsigned width, uint8_t type, uint8_t flags, uint64_t base, uint64_t last)
+address_space(struct aml *a, uint8_t tag, unsigned width, const struct space *s)
 {
 	byte(a, tag);
 	little(a, 3 + 5 * width, 2);
-	byte(a, type);
-	byte(a, 0x0c);			/* minimum and maximum are fixed, positive decode */
-	byte(a, flags);
+	byte(a, s->type);
+	byte(a, s->general);
+	byte(a, s->flags);
 	little(a, 0, width);		/* granularity */
-	little(a, base, width);
-	little(a, last, width);
-	little(a, 0, width);		/* translation */
-	little(a, last - base + 1, width);
+	little(a, s->base, width);
+	little(a, s->last, width);
+	little(a, s->translation, width);
+	little(a, s->last - s->base + 1, width);
 }
 
 void
 aml_res_bus(struct aml *a, uint16_t first, uint16_t last)
 {
-	address_space(a, 0x88, 2, 2, 0, first, last);
+	address_space(a, 0x88, 2, &(struct space){ SPACE_BUS, PRODUCER, 0, first, last, 0 });
 }
 
 void
 aml_res_io_window(struct aml *a, uint16_t base, uint16_t last)
 {
-	address_space(a, 0x88, 2, 1, 3, base, last);	/* the entire range */
+	address_space(a, 0x88, 2, &(struct space){ SPACE_IO, PRODUCER, 3, base, last, 0 });	/* the entire range */
+}
+
+/* Flags: the entire range, of another type on the bridge's upper side (6.4.3.5.5, _TTP). */
+void
+aml_res_io_in_memory(struct aml *a, uint64_t addr, uint64_t len)
+{
+	address_space(a, 0x8a, 8, &(struct space){ SPACE_IO, PRODUCER, 0x13, 0, len - 1, addr });
+}
+
+static void
+memory(struct aml *a, uint8_t general, uint64_t base, uint64_t last)
+{
+	bool wide = last > UINT32_MAX;
+
+	address_space(a, wide ? 0x8a : 0x87, wide ? 8 : 4, &(struct space){ SPACE_MEM, general, 1, base, last, 0 });
 }
 
 void
 aml_res_mem_window(struct aml *a, uint64_t base, uint64_t last)
 {
-	bool wide = last > UINT32_MAX;
+	memory(a, PRODUCER, base, last);
+}
 
-	address_space(a, wide ? 0x8a : 0x87, wide ? 8 : 4, 0, 1, base, last);
+void
+aml_res_mem(struct aml *a, uint64_t base, uint64_t len)
+{
+	memory(a, CONSUMER, base, base + len - 1);
+}
+
+/* Extended interrupt descriptor (6.4.3.6). */
+void
+aml_res_gsi(struct aml *a, unsigned gsi)
+{
+	byte(a, 0x89);
+	little(a, 6, 2);
+	byte(a, 1);			/* of the device itself */
+	byte(a, 1);
+	little(a, gsi, 4);
+}
+
+/* GPIO connection (6.4.3.8.1): an interrupt at an edge, active high, no pull, of one pin. */
+void
+aml_res_gpio_event(struct aml *a, const char *controller, unsigned pin)
+{
+	const unsigned pins = 23, name = pins + 2, end = name + (unsigned)strlen(controller) + 1;
+
+	byte(a, 0x8c);
+	little(a, end - 3, 2);
+	byte(a, 1);			/* revision */
+	byte(a, 0);			/* interrupt */
+	little(a, 1, 2);		/* of the device itself */
+	little(a, 1, 2);		/* edge, active high, exclusive */
+	byte(a, 3);
+	little(a, 0, 2);		/* drive */
+	little(a, 0, 2);		/* debounce */
+	little(a, pins, 2);
+	byte(a, 0);
+	little(a, name, 2);
+	little(a, end, 2);		/* vendor data: none */
+	little(a, 0, 2);
+	little(a, pin, 2);
+	aml_bytes(a, controller, strlen(controller) + 1);
 }
 
 void

@@ -52,5 +52,10 @@ void	aml_res_irq(struct aml *a, unsigned line);		/* edge, active high, exclusive
 void	aml_res_mem32(struct aml *a, uint32_t base, uint32_t len);	/* fixed */
 void	aml_res_io_window(struct aml *a, uint16_t base, uint16_t last);
 void	aml_res_mem_window(struct aml *a, uint64_t base, uint64_t last);
+void	aml_res_mem(struct aml *a, uint64_t base, uint64_t len);	/* that the device itself takes */
+/* Ports 0 to len - 1, which are memory from addr on. */
+void	aml_res_io_in_memory(struct aml *a, uint64_t addr, uint64_t len);
+void	aml_res_gsi(struct aml *a, unsigned gsi);			/* level, active high, exclusive */
+void	aml_res_gpio_event(struct aml *a, const char *controller, unsigned pin);	/* an event at a rising edge */
 
 #endif /* _HYVE_AML_H_ */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tables.h - the PC's ACPI tables (ACPI 6.5 chapter 5).
+ * tables.h - the ACPI tables of machines (ACPI 6.5 chapter 5).
  *
  * They are built without knowing where they go: one blob of tables and a root pointer, with a list of the places where addresses
  * of tables are.  For direct boot acpi_place() puts them into RAM; firmware is given the list and does that itself.
@@ -9,6 +9,8 @@
 #define	_HYVE_ACPI_TABLES_H_
 
 #include <vmmapi.h>
+
+struct device;
 
 #define	ACPI_PIRQS	8
 #define	ACPI_FIXUPS_MAX	64
@@ -24,7 +26,7 @@ struct acpi_isa_dev {
 	int		 line;		/* -1: none */
 };
 
-struct acpi_spec {
+struct acpi_pc {
 	unsigned	 ncpus;		/* APIC ids 0 to ncpus - 1 */
 	/* PCI host bridge */
 	uint64_t	 ecam;		/* 0: none */
@@ -40,6 +42,39 @@ struct acpi_spec {
 	bool		 rtc;
 	const struct acpi_isa_dev *isa;
 	unsigned	 nisa;
+};
+
+/* A device in memory for the DSDT. */
+struct acpi_mmio_dev {
+	const char	*name;		/* four characters */
+	const char	*hid;		/* "ARMH0011" */
+	unsigned	 uid;
+	uint64_t	 base;
+	uint32_t	 len;
+	int		 gsi;		/* level, active high; -1: none */
+	bool		 coherent;	/* it reaches memory as the processors see it */
+};
+
+/* Machines with Arm processors, hardware-reduced: nothing is at a fixed place but what is said here. */
+struct acpi_virt {
+	unsigned	 ncpus;
+	const uint64_t	*mpidr;		/* affinity fields of each */
+	uint64_t	 gicd, gicr, its;	/* its 0: none */
+	uint32_t	 gicr_len;
+	/* private interrupts of the generic timer (INTIDs), 0: none */
+	unsigned	 timer_secure, timer_phys, timer_virt, timer_hyp;
+	/* PCI host bridge */
+	uint64_t	 ecam;
+	unsigned	 last_bus;
+	uint64_t	 io_addr, io_len;	/* where ports 0 to io_len - 1 are in memory; len 0: none */
+	uint64_t	 mem32_base, mem32_last, mem64_base, mem64_last;	/* mem64_base 0: none */
+	unsigned	 pirq[4];	/* GSIs; pin p of device d uses pirq[(d + p) % 4] */
+	const struct acpi_mmio_dev *dev;
+	unsigned	 ndev;
+	const struct acpi_mmio_dev *console;	/* a PL011 of dev; NULL: none */
+	/* a PL061 with the power button at a pin; base 0: none */
+	struct acpi_mmio_dev gpio;
+	unsigned	 power_pin;
 };
 
 struct acpi_blob {
@@ -62,10 +97,17 @@ struct acpi_blob {
 /* Value of SLP_TYP for soft off, as \_S5 says. */
 #define	ACPI_SLP_S5	5U
 
-/* Build the tables.  -1 with a sentence (ENOMEM). */
-int	acpi_build(const struct acpi_spec *spec, struct acpi_blob *blob);
+/* Build the tables of a PC; of a machine with Arm processors.  -1 with a sentence (ENOMEM). */
+int	acpi_build_pc(const struct acpi_pc *spec, struct acpi_blob *blob);
+int	acpi_build_virt(const struct acpi_virt *spec, struct acpi_blob *blob);
 void	acpi_free(struct acpi_blob *blob);
 /* Put the tables at base and the root pointer at rsdp, in RAM.  -1 with a sentence. */
 int	acpi_place(struct acpi_blob *blob, struct vmctx *vm, uint64_t base, uint64_t len, uint64_t rsdp);
+
+/*
+ * Give them to firmware, which places them itself: files and a list of what to do with them, in a fw_cfg device.  -1 with a
+ * sentence.
+ */
+int	acpi_publish(const struct acpi_blob *blob, struct device *fw_cfg);
 
 #endif /* _HYVE_ACPI_TABLES_H_ */

@@ -292,7 +292,7 @@ place_tables(struct machine *m)
 		{ "RTC_", "PNP0B00", 0, RTC, 4, LINE_RTC },
 	};
 	struct pc *pc = m->priv;
-	struct acpi_spec spec = {
+	struct acpi_pc spec = {
 		.ncpus = m->ncpus, .ecam = ECAM, .io_base = IO_BASE, .io_last = IO_LIMIT - 1,
 		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .pm_base = PM_BASE, .sci = LINE_SCI,
 		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0,
@@ -304,7 +304,7 @@ place_tables(struct machine *m)
 
 	for (unsigned i = 0; i < ACPI_PIRQS; i++)
 		spec.pirq[i] = LINE_PIRQ + i;
-	if (acpi_build(&spec, &blob) != 0)
+	if (acpi_build_pc(&spec, &blob) != 0)
 		return (-1);
 	error = acpi_place(&blob, m->vmm->vm, TABLES, TABLES_LEN, RSDP);
 	acpi_free(&blob);
