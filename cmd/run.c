@@ -19,10 +19,12 @@
 #include "console.h"
 #include "error.h"
 #include "machine/machine.h"
+#include "net/net.h"
 #include "newvm.h"
 #include "runner.h"
 
 #define	DISKS_MAX	24
+#define	NICS_MAX	5
 #define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
 
 struct options {
@@ -248,28 +250,105 @@ set_key(struct config *cfg, const char *name, const char *value, int n)
 	return (config_set(cfg, name, value, &origin));
 }
 
+/* The keys of the device in a slot: items "key=value", or "key" for true. */
+static int
+set_items(struct config *cfg, unsigned slot, char *next, int n)
+{
+	char *item, name[64];
+	int r = 0;
+
+	while (r == 0 && (item = strsep(&next, ",")) != NULL) {
+		char *value = strchr(item, '=');
+
+		if (value != NULL)
+			*value++ = '\0';
+		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%.40s", slot, item);
+		r = set_key(cfg, name, value != NULL ? value : "true", n);
+	}
+	return (r);
+}
+
+static int
+set_device(struct config *cfg, unsigned slot, const char *device, int n)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.device", slot);
+	return (set_key(cfg, name, device, n));
+}
+
 /* FILE[,key=value]...: the next free slot gets a disk. */
 static int
 add_disk(struct config *cfg, unsigned slot, const char *text, int n)
 {
-	char *copy = strdup(text), *next = copy, *item, name[64];
-	bool first = true;
+	char *copy = strdup(text), *next = copy, name[32];
 	int r;
 
 	if (copy == NULL)
 		return (vmm_fail(ENOMEM, "no memory"));
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.device", slot);
-	r = set_key(cfg, name, "virtio-blk", n);
-	while (r == 0 && (item = strsep(&next, ",")) != NULL) {
-		char *value = first ? item : strchr(item, '=');
-		const char *key = first ? "path" : item;
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
+	r = set_device(cfg, slot, "virtio-blk", n);
+	if (r == 0)
+		r = set_key(cfg, name, strsep(&next, ","), n);
+	if (r == 0)
+		r = set_items(cfg, slot, next, n);
+	free(copy);
+	return (r);
+}
 
-		if (!first && value != NULL)
-			*value++ = '\0';
-		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%.40s", slot, key);
-		r = set_key(cfg, name, value != NULL ? value : "true", n);
-		first = false;
+/* Take item NAME=value out of a list that is separated by commas; several are joined by semicolons into *value (may stay NULL). */
+static int
+take_items(char *list, const char *name, char **value)
+{
+	size_t len = strlen(name), have = 0;
+	char *item = list, *end, *joined;
+
+	while (item != NULL && *item != '\0') {
+		end = strchrnul(item, ',');
+		if (strncmp(item, name, len) != 0 || item[len] != '=') {
+			item = *end != '\0' ? end + 1 : NULL;
+			continue;
+		}
+		joined = realloc(*value, have + (size_t)(end - item) + 2);
+		if (joined == NULL)
+			return (vmm_fail(ENOMEM, "no memory"));
+		have += (size_t)snprintf(joined + have, (size_t)(end - item) + 2, "%s%.*s", have != 0 ? ";" : "",
+		    (int)(end - item - (ptrdiff_t)len - 1), item + len + 1);
+		*value = joined;
+		memmove(item, *end != '\0' ? end + 1 : end, strlen(*end != '\0' ? end + 1 : end) + 1);
 	}
+	/* What was last may have left its comma. */
+	len = strlen(list);
+	if (len != 0 && list[len - 1] == ',')
+		list[len - 1] = '\0';
+	return (0);
+}
+
+/* BACKEND[,key=value]...: a NIC; its model is the key device, and hostfwd may come several times. */
+static int
+add_nic(struct config *cfg, unsigned nic, const char *text, int n)
+{
+	static const unsigned char slots[NICS_MAX] = { 2, 3, 28, 29, 30 };
+	char *copy = strdup(text), *list = copy, *device = NULL, *forwards = NULL, *backend, name[32];
+	unsigned slot = slots[nic];
+	int r;
+
+	if (copy == NULL)
+		return (vmm_fail(ENOMEM, "no memory"));
+	backend = strsep(&list, ",");
+	r = list != NULL && (take_items(list, "device", &device) != 0 || take_items(list, "hostfwd", &forwards) != 0) ? -1 : 0;
+	if (r == 0)
+		r = set_device(cfg, slot, device != NULL ? device : "virtio-net", n);
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.backend", slot);
+	if (r == 0)
+		r = set_key(cfg, name, net_backend_find(backend) != NULL ? net_backend_find(backend)->name : backend, n);
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.hostfwd", slot);
+	if (r == 0 && forwards != NULL)
+		r = set_key(cfg, name, forwards, n);
+	if (r == 0 && list != NULL && *list != '\0')
+		r = set_items(cfg, slot, list, n);
+	free(forwards);
+	free(device);
 	free(copy);
 	return (r);
 }
@@ -286,6 +365,8 @@ help(const struct verb *verb)
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
 	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"
+	    "  --net user[,key=value]...  a NIC with user-mode networking (there is one unless --net none), such as\n"
+	    "                    user,hostfwd=tcp::2222-:22; 'hyve devices virtio-net' lists the keys\n"
 	    "  --arch A          amd64 (arm64 machines come later)\n"
 	    "  --accel X         auto, kvm or soft\n"
 	    "  --name NAME       name of the VM\n"
@@ -295,27 +376,40 @@ help(const struct verb *verb)
 	    "Exit codes: 0 reset, 1 powered off, 2 halted, 3 triple fault, 4 error.");
 }
 
+/* config_each(): the first NIC that the keys have. */
+static int
+find_nic(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
+{
+	size_t len = strlen(name);
+
+	return (strncmp(name, "pci.", 4) == 0 && len > 8 && strcmp(name + len - 8, ".backend") == 0);
+}
+
 /* After the options: what a machine has unless it was said otherwise. */
 static int
-defaults(struct config *cfg)
+defaults(struct config *cfg, bool no_nic)
 {
 	static const struct config_origin here = { CONFIG_FROM_CODE, "hyve run", 0 };
 
-	if (config_str(config_node(cfg, "pci.0.1.0"), "device") != NULL)
+	if (config_str(config_node(cfg, "pci.0.1.0"), "device") == NULL &&
+	    config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &here) != 0)
+		return (-1);
+	if (no_nic || config_str(config_node(cfg, "pci.0.2.0"), "device") != NULL || config_each(cfg, find_nic, NULL) != 0)
 		return (0);
-	return (config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &here));
+	return (config_set(cfg, "pci.0.2.0.device", "virtio-net", &here));
 }
 
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, DISK, NAME, SET, NO_REBOOT };
+	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, DISK, NET, NAME, SET, NO_REBOOT };
 	static const struct option options[] = {
 		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
 		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
 		{ "kernel", required_argument, NULL, KERNEL }, { "initrd", required_argument, NULL, INITRD },
 		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
-		{ "disk", required_argument, NULL, DISK }, { "name", required_argument, NULL, NAME },
+		{ "disk", required_argument, NULL, DISK }, { "net", required_argument, NULL, NET },
+		{ "name", required_argument, NULL, NAME },
 		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
 		{ "no-reboot", no_argument, NULL, NO_REBOOT }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -324,7 +418,8 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	    [MEMORY - ARCH] = "memory.size", [NAME - ARCH] = "name" };
 	struct config *cfg = cmd_config_new();
 	struct options o = { 0 };
-	unsigned ndisks = 0;
+	unsigned ndisks = 0, nnics = 0;
+	bool no_nic = false;
 	int opt, r = 0, code;
 
 	if (cfg == NULL)
@@ -359,6 +454,14 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			else
 				r = add_disk(cfg, 4 + ndisks++, optarg, optind - 1);
 			break;
+		case NET:
+			if (strcmp(optarg, "none") == 0)
+				no_nic = true;
+			else if (nnics == NICS_MAX)
+				r = vmm_fail(E2BIG, "there are more than %d network cards", NICS_MAX);
+			else
+				r = add_nic(cfg, nnics++, optarg, optind - 1);
+			break;
 		case 'k':
 			r = cmd_config_file(cfg, optarg);
 			break;
@@ -379,7 +482,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	}
 	if (r == 0 && optind < argc)
 		r = vmm_fail(EINVAL, "'%s': images boot by firmware, which is not there yet; use --kernel and --disk", argv[optind]);
-	if (r != 0 || defaults(cfg) != 0 || config_check(cfg) != 0)
+	if (r != 0 || defaults(cfg, no_nic) != 0 || config_check(cfg) != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
 	else
 		code = run_vm(cfg, &o);

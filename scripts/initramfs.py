@@ -7,8 +7,8 @@ import stat
 
 APPLETS = ("ash awk base64 blkdiscard blkid blockdev cat chmod chroot clear cmp cp cttyhack cut date dd df dmesg du echo env "
            "expr false find free grep gunzip gzip halt head hexdump hostname id insmod ip kill less ln ls lsmod lspci md5sum "
-           "mkdir mkfifo mknod more mount mv nproc od ping ping6 poweroff ps pwd reboot rm rmdir rmmod sed seq setsid "
-           "sh sha256sum sleep sort stat stty su switch_root sync tail tar taskset tee test time top touch tr true udhcpc umount "
+           "mkdir mkfifo mknod more mount mv nc nproc nslookup od ping ping6 poweroff ps pwd reboot rm rmdir rmmod sed seq setsid "
+           "sh sha256sum sleep sort stat stty su switch_root sync tail tar taskset tee test tftp time timeout top touch tr true udhcpc umount "
            "uname uptime usleep vi wc wget which xargs yes").split()
 
 # Words on the kernel's command line tell it what to do; without any it gives a shell.
@@ -57,6 +57,19 @@ done
 """
 
 
+# What udhcpc calls with its lease in the environment.
+DHCP = r"""#!/bin/sh
+[ "$1" = bound ] || [ "$1" = renew ] || exit 0
+ip addr flush dev $interface
+ip addr add $ip/${mask:-24} dev $interface
+for r in $router; do ip route add default via $r dev $interface; done
+: >/etc/resolv.conf
+[ -n "$search$domain" ] && echo "search ${search:-$domain}" >>/etc/resolv.conf
+for d in $dns; do echo "nameserver $d" >>/etc/resolv.conf; done
+set | grep -E "^(ip|mask|router|dns|domain|search|hostname|boot_file|serverid)=" >/tmp/lease.$interface
+"""
+
+
 class Archive:
     def __init__(self, out):
         self.out = out
@@ -96,6 +109,8 @@ def build(guest, path):
             archive.add("bin/busybox", stat.S_IFREG | 0o755, file.read())
         for name in APPLETS:
             archive.add("bin/" + name, stat.S_IFLNK | 0o777, b"busybox")
+        archive.add("etc/udhcpc", stat.S_IFDIR | 0o755)
+        archive.add("etc/udhcpc/default.script", stat.S_IFREG | 0o755, DHCP.encode())
         archive.add("init", stat.S_IFREG | 0o755, INIT.encode())
         modules = os.path.join(guest, "modules")
         for name in sorted(os.listdir(modules)):

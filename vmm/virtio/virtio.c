@@ -65,15 +65,26 @@ virtio_notify_later(struct virtqueue *vq)
 		return;
 }
 
+/* Whether the device looks at a queue.  Lock held. */
+static bool
+works(const struct virtqueue *vq)
+{
+	const struct virtio *vd = vq->vd;
+
+	return (vd->active && vd->dma && vq->ready && (vd->status & VIRTIO_DRIVER_OK) != 0 &&
+	    (vd->status & VIRTIO_NEEDS_RESET) == 0);
+}
+
 /* Lock held. */
 static void
 notify_locked(struct virtqueue *vq)
 {
-	struct virtio *vd = vq->vd;
-
-	if (vd->active && vd->dma && vq->ready && (vd->status & VIRTIO_DRIVER_OK) != 0 &&
-	    (vd->status & VIRTIO_NEEDS_RESET) == 0)
-		vd->ops->notify(vd, vq);
+	if (!works(vq))
+		return;
+	if (vq->vd->ops->service != NULL)
+		virtio_notify_later(vq);
+	else
+		vq->vd->ops->notify(vq->vd, vq);
 }
 
 void
@@ -92,11 +103,21 @@ static void
 queue_event(void *arg, unsigned what)
 {
 	struct virtqueue *vq = arg;
+	struct virtio *vd = vq->vd;
 	uint64_t count;
+	bool work;
 
 	if (read(vq->fd, &count, sizeof(count)) < 0)
 		return;
-	virtio_notify(vq->vd, vq->index);
+	if (vd->ops->service == NULL) {
+		virtio_notify(vd, vq->index);
+		return;
+	}
+	pthread_mutex_lock(&vd->lock);
+	work = works(vq);
+	pthread_mutex_unlock(&vd->lock);
+	if (work)
+		vd->ops->service(vd, vq);
 }
 
 /* Lock held. */

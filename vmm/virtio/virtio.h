@@ -87,6 +87,12 @@ struct vq_chain {
 	uint16_t	 head;
 };
 
+/* A chain to return: its head, and the number of bytes written to it. */
+struct vq_used {
+	uint16_t	 head;
+	uint32_t	 written;
+};
+
 /* What a device adds to the common part. */
 struct virtio_ops {
 	uint16_t	 id;		/* 5: device ID */
@@ -96,6 +102,11 @@ struct virtio_ops {
 
 	/* The driver notified vq, or may have: look for available chains. */
 	void	(*notify)(struct virtio *vd, struct virtqueue *vq);
+	/*
+	 * Instead of notify, for devices whose back end lives on the control thread: called there, without the lock, so that the
+	 * back end can be called and can call back.  The driver may reset the device meanwhile.
+	 */
+	void	(*service)(struct virtio *vd, struct virtqueue *vq);
 	/* Forget requests and the device's own state; none may complete afterwards.  May be NULL. */
 	void	(*reset)(struct virtio *vd);
 	/* Wait for requests in flight, or take them back.  Without the lock, on the control thread.  May be NULL. */
@@ -199,10 +210,12 @@ const char *vq_problem(const struct virtqueue *vq);
  * notify for the next one), -1 if the queue broke.  chain->seg and max are the caller's.
  */
 int	vq_pop(struct virtqueue *vq, struct vq_chain *chain);
-/* Undo the last vq_pop(). */
+/* Undo the last vq_pop(); again, the one before. */
 void	vq_unpop(struct virtqueue *vq);
 /* Return a chain to the driver, with the number of bytes written to it. */
 void	vq_push(struct virtqueue *vq, const struct vq_chain *chain, uint32_t written);
+/* The same for several at once, of which the driver sees either none or all (5.1.6.4). */
+void	vq_push_all(struct virtqueue *vq, const struct vq_used *used, unsigned n);
 /* Interrupt the driver if it wants to know of what was pushed since the last time. */
 void	vq_signal(struct virtqueue *vq);
 /* Whether the driver has made more chains available than were taken.  False for a broken queue. */

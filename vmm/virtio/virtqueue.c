@@ -262,27 +262,45 @@ vq_unpop(struct virtqueue *vq)
 	vq->next_avail--;
 }
 
+/* The used ring's element for the n-th chain from now. */
+static bool
+put_used(struct virtqueue *vq, unsigned n, uint16_t head, uint32_t written)
+{
+	vm_paddr_t elem = vq->used + USED_RING + USED_ELEM * ((vq->next_used + n) & (vq->num - 1U));
+	struct vm_wsec ws;
+	uint32_t *p = vm_write_begin(vm_of(vq), elem, USED_ELEM, &ws);
+
+	if (p == NULL) {
+		virtio_broken(vq->vd, "the used ring is outside of RAM");
+		return (false);
+	}
+	p[0] = htole32(head);
+	p[1] = htole32(written);
+	vm_write_commit(&ws);
+	return (true);
+}
+
+void
+vq_push_all(struct virtqueue *vq, const struct vq_used *used, unsigned n)
+{
+	if (!usable(vq))
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		if (!put_used(vq, i, used[i].head, used[i].written))
+			return;
+	}
+	vq->next_used = (uint16_t)(vq->next_used + n);
+	/* 2.7.8.2: the index after the elements. */
+	if (!write16(vq, vq->used + USED_IDX, vq->next_used))
+		virtio_broken(vq->vd, "the used ring is outside of RAM");
+}
+
 void
 vq_push(struct virtqueue *vq, const struct vq_chain *chain, uint32_t written)
 {
-	vm_paddr_t elem = vq->used + USED_RING + USED_ELEM * (vq->next_used & (vq->num - 1U));
-	struct vm_wsec ws;
-	uint32_t *p;
+	const struct vq_used used = { .head = chain->head, .written = written };
 
-	if (!usable(vq))
-		return;
-	p = vm_write_begin(vm_of(vq), elem, USED_ELEM, &ws);
-	if (p == NULL) {
-		virtio_broken(vq->vd, "the used ring is outside of RAM");
-		return;
-	}
-	p[0] = htole32(chain->head);
-	p[1] = htole32(written);
-	vm_write_commit(&ws);
-	vq->next_used++;
-	/* 2.7.8.2: the index after the element. */
-	if (!write16(vq, vq->used + USED_IDX, vq->next_used))
-		virtio_broken(vq->vd, "the used ring is outside of RAM");
+	vq_push_all(vq, &used, 1);
 }
 
 void

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio_net.c - the network card over a back end of the test's own: frames both ways, buffers that lack, offloads, filters, a
+ * life, and drivers that do wrong.
+ */
+#include "net/net.h"
+#include "vq_driver.h"
+
+#define	DATA	0x200000ULL
+#define	RXBUF	0x300000ULL
+#define	CMD	0x400000ULL
+#define	NUM	16
+#define	HDR	12U
+#define	SENT	64
+
+enum { RX, TX, CTRL };
+
+#define	F_CSUM		(1ULL << 0)
+#define	F_GUEST_CSUM	(1ULL << 1)
+#define	F_GUEST_TSO4	(1ULL << 7)
+#define	F_HOST_TSO4	(1ULL << 11)
+#define	F_MRG_RXBUF	(1ULL << 15)
+#define	F_CTRL		(1ULL << 17 | 1ULL << 18 | 1ULL << 20 | 1ULL << 23)
+
+/* The back end: remembers what it was sent. */
+static struct wire {
+	struct net	*net;
+	unsigned	 sent, flushes, readies, room;	/* room: frames that it takes before it refuses */
+	struct { size_t len; uint8_t flags, gso; uint16_t gso_size, csum_start, csum_off; uint8_t data[64]; } frame[SENT];
+	bool		 started, closed;
+	bool		 echo;		/* sends everything back at once */
+} wire;
+
+static bool
+wire_send(struct net *n, const struct net_frame *f)
+{
+	CHECK(wire.started);
+	CHECK_EQ(f->niov, 1);
+	CHECK_EQ(f->iov[0].iov_len, f->len);
+	if (wire.room == 0)
+		return (false);
+	wire.room--;
+	CHECK(wire.sent < SENT);
+	wire.frame[wire.sent].len = f->len;
+	wire.frame[wire.sent].flags = f->flags;
+	wire.frame[wire.sent].gso = f->gso;
+	wire.frame[wire.sent].gso_size = f->gso_size;
+	wire.frame[wire.sent].csum_start = f->csum_start;
+	wire.frame[wire.sent].csum_off = f->csum_off;
+	memcpy(wire.frame[wire.sent++].data, f->iov[0].iov_base, f->len < 64 ? f->len : 64);
+	if (wire.echo)
+		(void)net_receive(n, f);
+	return (true);
+}
+
+static void
+wire_flush(struct net *n)
+{
+	wire.flushes++;
+	net_receive_flush(n);
+}
+
+static void
+wire_ready(struct net *n)
+{
+	wire.readies++;
+}
+
+static void
+wire_start(struct net *n)
+{
+	CHECK(!wire.started);
+	wire.started = true;
+}
+
+static void
+wire_stop(struct net *n)
+{
+	CHECK(wire.started);
+	wire.started = false;
+}
+
+static void
+wire_close(struct net *n)
+{
+	CHECK(!wire.started);
+	wire.closed = true;
+}
+
+static const struct net_ops wire_ops = {
+	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4, .send = wire_send, .flush = wire_flush, .ready = wire_ready,
+	.start = wire_start, .stop = wire_stop, .close = wire_close,
+};
+
+static int
+wire_open(struct net *n)
+{
+	wire = (struct wire){ .net = n, .room = 1000 };
+	n->ops = &wire_ops;
+	return (0);
+}
+
+NET_BACKEND(wire, "wire", NULL, "what the test sees", wire_open);
+
+/* The driver */
+
+static struct fx fx;
+static struct vdrv rx, tx, ctrl;
+static uint8_t *data, *rxbuf, *cmd;
+
+static struct device *
+card(struct fx *f, const char *keys)
+{
+	const struct device_class *cls = device_class_find("virtio-net");
+	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { f->irq } };
+	struct config_node *node;
+	char text[512];
+
+	CHECK(cls != NULL);
+	/* For the VM's name. */
+	CHECK_EQ(config_declare(f->vmm.config, "", &config_global_keys), 0);
+	node = fx_node(f, "net", cls);
+	(void)snprintf(text, sizeof(text), "net.backend=wire\n%s", keys);
+	CHECKF(config_load_text(f->vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
+	return (device_create(&f->vmm, cls, "net", node, &place));
+}
+
+static void
+drive(uint64_t features)
+{
+	CHECK(v_negotiate(&fx, features | VIRTIO_F_VERSION_1));
+	v_rings(&rx, &fx, 0x100000, NUM);
+	v_rings(&tx, &fx, 0x120000, NUM);
+	v_rings(&ctrl, &fx, 0x140000, NUM);
+	v_queue(&rx, RX);
+	v_queue(&tx, TX);
+	v_queue(&ctrl, CTRL);
+	v_write(&fx, V_STATUS, 0xf);
+	CHECK_EQ(v_read(&fx, V_STATUS), 0xf);
+	fx_turn(&fx);
+}
+
+static void
+setup(const char *keys, uint64_t features)
+{
+	fx_open(&fx);
+	CHECKF(card(&fx, keys) != NULL, "%s", vmm_errmsg());
+	devices_resume(&fx.vmm);
+	data = vm_map_gpa(fx.vmm.vm, DATA, 0x100000);
+	rxbuf = vm_map_gpa(fx.vmm.vm, RXBUF, 0x100000);
+	cmd = vm_map_gpa(fx.vmm.vm, CMD, 0x1000);
+	CHECK(data != NULL && rxbuf != NULL && cmd != NULL);
+	drive(features);
+}
+
+static void
+finish(void)
+{
+	fx_close(&fx);
+	CHECK(wire.closed);
+}
+
+/* Write a frame with its header at DATA + off. */
+static uint8_t *
+put(uint64_t off, const uint8_t hdr[HDR], unsigned len, uint8_t fill)
+{
+	static const uint8_t none[HDR];
+
+	memcpy(data + off, hdr != NULL ? hdr : none, HDR);
+	memset(data + off + HDR, fill, len);
+	return (data + off + HDR);
+}
+
+static void
+send_one(unsigned at, uint64_t gpa, uint32_t len)
+{
+	tx.desc[at] = (struct vdesc){ gpa, len, 0, 0 };
+	v_avail(&tx, (uint16_t)at);
+	v_write(&fx, V_NOTIFY, TX);
+	fx_turn(&fx);
+}
+
+/* Make n receive buffers of len bytes available. */
+static void
+post(unsigned n, uint32_t len)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = rx.seen++ % NUM;
+
+		rx.desc[at] = (struct vdesc){ RXBUF + 0x4000 * at, len, D_WRITE, 0 };
+		v_avail(&rx, (uint16_t)at);
+	}
+	v_write(&fx, V_NOTIFY, RX);
+	fx_turn(&fx);
+}
+
+/* A frame from outside, in two pieces. */
+static bool
+arrive(unsigned len, uint8_t fill, uint8_t flags, uint8_t gso)
+{
+	static uint8_t buf[NET_FRAME_MAX];
+	const struct iovec iov[2] = { { buf, 20 }, { buf + 20, len - 20 } };
+	const struct net_frame f = { .iov = iov, .niov = 2, .len = len, .flags = flags, .gso = gso, .gso_size = 1000,
+	    .csum_start = 34, .csum_off = 16, .hdr_len = 54 };
+	bool taken;
+
+	memset(buf, fill, sizeof(buf));
+	memset(buf, 0xff, 6);
+	taken = net_receive(wire.net, &f);
+	net_receive_flush(wire.net);
+	return (taken);
+}
+
+TEST(sends)
+{
+	setup("", 0);
+	CHECK_EQ(v_read(&fx, V_ID), 1);
+	put(0, NULL, 60, 0x11);
+	send_one(0, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(wire.frame[0].len, 60);
+	CHECK_EQ(wire.frame[0].data[0], 0x11);
+	CHECK_EQ(wire.frame[0].data[59], 0x11);
+	CHECK_EQ(tx.used[1], 1);
+	CHECK(wire.flushes >= 1);
+	/* The header in a buffer of its own, the frame in two. */
+	put(0x1000, NULL, 100, 0x22);
+	tx.desc[1] = (struct vdesc){ DATA + 0x1000, HDR, D_NEXT, 2 };
+	tx.desc[2] = (struct vdesc){ DATA + 0x1000 + HDR, 14, D_NEXT, 3 };
+	tx.desc[3] = (struct vdesc){ DATA + 0x1000 + HDR + 14, 86, 0, 0 };
+	v_avail(&tx, 1);
+	v_write(&fx, V_NOTIFY, TX);
+	fx_turn(&fx);
+	CHECK_EQ(wire.sent, 2);
+	CHECK_EQ(wire.frame[1].len, 100);
+	CHECK_EQ(wire.frame[1].data[13], 0x22);
+	CHECK_EQ(wire.frame[1].data[14], 0x22);
+	finish();
+}
+
+TEST(what_is_no_frame_is_dropped_and_returned)
+{
+	setup("", 0);
+	put(0, NULL, 60, 0x11);
+	send_one(0, DATA, HDR + 13);
+	send_one(1, DATA, 5);
+	send_one(2, DATA, HDR + NET_FRAME_MAX + 1);
+	/* Offloads that were not negotiated. */
+	put(0, (const uint8_t[HDR]){ [0] = 1, [6] = 34, [8] = 16 }, 60, 0x11);
+	send_one(3, DATA, HDR + 60);
+	put(0, (const uint8_t[HDR]){ [1] = 1, [4] = 200 }, 60, 0x11);
+	send_one(4, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(tx.used[1], 5);
+	CHECK_EQ(v_read(&fx, V_STATUS), 0xf);
+	finish();
+}
+
+TEST(offloads_of_what_is_sent)
+{
+	setup("", F_CSUM | F_HOST_TSO4);
+	put(0, (const uint8_t[HDR]){ [0] = 1, [1] = 1, [2] = 54, [4] = 0xb4, [5] = 5, [6] = 34, [8] = 16 }, 9000, 0x33);
+	send_one(0, DATA, HDR + 9000);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(wire.frame[0].len, 9000);
+	CHECK_EQ(wire.frame[0].flags, NET_NEEDS_CSUM);
+	CHECK_EQ(wire.frame[0].gso, NET_GSO_TCP4);
+	CHECK_EQ(wire.frame[0].gso_size, 1460);
+	CHECK_EQ(wire.frame[0].csum_start, 34);
+	CHECK_EQ(wire.frame[0].csum_off, 16);
+	/* Not: a sum outside of the frame, segments without a sum or size, UDP fragments, IPv6. */
+	put(0, (const uint8_t[HDR]){ [0] = 1, [6] = 50, [8] = 9 }, 60, 0x33);
+	send_one(1, DATA, HDR + 60);
+	put(0, (const uint8_t[HDR]){ [0] = 1, [6] = 0xff, [7] = 0xff, [8] = 0xff, [9] = 0xff }, 60, 0x33);
+	send_one(2, DATA, HDR + 60);
+	put(0, (const uint8_t[HDR]){ [1] = 1, [4] = 100 }, 60, 0x33);
+	send_one(3, DATA, HDR + 60);
+	put(0, (const uint8_t[HDR]){ [0] = 1, [1] = 1, [6] = 34, [8] = 16 }, 60, 0x33);
+	send_one(4, DATA, HDR + 60);
+	put(0, (const uint8_t[HDR]){ [0] = 1, [1] = 3, [4] = 100, [6] = 34, [8] = 16 }, 60, 0x33);
+	send_one(5, DATA, HDR + 60);
+	put(0, (const uint8_t[HDR]){ [0] = 1, [1] = 4, [4] = 100, [6] = 34, [8] = 16 }, 60, 0x33);
+	send_one(6, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 1);
+	/* A sum that just fits. */
+	put(0, (const uint8_t[HDR]){ [0] = 1, [6] = 50, [8] = 8 }, 60, 0x33);
+	send_one(7, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 2);
+	CHECK_EQ(tx.used[1], 8);
+	finish();
+}
+
+/* A back end that takes no more: what was copied waits, in order, and no more is copied. */
+TEST(back_pressure_of_the_back_end)
+{
+	setup("", 0);
+	wire.room = 2;
+	for (unsigned i = 0; i < 8; i++) {
+		put(0x100 * i, NULL, 60, (uint8_t)i);
+		tx.desc[i] = (struct vdesc){ DATA + 0x100 * i, HDR + 60, 0, 0 };
+		v_avail(&tx, (uint16_t)i);
+	}
+	v_write(&fx, V_NOTIFY, TX);
+	fx_turn(&fx);
+	CHECK_EQ(wire.sent, 2);
+	put(0x800, NULL, 60, 8);
+	send_one(8, DATA + 0x800, HDR + 60);
+	CHECK_EQ(wire.sent, 2);
+	CHECK_EQ(tx.used[1], 8);
+	wire.room = 1;
+	wire.net->nic->writable(wire.net->arg);
+	CHECK_EQ(wire.sent, 3);
+	wire.room = 100;
+	wire.net->nic->writable(wire.net->arg);
+	fx_turn(&fx);
+	CHECK_EQ(wire.sent, 9);
+	CHECK_EQ(tx.used[1], 9);
+	for (unsigned i = 0; i < 9; i++)
+		CHECK_EQ(wire.frame[i].data[0], i);
+	finish();
+}
+
+TEST(receives)
+{
+	setup("", 0);
+	post(2, 2048);
+	CHECK(arrive(100, 0x44, NET_CSUM_GOOD, 0));
+	CHECK_EQ(rx.used[1], 1);
+	CHECK_EQ(v_used_len(&rx, 0), HDR + 100);
+	CHECK_EQ(v_used_id(&rx, 0), 0);
+	CHECK_EQ(rxbuf[0], 0);			/* GUEST_CSUM was not negotiated */
+	CHECK_EQ(rxbuf[10], 1);			/* num_buffers, though not negotiated (5.1.6.4.1) */
+	CHECK_EQ(rxbuf[HDR], 0xff);
+	CHECK_EQ(rxbuf[HDR + 19], 0x44);
+	CHECK_EQ(rxbuf[HDR + 99], 0x44);
+	CHECK(fx_level(&fx));
+	/* Larger than the buffer, which is left for the next. */
+	CHECK(arrive(4000, 0x55, 0, 0));
+	CHECK_EQ(rx.used[1], 1);
+	CHECK(arrive(60, 0x66, 0, 0));
+	CHECK_EQ(rx.used[1], 2);
+	CHECK_EQ(v_used_id(&rx, 1), 1);
+	/* What needs more than the driver takes. */
+	post(1, 2048);
+	CHECK(arrive(60, 0x66, NET_NEEDS_CSUM, 0));
+	CHECK(arrive(60, 0x66, 0, NET_GSO_TCP4));
+	CHECK_EQ(rx.used[1], 2);
+	finish();
+}
+
+TEST(merged_buffers_and_offloads)
+{
+	setup("", F_MRG_RXBUF | F_GUEST_CSUM | F_GUEST_TSO4);
+	CHECK_EQ(atomic_load(&wire.net->takes), NET_TAKES_CSUM | NET_TAKES_TSO4);
+	post(4, 1024);
+	/* Five buffers would be needed: none is used, and the back end waits. */
+	CHECK(!arrive(4800, 0x77, NET_NEEDS_CSUM, NET_GSO_TCP4));
+	CHECK_EQ(rx.used[1], 0);
+	CHECK_EQ(wire.readies, 1);		/* at the start, for what came before */
+	post(1, 1024);
+	CHECK_EQ(wire.readies, 2);
+	CHECK(arrive(4800, 0x77, NET_NEEDS_CSUM, NET_GSO_TCP4));
+	CHECK_EQ(rx.used[1], 5);
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK_EQ(v_used_id(&rx, (uint16_t)i), i);
+		CHECK_EQ(v_used_len(&rx, (uint16_t)i), i < 4 ? 1024U : HDR + 4800 - 4096);
+	}
+	CHECK_EQ(rxbuf[0], 1);
+	CHECK_EQ(rxbuf[1], 1);
+	CHECK_EQ(rxbuf[2], 54);
+	CHECK_EQ(rxbuf[4] | rxbuf[5] << 8, 1000);
+	CHECK_EQ(rxbuf[6], 34);
+	CHECK_EQ(rxbuf[8], 16);
+	CHECK_EQ(rxbuf[10], 5);
+	CHECK_EQ(rxbuf[0x4000], 0x77);
+	CHECK_EQ(rxbuf[4 * 0x4000 + HDR + 4800 - 4096 - 1], 0x77);
+	/* Sums that are known to be good. */
+	post(1, 1024);
+	CHECK(arrive(60, 0x77, NET_CSUM_GOOD, 0));
+	CHECK_EQ(rxbuf[5 * 0x4000], 2);
+	finish();
+}
+
+/* A frame that comes back while it is sent. */
+TEST(echo)
+{
+	setup("", 0);
+	post(8, 2048);
+	wire.echo = true;
+	put(0, NULL, 60, 0xff);
+	send_one(0, DATA, HDR + 60);
+	CHECK_EQ(tx.used[1], 1);
+	CHECK_EQ(rx.used[1], 1);
+	CHECK_EQ(rxbuf[HDR + 59], 0xff);
+	finish();
+}
+
+/* A control command with len bytes behind class and command: the answer. */
+static uint8_t
+control(uint8_t class, uint8_t what, const void *arg, uint32_t len)
+{
+	uint16_t n = (uint16_t)(ctrl.used[1] + 1);
+
+	cmd[0] = class;
+	cmd[1] = what;
+	memcpy(cmd + 2, arg, len);
+	cmd[0x800] = 0xee;
+	ctrl.desc[0] = (struct vdesc){ CMD, 2 + len, D_NEXT, 1 };
+	ctrl.desc[1] = (struct vdesc){ CMD + 0x800, 1, D_WRITE, 0 };
+	v_avail(&ctrl, 0);
+	v_write(&fx, V_NOTIFY, CTRL);
+	fx_turn(&fx);
+	CHECK_EQ(ctrl.used[1], n);
+	return (cmd[0x800]);
+}
+
+/* Whether a frame to an address is received. */
+static bool
+heard(const char *addr)
+{
+	uint16_t before = rx.used[1];
+	uint8_t buf[60] = { 0 };
+	const struct iovec iov = { buf, sizeof(buf) };
+	const struct net_frame f = { .iov = &iov, .niov = 1, .len = sizeof(buf) };
+
+	memcpy(buf, addr, 6);
+	CHECK(net_receive(wire.net, &f));
+	net_receive_flush(wire.net);
+	if (rx.used[1] == before)
+		return (false);
+	post(1, 2048);
+	return (true);
+}
+
+#define	MINE	"\x02\x00\x00\x00\x00\x01"
+#define	OTHER	"\x02\x00\x00\x00\x00\x02"
+#define	GROUP	"\x33\x33\x00\x00\x00\x01"
+#define	ALL	"\xff\xff\xff\xff\xff\xff"
+
+TEST(filters)
+{
+	uint8_t many[8 + 65 * 6] = { 65 };
+
+	setup("net.mac=02:00:00:00:00:01\n", F_CTRL);
+	post(4, 2048);
+	CHECK_EQ(v_read(&fx, V_CONFIG) & 0xffff, 0x0002);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) & 0xffff, 0x0100);
+	CHECK(heard(OTHER) && heard(GROUP) && heard(ALL));	/* nothing was said yet */
+	CHECK_EQ(control(0, 0, "\0", 1), 0);
+	CHECK(heard(MINE) && heard(ALL) && !heard(OTHER) && !heard(GROUP));
+	CHECK_EQ(control(0, 1, "\1", 1), 0);
+	CHECK(heard(GROUP) && !heard(OTHER));
+	CHECK_EQ(control(0, 1, "\0", 1), 0);
+	CHECK_EQ(control(1, 0, "\1\0\0\0" OTHER "\1\0\0\0" GROUP, 20), 0);
+	CHECK(heard(OTHER) && heard(GROUP) && !heard("\x02\x00\x00\x00\x00\x03") && !heard("\x33\x33\x00\x00\x00\x02"));
+	/* A table that is cut off changes nothing. */
+	CHECK_EQ(control(1, 0, "\0\0\0\0\2\0\0\0" GROUP, 14), 1);
+	CHECK_EQ(control(1, 0, "\xff\xff\xff\xff" GROUP, 10), 1);
+	CHECK(heard(OTHER) && heard(GROUP));
+	/* More than are kept: all of that kind. */
+	CHECK_EQ(control(1, 0, many, sizeof(many)), 0);
+	CHECK(heard("\x02\x00\x00\x00\x00\x09") && !heard(GROUP));
+	CHECK_EQ(control(0, 4, "\1", 1), 0);
+	CHECK_EQ(control(0, 5, "\1", 1), 0);
+	CHECK(!heard(MINE) && !heard(ALL));
+	CHECK_EQ(control(0, 0, "\1", 1), 0);
+	CHECK(heard(MINE) && heard(ALL) && heard(OTHER));
+	/* Another address. */
+	CHECK_EQ(control(1, 1, OTHER, 6), 0);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) & 0xffff, 0x0200);
+	CHECK_EQ(control(1, 1, GROUP, 6), 1);
+	CHECK_EQ(control(1, 1, OTHER, 5), 1);
+	CHECK_EQ(control(0, 0, "\2", 1), 1);
+	CHECK_EQ(control(0, 6, "\1", 1), 1);
+	CHECK_EQ(control(9, 0, "\1", 1), 1);
+	/* Reset brings the first one back. */
+	drive(0);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) & 0xffff, 0x0100);
+	rx.seen = 0;
+	post(4, 2048);
+	CHECK(heard(OTHER) && heard(GROUP));
+	CHECK_EQ(control(0, 0, "\0", 1), 1);		/* not negotiated */
+	finish();
+}
+
+TEST(link)
+{
+	setup("net.mtu=9000\n", 0);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 1);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 8) >> 16, 9000);
+	wire.net->link = false;
+	wire.net->nic->link(wire.net->arg, false);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 0);
+	CHECK_EQ(v_read(&fx, V_ISR) & 2, 2);
+	put(0, NULL, 60, 0x11);
+	send_one(0, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(tx.used[1], 1);
+	wire.net->link = true;
+	wire.net->nic->link(wire.net->arg, true);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 1);
+	finish();
+}
+
+/* Paused nothing moves; what waits is taken up, also by another device with the same state. */
+TEST(pause_and_move)
+{
+	static struct fx to;
+	uint64_t mac;
+
+	setup("net.mac=02:00:00:00:00:01\n", F_CTRL);
+	CHECK_EQ(control(1, 1, OTHER, 6), 0);
+	CHECK_EQ(control(0, 0, "\0", 1), 0);
+	post(2, 2048);
+	devices_pause(&fx.vmm);
+	CHECK(!wire.started);
+	put(0, NULL, 60, 0x11);
+	send_one(0, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(tx.used[1], 0);
+	fx_open(&to);
+	CHECKF(card(&to, "net.mac=02:00:00:00:00:01\n") != NULL, "%s", vmm_errmsg());
+	fx_move(&fx, &to);
+	mac = fx_read(&to, VM_SPACE_MEM, VM_BASE + V_CONFIG + 4, 4) & 0xffff;
+	CHECK_EQ(mac, 0x0200);
+	fx_close(&to);
+	wire.closed = false;
+	finish();
+}
+
+TEST(pause_and_resume)
+{
+	setup("", 0);
+	post(1, 2048);
+	devices_pause(&fx.vmm);
+	put(0, NULL, 60, 0x11);
+	send_one(0, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 0);
+	devices_resume(&fx.vmm);
+	fx_turn(&fx);
+	CHECK_EQ(wire.sent, 1);
+	CHECK(arrive(60, 0x44, 0, 0));
+	CHECK_EQ(rx.used[1], 1);
+	finish();
+}
+
+/* Without a driver frames are dropped and nobody waits. */
+TEST(no_driver)
+{
+	setup("", 0);
+	v_write(&fx, V_STATUS, 0);
+	CHECK(arrive(60, 0x44, 0, 0));
+	CHECK_EQ(atomic_load(&wire.net->takes), 0);
+	finish();
+}
+
+TEST(broken_drivers)
+{
+	setup("", 0);
+	rx.desc[0] = (struct vdesc){ RXBUF, HDR - 1, D_WRITE, 0 };
+	v_avail(&rx, 0);
+	CHECK(arrive(60, 0x44, 0, 0));
+	CHECK((v_read(&fx, V_STATUS) & 0x40) != 0);
+	CHECK(arrive(60, 0x44, 0, 0));
+	drive(0);
+	ctrl.desc[0] = (struct vdesc){ CMD, 8, 0, 0 };
+	v_avail(&ctrl, 0);
+	v_write(&fx, V_NOTIFY, CTRL);
+	fx_turn(&fx);
+	CHECK((v_read(&fx, V_STATUS) & 0x40) != 0);
+	drive(0);
+	tx.desc[0] = (struct vdesc){ 0x7f0000000000ULL, 100, 0, 0 };
+	v_avail(&tx, 0);
+	v_write(&fx, V_NOTIFY, TX);
+	fx_turn(&fx);
+	CHECK((v_read(&fx, V_STATUS) & 0x40) != 0);
+	CHECK_EQ(wire.sent, 0);
+	/* Fewer buffers than a frame needs, and all the driver can have. */
+	drive(F_MRG_RXBUF);
+	rx.seen = 0;
+	post(NUM, 64);
+	CHECK(arrive(4000, 0x44, 0, 0));
+	CHECK_EQ(rx.used[1], 0);
+	CHECK(arrive(100, 0x44, 0, 0));
+	CHECK_EQ(rx.used[1], 2);
+	finish();
+}
+
+TEST(addresses_by_name)
+{
+	uint8_t a[6], b[6];
+
+	net_default_mac("vm", "pci.0.2.0", a);
+	net_default_mac("vm", "pci.0.2.0", b);
+	CHECK(memcmp(a, b, 6) == 0);
+	CHECK_EQ(a[0] & 3, 2);
+	net_default_mac("vm", "pci.0.3.0", b);
+	CHECK(memcmp(a, b, 6) != 0);
+	net_default_mac("vn", "pci.0.2.0", b);
+	CHECK(memcmp(a, b, 6) != 0);
+	net_default_mac(NULL, "pci.0.2.0", b);
+	CHECK(memcmp(a, b, 6) != 0);
+}
+
+TEST(unknown_back_end)
+{
+	fx_open(&fx);
+	CHECK(card(&fx, "net.backend=wird\n") == NULL);
+	CHECKF(strstr(vmm_errmsg(), "did you mean 'wire'") != NULL, "%s", vmm_errmsg());
+	fx_close(&fx);
+}
+
+TEST_MAIN()

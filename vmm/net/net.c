@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * net.c - what network back ends share: finding one, and the rules of net.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../error.h"
+#include "net.h"
+
+/* The linker's bounds of the section that NET_BACKEND() fills. */
+extern const struct net_backend *const __start_hyve_net[], *const __stop_hyve_net[];
+
+static unsigned
+count(void)
+{
+	return ((unsigned)(__stop_hyve_net - __start_hyve_net));
+}
+
+const struct net_backend *
+net_backend_at(unsigned i)
+{
+	/* By rank of the name, as the section is in the order of linking. */
+	for (unsigned a = 0; a < count(); a++) {
+		unsigned before = 0;
+
+		for (unsigned b = 0; b < count(); b++)
+			before += strcmp(__start_hyve_net[b]->name, __start_hyve_net[a]->name) < 0;
+		if (before == i)
+			return (__start_hyve_net[a]);
+	}
+	return (NULL);
+}
+
+/* Names and aliases in turn. */
+static const char *
+name_at(const void *arg, size_t i)
+{
+	const struct net_backend *b = __start_hyve_net[i / 2];
+
+	return (i % 2 == 0 || b->alias == NULL ? b->name : b->alias);
+}
+
+const struct net_backend *
+net_backend_find(const char *name)
+{
+	const char *near;
+
+	for (unsigned i = 0; i < count(); i++) {
+		const struct net_backend *b = __start_hyve_net[i];
+
+		if (strcmp(b->name, name) == 0 || (b->alias != NULL && strcmp(b->alias, name) == 0))
+			return (b);
+	}
+	near = config_nearest(name, 2 * (size_t)count(), name_at, NULL);
+	return (vmm_fail_null(ENOENT, "there is no network back end '%.64s'; did you mean '%s'?", name,
+	    near != NULL ? near : "user"));
+}
+
+/* FNV-1a over a string and its end. */
+static uint64_t
+hash(uint64_t h, const char *s)
+{
+	do {
+		h = (h ^ (uint8_t)*s) * 0x100000001b3ULL;
+	} while (*s++ != '\0');
+	return (h);
+}
+
+void
+net_default_mac(const char *vm, const char *device, uint8_t mac[NET_ADDRLEN])
+{
+	uint64_t h = hash(hash(0xcbf29ce484222325ULL, vm != NULL ? vm : ""), device);
+
+	h ^= h >> 32;
+	/* Locally administered, unicast. */
+	mac[0] = 0x02;
+	for (unsigned i = 1; i < NET_ADDRLEN; i++)
+		mac[i] = (uint8_t)(h >> (8 * (i - 1)));
+}
+
+struct net *
+net_open(struct device *dev, const struct net_nic *nic, void *arg)
+{
+	const struct net_backend *b = net_backend_find(config_str(dev->config, "backend"));
+	struct config_node *root = config_node(dev->vmm->config, "");
+	struct config_value mac;
+	struct net *n;
+	int error;
+
+	if (b == NULL)
+		return (vmm_fail_null(errno, "%s: %s", dev->name, vmm_errmsg()));
+	n = calloc(1, sizeof(*n));
+	if (n == NULL)
+		return (vmm_fail_null(ENOMEM, "%s: no memory", dev->name));
+	n->dev = dev;
+	n->nic = nic;
+	n->arg = arg;
+	n->mtu = (unsigned)config_num(dev->config, "mtu");
+	n->link = true;
+	if (config_get(dev->config, "mac", &mac) == 0 && mac.text != NULL)
+		memcpy(n->mac, mac.u.mac, sizeof(n->mac));
+	else
+		net_default_mac(root != NULL ? config_str(root, "name") : NULL, dev->name, n->mac);
+	if (b->open(n) != 0) {
+		error = errno;
+		free(n);
+		errno = error;
+		return (NULL);
+	}
+	return (n);
+}
+
+void
+net_close(struct net *n)
+{
+	if (n == NULL)
+		return;
+	net_stop(n);
+	n->ops->close(n);
+	free(n);
+}
+
+void
+net_start(struct net *n)
+{
+	if (n->started)
+		return;
+	n->started = true;
+	n->ops->start(n);
+}
+
+void
+net_stop(struct net *n)
+{
+	if (!n->started)
+		return;
+	n->ops->stop(n);
+	n->started = false;
+}
+
+bool
+net_send(struct net *n, const struct net_frame *f)
+{
+	if (!n->started || !n->link)
+		return (true);
+	return (n->ops->send(n, f));
+}
+
+void
+net_flush(struct net *n)
+{
+	if (n->started && n->ops->flush != NULL)
+		n->ops->flush(n);
+}
+
+void
+net_ready(struct net *n)
+{
+	if (n->started && n->ops->ready != NULL)
+		n->ops->ready(n);
+}
+
+void
+net_set_takes(struct net *n, unsigned takes)
+{
+	atomic_store(&n->takes, takes);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * offload.c - checksums and segments in software.
+ */
+#include <arpa/inet.h>
+
+#include <string.h>
+
+#include "offload.h"
+
+uint16_t
+offload_sum(const void *buf, size_t len, uint32_t start)
+{
+	const uint8_t *p = buf;
+	uint64_t sum = start;
+	uint32_t word;
+	uint16_t half;
+
+	/* In the byte order of memory: the sum of swapped words is the swapped sum (RFC 1071 section 2 (B)). */
+	for (; len >= 4; len -= 4, p += 4) {
+		memcpy(&word, p, 4);
+		sum += word;
+	}
+	if (len >= 2) {
+		memcpy(&half, p, 2);
+		sum += half;
+		p += 2;
+		len -= 2;
+	}
+	if (len != 0) {
+		half = 0;
+		memcpy(&half, p, 1);
+		sum += half;
+	}
+	while (sum >> 16 != 0)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ((uint16_t)sum);
+}
+
+bool
+offload_finish_csum(uint8_t *frame, const struct net_frame *f)
+{
+	size_t at = (size_t)f->csum_start + f->csum_off;
+	uint16_t sum;
+
+	if (f->csum_start > f->len || at + 2 > f->len)
+		return (false);
+	sum = (uint16_t)~offload_sum(frame + f->csum_start, f->len - f->csum_start, 0);
+	/* Of the two zeros of one's complement UDP has one for "no checksum" (RFC 768). */
+	if (sum == 0)
+		sum = 0xffff;
+	memcpy(frame + at, &sum, 2);
+	return (true);
+}
