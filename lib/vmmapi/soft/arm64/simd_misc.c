@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * simd_misc.c - Advanced SIMD two-register miscellaneous, across lanes and scalar pairwise (Arm ARM C4.1.96), without the floating
+ * point ones.
+ *
+ * In the expressions a is the operand (Vn) and d the old destination, as unsigned elements; sa and sd the same as signed ones.
+ */
+#include "simd.h"
+
+#define	OPERANDS(bits)								\
+	typedef vu##bits vu SIMD_LOCAL;						\
+	typedef vs##bits vs SIMD_LOCAL;						\
+	const vu a = (vu)v_get(c, i->rn);					\
+	const vs sa SIMD_LOCAL = (vs)a
+#define	VECTOR(bits, name, expr)						\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		OPERANDS(bits);							\
+										\
+		return (v_put(c, i, (vu64)(expr)));				\
+	}
+#define	VECTOR_BHSD(name, expr)							\
+	VECTOR(8, name, expr)							\
+	VECTOR(16, name, expr)							\
+	VECTOR(32, name, expr)							\
+	VECTOR(64, name, expr)
+
+VECTOR_BHSD(cmgt, sa > 0)
+VECTOR_BHSD(cmge, sa >= 0)
+VECTOR_BHSD(cmeq, a == 0)
+VECTOR_BHSD(cmle, sa <= 0)
+VECTOR_BHSD(cmlt, sa < 0)
+VECTOR_BHSD(abs, SEL(sa < 0, -a, a))
+VECTOR_BHSD(neg, -a)
+VECTOR(64, not, ~a)
+
+/* The negative of the most negative element is itself, and saturates to the one below. */
+#define	NEGATE(bits, name, expr)						\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		OPERANDS(bits);							\
+		const vu over = (vu)(sa == INT##bits##_MIN);			\
+										\
+		return (v_put_sat(c, i, (vu64)((expr) + over), (vu64)over));	\
+	}
+#define	NEGATE_BHSD(name, expr)							\
+	NEGATE(8, name, expr)							\
+	NEGATE(16, name, expr)							\
+	NEGATE(32, name, expr)							\
+	NEGATE(64, name, expr)
+NEGATE_BHSD(sqabs, SEL(sa < 0, -a, a))
+NEGATE_BHSD(sqneg, -a)
+
+/* Add Vn to the destination, the one signed and the other not (C7.2.335 SUQADD, C7.2.399 USQADD). */
+#define	ACCUMULATE(bits)							\
+	static enum a64_status							\
+	suqadd##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vu##bits n = (vu##bits)v_get(c, i->rn);			\
+		const vs##bits old = (vs##bits)v_get(c, i->rd);			\
+		vs##bits r = { 0 }, sat = { 0 };				\
+										\
+		for (unsigned k = 0; k < 128 / bits; k++) {			\
+			bool q = false;						\
+										\
+			r[k] = sat_s##bits((wide##bits)old[k] + n[k], &q);	\
+			sat[k] = q;						\
+		}								\
+		return (v_put_sat(c, i, (vu64)r, (vu64)sat));			\
+	}									\
+	static enum a64_status							\
+	usqadd##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vs##bits n = (vs##bits)v_get(c, i->rn);			\
+		const vu##bits old = (vu##bits)v_get(c, i->rd);			\
+		vu##bits r = { 0 }, sat = { 0 };				\
+										\
+		for (unsigned k = 0; k < 128 / bits; k++) {			\
+			bool q = false;						\
+										\
+			r[k] = sat_u##bits((wide##bits)old[k] + n[k], &q);	\
+			sat[k] = q;						\
+		}								\
+		return (v_put_sat(c, i, (vu64)r, (vu64)sat));			\
+	}
+ACCUMULATE(8)
+ACCUMULATE(16)
+ACCUMULATE(32)
+ACCUMULATE(64)
+
+/* Counts. */
+#define	COUNTS(bits)								\
+	static inline vu##bits							\
+	leading##bits(vu##bits v)						\
+	{									\
+		for (unsigned k = 0; k < 128 / bits; k++)			\
+			v[k] = v[k] == 0 ? bits : (uint##bits##_t)(__builtin_clz(v[k]) - (32 - bits));	\
+		return (v);							\
+	}									\
+	VECTOR(bits, clz, leading##bits(a))					\
+	/* of the bits below the sign, those that are as it is (C7.2.37 CLS) */	\
+	VECTOR(bits, cls, leading##bits(a ^ (vu)(sa >> 1)) - 1)
+COUNTS(8)
+COUNTS(16)
+COUNTS(32)
+
+static inline vu8
+ones(vu8 v)
+{
+	v -= v >> 1 & 0x55;
+	v = (v & 0x33) + (v >> 2 & 0x33);
+	return ((v + (v >> 4)) & 0x0f);
+}
+
+static inline vu8
+reversed(vu8 v)
+{
+	v = (v >> 1 & 0x55) | (v & 0x55) << 1;
+	v = (v >> 2 & 0x33) | (v & 0x33) << 2;
+	return (v >> 4 | v << 4);
+}
+VECTOR(8, cnt, ones(a))
+VECTOR(8, rbit, reversed(a))
+
+/* Elements reversed in groups of 64, 32 and 16 bits. */
+#define	SHUFFLE(bits, name, ...)	VECTOR(bits, name, __builtin_shufflevector(a, a, __VA_ARGS__))
+SHUFFLE(8, rev64_, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8)
+SHUFFLE(16, rev64_, 3, 2, 1, 0, 7, 6, 5, 4)
+SHUFFLE(32, rev64_, 1, 0, 3, 2)
+SHUFFLE(8, rev32_, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
+SHUFFLE(16, rev32_, 1, 0, 3, 2, 5, 4, 7, 6)
+SHUFFLE(8, rev16_, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+
+/* Sums of pairs: the two elements are the halves of one of twice the size. */
+#define	PAIRS(bits, wbits)							\
+	static enum a64_status							\
+	saddlp##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vs##wbits v = (vs##wbits)v_get(c, i->rn);			\
+										\
+		return (v_put(c, i, (vu64)((v >> bits) + (v << bits >> bits))));	\
+	}									\
+	static enum a64_status							\
+	uaddlp##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vu##wbits v = (vu##wbits)v_get(c, i->rn);			\
+										\
+		return (v_put(c, i, (vu64)((v >> bits) + (v << bits >> bits))));	\
+	}									\
+	static enum a64_status							\
+	sadalp##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vs##wbits v = (vs##wbits)v_get(c, i->rn), d = (vs##wbits)v_get(c, i->rd);	\
+										\
+		return (v_put(c, i, (vu64)(d + (v >> bits) + (v << bits >> bits))));	\
+	}									\
+	static enum a64_status							\
+	uadalp##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vu##wbits v = (vu##wbits)v_get(c, i->rn), d = (vu##wbits)v_get(c, i->rd);	\
+										\
+		return (v_put(c, i, (vu64)(d + (v >> bits) + (v << bits >> bits))));	\
+	}
+PAIRS(8, 16)
+PAIRS(16, 32)
+PAIRS(32, 64)
+
+/* Narrowing, cut or saturated to lo to hi. */
+#define	NARROW_SAT(bits, wbits, name, sign, lo, hi)				\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		typedef v##sign##wbits vu;					\
+		const vu a = (vu)v_get(c, i->rn);				\
+		const vu min = (vu){ 0 } + (lo), max = (vu){ 0 } + (hi);	\
+		const vu low = (vu)(a < min), high = (vu)(a > max);		\
+		const vu cut = SEL(low, min, SEL(high, max, a));		\
+										\
+		return (v_put_half(c, i, (uint64_t)__builtin_convertvector(cut, h##sign##bits),	\
+		    (uint64_t)__builtin_convertvector(low | high, h##sign##bits)));	\
+	}
+#define	NARROWS(bits, wbits)							\
+	static enum a64_status							\
+	xtn##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		return (v_put_half(c, i,					\
+		    (uint64_t)__builtin_convertvector((vu##wbits)v_get(c, i->rn), hu##bits), 0));	\
+	}									\
+	NARROW_SAT(bits, wbits, sqxtn, s, INT##bits##_MIN, INT##bits##_MAX)	\
+	NARROW_SAT(bits, wbits, sqxtun, s, 0, (int##wbits##_t)UINT##bits##_MAX)	\
+	NARROW_SAT(bits, wbits, uqxtn, u, 0, UINT##bits##_MAX)			\
+	static enum a64_status							\
+	shll##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const vu##wbits v = __builtin_convertvector((hu##bits)v_half(c, i, i->rn), vu##wbits);	\
+										\
+		return (v_put(c, i, (vu64)(v << bits)));			\
+	}
+NARROWS(8, 16)
+NARROWS(16, 32)
+NARROWS(32, 64)
+
+/* Across lanes: one element of all, by halves.  Half a vector is doubled first, which no minimum or maximum minds; a sum has zeros. */
+#define	ACROSS(bits, name, type, wtype, doubled, op)				\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		vu64 n = v_get(c, i->rn);					\
+										\
+		if (i->arg == 0)						\
+			n[1] = doubled ? n[0] : 0;				\
+		const type##bits v = (type##bits)n;				\
+		wtype acc = v[0];						\
+										\
+		for (unsigned k = 1; k < 128 / bits; k++) {			\
+			const wtype e = v[k];					\
+										\
+			acc = (wtype)(op);					\
+		}								\
+		return (v_put(c, i, (vu64){ (uint64_t)acc, 0 }));		\
+	}
+#define	ACROSS_BHS(bits, wbits)							\
+	ACROSS(bits, saddlv, vs, int##wbits##_t, false, acc + e)		\
+	ACROSS(bits, uaddlv, vu, uint##wbits##_t, false, acc + e)		\
+	ACROSS(bits, addv, vu, uint##bits##_t, false, acc + e)			\
+	ACROSS(bits, smaxv, vs, int##bits##_t, true, e > acc ? e : acc)		\
+	ACROSS(bits, umaxv, vu, uint##bits##_t, true, e > acc ? e : acc)	\
+	ACROSS(bits, sminv, vs, int##bits##_t, true, e < acc ? e : acc)		\
+	ACROSS(bits, uminv, vu, uint##bits##_t, true, e < acc ? e : acc)
+ACROSS_BHS(8, 16)
+ACROSS_BHS(16, 32)
+ACROSS_BHS(32, 64)
+
+static enum a64_status
+addp_scalar(struct a64 *c, const struct a64_insn *i)
+{
+	vu64 n = v_get(c, i->rn);
+
+	return (v_put(c, i, (vu64){ n[0] + n[1], 0 }));
+}
+
+/* By U and opcode, bits 16:12. */
+static const struct simd_row rows[2][0x15] = {
+	{
+	[0x00] = { F_BHS(rev64_), 0 },
+	[0x01] = { F_B(rev16_), 0 },
+	[0x02] = { F_BHS(saddlp), 0 },
+	[0x03] = { F_BHSD(suqadd), SC_BHSD },
+	[0x04] = { F_BHS(cls), 0 },
+	[0x05] = { F_B(cnt), 0 },
+	[0x06] = { F_BHS(sadalp), 0 },
+	[0x07] = { F_BHSD(sqabs), SC_BHSD },
+	[0x08] = { F_BHSD(cmgt), SC_D },
+	[0x09] = { F_BHSD(cmeq), SC_D },
+	[0x0a] = { F_BHSD(cmlt), SC_D },
+	[0x0b] = { F_BHSD(abs), SC_D },
+	[0x12] = { F_BHS(xtn), 0 },
+	[0x14] = { F_BHS(sqxtn), SC_BHS },
+	}, {
+	[0x00] = { { rev32_8, rev32_16, NULL, NULL }, 0 },
+	[0x02] = { F_BHS(uaddlp), 0 },
+	[0x03] = { F_BHSD(usqadd), SC_BHSD },
+	[0x04] = { F_BHS(clz), 0 },
+	[0x05] = { { not64, rbit8, NULL, NULL }, 0 },
+	[0x06] = { F_BHS(uadalp), 0 },
+	[0x07] = { F_BHSD(sqneg), SC_BHSD },
+	[0x08] = { F_BHSD(cmge), SC_D },
+	[0x09] = { F_BHSD(cmle), SC_D },
+	[0x0b] = { F_BHSD(neg), SC_D },
+	[0x12] = { F_BHS(sqxtun), SC_BHS },
+	[0x13] = { F_BHS(shll), 0 },
+	[0x14] = { F_BHS(uqxtn), SC_BHS },
+	},
+};
+#define	OP_XTN		0x12U		/* and those above: narrowing, but for SHLL */
+#define	OP_SHLL		0x13U
+
+bool
+simd_misc(uint32_t word, unsigned features, struct a64_insn *i)
+{
+	unsigned u = a64_bits(word, 29, 29), size = a64_bits(word, 23, 22), op = a64_bits(word, 16, 12);
+
+	if (op >= sizeof(rows[0]) / sizeof(rows[0][0]) || !simd_pick(&rows[u][op], size, word, i))
+		return (false);
+	if (op == OP_SHLL)
+		i->arg2 = 4;
+	else if (op >= OP_XTN && !simd_scalar(word))
+		i->arg2 = 3;
+	return (true);
+}
+
+/* By opcode, bits 16:12. */
+static const struct {
+	uint8_t		 op;
+	bool		 wide;		/* the result has twice the size */
+	struct simd_row	 row[2];	/* by U */
+} across[] = {
+	{ 0x03, true, { { F_BHS(saddlv), 0 }, { F_BHS(uaddlv), 0 } } },
+	{ 0x0a, false, { { F_BHS(smaxv), 0 }, { F_BHS(umaxv), 0 } } },
+	{ 0x1a, false, { { F_BHS(sminv), 0 }, { F_BHS(uminv), 0 } } },
+	{ 0x1b, false, { { F_BHS(addv), 0 }, { { NULL, NULL, NULL, NULL }, 0 } } },
+};
+
+bool
+simd_across(uint32_t word, unsigned features, struct a64_insn *i)
+{
+	unsigned u = a64_bits(word, 29, 29), size = a64_bits(word, 23, 22), op = a64_bits(word, 16, 12);
+
+	for (size_t k = 0; k < sizeof(across) / sizeof(across[0]); k++) {
+		if (across[k].op != op)
+			continue;
+		/* two elements are no vector to go across */
+		if (!simd_pick(&across[k].row[u], size, word, i) || (size == 2 && i->arg == 0))
+			return (false);
+		i->arg2 = (uint8_t)(size + across[k].wide);
+		return (true);
+	}
+	return (false);
+}
+
+bool
+simd_pairwise(uint32_t word, unsigned features, struct a64_insn *i)
+{
+	static const struct simd_row addp = { { NULL, NULL, NULL, addp_scalar }, SC_D };
+
+	return (a64_bits(word, 29, 29) == 0 && a64_bits(word, 16, 12) == 0x1b &&
+	    simd_pick(&addp, a64_bits(word, 23, 22), word, i));
+}
