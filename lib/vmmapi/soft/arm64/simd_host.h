@@ -50,7 +50,9 @@ host_aes_unmix(vu64 v)
 static inline HOST_CRYPTO vu64
 host_product(uint64_t a, uint64_t b)
 {
-	return ((vu64)_mm_clmulepi64_si128((__m128i)(vu64){ a, 0 }, (__m128i)(vu64){ b, 0 }, 0));
+	const __m128i x = (__m128i)(vu64){ a, 0 }, y = (__m128i)(vu64){ b, 0 };
+
+	return ((vu64)_mm_clmulepi64_si128(x, y, 0));
 }
 #endif
 
