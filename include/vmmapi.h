@@ -1118,7 +1118,8 @@ struct vm_state_out;	/* vmmapi/state.h */
 struct vm_state_in;
 
 /*
- * Append the VM's sections to out.  The VM must be paused, or no vCPU running.
+ * Append the VM's sections to out.  The VM must be paused, or no vCPU running.  Tables that interrupt controllers keep in guest memory
+ * may be written here: copy what memory contains after it.
  *
  * Errors: EBUSY, ENOMEM.
  * Threads: set-up.
@@ -1126,8 +1127,8 @@ struct vm_state_in;
 VM_PUBLIC int vm_state_save(struct vmctx *ctx, struct vm_state_out *out);
 
 /*
- * Read the VM's sections from in.  The VM has the same architecture, layout and vCPUs.  On failure the VM
- * is to be destroyed or restored again.
+ * Read the VM's sections from in.  The VM has the same architecture, layout and vCPUs, and its memory the contents that belong to
+ * them already.  On failure the VM is to be destroyed or restored again.
  *
  * Errors: EILSEQ (damaged; the sentence says where), ENOTSUP (a version or field that is not known), EBUSY.
  * Threads: set-up.

@@ -78,6 +78,16 @@ VM_PUBLIC int vm_attach_vgic(struct vmctx *ctx, uint64_t dist_start, size_t dist
     size_t redist_size);
 
 /*
+ * Give the GICv3 an interrupt translation service whose control frame is at base (its 128 KiB follow).  Messages to base + 0x10040 then
+ * become LPIs, by the requester id of their handles (vm_irq_open_msi()) and the tables that the guest made (Arm IHI 0069 chapter 5).
+ * Without this call there is none.
+ *
+ * Errors: EINVAL (unaligned, in the way of the rest of the controller, or beyond the address space), EBUSY (vm_start() was called).
+ * Threads: set-up.
+ */
+VM_PUBLIC int vm_attach_its(struct vmctx *ctx, uint64_t base);
+
+/*
  * Make an exception to EL1 pending, with this syndrome and fault address.
  *
  * Errors: EBUSY (the vCPU runs, or one is pending).

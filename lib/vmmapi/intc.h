@@ -42,7 +42,12 @@ struct intc_ops {
 	/* Declared state: sections "<name>" and "<name>.cpu" instance N. */
 	const struct vm_state_table *state;	/* of vm->intc */
 	const struct vm_state_table *cpu_state;	/* of vcpu->intc */
-	void	(*loaded)(struct vmctx *vm);	/* after a restore: recompute outputs */
+	/*
+	 * Before a save, the VM paused: bring what is kept in guest memory into the form that other back ends read.  May be NULL.
+	 * After a restore, guest memory included: recompute outputs.
+	 */
+	void	(*saving)(struct vmctx *vm);
+	void	(*loaded)(struct vmctx *vm);
 };
 
 /* Controller: the guest ended a level-triggered interrupt of this line. */

@@ -306,6 +306,8 @@ save_controller(struct vmctx *ctx, struct vm_state_out *out)
 
 	if (ctx->intc == NULL || ops == NULL)
 		return (0);
+	if (ops->saving != NULL)
+		ops->saving(ctx);
 	if (ops->state != NULL && vm_state_put(out, ops->state, "", ctx->intc) != 0)
 		return (-1);
 	for (int i = 0; ops->cpu_state != NULL && i < VM_MAXCPU; i++) {

@@ -5,6 +5,8 @@
  * Each controller from two sides: its own code asked directly, as soft's processors ask it (struct intc_ops), and a guest that
  * programs it, takes its interrupts and ends them (payload agent), on soft and in the kernel.
  */
+#include <vmmapi/arm64.h>
+
 #include "../../lib/vmmapi/internal.h"
 #include "irq_conformance.h"
 
@@ -32,6 +34,7 @@ struct make {
 	const struct h_target *t;
 	const struct side *side;
 	bool		 pic;
+	bool		 its;		/* messages are LPIs */
 };
 
 static const struct make *
@@ -307,6 +310,60 @@ pic_eoi(struct conf_target *t, int id)
 
 #define	GIC_MSG(n)	H_SPI(40 + (n))
 
+/*
+ * Messages by the interrupt translation service: LPIs 8192 and 8193 are events 0 and 1 of every device that sends.  The tables are in the
+ * upper half of RAM, which the agent leaves alone (IHI 0069 chapter 5).
+ */
+#define	ITS		0x08080000UL
+#define	ITS_MSG(n)	(8192U + (n))
+#define	ITS_CONFIG	0x40800000UL
+#define	ITS_PENDING	0x40810000UL
+#define	ITS_QUEUE	0x40820000UL
+#define	ITS_DEVICES	0x40830000UL
+#define	ITS_COLLECTIONS	0x40840000UL
+#define	ITS_ITT(dev)	(0x40850000UL + 0x1000UL * (dev))
+
+static void
+store64(struct conf_target *t, uint64_t addr, uint64_t val)
+{
+	make_of(t)->side->store(t, addr, (uint32_t)val);
+	make_of(t)->side->store(t, addr + 4, (uint32_t)(val >> 32));
+}
+
+static unsigned
+its_command(struct conf_target *t, unsigned n, uint64_t dw0, uint64_t dw1, uint64_t dw2)
+{
+	const uint64_t dw[4] = { dw0, dw1, dw2, 0 };
+
+	for (unsigned i = 0; i < 4; i++)
+		h_write(t->h, ITS_QUEUE + 32UL * n + 8 * i, dw[i], 8);
+	return (n + 1);
+}
+
+static void
+its_open(struct conf_target *t)
+{
+	const uint64_t valid = 1ULL << 63;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CONF_NMSGS; i++)
+		h_write(t->h, ITS_CONFIG + i, 0xa1, 1);
+	store64(t, H_GICR + 0x70, ITS_CONFIG | 15);		/* GICR_PROPBASER, GICR_PENDBASER, GICR_CTLR */
+	store64(t, H_GICR + 0x78, ITS_PENDING | 1ULL << 62);
+	make_of(t)->side->store(t, H_GICR, 1);
+	store64(t, ITS + 0x100, valid | ITS_DEVICES);		/* GITS_BASERn, GITS_CBASER */
+	store64(t, ITS + 0x108, valid | ITS_COLLECTIONS);
+	store64(t, ITS + 0x80, valid | ITS_QUEUE);
+	n = its_command(t, n, 0x09, 0, valid);			/* MAPC collection 0 to processor 0 */
+	for (unsigned dev = 8; dev <= 8 * CONF_NMSGS; dev += 8) {
+		n = its_command(t, n, (uint64_t)dev << 32 | 0x08, 4, valid | ITS_ITT(dev));		/* MAPD */
+		for (unsigned i = 0; i < CONF_NMSGS; i++)
+			n = its_command(t, n, (uint64_t)dev << 32 | 0x0a, (uint64_t)ITS_MSG(i) << 32 | i, 0);	/* MAPTI */
+	}
+	make_of(t)->side->store(t, ITS, 1);			/* GITS_CTLR, GITS_CWRITER */
+	store64(t, ITS + 0x88, 32ULL * n);
+}
+
 static void
 gic_stores(struct conf_target *t, unsigned intid, bool level, bool enabled)
 {
@@ -324,33 +381,39 @@ gic_program(struct conf_target *t, unsigned i, bool level, bool enabled)
 	agent_settle(t);
 }
 
+static unsigned
+gic_msg(const struct conf_target *t, unsigned n)
+{
+	return (make_of(t)->its ? ITS_MSG(n) : GIC_MSG(n));
+}
+
 static int
 gic_take(struct conf_target *t)
 {
 	int intid = make_of(t)->side->take(t);
 
 	/* 1020 to 1023: it went away before it was acknowledged (IHI 0069 2.2.1). */
-	if (intid < 0 || intid >= 1020)
+	if (intid < 0 || (intid >= 1020 && intid <= 1023))
 		return (-1);
 	for (unsigned i = 0; i < CONF_NLINES; i++) {
 		if ((unsigned)intid == H_SPI(t->line[i]))
 			return ((int)i);
 	}
-	CHECKF((unsigned)intid == GIC_MSG(0) || (unsigned)intid == GIC_MSG(1), "interrupt %d", intid);
-	return (CONF_MSG + intid - (int)GIC_MSG(0));
+	CHECKF(intid >= (int)gic_msg(t, 0) && intid <= (int)gic_msg(t, 1), "interrupt %d", intid);
+	return (CONF_MSG + intid - (int)gic_msg(t, 0));
 }
 
 static void
 gic_eoi(struct conf_target *t, int id)
 {
-	make_of(t)->side->gic_eoi(t, id < CONF_MSG ? H_SPI(t->line[id]) : GIC_MSG((unsigned)id - CONF_MSG));
+	make_of(t)->side->gic_eoi(t, id < CONF_MSG ? H_SPI(t->line[id]) : gic_msg(t, (unsigned)id - CONF_MSG));
 }
 
 static void
 gic_message(struct conf_target *t, unsigned n, uint64_t *addr, uint32_t *data)
 {
-	*addr = H_GICD + 0x40;
-	*data = GIC_MSG(n);
+	*addr = make_of(t)->its ? ITS + 0x10040 : H_GICD + 0x40;
+	*data = make_of(t)->its ? n : GIC_MSG(n);
 }
 
 static void
@@ -365,6 +428,8 @@ gic_open(struct conf_target *t)
 	}
 	for (unsigned n = 0; n < CONF_NMSGS; n++)
 		gic_stores(t, GIC_MSG(n), false, true);
+	if (make_of(t)->its)
+		its_open(t);
 }
 
 /* SECTION: the list */
@@ -380,6 +445,8 @@ target_open(const struct conf_kind *kind)
 	t->kind = kind;
 	t->h = h_open(m->t, "agent", &o);
 	t->ctx = t->h->ctx;
+	if (m->its)
+		OK(vm_attach_its(t->ctx, ITS));
 	OK(vm_start(t->ctx));
 	if (m->pic)
 		pic_open(t);
@@ -416,15 +483,19 @@ apic_no_in_service(const struct conf_kind *kind)
 	.program = gic_program, .take = gic_take, .eoi = gic_eoi,			\
 	.message = gic_message, .arg = (mk) }
 
-static const struct make apic_direct = { &h_targets[0], &direct, false };
-static const struct make apic_soft = { &h_targets[0], &agent, false };
-static const struct make apic_kvm = { &h_targets[2], &agent, false };
-static const struct make pic_direct = { &h_targets[0], &direct, true };
-static const struct make pic_soft = { &h_targets[0], &agent, true };
-static const struct make pic_kvm = { &h_targets[2], &agent, true };
-static const struct make gic_direct = { &h_targets[1], &direct, false };
-static const struct make gic_soft = { &h_targets[1], &agent, false };
-static const struct make gic_kvm = { &h_targets[3], &agent, false };
+static const struct make apic_direct = { &h_targets[0], &direct, false, false };
+static const struct make apic_soft = { &h_targets[0], &agent, false, false };
+static const struct make apic_kvm = { &h_targets[2], &agent, false, false };
+static const struct make pic_direct = { &h_targets[0], &direct, true, false };
+static const struct make pic_soft = { &h_targets[0], &agent, true, false };
+static const struct make pic_kvm = { &h_targets[2], &agent, true, false };
+static const struct make gic_direct = { &h_targets[1], &direct, false, false };
+static const struct make gic_soft = { &h_targets[1], &agent, false, false };
+static const struct make gic_kvm = { &h_targets[3], &agent, false, false };
+
+static const struct make its_direct = { &h_targets[1], &direct, false, true };
+static const struct make its_soft = { &h_targets[1], &agent, false, true };
+static const struct make its_kvm = { &h_targets[3], &agent, false, true };
 
 static const struct conf_kind kinds[] = {
 	APIC_KIND("apic", &apic_direct),
@@ -436,6 +507,9 @@ static const struct conf_kind kinds[] = {
 	GIC_KIND("gicv3", &gic_direct),
 	GIC_KIND("gicv3-guest-soft", &gic_soft),
 	GIC_KIND("gicv3-guest-kvm", &gic_kvm),
+	GIC_KIND("gicv3-its", &its_direct),
+	GIC_KIND("gicv3-its-guest-soft", &its_soft),
+	GIC_KIND("gicv3-its-guest-kvm", &its_kvm),
 };
 
 __attribute__((constructor)) static void

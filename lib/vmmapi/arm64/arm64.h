@@ -65,6 +65,7 @@ arm64_store32(uint32_t *p, uint32_t val)
 struct arm64_vm {
 	uint64_t	gicd, gicr;	/* addresses of the distributor and of the redistributors */
 	uint64_t	gicr_size;
+	uint64_t	its;		/* address of the interrupt translation service; 0: none */
 	struct vm_irq	*spi[ARM64_NSPI];	/* handles behind vm_assert_irq() */
 };
 
@@ -158,6 +159,7 @@ struct arm64_vm {
 #define	ARM64_GICR_BASE		0x080a0000U
 #define	ARM64_GICD_SIZE		0x10000U
 #define	ARM64_GICR_SIZE		0x20000U	/* of one vCPU */
+#define	ARM64_ITS_SIZE		0x20000U
 
 /* md_arm64.c: the VM's own part, NULL (ENOMEM) if it cannot be made.  Any thread. */
 struct arm64_vm *arm64_vm(struct vmctx *vm);

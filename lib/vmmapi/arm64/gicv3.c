@@ -2,8 +2,8 @@
 /*
  * gicv3.c - a GICv3 with one security state and affinity routing (Arm IHI 0069G): its inputs, what it signals, and its life.
  *
- * Lines are the shared peripheral interrupts: line N is INTID 32 + N.  Messages are writes to GICD_SETSPI_NSR (GICD_TYPER.MBIS).  There
- * are no LPIs.  Callbacks and notifications are made after the lock was dropped.
+ * Lines are the shared peripheral interrupts: line N is INTID 32 + N.  Messages are writes to GICD_SETSPI_NSR (GICD_TYPER.MBIS), and to
+ * GITS_TRANSLATER if there is an ITS.  Callbacks and notifications are made after the lock was dropped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,6 +57,26 @@ consider(struct gic_cpu *c, const struct gic_bank *b, unsigned first, uint32_t c
 	}
 }
 
+/* LPIs are never active and always of group 1 (IHI 0069 4.8.5, 5.1). */
+static void
+consider_lpis(const struct gic *g, struct gic_cpu *c)
+{
+	unsigned left = (g->ctlr & CTLR_GRP1) != 0 && (c->lpi_ctlr & 1) != 0 ? c->nlpi : 0;
+
+	for (unsigned w = 0; left != 0 && w < nitems(c->lpi); w++) {
+		for (uint64_t rest = c->lpi[w]; rest != 0; rest &= rest - 1, left--) {
+			unsigned n = w * 64 + (unsigned)__builtin_ctzll(rest);
+			uint8_t prio = g->lpi_conf[n] & PRIO_MASK;
+
+			if ((g->lpi_conf[n] & LPI_CONF_ENABLE) == 0 || (c->hppi != SPURIOUS && prio >= c->hppi_prio))
+				continue;
+			c->hppi = LPI_FIRST + n;
+			c->hppi_prio = prio;
+			c->hppi_group = 1;
+		}
+	}
+}
+
 /* Recompute what a CPU interface signals.  Locked. */
 void
 gic_update_cpu(struct gic *g, struct gic_cpu *c)
@@ -80,6 +100,7 @@ gic_update_cpu(struct gic *g, struct gic_cpu *c)
 			}
 			consider(c, &g->bank[i], 32 + i * 32, cand);
 		}
+		consider_lpis(g, c);
 	}
 	if (c->hppi != SPURIOUS && c->igrpen[c->hppi_group] && c->hppi_prio < c->pmr &&
 	    (c->hppi_prio & gic_group_mask(c, c->hppi_group)) < gic_running_priority(c))
@@ -218,6 +239,12 @@ msi(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data)
 {
 	struct gic *g = vm->intc;
 
+	if (g->its.base != 0 && addr == g->its.base + GITS_TRANSLATER) {
+		gic_lock(g);
+		gic_its_message(g, requester, data);
+		gic_unlock(g);
+		return (0);
+	}
 	if (addr != g->gicd + GICD_SETSPI_NSR && addr != g->gicd + GICD_CLRSPI_NSR)
 		return (vm_fail(EINVAL, "vm '%s': nobody takes messages at 0x%llx", vm->name,
 		    (unsigned long long)addr));
@@ -259,7 +286,9 @@ reset_locked(struct gic *g)
 		c->bpr[0] = BPR0_MIN;
 		c->bpr[1] = BPR1_MIN;
 		c->igrpen[0] = c->igrpen[1] = 0;
+		gic_lpi_reset(c);
 	}
+	gic_its_reset(g);
 	gic_update_all(g);
 }
 
@@ -282,6 +311,8 @@ loaded(struct vmctx *vm)
 	gic_lock(g);
 	for (unsigned i = 0; i < ARM64_NSPI; i++)
 		gic_retarget(g, i);
+	gic_its_loaded(g);
+	gic_lpi_loaded(g);
 	gic_update_all(g);
 	/* The vCPUs were not told of what they had before. */
 	for (unsigned i = 0; i < g->ncpus; i++) {
@@ -292,12 +323,23 @@ loaded(struct vmctx *vm)
 }
 
 static void
+saving(struct vmctx *vm)
+{
+	struct gic *g = vm->intc;
+
+	gic_lock(g);
+	gic_its_link(g);
+	gic_unlock(g);
+}
+
+static void
 destroy(struct vmctx *vm)
 {
 	struct gic *g = vm->intc;
 
 	if (g == NULL)
 		return;
+	gic_its_destroy(g);
 	vm_range_remove(g->dist);
 	vm_range_remove(g->redist);
 	for (unsigned i = 0; i < g->ncpus; i++) {
@@ -370,7 +412,7 @@ create(struct vmctx *vm)
 	pthread_mutex_init(&g->lock, NULL);
 	g->vm = vm;
 	vm->intc = g;
-	if (create_cpus(g) != 0 || claim(g, av) != 0) {
+	if (create_cpus(g) != 0 || claim(g, av) != 0 || (av->its != 0 && gic_its_create(g, av->its) != 0)) {
 		destroy(vm);
 		return (-1);
 	}
@@ -389,5 +431,6 @@ const struct intc_ops intc_gicv3 = {
 	.sysreg = gic_sysreg,
 	.state = &gic_state_table,
 	.cpu_state = &gic_cpu_state_table,
+	.saving = saving,
 	.loaded = loaded,
 };

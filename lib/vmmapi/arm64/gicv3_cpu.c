@@ -17,14 +17,19 @@ acknowledge(struct gic *g, struct gic_cpu *c, unsigned group)
 {
 	uint32_t out = atomic_load_explicit(&c->out, memory_order_relaxed);
 	uint32_t intid = c->hppi, bit = 1U << intid % 32;
+	uint8_t prio = c->hppi_prio;
 	struct gic_bank *b;
 
 	if (out != (group == 1 ? GIC_OUT_IRQ : GIC_OUT_FIQ))
 		return (SPURIOUS);
 	b = gic_bank_of(g, c, intid);
-	b->latch &= ~bit;
-	b->active |= bit;
-	c->apr[group] |= 1U << ((c->hppi_prio & gic_group_mask(c, group)) >> (8 - PRIO_BITS));
+	if (b != NULL) {
+		b->latch &= ~bit;
+		b->active |= bit;
+	} else {
+		gic_lpi_set(g, c, intid, false);
+	}
+	c->apr[group] |= 1U << ((prio & gic_group_mask(c, group)) >> (8 - PRIO_BITS));
 	gic_update_cpu(g, c);
 	return (intid);
 }
@@ -49,8 +54,8 @@ end_of_interrupt(struct gic *g, struct gic_cpu *c, unsigned group, uint64_t val)
 	uint32_t intid = (uint32_t)val & 0xffffff;
 	int line = -1;
 
-	/* A write of a special INTID is ignored (IHI 0069 12.2.9). */
-	if (intid >= NINTID)
+	/* A write of a special INTID is ignored (IHI 0069 12.2.9), and so is one that does not exist. */
+	if (intid >= NINTID && (intid < LPI_FIRST || intid >= LPI_END))
 		return (-1);
 	/* Priority drop: the highest active priority of the group. */
 	c->apr[group] &= c->apr[group] - 1;

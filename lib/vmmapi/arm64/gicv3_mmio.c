@@ -15,6 +15,7 @@
 #define	CTLR_DS		0x40U
 
 #define	TYPER_MBIS	(1U << 16)
+#define	TYPER_LPIS	(1U << 17)
 #define	TYPER_IDBITS(n)	(((n) - 1U) << 19)
 #define	TYPER_NO1N	(1U << 25)
 
@@ -36,6 +37,7 @@
 #define	GICR_WAKER	0x0014U
 #define	GICR_SGI_BASE	0x10000U
 
+#define	GICR_TYPER_PLPIS 0x01U
 #define	GICR_TYPER_LAST	0x10U
 #define	WAKER_ASLEEP	0x4U
 
@@ -140,8 +142,8 @@ is_banked(uint32_t off)
 	return ((off >= GIC_IGROUPR && off < GIC_IPRIORITYR_END) || (off >= GIC_ICFGR && off < GIC_ICFGR_END));
 }
 
-static uint32_t
-id_register(uint32_t off)
+uint32_t
+gic_id_register(uint32_t off)
 {
 	/* CIDR0 to CIDR3 of a CoreSight component of class 0xf (IHI 0069 12.1.2). */
 	static const uint8_t cidr[4] = { 0x0d, 0xf0, 0x05, 0xb1 };
@@ -195,7 +197,8 @@ dist_access(struct gic *g, uint32_t off, bool write, uint32_t *val)
 		break;
 	case GICD_TYPER:
 		if (!write)
-			*val = NINTID / 32 - 1 + TYPER_MBIS + TYPER_IDBITS(10) + TYPER_NO1N;
+			*val = NINTID / 32 - 1 + TYPER_MBIS + TYPER_NO1N +
+			    (g->its.base != 0 ? TYPER_LPIS + TYPER_IDBITS(16) : TYPER_IDBITS(10));
 		break;
 	case GICD_SETSPI_NSR:
 	case GICD_CLRSPI_NSR:
@@ -204,7 +207,7 @@ dist_access(struct gic *g, uint32_t off, bool write, uint32_t *val)
 		break;
 	default:
 		if (!write)
-			*val = id_register(off);
+			*val = gic_id_register(off);
 		break;
 	}
 }
@@ -228,10 +231,13 @@ redist_access(struct gic *g, struct gic_cpu *c, uint32_t off, bool write, uint32
 	}
 	if (!write)
 		*val = 0;
+	if (g->its.base != 0 && gic_lpi_register(g, c, off, write, val))
+		return;
 	switch (off) {
 	case GICR_TYPER:
 		if (!write)
-			*val = (uint32_t)c->vcpu->id << 8 | (c == g->cpus[g->ncpus - 1] ? GICR_TYPER_LAST : 0);
+			*val = (uint32_t)c->vcpu->id << 8 | (c == g->cpus[g->ncpus - 1] ? GICR_TYPER_LAST : 0) |
+			    (g->its.base != 0 ? GICR_TYPER_PLPIS : 0);
 		break;
 	case GICR_TYPER + 4:
 		if (!write)
@@ -248,7 +254,7 @@ redist_access(struct gic *g, struct gic_cpu *c, uint32_t off, bool write, uint32
 		break;
 	default:
 		if (!write)
-			*val = id_register(off);
+			*val = gic_id_register(off);
 		break;
 	}
 }

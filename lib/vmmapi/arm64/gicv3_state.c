@@ -33,6 +33,11 @@ static const struct vm_state_field gic_fields[] = {
 	VM_STATE_U32(struct gic, ctlr),
 	VM_STATE_STRUCTS(struct gic, bank, &bank_table),
 	VM_STATE_U64S(struct gic, router),
+	VM_STATE_FIELD_(struct gic, its.ctlr, VM_FIELD_U32, 2),
+	VM_STATE_FIELD_(struct gic, its.cbaser, VM_FIELD_U64, 2),
+	VM_STATE_FIELD_(struct gic, its.cwriter, VM_FIELD_U64, 2),
+	VM_STATE_FIELD_(struct gic, its.creadr, VM_FIELD_U64, 2),
+	VM_STATE_ARRAY_(struct gic, its.baser, VM_FIELD_U64, 2),
 };
 
 static int
@@ -47,10 +52,13 @@ check_gic(void *obj)
 			return (vm_state_complain("GICD_IROUTER%u 0x%llx has reserved bits", i + 32,
 			    (unsigned long long)g->router[i]));
 	}
+	if (g->its.cwriter % 32 != 0 || g->its.cwriter > 0xfffe0 || (g->its.creadr & ~0xfffe1ULL) != 0)
+		return (vm_state_complain("GITS_CWRITER 0x%llx or GITS_CREADR 0x%llx is no place in a queue",
+		    (unsigned long long)g->its.cwriter, (unsigned long long)g->its.creadr));
 	return (0);
 }
 
-const struct vm_state_table gic_state_table = VM_STATE_TABLE("gicv3", 1, 1, gic_fields, check_gic);
+const struct vm_state_table gic_state_table = VM_STATE_TABLE("gicv3", 2, 1, gic_fields, check_gic);
 
 static const struct vm_state_field cpu_fields[] = {
 	VM_STATE_STRUCT(struct gic_cpu, bank, &bank_table),
@@ -60,6 +68,9 @@ static const struct vm_state_field cpu_fields[] = {
 	VM_STATE_U8(struct gic_cpu, pmr),
 	VM_STATE_U8S(struct gic_cpu, bpr),
 	VM_STATE_U8S(struct gic_cpu, igrpen),
+	VM_STATE_FIELD_(struct gic_cpu, lpi_ctlr, VM_FIELD_U32, 2),
+	VM_STATE_FIELD_(struct gic_cpu, propbaser, VM_FIELD_U64, 2),
+	VM_STATE_FIELD_(struct gic_cpu, pendbaser, VM_FIELD_U64, 2),
 };
 
 static int
@@ -78,7 +89,12 @@ check_cpu(void *obj)
 		return (vm_state_complain("ICC_BPR0_EL1 %u or ICC_BPR1_EL1 %u is out of range", c->bpr[0], c->bpr[1]));
 	if (c->igrpen[0] > 1 || c->igrpen[1] > 1)
 		return (vm_state_complain("ICC_IGRPENn_EL1 is not a bit"));
+	if (c->lpi_ctlr > 1)
+		return (vm_state_complain("GICR_CTLR 0x%x has bits that are not stored", c->lpi_ctlr));
+	if ((c->propbaser & ~PROPBASER_MASK) != 0 || (c->pendbaser & ~(PENDBASER_MASK | PENDBASER_PTZ)) != 0)
+		return (vm_state_complain("GICR_PROPBASER 0x%llx or GICR_PENDBASER 0x%llx has bits that are not stored",
+		    (unsigned long long)c->propbaser, (unsigned long long)c->pendbaser));
 	return (0);
 }
 
-const struct vm_state_table gic_cpu_state_table = VM_STATE_TABLE("gicv3.cpu", 1, 1, cpu_fields, check_cpu);
+const struct vm_state_table gic_cpu_state_table = VM_STATE_TABLE("gicv3.cpu", 2, 1, cpu_fields, check_cpu);

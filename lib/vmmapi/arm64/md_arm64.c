@@ -234,6 +234,31 @@ vm_attach_vgic(struct vmctx *ctx, uint64_t dist_start, size_t dist_size, uint64_
 }
 
 int
+vm_attach_its(struct vmctx *ctx, uint64_t base)
+{
+	struct arm64_vm *av;
+
+	if (check_vm(ctx, "vm_attach_its") != 0)
+		return (-1);
+	if (ctx->accel != NULL)
+		return (vm_fail(EBUSY, "vm '%s': the interrupt controller cannot change after vm_start()", ctx->name));
+	if ((av = arm64_vm(ctx)) == NULL)
+		return (-1);
+	if (base == 0 || base % ARM64_GICD_SIZE != 0)
+		return (vm_fail(EINVAL, "vm '%s': the interrupt translation service at 0x%llx must be aligned to 64 KiB, and not at 0",
+		    ctx->name, (unsigned long long)base));
+	if (base >= md_arm64.maxpa || md_arm64.maxpa - base < ARM64_ITS_SIZE)
+		return (vm_fail(EINVAL, "vm '%s': the interrupt translation service is beyond the physical address space",
+		    ctx->name));
+	if (overlaps(base, ARM64_ITS_SIZE, av->gicd, ARM64_GICD_SIZE) ||
+	    overlaps(base, ARM64_ITS_SIZE, av->gicr, (uint64_t)(ctx->ncpus == 0 ? 1 : ctx->ncpus) * ARM64_GICR_SIZE))
+		return (vm_fail(EINVAL, "vm '%s': the interrupt translation service at 0x%llx overlaps the rest of the controller",
+		    ctx->name, (unsigned long long)base));
+	av->its = base;
+	return (0);
+}
+
+int
 vm_arm64_inject_exception(struct vcpu *vcpu, uint64_t esr, uint64_t far)
 {
 	struct arm64_state *s;

@@ -156,9 +156,11 @@ uint32_t kvm_md_irq(unsigned line);
 unsigned kvm_md_routes(struct kvm_irq_routing_entry *tab);
 #define	KVM_MD_ROUTES	1024
 /* Can the kernel take this message by a route? */
-bool	kvm_md_is_msi(uint64_t addr);
+bool	kvm_md_is_msi(struct vmctx *vm, uint64_t addr);
+/* Flags of such a route: KVM_MSI_VALID_DEVID if the requester is part of the message. */
+uint32_t kvm_md_msi_flags(void);
 /* Send a message: 0, or -1 with EINVAL if the address is nobody's. */
-int	kvm_md_msi_send(struct vmctx *vm, uint64_t addr, uint32_t data);
+int	kvm_md_msi_send(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data);
 /* The kernel ORs the level of an eventfd with that of KVM_IRQ_LINE; else the last one counts. */
 bool	kvm_md_resample(void);
 int	kvm_md_cap_set(struct vcpu *vcpu, int cap, int val);

@@ -450,17 +450,23 @@ kvm_md_routes(struct kvm_irq_routing_entry *tab)
 
 /* Messages are writes to FEEx xxxxh (SDM vol. 3 10.11.1). */
 bool
-kvm_md_is_msi(uint64_t addr)
+kvm_md_is_msi(struct vmctx *vm, uint64_t addr)
 {
 	return ((addr & ~0xfffffULL) == APIC_DEFAULT);
 }
 
+uint32_t
+kvm_md_msi_flags(void)
+{
+	return (0);
+}
+
 int
-kvm_md_msi_send(struct vmctx *vm, uint64_t addr, uint32_t data)
+kvm_md_msi_send(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data)
 {
 	struct kvm_msi msi = { .address_lo = (uint32_t)addr, .data = data };
 
-	if (!kvm_md_is_msi(addr)) {
+	if (!kvm_md_is_msi(vm, addr)) {
 		errno = EINVAL;
 		return (-1);
 	}

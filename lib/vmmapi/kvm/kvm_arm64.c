@@ -18,12 +18,14 @@
 #include "kvm.h"
 
 #define	GICD_SETSPI_NSR	0x40U
+#define	GITS_TRANSLATER	0x10040U
 #define	NIRQS		(32 + ARM64_NSPI)
 
 #define	EC_STEP_LOWER	0x32U		/* debug exits: software step, from the guest */
 
 struct kvm_md_vm {
 	int		 gicfd;
+	int		 itsfd;		/* -1: there is none */
 	uint64_t	 count;			/* virtual counter when the clock was stopped */
 	bool		 started, stopped;
 };
@@ -138,11 +140,17 @@ kvm_md_vm_type(int kvmfd)
 }
 
 static int
-gic_attr(struct vmctx *vm, uint32_t group, uint64_t attr, void *val)
+device_attr(int fd, uint32_t group, uint64_t attr, void *val)
 {
 	struct kvm_device_attr a = { .group = group, .attr = attr, .addr = (uintptr_t)val };
 
-	return (kvm_ioctl(kvm_vm(vm)->md->gicfd, KVM_SET_DEVICE_ATTR, &a));
+	return (kvm_ioctl(fd, KVM_SET_DEVICE_ATTR, &a));
+}
+
+static int
+gic_attr(struct vmctx *vm, uint32_t group, uint64_t attr, void *val)
+{
+	return (device_attr(kvm_vm(vm)->md->gicfd, group, attr, val));
 }
 
 int
@@ -154,7 +162,7 @@ kvm_md_vm_create(struct vmctx *vm)
 	kv->md = calloc(1, sizeof(*kv->md));
 	if (kv->md == NULL)
 		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
-	kv->md->gicfd = -1;
+	kv->md->gicfd = kv->md->itsfd = -1;
 	if (kvm_ioctl(kv->vmfd, KVM_CREATE_DEVICE, &d) != 0)
 		return (vm_fail(ENOTSUP, "vm '%s': kvm: this host has no GICv3 for guests: %s", vm->name,
 		    strerror(errno)));
@@ -169,10 +177,32 @@ kvm_md_vm_destroy(struct vmctx *vm)
 
 	if (kv->md == NULL)
 		return;
+	if (kv->md->itsfd >= 0)
+		(void)close(kv->md->itsfd);
 	if (kv->md->gicfd >= 0)
 		(void)close(kv->md->gicfd);
 	free(kv->md);
 	kv->md = NULL;
+}
+
+/* Behind the initialization of the controller that it belongs to. */
+static int
+its_finalize(struct vmctx *vm, uint64_t base)
+{
+	struct kvm_create_device d = { .type = KVM_DEV_TYPE_ARM_VGIC_ITS };
+	struct kvm_md_vm *md = kvm_vm(vm)->md;
+
+	if (base == 0)
+		return (0);
+	if (kvm_ioctl(kvm_vm(vm)->vmfd, KVM_CREATE_DEVICE, &d) != 0)
+		return (vm_fail(ENOTSUP, "vm '%s': kvm: this host has no interrupt translation service for guests: %s", vm->name,
+		    strerror(errno)));
+	md->itsfd = (int)d.fd;
+	if (device_attr(md->itsfd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, &base) != 0 ||
+	    device_attr(md->itsfd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) != 0)
+		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt translation service at 0x%llx", vm->name,
+		    (unsigned long long)base));
+	return (0);
 }
 
 static int
@@ -192,7 +222,7 @@ gic_finalize(struct vmctx *vm)
 	    gic_attr(vm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: GICv3 with distributor 0x%llx, redistributors 0x%llx",
 		    vm->name, (unsigned long long)gicd, (unsigned long long)gicr));
-	return (0);
+	return (its_finalize(vm, av->its));
 }
 
 static uint64_t
@@ -497,17 +527,32 @@ kvm_md_routes(struct kvm_irq_routing_entry *tab)
 	return (0);
 }
 
+/* To the ITS.  The kernel knows no messages to the distributor. */
 bool
-kvm_md_is_msi(uint64_t addr)
-{
-	return (false);
-}
-
-int
-kvm_md_msi_send(struct vmctx *vm, uint64_t addr, uint32_t data)
+kvm_md_is_msi(struct vmctx *vm, uint64_t addr)
 {
 	const struct arm64_vm *av = arm64_vm(vm);
 
+	return (av != NULL && av->its != 0 && addr == av->its + GITS_TRANSLATER);
+}
+
+uint32_t
+kvm_md_msi_flags(void)
+{
+	return (KVM_MSI_VALID_DEVID);
+}
+
+int
+kvm_md_msi_send(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data)
+{
+	const struct arm64_vm *av = arm64_vm(vm);
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)addr, .address_hi = (uint32_t)(addr >> 32), .data = data, .flags = KVM_MSI_VALID_DEVID,
+		.devid = requester,
+	};
+
+	if (kvm_md_is_msi(vm, addr))
+		return (kvm_ioctl(kvm_vm(vm)->vmfd, KVM_SIGNAL_MSI, &msi) < 0 ? -1 : 0);
 	if (av == NULL || addr != av->gicd + GICD_SETSPI_NSR || data < 32 || data >= NIRQS) {
 		errno = EINVAL;
 		return (-1);

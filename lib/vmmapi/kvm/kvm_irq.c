@@ -68,7 +68,7 @@ kvm_irq_set(struct vmctx *vm, unsigned line, bool level)
 int
 kvm_msi_send(struct vmctx *vm, uint32_t requester, uint64_t addr, uint32_t data)
 {
-	return (kvm_md_msi_send(vm, addr, data));
+	return (kvm_md_msi_send(vm, requester, addr, data));
 }
 
 /* SECTION: bound eventfds.  vm->irq_lock is held. */
@@ -99,7 +99,7 @@ bind_message(struct vm_irq *irq, int trigger)
 	struct kvm_bind *more;
 	unsigned i;
 
-	if (!kvm_md_is_msi(irq->addr))
+	if (!kvm_md_is_msi(irq->vm, irq->addr))
 		return (-1);
 	for (i = 0; i < kv->nbinds && kv->binds[i].irq != NULL; i++)
 		continue;
@@ -157,6 +157,9 @@ kvm_route_commit(struct vmctx *vm)
 		e->u.msi.address_lo = (uint32_t)irq->addr;
 		e->u.msi.address_hi = (uint32_t)(irq->addr >> 32);
 		e->u.msi.data = irq->data;
+		e->flags = kvm_md_msi_flags();
+		if (e->flags != 0)
+			e->u.msi.devid = irq->requester;
 	}
 	error = r->nr == 0 ? 0 : kvm_ioctl(kv->vmfd, KVM_SET_GSI_ROUTING, r);
 	free(r);
