@@ -1818,6 +1818,25 @@ TEST(vm_attach_vgic)
 	vm_close(arm);
 }
 
+TEST(vm_attach_its)
+{
+	struct vmctx *ctx = amd64(), *arm = arm64();
+
+	FAILS(EINVAL, vm_attach_its(NULL, 0x8080000));
+	FAILS(EINVAL, vm_attach_its(ctx, 0x8080000));
+	CHECK(cpu(arm) != NULL);
+	FAILS(EINVAL, vm_attach_its(arm, 0));
+	FAILS(EINVAL, vm_attach_its(arm, 0x8080001));
+	FAILS(EINVAL, vm_attach_its(arm, 0x8000000));
+	FAILS(EINVAL, vm_attach_its(arm, 0x8090000));
+	FAILS(EINVAL, vm_attach_its(arm, NOWHERE & ~0xffffULL));
+	OK(vm_attach_its(arm, 0x8080000));
+	OK(vm_start(arm));
+	FAILS(EBUSY, vm_attach_its(arm, 0x8080000));
+	vm_close(ctx);
+	vm_close(arm);
+}
+
 TEST(vm_arm64_inject_exception)
 {
 	struct vmctx *ctx = amd64(), *arm = arm64();
