@@ -17,6 +17,7 @@
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
+#include "net/net.h"
 #include "pci/pci.h"
 #include "virtio/virtio.h"
 
@@ -69,6 +70,66 @@ bar(unsigned n)
 	return (mem(cfg(0x10 + 4 * n), 4, false, 0) & ~0xfULL);
 }
 
+/* A network that sends everything back, with offloads that the frame's own bytes choose, and that refuses now and then. */
+static bool
+echo_send(struct net *n, const struct net_frame *f)
+{
+	struct net_frame back = *f;
+	const uint8_t *b = f->iov[0].iov_base;
+
+	back.flags = b[0] & (NET_NEEDS_CSUM | NET_CSUM_GOOD);
+	back.gso = b[1];
+	back.csum_start = b[2];
+	back.gso_size = b[3];
+	(void)net_receive(n, &back);
+	return ((b[4] & 7) != 7);
+}
+
+static void
+echo_flush(struct net *n)
+{
+	net_receive_flush(n);
+}
+
+static void
+echo_ready(struct net *n)
+{
+	n->nic->writable(n->arg);
+}
+
+static void
+echo_nothing(struct net *n)
+{
+}
+
+static const struct net_ops echo_ops = {
+	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN, .send = echo_send, .flush = echo_flush,
+	.ready = echo_ready, .start = echo_nothing, .stop = echo_nothing, .close = echo_nothing,
+};
+
+static int
+echo_open(struct net *n)
+{
+	n->ops = &echo_ops;
+	return (0);
+}
+
+NET_BACKEND(echo, "echo", NULL, "everything back", echo_open);
+
+/* A NIC gets that network. */
+static void
+give_network(const struct device_class *cls)
+{
+	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
+	char key[64];
+
+	(void)snprintf(key, sizeof(key), "%s.backend", cls->name);
+	for (size_t i = 0; i < cls->keys.nkeys; i++) {
+		if (strcmp(cls->keys.key[i].name, "backend") == 0 && config_set(vmm.config, key, "echo", &origin) != 0)
+			abort();
+	}
+}
+
 /* A device whose class has a path gets an image of 1 MiB there. */
 static void
 give_image(const struct device_class *cls)
@@ -112,6 +173,7 @@ make_vm(void)
 		    (place.irq[0] = vm_irq_open_line(vmm.vm, 16 + ndevs % 8)) == NULL)
 			continue;
 		give_image(cls);
+		give_network(cls);
 		/* Those that need what a fuzz target cannot give stay out. */
 		devs[ndevs] = device_create(&vmm, cls, cls->name, config_node(vmm.config, cls->name), &place);
 		if (devs[ndevs] != NULL)
@@ -292,6 +354,19 @@ static const uint8_t disk[] = {
 	OP_DEVICE, 0x20, 0, 0, 0, OP_DEVICE, 0, 0, 7,
 };
 
+static const uint8_t network[] = {
+	0xc1,
+	/* Three buffers to receive, at 0x60000; a frame of 64 bytes behind its header to send, which comes back; a command. */
+	OP_DESC, 0, 0x00, 0x00, 0x06, 64, 0, 2, 0, OP_DESC, 1, 0x00, 0x10, 0x06, 64, 0, 2, 0,
+	OP_DESC, 2, 0x00, 0x20, 0x06, 64, 0, 2, 0, OP_AVAIL, 0, 0, OP_AVAIL, 1, 1, OP_AVAIL, 2, 2, OP_INDEX, 3, 0, OP_NOTIFY, OP_TURN,
+	OP_DESC | 0x10, 0, 0x00, 0x00, 0x07, 76, 0, 0, 0, OP_AVAIL | 0x10, 0, 0, OP_INDEX | 0x10, 1, 0, OP_NOTIFY | 0x10, OP_TURN,
+	OP_POKE, 0x0d, 0x00, 0x07, 1, OP_POKE, 0x0c, 0x00, 0x07, 1, OP_INDEX | 0x10, 2, 0, OP_NOTIFY | 0x10, OP_TURN, OP_MOVE,
+	OP_POKE, 0x10, 0x00, 0x07, 7, OP_INDEX | 0x10, 3, 0, OP_NOTIFY | 0x10, OP_TURN, OP_INDEX, 4, 0, OP_NOTIFY, OP_TURN,
+	OP_DESC | 0x20, 0, 0x00, 0x00, 0x08, 3, 0, 1, 1, OP_DESC | 0x20, 1, 0x00, 0x01, 0x08, 1, 0, 2, 0,
+	OP_AVAIL | 0x20, 0, 0, OP_INDEX | 0x20, 1, 0, OP_NOTIFY | 0x20, OP_TURN, OP_POKE, 0x00, 0x00, 0x08, 1,
+	OP_DESC | 0x20, 0, 0x00, 0x00, 0x08, 14, 0, 1, 1, OP_INDEX | 0x20, 2, 0, OP_NOTIFY | 0x20, OP_TURN, OP_MOVE,
+};
+
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
@@ -300,7 +375,7 @@ fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 		size_t len;
 	} seeds[] = {
 		{ plain, sizeof(plain) }, { messages, sizeof(messages) }, { registers, sizeof(registers) },
-		{ disk, sizeof(disk) },
+		{ disk, sizeof(disk) }, { network, sizeof(network) },
 	};
 
 	/* Each for each of the first four devices. */

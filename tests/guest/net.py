@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""virtio-net and user-mode networking: DHCP, ping, UDP, large TCP transfers each way, ports of the host, two NICs, a reboot, an end
+with connections open."""
+import hashlib
+import os
+import re
+import signal
+import socket
+import struct
+import threading
+import time
+
+import guest
+from guest import case, check
+
+MIB = 1 << 20
+SIZE = 256 if guest.LONG else 16 if guest.SANITIZE == "none" else 2       # MiB of a transfer
+
+
+def up(g, nic="eth0", at="10.0.2"):
+    """Get an address by DHCP; what the lease says."""
+    g.run("ip link set lo up; ip link set %s up; udhcpc -q -n -f -i %s 2>&1" % (nic, nic))
+    lease = dict(re.findall(r"^(\w+)='?(.*?)'?$", g.run("cat /tmp/lease.%s" % nic), re.M))
+    check(lease.get("ip") == at + ".15", "the lease is %r" % lease)
+    return lease
+
+
+def pattern(mib):
+    """What the guest's gen() writes too: blocks of a MiB that differ."""
+    block = b"".join(b"%07d\n" % i for i in range(MIB // 8))
+    for number in range(mib):
+        yield b"%08d" % number + block[8:]
+
+
+def digest(mib):
+    sha = hashlib.sha256()
+    for block in pattern(mib):
+        sha.update(block)
+    return sha.hexdigest()
+
+
+def prepare(g):
+    """Define gen COUNT in the guest."""
+    g.run("seq -f %%07.0f 0 %d >/tmp/block" % (MIB // 8 - 1))
+    check(g.run("wc -c </tmp/block").strip() == str(MIB), "the guest's block has the wrong size")
+    g.run("tail -c +9 /tmp/block >/tmp/tail; "
+          "gen() { k=0; while [ $k -lt $1 ]; do printf %08d $k; cat /tmp/tail; k=$((k + 1)); done; }")
+
+
+class Server(threading.Thread):
+    """One connection to a port of the host's loopback: receives to its end, or sends SIZE MiB."""
+
+    def __init__(self, sends):
+        super().__init__(daemon=True)
+        self.sends = sends
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(guest.LIMIT)
+        self.port = self.listener.getsockname()[1]
+        self.result = None
+        self.start()
+
+    def run(self):
+        try:
+            connection, _ = self.listener.accept()
+            with connection:
+                connection.settimeout(guest.LIMIT)
+                self.result = send(connection) if self.sends else receive(connection)
+        except OSError as error:
+            self.result = str(error)
+        finally:
+            self.listener.close()
+
+    def end(self):
+        self.join(guest.LIMIT)
+        return self.result
+
+
+def send(connection):
+    for block in pattern(SIZE):
+        connection.sendall(block)
+    connection.shutdown(socket.SHUT_WR)
+    return "sent"
+
+
+def receive(connection):
+    sha = hashlib.sha256()
+    while True:
+        data = connection.recv(1 << 18)
+        if not data:
+            return sha.hexdigest()
+        sha.update(data)
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def connect(port):
+    """To a port of the host that leads to the guest, as soon as the guest listens: until then connections are closed again."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=guest.LIMIT)
+    connection.settimeout(guest.LIMIT)
+    return connection
+
+
+def listens(g, port):
+    g.run("n=0; while ! netstat -ltn | grep -q ':%d '; do usleep 50000; n=$((n + 1)); [ $n -lt 200 ] || break; done" % port)
+
+
+@case
+def transfers(context):
+    """DHCP, ping, and SIZE MiB each way by the gateway's address and by a port of the host, with checksums."""
+    port = free_port()
+    g = context.script(more=["--net", "user,hostfwd=tcp::%d-:5000" % port], cpus=2)
+    lease = up(g)
+    check((lease["router"], lease["dns"], lease["mask"]) == ("10.0.2.2", "10.0.2.3", "24"), "the lease is %r" % lease)
+    check(" 3 packets received" in g.run("ping -c 3 -i 0.2 10.0.2.2"), "the gateway lost pings")
+    prepare(g)
+    wanted = digest(SIZE)
+
+    server = Server(False)
+    g.run("gen %d | nc 10.0.2.2 %d" % (SIZE, server.port))
+    check(server.end() == wanted, "what the guest sent to the gateway differs: %s" % server.result)
+
+    server = Server(True)
+    check(g.run("nc 10.0.2.2 %d </dev/null | sha256sum" % server.port).split()[0] == wanted,
+          "what the gateway sent to the guest differs")
+    check(server.end() == "sent", "the server: %s" % server.result)
+
+    g.run("(nc -l -p 5000 </dev/null | sha256sum >/tmp/sum) &")
+    listens(g, 5000)
+    with connect(port) as connection:
+        send(connection)
+        receive(connection)
+    check(g.run("wait; cat /tmp/sum").split()[0] == wanted, "what came by a port of the host differs")
+
+    g.run("(gen %d | nc -l -p 5000 >/dev/null) &" % SIZE)
+    listens(g, 5000)
+    with connect(port) as connection:
+        check(receive(connection) == wanted, "what the guest sent by a port of the host differs")
+    g.run("wait")
+    check(g.run("cat /sys/class/net/eth0/statistics/rx_errors /sys/class/net/eth0/statistics/tx_errors").split() == ["0", "0"],
+          "the guest counted errors")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+def tftp_server(sock, files):
+    """RFC 1350 on a bound socket, one packet at a time, until the socket is closed; what is put goes into `files`."""
+    peers = {}
+    while True:
+        try:
+            data, peer = sock.recvfrom(2048)
+        except OSError:
+            return
+        code, = struct.unpack_from(">H", data)
+        if code in (1, 2):
+            name = data[2:data.index(b"\0", 2)].decode()
+            peers[peer] = name
+            if code == 2:
+                files[name] = b""
+                sock.sendto(struct.pack(">HH", 4, 0), peer)
+                continue
+            block = 1
+        elif code == 3:
+            block, = struct.unpack_from(">H", data, 2)
+            name = peers[peer]
+            if block * 512 - 512 == len(files[name]):
+                files[name] += data[4:]
+            sock.sendto(struct.pack(">HH", 4, block), peer)
+            continue
+        elif code == 4:
+            block, = struct.unpack_from(">H", data, 2)
+            block, name = block + 1, peers[peer]
+            if (block - 1) * 512 > len(files[name]):
+                continue
+        else:
+            continue
+        sock.sendto(struct.pack(">HH", 3, block) + files[name][block * 512 - 512:block * 512], peer)
+
+
+@case
+def udp_and_files(context):
+    """UDP both ways, to a server on the host's loopback; and libslirp's own, with what DHCP tells."""
+    folder = context.path("tftp")
+    os.mkdir(folder)
+    content = os.urandom(30000)
+    with open(os.path.join(folder, "boot.img"), "wb") as file:
+        file.write(content)
+    files = {"down": content}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        threading.Thread(target=tftp_server, args=(sock, files), daemon=True).start()
+        g = context.script(more=["--net", "user,tftp=%s,bootfile=boot.img,hostname=visitor,dnssearch=example.org;example.com" % folder])
+        lease = up(g)
+        check("example.org" in lease.get("search", ""), "the lease is %r" % lease)
+        g.run("cd /tmp; tftp -g -r down -l down 10.0.2.2 %d && tftp -p -l down -r up 10.0.2.2 %d; cd" %
+              (sock.getsockname()[1], sock.getsockname()[1]))
+        check(files.get("up") == content, "what went there and back by UDP differs")
+        sums = g.run("cd /tmp; tftp -g -r boot.img -l boot.img 10.0.2.2 && sha256sum down boot.img; cd").split()
+        check(sums[0] == sums[2] == hashlib.sha256(content).hexdigest(), "what TFTP gave differs")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+def host_resolver():
+    """The name server of this host, if it answers."""
+    with open("/etc/resolv.conf", encoding="utf-8") as conf:
+        match = re.search(r"^nameserver\s+(\d+\.\d+\.\d+\.\d+)", conf.read(), re.M)
+    if match is None:
+        raise guest.Skipped("this host has no name server")
+    query = struct.pack(">HHHHHH", 0x1234, 0x100, 1, 0, 0, 0) + b"\x09localhost\0" + struct.pack(">HH", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(3)
+        try:
+            sock.sendto(query, (match.group(1), 53))
+            sock.recv(512)
+        except OSError as error:
+            raise guest.Skipped("this host's name server does not answer") from error
+
+
+@case(slow=True)
+def names(context):
+    host_resolver()
+    g = context.script()
+    up(g)
+    output = g.run("nslookup localhost 10.0.2.3; true")
+    check("10.0.2.3" in output and "timed out" not in output, "no answer by 10.0.2.3: " + output)
+
+
+@case(slow=True)
+def two_nics(context):
+    """Each NIC has a network of its own; both addresses differ; one of them is what was asked for."""
+    g = context.script(more=["--net", "user", "--net", "user,network=10.0.3.0/24,mac=02:00:5e:10:00:01,mtu=9000"])
+    up(g, "eth0", "10.0.2")
+    up(g, "eth1", "10.0.3")
+    macs = g.run("cat /sys/class/net/eth0/address /sys/class/net/eth1/address").split()
+    check(macs[1] == "02:00:5e:10:00:01" and macs[0] != macs[1], "the addresses are %r" % macs)
+    check(g.run("cat /sys/class/net/eth0/mtu /sys/class/net/eth1/mtu").split() == ["1500", "9000"], "the MTUs are wrong")
+    for gateway in ("10.0.2.2", "10.0.3.2"):
+        check(" 2 packets received" in g.run("ping -c 2 -i 0.2 %s" % gateway), "%s lost pings" % gateway)
+    g.run("! [ -e /sys/class/net/eth2 ]")
+
+
+@case(slow=True)
+def none(context):
+    g = context.script(more=["--net", "none"])
+    g.run("! [ -e /sys/class/net/eth0 ]")
+
+
+@case(slow=True)
+def restricted(context):
+    """With restrict, and without loopback, nothing of the host is reached."""
+    server = Server(True)
+    for keys in ("restrict", "loopback=false"):
+        g = context.script(more=["--net", "user," + keys])
+        up(g)
+        g.run("nc -w 3 10.0.2.2 %d </dev/null | grep -q 0" % server.port, status=1)
+        g.send("poweroff -f\n")
+        g.ends(guest.POWEROFF)
+    check(server.result is None, "the guest reached the host")
+
+
+@case(slow=True)
+def reboot_and_stop(context):
+    """After a reboot the network is there again, ports of the host too; a process that stands still for a time loses nothing."""
+    port = free_port()
+    g = context.script(more=["--net", "user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:5000" % port])
+    up(g)
+    g.send("reboot -f\n")
+    g.expect(r"guest: script\r?\n")
+    up(g)
+    prepare(g)
+    g.run("(nc -l -p 5000 </dev/null | sha256sum >/tmp/sum) &")
+    listens(g, 5000)
+    with connect(port) as connection:
+        sender = threading.Thread(target=send, args=(connection,), daemon=True)
+        sender.start()
+        time.sleep(0.3)
+        g.signal(signal.SIGSTOP)
+        time.sleep(2)
+        g.signal(signal.SIGCONT)
+        sender.join(guest.LIMIT)
+        receive(connection)
+    check(g.run("wait; cat /tmp/sum").split()[0] == digest(SIZE), "what was sent around a stop differs")
+
+
+@case
+def ends_with_connections(context):
+    """The guest powers off, and hyve is killed, with connections open both ways: the host's ends are closed, at once."""
+    port = free_port()
+    for how in ("poweroff", "signal"):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(guest.LIMIT)
+        g = context.script(more=["--net", "user,hostfwd=tcp::%d-:5000" % port])
+        up(g)
+        g.run("(nc -l -p 5000 </dev/zero >/dev/null &); (nc 10.0.2.2 %d </dev/zero >/dev/null &)" % listener.getsockname()[1])
+        listens(g, 5000)
+        outward = connect(port)
+        inward, _ = listener.accept()
+        inward.settimeout(guest.LIMIT)
+        for connection in (outward, inward):
+            check(connection.recv(1000), "the guest sends nothing")
+        if how == "poweroff":
+            g.send("poweroff -f\n")
+        else:
+            g.signal(signal.SIGTERM)
+            g.signal(signal.SIGTERM)
+        g.ends(guest.POWEROFF, limit=60 if guest.SANITIZE == "none" else guest.LIMIT)
+        for connection in (outward, inward, listener):
+            connection.close()
+
+
+guest.main()
