@@ -18,6 +18,7 @@
 struct arm64_state {
 	uint64_t	x[31];
 	uint64_t	sp_el0, sp_el1;
+	uint64_t	zero, sink;	/* soft: register 31 where it is not SP, to read (always 0) and to write; no state */
 	uint64_t	pc;
 	uint64_t	pstate;		/* as SPSR_EL1 */
 	uint64_t	spsr_el1, elr_el1, esr_el1, far_el1, vbar_el1;

@@ -8,6 +8,7 @@
 #ifndef _VMMAPI_SOFT_HOSTMEM_H_
 #define	_VMMAPI_SOFT_HOSTMEM_H_
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -75,6 +76,17 @@ host_store16(void *p, const void *v)
 	    "m" (*(const struct host16 *)v) : "xmm0");
 }
 
+/* The 16 bytes at p, aligned, become new if they are old; old becomes what was there. */
+static inline bool
+host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
+{
+	bool done;
+
+	__asm__ volatile("lock cmpxchg16b %0" : "+m" (*(struct host16 *)p), "+a" (old[0]), "+d" (old[1]), "=@ccz" (done) :
+	    "b" (new[0]), "c" (new[1]) : "memory");
+	return (done);
+}
+
 #else
 
 static inline uint64_t
@@ -119,6 +131,29 @@ host_store(void *p, unsigned size, uint64_t v)
 		__atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE);
 		break;
 	}
+}
+
+static inline void
+host_load16(const void *p, void *v)
+{
+	memcpy(v, p, 16);
+}
+
+static inline void
+host_store16(void *p, const void *v)
+{
+	memcpy(p, v, 16);
+}
+
+static inline bool
+host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
+{
+	unsigned __int128 o = (unsigned __int128)old[1] << 64 | old[0], n = (unsigned __int128)new[1] << 64 | new[0];
+	bool done = __atomic_compare_exchange_n((unsigned __int128 *)p, &o, n, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+
+	old[0] = (uint64_t)o;
+	old[1] = (uint64_t)(o >> 64);
+	return (done);
 }
 
 #endif

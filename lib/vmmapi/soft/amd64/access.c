@@ -412,16 +412,13 @@ static void
 swap16(void *p, x86_atomic_fn *fn, void *arg)
 {
 	uint64_t old[2], new[2];
-	bool done;
 
 	memcpy(old, p, sizeof(old));		/* a guess; the exchange says what it really is */
 	do {
 		memcpy(new, old, sizeof(new));
 		if (!fn(arg, old, new))
 			memcpy(new, old, sizeof(new));
-		__asm__ volatile("lock cmpxchg16b %0" : "+m" (*(char (*)[16])p), "+a" (old[0]), "+d" (old[1]),
-		    "=@ccz" (done) : "b" (new[0]), "c" (new[1]) : "memory");
-	} while (!done);
+	} while (!host_cas16(p, old, new));
 }
 
 static void

@@ -1,45 +1,110 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * a64.h - what the files of the small A64 interpreter share.
+ * a64.h - soft's arm64 core, first tier: an interpreter of decoded blocks.
  *
- * It executes the integer instructions of Armv8.0 at EL0 and EL1 in AArch64 state, one at a time and straight from memory; floating point,
- * Advanced SIMD and debug are not there and are UNDEFINED.
+ * decode.c turns a stretch of code into a block of struct a64_insn (insn.h has their contract), core_arm64.c runs block after block.  Most of
+ * the time nothing but requests and the budget is looked at between two blocks; c->attention says that there is more: an interrupt, an
+ * injected exception, a step.
+ *
+ * Blocks are threaded: an instruction goes on to the next one by itself, with A64_NEXT(); one that cannot, because it only knows the
+ * contract of insn.h, is called by a64_call() and says A_DONE.  Whatever may fault, exit or need its own address is called with c->cur set.
  */
 #ifndef _SOFT_A64_H_
 #define	_SOFT_A64_H_
 
 #include "../../arm64/arm64.h"
+#include "../code.h"
+#include "../hostmem.h"
 #include "../soft.h"
+#include "../tlb.h"
+#include "insn.h"
 
-/* What became of an instruction. */
-enum a64_result {
-	A64_NEXT,	/* done: the next one is behind it */
-	A64_CHECK,	/* the same, and look for events before it */
-	A64_JUMP,	/* done: pc was set */
-	A64_TAKEN,	/* an exception was taken instead: pc was set */
-	A64_STOP,	/* not done: stop with a64.stop */
-	A64_LAST,	/* done: stop with a64.stop before the next one */
+#define	likely(e)	__builtin_expect(!!(e), 1)
+#define	unlikely(e)	__builtin_expect(!!(e), 0)
+#define	A64_INLINE	static inline __attribute__((always_inline))
+
+/* Run f and pass on anything but success. */
+#define	TRY(f) do {								\
+	enum a64_status status_ = (f);						\
+	if (unlikely(status_ != A_DONE))						\
+		return (status_);						\
+} while (0)
+
+/* Go on with the instruction behind. */
+#define	A64_NEXT(c, i)	return ((i)[1].go((c), (i) + 1))
+
+/* A synchronous exception to EL1, to be taken in place of the instruction. */
+struct a64_exc {
+	uint64_t	 esr, far;
+	bool		 has_far;
+	bool		 behind;	/* it returns behind the instruction: SVC */
 };
 
 #define	A64_NTIMERS	2
-#define	A64_NOPAGE	1U	/* fetch_va: none */
+
+/* Address spaces of the TLB: ASIDs; what is global in the upper half; all of it while the MMU is off. */
+#define	A64_SPACE_GLOBAL 65536U
+#define	A64_SPACE_PHYS	65537U
+#define	A64_SPACES	65538U
+
+/* Access modes: rows of the TLB. */
+enum a64_row {
+	A64_ROW_EL0,
+	A64_ROW_EL1,
+	A64_ROW_PAN,		/* EL1, and what EL0 may use is not allowed (PSTATE.PAN) */
+	A64_ROW_NONE = SOFT_TLB_NONE	/* alignment or watchpoints are to be checked */
+};
+
+#define	A64_JC_SIZE	4096U
+
+/* Blocks by address, as long as nothing was remapped. */
+struct a64_jump {
+	uint64_t	 va, key;
+	struct soft_block *block;
+};
 
 struct a64 {
+	struct arm64_state *s;
+	const struct soft_tlbe *row;	/* of the access mode */
+	uint64_t	 tag[2];	/* of the address space of the lower and the upper half */
+	const struct a64_insn *cur;	/* the instruction being executed; NULL between instructions */
+	uint64_t	 pc0;		/* PC of its block's start */
+	bool		 attention;	/* core_arm64.c is to look at events before the next block */
+	uint8_t		 mode;		/* A64_MODE_* */
+	uint8_t		 mmu;		/* enum a64_row, were it not A64_ROW_NONE */
+	bool		 upper_ng;	/* the upper half's tag has entries that are not global */
+	uint32_t	 asid;
+
+	struct a64_exc	 exc;
+	uint64_t	 key[2];	/* of a64_jump, for the lower and the upper half */
+	struct a64_jump	*jc;
+	uint64_t	 jc_gen;
+	unsigned	 features;	/* A64_F_* */
+
 	struct soft_cpu	*cpu;
 	struct vcpu	*vcpu;
-	struct arm64_state *s;
-	enum soft_stop	 stop;
-	bool		 late;		/* a store made an exit: stop when the instruction is done */
-	/* the page that instructions are fetched from; void when the map or the translation may have changed */
-	uint64_t	 fetch_va;
-	const uint8_t	*fetch;
+	struct soft_tlb	*tlb;
+	struct soft_code *code;
+	uint64_t	*retired;	/* of run() */
+	uint64_t	 done;		/* instructions that retired before the present block */
+	struct a64_insn	*block_code;	/* of the present block; this vCPU's own */
+	/* an instruction made to end its block, and what it was before: a64_cut() */
+	struct a64_insn	*cut;
+	a64_op		*cut_go;
+
 	/* exclusive monitor (Arm ARM B2.9): what was loaded, from where */
 	bool		 excl;
-	unsigned	 excl_size;
+	uint8_t		 excl_size;
 	vm_paddr_t	 excl_gpa;
-	uint64_t	 excl_val;
+	uint64_t	 excl_val[2];
 	struct vm_timer	*timer[A64_NTIMERS];	/* virtual, physical */
 };
+
+static inline struct a64 *
+a64_of(struct soft_cpu *cpu)
+{
+	return (cpu->core);
+}
 
 static inline bool
 a64_el0(const struct a64 *c)
@@ -80,46 +145,83 @@ a64_sext(uint64_t val, unsigned width)
 	return ((int64_t)(val << (64 - width)) >> (64 - width));
 }
 
-/* The translation of fetches may be another now, or the memory map. */
-static inline void
-a64_drop_fetch(struct a64 *c)
+/* The tag of translations at va. */
+A64_INLINE uint64_t
+a64_tag(const struct a64 *c, uint64_t va)
 {
-	c->fetch_va = A64_NOPAGE;
+	return (c->tag[va >> 55 & 1]);
 }
+
+/* The address of an instruction of the present block. */
+static inline uint64_t
+a64_pc(const struct a64 *c, const struct a64_insn *i)
+{
+	return (c->pc0 + i->off);
+}
+
+/* Exceptions: return (a64_raise(...)); for the instruction c->cur. */
+enum a64_status a64_raise(struct a64 *c, uint64_t esr);
+enum a64_status a64_raise_far(struct a64 *c, uint64_t esr, uint64_t far);
+enum a64_status a64_raise_behind(struct a64 *c, uint64_t esr);	/* returns behind it: SVC */
+enum a64_status a64_undefined(struct a64 *c);
+/* ESR of an abort of class ec (EC_IABT, EC_DABT) taken from the present level. */
+uint64_t a64_abort_esr(const struct a64 *c, unsigned ec, unsigned fsc, bool write);
+
+/* block.c */
+
+/* The block at va.  keep: it may be found by its address from now on. */
+enum a64_status a64_block(struct a64 *c, uint64_t va, struct soft_block **block);
 
 /* core_arm64.c */
 
-/* Take an exception to EL1 that returns to pc. */
-enum a64_result a64_exception(struct a64 *c, uint64_t esr, uint64_t pc);
-/* The same with FAR_EL1. */
-enum a64_result a64_fault(struct a64 *c, uint64_t esr, uint64_t far);
-enum a64_result a64_undefined(struct a64 *c);
-/* ESR of an abort of class ec (EC_IABT, EC_DABT) taken from the present level. */
-uint64_t a64_abort_esr(const struct a64 *c, unsigned ec, unsigned fsc, bool write);
-/* Translate for one access; A64_NEXT, or A64_TAKEN with the exception taken. */
-enum a64_result a64_translate(struct a64 *c, uint64_t va, int prot, bool el0, struct arm64_walk *w);
-/* Recompute the timers' outputs and deadlines.  inside: in guest code. */
-void	a64_timers(struct a64 *c, bool inside);
-/* The count of a timer now: what CNTVCT_EL0 and CNTPCT_EL0 read. */
-uint64_t a64_count(struct a64 *c, unsigned timer);
-bool	a64_timer_met(struct a64 *c, unsigned timer);
+/* The page gets PC, and *c->retired the count, of the present instruction: before soft_exit(), soft_mark(), a device or the clock. */
+void	a64_sync(struct a64 *c);
+/* Guest code was left and entered again: the instruction is the last one for now if there is a reason for that. */
+void	a64_after_device(struct a64 *c);
+/* The present instruction is the last one of its block. */
+void	a64_cut(struct a64 *c);
+/*
+ * Fill vcpu->exit for the present instruction: return (A_STOP), or (A_EXIT) if is_read, or finish it (it has A64_I_END) and return A_DONE.
+ */
+struct vm_exit *a64_exit(struct a64 *c, enum vm_exitcode code, bool is_read);
 /* Has a wait for an interrupt an end? */
 bool	a64_woken(struct a64 *c);
-/* Fill vcpu->exit for the instruction at pc. */
-struct vm_exit *a64_exit(struct a64 *c, enum vm_exitcode code, bool is_read);
+/* How fn is called when it does not know A64_NEXT(); the end of a block. */
+a64_op	a64_call, a64_end;
 
-/* insn_arm64.c */
-enum a64_result a64_execute(struct a64 *c, uint32_t insn);
-bool	a64_condition(const struct a64 *c, unsigned cond);
+/* mode_arm64.c */
 
-/* ldst_arm64.c: loads and stores */
-enum a64_result a64_ldst(struct a64 *c, uint32_t insn);
+/*
+ * Follow a change of SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1, CPACR_EL1 or PSTATE: mode, row, tags and key.  What was cached under
+ * the old values of the registers goes only with a64_flush(): the caller's business.  The instruction has A64_I_END.
+ */
+void	a64_mode(struct a64 *c);
+/* Drop translations: all; those of an ASID, or with them the global ones of the upper half; of the page at va, in every address space. */
+void	a64_flush(struct a64 *c);
+void	a64_flush_space(struct a64 *c, uint32_t asid);
+void	a64_flush_page(struct a64 *c, uint64_t va);
+/* Blocks found by address are not to be trusted any more. */
+void	a64_forget_jumps(struct a64 *c);
 
-/* sys_arm64.c: exception generation, system instructions and registers */
-enum a64_result a64_system(struct a64 *c, uint32_t insn);
-enum a64_result a64_exception_insn(struct a64 *c, uint32_t insn);
-enum a64_result a64_eret(struct a64 *c);
-/* Floating point and Advanced SIMD: trapped by CPACR_EL1, else UNDEFINED. */
-enum a64_result a64_fp(struct a64 *c);
+/* mem_arm64.c */
+
+/* Translate for one access by its rules; enters the TLB.  row is the rights: EL0 or EL1 (with PAN). */
+enum a64_status a64_translate(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_walk *w);
+/* Descriptors, for arm64_walk(); the cookie is the soft_cpu. */
+bool	a64_read_table(void *cookie, vm_paddr_t gpa, uint64_t *desc);
+/* SOFT_TLB_* of a walk's result for va; notes what is not global. */
+unsigned a64_walk_flags(struct a64 *c, uint64_t va, const struct arm64_walk *w);
+/* Zero [va, va + size), size a power of two up to a page, aligned: DC ZVA. */
+enum a64_status a64_zero(struct a64 *c, uint64_t va, unsigned size);
+
+/* timer_arm64.c */
+
+/* Recompute the timers' outputs and deadlines.  inside: in guest code; then a64_sync() before and a64_after_device() behind. */
+void	a64_timers(struct a64 *c, bool inside);
+/* The count of a timer now: what CNTVCT_EL0 and CNTPCT_EL0 read.  As above. */
+uint64_t a64_count(struct a64 *c, unsigned timer);
+bool	a64_timer_met(struct a64 *c, unsigned timer);
+int	a64_timers_create(struct a64 *c);
+void	a64_timers_destroy(struct a64 *c);
 
 #endif /* _SOFT_A64_H_ */

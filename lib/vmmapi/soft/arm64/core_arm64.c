@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * core_arm64.c - the arm64 core of the software back end: the loop, exceptions, interrupts, and the generic timer.
+ * core_arm64.c - the arm64 core of the software back end: running blocks, and what is looked at between two of them: interrupts and
+ * injected exceptions.
  */
-#include <errno.h>
+#include <stdlib.h>
 
 #include "a64.h"
 
@@ -15,8 +16,7 @@
 #define	VECTOR_FIQ	0x100U
 #define	VECTOR_SERROR	0x180U
 
-#define	CTL_ENABLE	1U
-#define	CTL_IMASK	2U
+/* Exceptions */
 
 static void
 enter_el1(struct a64 *c, unsigned vector, uint64_t pc)
@@ -29,139 +29,53 @@ enter_el1(struct a64 *c, unsigned vector, uint64_t pc)
 	s->pc = s->vbar_el1 + vector +
 	    (mode == PSTATE_EL0T ? VECTOR_EL0 : mode == PSTATE_EL1T ? VECTOR_SP0 : VECTOR_SPX);
 	s->pstate = (s->pstate & PSTATE_NZCV) | PSTATE_DAIF | PSTATE_EL1H;
-	a64_drop_fetch(c);
+	c->attention = true;
+	a64_mode(c);
 }
 
-enum a64_result
-a64_exception(struct a64 *c, uint64_t esr, uint64_t pc)
+/* Take c->exc. */
+static void
+take_exception(struct a64 *c)
 {
-	c->s->esr_el1 = esr;
-	enter_el1(c, VECTOR_SYNC, pc);
-	return (A64_TAKEN);
+	struct arm64_state *s = c->s;
+
+	s->esr_el1 = c->exc.esr;
+	if (c->exc.has_far)
+		s->far_el1 = c->exc.far;
+	enter_el1(c, VECTOR_SYNC, s->pc + (c->exc.behind ? 4 : 0));
 }
 
-enum a64_result
-a64_fault(struct a64 *c, uint64_t esr, uint64_t far)
+enum a64_status
+a64_raise(struct a64 *c, uint64_t esr)
 {
-	c->s->far_el1 = far;
-	return (a64_exception(c, esr, c->s->pc));
+	c->exc = (struct a64_exc){ .esr = esr };
+	return (A_FAULT);
 }
 
-enum a64_result
+enum a64_status
+a64_raise_far(struct a64 *c, uint64_t esr, uint64_t far)
+{
+	c->exc = (struct a64_exc){ .esr = esr, .far = far, .has_far = true };
+	return (A_FAULT);
+}
+
+enum a64_status
+a64_raise_behind(struct a64 *c, uint64_t esr)
+{
+	c->exc = (struct a64_exc){ .esr = esr, .behind = true };
+	return (A_FAULT);
+}
+
+enum a64_status
 a64_undefined(struct a64 *c)
 {
-	return (a64_exception(c, ESR_EC(EC_UNKNOWN) | ESR_IL, c->s->pc));
+	return (a64_raise(c, ESR_EC(EC_UNKNOWN) | ESR_IL));
 }
 
 uint64_t
 a64_abort_esr(const struct a64 *c, unsigned ec, unsigned fsc, bool write)
 {
 	return (ESR_EC(ec + (a64_el0(c) ? 0 : 1)) | ESR_IL | (write ? 0x40U : 0) | fsc);
-}
-
-static bool
-read_table(void *cookie, vm_paddr_t gpa, uint64_t *desc)
-{
-	const void *p = soft_host(cookie, gpa, sizeof(*desc), VM_PROT_READ);
-
-	if (p == NULL)
-		return (false);
-	*desc = __atomic_load_n((const uint64_t *)p, __ATOMIC_ACQUIRE);
-	return (true);
-}
-
-enum a64_result
-a64_translate(struct a64 *c, uint64_t va, int prot, bool el0, struct arm64_walk *w)
-{
-	bool exec = (prot & VM_PROT_EXEC) != 0;
-
-	if (arm64_walk(c->s, va, prot, el0, read_table, c->cpu, w))
-		return (A64_NEXT);
-	return (a64_fault(c, a64_abort_esr(c, exec ? EC_IABT : EC_DABT, w->fsc, (prot & VM_PROT_WRITE) != 0), va));
-}
-
-struct vm_exit *
-a64_exit(struct a64 *c, enum vm_exitcode code, bool is_read)
-{
-	struct vm_exit *ex = soft_exit(c->cpu, code, is_read);
-
-	ex->insn_len = 4;
-	c->stop = SOFT_EXIT;
-	return (ex);
-}
-
-/*
- * The generic timer (Arm ARM D11.2): the virtual and the physical timer of EL1 on one counter, the VM's clock; there is no offset.
- * The deadline only brings the vCPU here again; what the timer's output is follows from the registers and the count.
- */
-static void
-timer_fired(void *arg)
-{
-	vcpu_notify(arg);
-}
-
-static uint64_t *
-timer_ctl(struct a64 *c, unsigned timer)
-{
-	return (timer == 0 ? &c->s->cntv_ctl_el0 : &c->s->cntp_ctl_el0);
-}
-
-static uint64_t
-timer_cval(const struct a64 *c, unsigned timer)
-{
-	return (timer == 0 ? c->s->cntv_cval_el0 : c->s->cntp_cval_el0);
-}
-
-uint64_t
-a64_count(struct a64 *c, unsigned timer)
-{
-	(void)soft_clock(c->cpu);
-	a64_drop_fetch(c);
-	return (vm_timer_count(c->timer[timer]));
-}
-
-bool
-a64_timer_met(struct a64 *c, unsigned timer)
-{
-	return (vm_timer_count(c->timer[timer]) >= timer_cval(c, timer));
-}
-
-static void
-set_deadline(struct a64 *c, unsigned timer, bool arm, bool inside)
-{
-	uint64_t cval = timer_cval(c, timer), was;
-	bool armed = vm_timer_armed(c->timer[timer], &was);
-
-	if (arm ? armed && was == cval : !armed)
-		return;
-	if (inside)
-		soft_leave(c->cpu);
-	if (arm)
-		vm_timer_arm(c->timer[timer], cval);
-	else
-		vm_timer_disarm(c->timer[timer]);
-	if (inside) {
-		soft_reenter(c->cpu);
-		a64_drop_fetch(c);
-	}
-}
-
-void
-a64_timers(struct a64 *c, bool inside)
-{
-	static const uint8_t ppi[A64_NTIMERS] = { ARM64_PPI_VTIMER, ARM64_PPI_PTIMER };
-
-	for (unsigned i = 0; i < A64_NTIMERS; i++) {
-		bool on = (*timer_ctl(c, i) & (CTL_ENABLE | CTL_IMASK)) == CTL_ENABLE;
-		bool met = on && a64_timer_met(c, i);
-		bool ahead = on && !met;
-
-		/* A deadline more than half the count away is never: the clock would take centuries. */
-		if (ahead && timer_cval(c, i) - vm_timer_count(c->timer[i]) > INT64_MAX)
-			ahead = false;
-		set_deadline(c, i, ahead, inside);
-		gicv3_set_ppi(c->vcpu, ppi[i], met);
-	}
 }
 
 /* Interrupts that the processor sees: mask_hwintr holds them back. */
@@ -208,57 +122,243 @@ take_injected(struct a64 *c)
 	enter_el1(c, s->exc_esr >> 26 == EC_SERROR ? VECTOR_SERROR : VECTOR_SYNC, s->pc);
 }
 
-/*
- * The instruction at pc, or the exception for there being none.  A page's host address is kept from one instruction to the next within a
- * run: the memory map changes only while no vCPU is in guest code.
- */
-static enum a64_result
-fetch(struct a64 *c, uint32_t *insn)
-{
-	struct arm64_state *s = c->s;
-	struct arm64_walk w;
-	enum a64_result r;
-	const uint8_t *p;
+/* Inside of blocks */
 
-	if ((s->pc & 3) != 0)
-		return (a64_fault(c, ESR_EC(EC_PC_ALIGN) | ESR_IL, s->pc));
-	if ((s->pstate & PSTATE_IL) != 0)
-		return (a64_exception(c, ESR_EC(EC_ILLEGAL) | ESR_IL, s->pc));
-	if ((s->pc & ~(uint64_t)(VM_PAGE_SIZE - 1)) != c->fetch_va) {
-		if ((r = a64_translate(c, s->pc, VM_PROT_EXEC, a64_el0(c), &w)) != A64_NEXT)
-			return (r);
-		p = soft_host(c->cpu, w.gpa & ~(vm_paddr_t)(VM_PAGE_SIZE - 1), VM_PAGE_SIZE, VM_PROT_EXEC);
-		/* Code is memory: a synchronous external abort (IFSC 0x10) elsewhere. */
-		if (p == NULL)
-			return (a64_fault(c, a64_abort_esr(c, EC_IABT, 0x10, false), s->pc));
-		c->fetch = p;
-		c->fetch_va = s->pc & ~(uint64_t)(VM_PAGE_SIZE - 1);
-	}
-	*insn = __atomic_load_n((const uint32_t *)(const void *)(c->fetch + (s->pc & (VM_PAGE_SIZE - 1))),
-	    __ATOMIC_RELAXED);
-	return (A64_NEXT);
+enum a64_status
+a64_call(struct a64 *c, const struct a64_insn *i)
+{
+	enum a64_status r;
+
+	c->cur = i;
+	r = i->fn(c, i);
+	if (unlikely(r != A_DONE))
+		return (r);
+	return (A64_NEXT(c, i));
 }
 
-static inline bool
-requested(struct a64 *c)
+/* Behind the last instruction of a block, and in place of every instruction of one that was dropped. */
+enum a64_status
+a64_end(struct a64 *c, const struct a64_insn *i)
 {
-	return (atomic_load_explicit(&c->vcpu->request, memory_order_acquire) != 0);
+	c->cur = i;
+	return (A_END);
+}
+
+static void
+core_stale(struct soft_cpu *cpu, struct soft_block *b)
+{
+	struct a64_insn *i = SOFT_BLOCK_CODE(b);
+
+	for (unsigned n = 0; n < b->n; n++)
+		i[n].go = a64_end;
+	a64_forget_jumps(a64_of(cpu));
+}
+
+void
+a64_cut(struct a64 *c)
+{
+	struct a64_insn *next;
+
+	if (c->cut != NULL || c->cur == NULL)
+		return;
+	/* The block is this vCPU's own, and ends with one that is not executed. */
+	next = c->block_code + (c->cur - c->block_code) + 1;
+	c->cut = next;
+	c->cut_go = next->go;
+	next->go = a64_end;
+}
+
+static void
+uncut(struct a64 *c)
+{
+	if (c->cut == NULL)
+		return;
+	c->cut->go = c->cut_go;
+	c->cut = NULL;
+}
+
+void
+a64_sync(struct a64 *c)
+{
+	if (c->cur == NULL)
+		return;
+	c->s->pc = a64_pc(c, c->cur);
+	*c->retired = c->done + (uint64_t)(c->cur - c->block_code);
+}
+
+void
+a64_after_device(struct a64 *c)
+{
+	if (c->cpu->exiting || atomic_load_explicit(&c->vcpu->request, memory_order_relaxed) != 0)
+		a64_cut(c);
+}
+
+struct vm_exit *
+a64_exit(struct a64 *c, enum vm_exitcode code, bool is_read)
+{
+	struct vm_exit *ex;
+
+	a64_sync(c);
+	ex = soft_exit(c->cpu, code, is_read);
+	ex->insn_len = 4;
+	return (ex);
+}
+
+/* Block after block */
+
+/* The block at PC. */
+static inline enum a64_status
+find(struct a64 *c, struct soft_block **block)
+{
+	uint64_t va = c->s->pc;
+	struct a64_jump *j = &c->jc[(va >> 2 ^ va >> 14) & (A64_JC_SIZE - 1)];
+	enum a64_status r;
+
+	if (likely(j->va == va && j->key == c->key[va >> 55 & 1])) {
+		*block = j->block;
+		return (A_DONE);
+	}
+	c->cur = NULL;
+	r = a64_block(c, va, block);
+	if (r == A_DONE) {
+		j->va = va;
+		j->key = c->key[va >> 55 & 1];
+		j->block = *block;
+	}
+	return (r);
 }
 
 static enum soft_stop
-run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
+exiting(struct a64 *c)
 {
-	struct a64 *c = cpu->core;
-	struct arm64_state *s = c->s;
-	enum a64_result r;
-	uint32_t insn = 0;
+	struct soft_cpu *cpu = c->cpu;
 
-	a64_drop_fetch(c);
-	c->late = false;
+	c->vcpu->exit.insn_len = 4;
+	for (unsigned n = 0; n < cpu->nlater; n++)
+		cpu->later[n].insn_len = 4;
+	return (SOFT_EXIT);
+}
+
+/* A block came to an end that is not its usual one. */
+static enum soft_stop
+finish(struct a64 *c, enum a64_status r)
+{
+	struct arm64_state *s = c->s;
+	uint64_t pc = a64_pc(c, c->cur);
+	enum soft_stop stop = SOFT_OK;
+
+	switch (r) {
+	case A_FAULT:
+		/* It counts, so that a handler that faults does not stop the time. */
+		s->pc = pc;
+		c->done++;
+		take_exception(c);
+		break;
+	case A_IDLE:
+	case A_YIELD:
+		s->pc = pc + 4;
+		c->done++;
+		stop = r == A_IDLE ? SOFT_IDLE : SOFT_YIELD;
+		break;
+	default:
+		s->pc = pc;
+		stop = SOFT_EXIT;
+		break;
+	}
+	*c->retired = c->done;
+	c->cur = NULL;
+	return (c->cpu->exiting || stop == SOFT_EXIT ? exiting(c) : stop);
+}
+
+/* one: no more than the first instruction. */
+static inline enum soft_stop
+run_block(struct a64 *c, struct soft_block *b, bool one)
+{
+	const struct a64_insn *code = SOFT_BLOCK_CODE(b);
+	enum a64_status r;
+
+	c->block_code = SOFT_BLOCK_CODE(b);
+	c->pc0 = c->s->pc;
+	c->cur = code;
+	if (one)
+		a64_cut(c);
+	r = code->go(c, code);
+	c->done += (uint64_t)(c->cur - code);
+	if (unlikely(c->cut != NULL))
+		uncut(c);
+	if (likely(r == A_JUMP))
+		c->done++;
+	else if (r == A_END)
+		c->s->pc = a64_pc(c, c->cur);
+	else
+		return (finish(c, r));
+	*c->retired = c->done;
+	c->cur = NULL;
+	return (unlikely(c->cpu->exiting) ? exiting(c) : SOFT_OK);
+}
+
+/* What is to be seen to before the next instruction; true: an exception was taken. */
+static bool
+attend(struct a64 *c)
+{
+	c->attention = false;
+	if (c->cpu->replay)
+		return (false);
+	if (c->s->exc_pending) {
+		take_injected(c);
+		return (true);
+	}
+	if (take_interrupt(c))
+		return (true);
+	if ((c->s->pstate & PSTATE_IL) == 0)
+		return (false);
+	c->exc = (struct a64_exc){ .esr = ESR_EC(EC_ILLEGAL) | ESR_IL };
+	take_exception(c);
+	*c->retired = ++c->done;
+	return (true);
+}
+
+static enum soft_stop
+run(struct a64 *c, uint64_t budget)
+{
+	struct vcpu *vcpu = c->vcpu;
+	struct soft_block *b = NULL;
+	enum soft_stop stop;
+
+	for (;;) {
+		if (unlikely(atomic_load_explicit(&vcpu->request, memory_order_relaxed) != 0) && !c->cpu->replay)
+			return (SOFT_REQUEST);
+		if (unlikely(c->done >= budget))
+			return (SOFT_BUDGET);
+		if (unlikely(c->attention) && attend(c))
+			continue;
+		if (unlikely(find(c, &b) != A_DONE)) {
+			*c->retired = ++c->done;
+			take_exception(c);
+			continue;
+		}
+		stop = run_block(c, b, unlikely(b->n > budget - c->done));
+		if (unlikely(stop != SOFT_OK))
+			return (stop);
+	}
+}
+
+static enum soft_stop
+core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
+{
+	struct a64 *c = a64_of(cpu);
+	struct arm64_state *s = c->s;
+
+	c->retired = retired;
+	c->done = *retired;
+	c->cur = NULL;
+	s->zero = 0;
 	if (arm64_load32(&s->on_state) == ARM64_ON_READY)
 		arm64_event(c->vcpu);
 	if (arm64_load32(&s->run_state) == VM_ARM64_OFF)
 		return (SOFT_IDLE);
+	a64_mode(c);
+	c->attention = true;
 	if (!cpu->replay) {
 		a64_timers(c, true);
 		if (arm64_load32(&s->run_state) == VM_ARM64_WAITING) {
@@ -266,57 +366,45 @@ run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 				return (SOFT_IDLE);
 			arm64_store32(&s->run_state, VM_ARM64_RUNNING);
 		}
-		if (requested(c))
-			return (SOFT_REQUEST);
-		(void)take_interrupt(c);
-	}
-	/* In place of the instruction, also of one whose read waits for an answer. */
-	if (s->exc_pending)
+	} else if (s->exc_pending) {
+		/* In place of the instruction whose read waited for an answer. */
 		take_injected(c);
-
-	while (*retired < budget) {
-		if ((r = fetch(c, &insn)) == A64_NEXT)
-			r = a64_execute(c, insn);
-		switch (r) {
-		case A64_NEXT:
-		case A64_CHECK:
-		case A64_LAST:
-			s->pc += 4;
-			break;
-		case A64_STOP:
-			return (c->stop);
-		case A64_JUMP:
-		case A64_TAKEN:
-			break;
-		}
-		(*retired)++;
-		if (r == A64_LAST)
-			return (c->stop);
-		if (c->late)
-			return (SOFT_EXIT);
-		if (r == A64_NEXT)
-			continue;
-		if (requested(c))
-			return (SOFT_REQUEST);
-		if (*retired < budget)
-			(void)take_interrupt(c);
 	}
-	return (SOFT_BUDGET);
+	return (run(c, budget));
 }
 
-static void
-flush(struct soft_cpu *cpu)
-{
-	struct a64 *c = cpu->core;
+/* The core as soft.c sees it */
 
-	a64_drop_fetch(c);
+/* The memory map changed.  Blocks stay: they are found by where their bytes are. */
+static void
+core_flush(struct soft_cpu *cpu)
+{
+	struct a64 *c = a64_of(cpu);
+
+	a64_flush(c);
 	c->excl = false;
 }
 
-static bool
-wakeable(struct soft_cpu *cpu)
+/* What is derived from the page is derived again. */
+static void
+core_adopt(struct soft_cpu *cpu)
 {
-	struct a64 *c = cpu->core;
+	struct a64 *c = a64_of(cpu);
+
+	a64_flush(c);
+	a64_mode(c);
+}
+
+static void
+core_load(struct soft_cpu *cpu, bool exact)
+{
+	core_adopt(cpu);
+}
+
+static bool
+core_wakeable(struct soft_cpu *cpu)
+{
+	struct a64 *c = a64_of(cpu);
 
 	switch (arm64_load32(&c->s->run_state)) {
 	case VM_ARM64_RUNNING:
@@ -330,51 +418,53 @@ wakeable(struct soft_cpu *cpu)
 }
 
 static uint64_t
-pc(struct soft_cpu *cpu)
+core_pc(struct soft_cpu *cpu)
 {
-	struct a64 *c = cpu->core;
-
-	return (c->s->pc);
+	return (a64_of(cpu)->s->pc);
 }
 
 static void
-destroy(struct soft_cpu *cpu)
+core_destroy(struct soft_cpu *cpu)
 {
-	struct a64 *c = cpu->core;
+	struct a64 *c = a64_of(cpu);
 
-	for (unsigned i = 0; i < A64_NTIMERS; i++) {
-		vm_timer_close(c->timer[i]);
-		c->timer[i] = NULL;
-	}
+	a64_timers_destroy(c);
+	free(c->jc);
 }
 
 static int
-create(struct soft_cpu *cpu)
+core_create(struct soft_cpu *cpu)
 {
-	struct a64 *c = cpu->core;
+	struct a64 *c = a64_of(cpu);
 
 	c->cpu = cpu;
 	c->vcpu = cpu->vcpu;
 	c->s = cpu->vcpu->state;
-	a64_drop_fetch(c);
-	for (unsigned i = 0; i < A64_NTIMERS; i++) {
-		c->timer[i] = vm_timer_open(c->vcpu->vm, c->vcpu->vm->counter_hz, timer_fired, c->vcpu);
-		if (c->timer[i] == NULL) {
-			destroy(cpu);
-			return (-1);
-		}
+	c->tlb = cpu->tlb;
+	c->code = cpu->code;
+	c->jc_gen = 1;		/* so that no key is zero */
+	c->features = A64_F_LSE | A64_F_CRC32;
+	c->jc = calloc(A64_JC_SIZE, sizeof(*c->jc));
+	if (c->jc == NULL || a64_timers_create(c) != 0) {
+		free(c->jc);
+		return (-1);
 	}
+	core_adopt(cpu);
 	return (0);
 }
 
 const struct soft_core soft_core_arm64 = {
 	.arch = VM_ARCH_ARM64,
 	.size = sizeof(struct a64),
-	.create = create,
-	.destroy = destroy,
-	.run = run,
-	.flush = flush,
-	.wakeable = wakeable,
-	.pc = pc,
+	.create = core_create,
+	.destroy = core_destroy,
+	.run = core_run,
+	.flush = core_flush,
+	.adopt = core_adopt,
+	.wakeable = core_wakeable,
+	.pc = core_pc,
 	.step_reason = VM_ARM64_DEBUG_STEP,
+	.load = core_load,
+	.nspaces = A64_SPACES,
+	.stale = core_stale,
 };

@@ -128,16 +128,34 @@ fp_trapped(const struct a64 *c)
 	return (fpen != 3 && (fpen != 1 || a64_el0(c)));
 }
 
-enum a64_result
+/* Look for events behind this instruction. */
+static enum a64_status
+check(struct a64 *c)
+{
+	c->attention = true;
+	a64_mode(c);
+	return (A_DONE);
+}
+
+static enum a64_status
+yield(struct a64 *c)
+{
+	if (c->vcpu->caps[VM_CAP_PAUSE_EXIT] != 1)
+		return (A_YIELD);
+	(void)a64_exit(c, VM_EXIT_PAUSE, false);
+	return (A_DONE);
+}
+
+static enum a64_status
 a64_fp(struct a64 *c)
 {
 	/* The syndrome of an unconditional instruction: COND 0b1110, valid (Arm ARM D13.2.37). */
 	if (fp_trapped(c))
-		return (a64_exception(c, ESR_EC(EC_FP) | ESR_IL | 0x01e00000U, c->s->pc));
+		return (a64_raise(c, ESR_EC(EC_FP) | ESR_IL | 0x01e00000U));
 	return (a64_undefined(c));
 }
 
-enum a64_result
+static enum a64_status
 a64_eret(struct a64 *c)
 {
 	struct arm64_state *s = c->s;
@@ -152,11 +170,12 @@ a64_eret(struct a64 *c)
 		s->pstate = spsr & (PSTATE_NZCV | PSTATE_DAIF | PSTATE_IL | PSTATE_MODE);
 	s->pc = s->elr_el1;
 	c->excl = false;
-	a64_drop_fetch(c);
-	return (A64_JUMP);
+	a64_mode(c);
+	c->attention = true;
+	return (A_JUMP);
 }
 
-static enum a64_result
+static enum a64_status
 hypercall(struct a64 *c)
 {
 	struct arm64_state *s = c->s;
@@ -167,30 +186,26 @@ hypercall(struct a64 *c)
 		return (a64_undefined(c));
 	if (soft_replied(c->cpu, VM_EXIT_HYPERCALL, s->x[0], &v)) {
 		s->x[0] = v;
-		return (A64_CHECK);
+		return (check(c));
 	}
 	switch (arm64_psci(c->vcpu)) {
 	case ARM64_PSCI_DONE:
-		return (A64_CHECK);
+		return (check(c));
 	case ARM64_PSCI_WAIT:
 		soft_mark(c->cpu);
 		s->x[0] = 0;
 		arm64_store32(&s->run_state, VM_ARM64_WAITING);
-		c->stop = SOFT_IDLE;
-		return (A64_LAST);
+		return (A_IDLE);
 	case ARM64_PSCI_OFF:
 		soft_mark(c->cpu);
 		arm64_store32(&s->run_state, VM_ARM64_OFF);
-		c->stop = SOFT_IDLE;
-		return (A64_LAST);
+		return (A_IDLE);
 	case ARM64_PSCI_POWEROFF:
 		soft_suspend(c->cpu, VM_SUSPEND_POWEROFF);
-		c->stop = SOFT_REQUEST;
-		return (A64_LAST);
+		return (A_DONE);
 	case ARM64_PSCI_RESET:
 		soft_suspend(c->cpu, VM_SUSPEND_RESET);
-		c->stop = SOFT_REQUEST;
-		return (A64_LAST);
+		return (A_DONE);
 	case ARM64_PSCI_NOT:
 		break;
 	}
@@ -199,10 +214,10 @@ hypercall(struct a64 *c)
 	ex->u.hypercall.func = s->x[0];
 	for (unsigned i = 0; i < nitems(ex->u.hypercall.args); i++)
 		ex->u.hypercall.args[i] = s->x[i + 1];
-	return (A64_STOP);
+	return (A_STOP);
 }
 
-enum a64_result
+static enum a64_status
 a64_exception_insn(struct a64 *c, uint32_t insn)
 {
 	uint64_t imm = a64_bits(insn, 20, 5);
@@ -210,7 +225,7 @@ a64_exception_insn(struct a64 *c, uint32_t insn)
 
 	switch (a64_bits(insn, 23, 21) << 5 | (insn & 0x1f)) {
 	case 0 << 5 | 1:	/* SVC returns behind itself */
-		return (a64_exception(c, ESR_EC(EC_SVC) | ESR_IL | imm, c->s->pc + 4));
+		return (a64_raise_behind(c, ESR_EC(EC_SVC) | ESR_IL | imm));
 	case 0 << 5 | 2:
 		return (hypercall(c));
 	case 1 << 5 | 0:	/* BRK */
@@ -218,68 +233,59 @@ a64_exception_insn(struct a64 *c, uint32_t insn)
 			ex = a64_exit(c, VM_EXIT_DEBUG, false);
 			ex->u.debug.addr = c->s->pc;
 			ex->u.debug.reason = VM_ARM64_DEBUG_BRK;
-			return (A64_STOP);
+			return (A_STOP);
 		}
-		return (a64_exception(c, ESR_EC(EC_BRK) | ESR_IL | imm, c->s->pc));
+		return (a64_raise(c, ESR_EC(EC_BRK) | ESR_IL | imm));
 	default:		/* SMC too: there is no EL3 */
 		return (a64_undefined(c));
 	}
 }
 
 /* A system instruction that EL1 forbids to EL0 (EC 0x18). */
-static enum a64_result
+static enum a64_status
 trapped(struct a64 *c, uint32_t insn)
 {
 	uint64_t iss = (uint64_t)a64_bits(insn, 20, 19) << 20 | (uint64_t)a64_bits(insn, 7, 5) << 17 |
 	    (uint64_t)a64_bits(insn, 18, 16) << 14 | (uint64_t)a64_bits(insn, 15, 12) << 10 |
 	    (uint64_t)(insn & 31) << 5 | (uint64_t)a64_bits(insn, 11, 8) << 1 | a64_bits(insn, 21, 21);
 
-	return (a64_exception(c, ESR_EC(EC_SYSREG) | ESR_IL | iss, c->s->pc));
+	return (a64_raise(c, ESR_EC(EC_SYSREG) | ESR_IL | iss));
 }
 
-static enum a64_result
+static enum a64_status
 wait_hint(struct a64 *c, bool wfi)
 {
 	struct arm64_state *s = c->s;
 
 	if (a64_el0(c) && (s->sctlr_el1 & (wfi ? SCTLR_NTWI : SCTLR_NTWE)) == 0)
-		return (a64_exception(c, ESR_EC(EC_WFX) | ESR_IL | 0x01e00000U | (wfi ? 0 : 1), s->pc));
+		return (a64_raise(c, ESR_EC(EC_WFX) | ESR_IL | 0x01e00000U | (wfi ? 0 : 1)));
 	if (!wfi) {
 		/* The event register may be set at any time (Arm ARM D1.16.1), so WFE waits for nothing. */
-		if (c->vcpu->caps[VM_CAP_PAUSE_EXIT] == 1)
-			(void)a64_exit(c, VM_EXIT_PAUSE, false);
-		else
-			c->stop = SOFT_YIELD;
-		return (A64_LAST);
+		return (yield(c));
 	}
 	a64_timers(c, true);
 	if (a64_woken(c))
-		return (A64_CHECK);
+		return (check(c));
 	soft_mark(c->cpu);
 	arm64_store32(&s->run_state, VM_ARM64_WAITING);
-	c->stop = SOFT_IDLE;
-	return (A64_LAST);
+	return (A_IDLE);
 }
 
-static enum a64_result
+static enum a64_status
 hint(struct a64 *c, unsigned n)
 {
 	switch (n) {
 	case 1:		/* YIELD */
-		if (c->vcpu->caps[VM_CAP_PAUSE_EXIT] == 1)
-			(void)a64_exit(c, VM_EXIT_PAUSE, false);
-		else
-			c->stop = SOFT_YIELD;
-		return (A64_LAST);
+		return (yield(c));
 	case 2:
 	case 3:
 		return (wait_hint(c, n == 3));
 	default:
-		return (A64_NEXT);
+		return (A_DONE);
 	}
 }
 
-static enum a64_result
+static enum a64_status
 barrier(struct a64 *c, unsigned op2)
 {
 	switch (op2) {
@@ -293,16 +299,15 @@ barrier(struct a64 *c, unsigned op2)
 		__sync_synchronize();
 		break;
 	case 6:		/* ISB */
-		a64_drop_fetch(c);
 		break;
 	default:
 		return (a64_undefined(c));
 	}
-	return (A64_NEXT);
+	return (A_DONE);
 }
 
 /* MSR (immediate) */
-static enum a64_result
+static enum a64_status
 msr_immediate(struct a64 *c, uint32_t insn)
 {
 	struct arm64_state *s = c->s;
@@ -313,7 +318,7 @@ msr_immediate(struct a64 *c, uint32_t insn)
 		if (a64_el0(c))
 			return (a64_undefined(c));
 		s->pstate = (s->pstate & ~1ULL) | (imm & 1);
-		return (A64_NEXT);
+		return (A_DONE);
 	case 3 << 3 | 6:	/* DAIFSet */
 	case 3 << 3 | 7:	/* DAIFClr */
 		if (a64_el0(c) && (s->sctlr_el1 & SCTLR_UMA) == 0)
@@ -322,7 +327,7 @@ msr_immediate(struct a64 *c, uint32_t insn)
 			s->pstate |= imm << 6;
 		else
 			s->pstate &= ~(uint64_t)(imm << 6);
-		return (A64_CHECK);
+		return (check(c));
 	default:
 		return (a64_undefined(c));
 	}
@@ -332,7 +337,7 @@ msr_immediate(struct a64 *c, uint32_t insn)
  * Cache and TLB maintenance: there is neither a cache nor a TLB, but the fetch page.  Address translation instructions and
  * DC ZVA are not there.
  */
-static enum a64_result
+static enum a64_status
 maintenance(struct a64 *c, uint32_t insn)
 {
 	unsigned op1 = a64_bits(insn, 18, 16), crn = a64_bits(insn, 15, 12), crm = a64_bits(insn, 11, 8);
@@ -340,8 +345,8 @@ maintenance(struct a64 *c, uint32_t insn)
 	if (a64_bits(insn, 21, 21) != 0)
 		return (a64_undefined(c));
 	if (crn == 8 && op1 == 0 && !a64_el0(c)) {	/* TLBI */
-		a64_drop_fetch(c);
-		return (A64_NEXT);
+		a64_flush(c);
+		return (A_DONE);
 	}
 	if (crn != 7 || crm == 8 || crm == 4)
 		return (a64_undefined(c));
@@ -351,8 +356,7 @@ maintenance(struct a64 *c, uint32_t insn)
 		if ((c->s->sctlr_el1 & SCTLR_UCI) == 0)
 			return (trapped(c, insn));
 	}
-	a64_drop_fetch(c);
-	return (A64_NEXT);
+	return (A_DONE);
 }
 
 static bool
@@ -362,7 +366,7 @@ is_icc(uint32_t reg)
 }
 
 /* The controller's registers.  Ending an interrupt may call a device: outside guest code. */
-static enum a64_result
+static enum a64_status
 icc(struct a64 *c, uint32_t reg, bool write, unsigned rt)
 {
 	const struct intc_ops *ops = c->vcpu->vm->intc_ops;
@@ -375,15 +379,14 @@ icc(struct a64 *c, uint32_t reg, bool write, unsigned rt)
 		soft_leave(c->cpu);
 		ok = ops->sysreg(c->vcpu, reg, write, &val);
 		soft_reenter(c->cpu);
-		a64_drop_fetch(c);
-	} else {
+		} else {
 		ok = ops->sysreg(c->vcpu, reg, write, &val);
 	}
 	if (!ok)
 		return (a64_undefined(c));
 	if (!write)
 		a64_set_x(c, rt, true, val);
-	return (A64_CHECK);
+	return (check(c));
 }
 
 /* May EL0 use this register of the timer?  CNTKCTL_EL1 (Arm ARM D13.8.15). */
@@ -410,7 +413,7 @@ timer_allowed(const struct a64 *c, uint32_t reg)
 	}
 }
 
-static enum a64_result
+static enum a64_status
 read_timer(struct a64 *c, uint32_t reg, unsigned rt)
 {
 	bool virt = reg == R_CNTV_TVAL || reg == R_CNTV_CTL || reg == R_CNTV_CVAL;
@@ -443,10 +446,10 @@ read_timer(struct a64 *c, uint32_t reg, unsigned rt)
 		break;
 	}
 	a64_set_x(c, rt, true, v);
-	return (A64_CHECK);
+	return (check(c));
 }
 
-static enum a64_result
+static enum a64_status
 write_timer(struct a64 *c, uint32_t reg, unsigned rt)
 {
 	struct arm64_state *s = c->s;
@@ -476,7 +479,7 @@ write_timer(struct a64 *c, uint32_t reg, unsigned rt)
 		return (a64_undefined(c));
 	}
 	a64_timers(c, true);
-	return (A64_CHECK);
+	return (check(c));
 }
 
 /* Registers with a constant value or none: true if reg is one. */
@@ -524,7 +527,7 @@ lookup(uint32_t reg)
 }
 
 /* A register that nobody models: the caller of vm_run() answers. */
-static enum a64_result
+static enum a64_status
 unknown(struct a64 *c, uint32_t reg, bool write, unsigned rt)
 {
 	struct vm_exit *ex;
@@ -534,25 +537,25 @@ unknown(struct a64 *c, uint32_t reg, bool write, unsigned rt)
 		return (a64_undefined(c));
 	if (!write && soft_replied(c->cpu, VM_EXIT_SYSREG, reg, &val)) {
 		a64_set_x(c, rt, true, val);
-		return (A64_NEXT);
+		return (A_DONE);
 	}
 	ex = a64_exit(c, VM_EXIT_SYSREG, !write);
 	c->cpu->open_addr = reg;
 	ex->u.sysreg.reg = reg;
 	ex->u.sysreg.data = write ? a64_x(c, rt) : 0;
 	ex->u.sysreg.write = write;
-	return (write ? A64_LAST : A64_STOP);
+	return (write ? A_DONE : A_EXIT);
 }
 
 /* PSTATE fields and SP_EL0, which no table holds.  Returns whether reg is one; *r is what became of it. */
 static bool
-pstate_register(struct a64 *c, uint32_t insn, uint32_t reg, bool write, unsigned rt, enum a64_result *r)
+pstate_register(struct a64 *c, uint32_t insn, uint32_t reg, bool write, unsigned rt, enum a64_status *r)
 {
 	struct arm64_state *s = c->s;
 	uint64_t mask, val = a64_x(c, rt);
 	bool el0 = a64_el0(c);
 
-	*r = A64_NEXT;
+	*r = A_DONE;
 	switch (reg) {
 	case R_NZCV:
 		mask = PSTATE_NZCV;
@@ -563,7 +566,7 @@ pstate_register(struct a64 *c, uint32_t insn, uint32_t reg, bool write, unsigned
 			return (true);
 		}
 		mask = PSTATE_DAIF;
-		*r = A64_CHECK;
+		*r = check(c);
 		break;
 	case R_CURRENTEL:
 		if (el0 || write)
@@ -611,7 +614,7 @@ writable(uint32_t reg, uint64_t val)
 	}
 }
 
-static enum a64_result
+static enum a64_status
 table_register(struct a64 *c, const struct sysreg *sr, bool write, unsigned rt)
 {
 	char *p = (char *)c->s + sr->offset;
@@ -625,7 +628,7 @@ table_register(struct a64 *c, const struct sysreg *sr, bool write, unsigned rt)
 		return (a64_fp(c));
 	if (!write) {
 		a64_set_x(c, rt, true, sr->size == 4 ? *(uint32_t *)(void *)p : *(uint64_t *)(void *)p);
-		return (A64_NEXT);
+		return (A_DONE);
 	}
 	val = writable(sr->reg, val);
 	if (sr->size == 4)
@@ -633,18 +636,19 @@ table_register(struct a64 *c, const struct sysreg *sr, bool write, unsigned rt)
 	else
 		*(uint64_t *)(void *)p = (sr->flags & F_32) != 0 ? (uint32_t)val : val;
 	if ((sr->flags & F_XLATE) != 0)
-		a64_drop_fetch(c);
-	return (A64_NEXT);
+		a64_flush(c);
+	a64_mode(c);
+	return (A_DONE);
 }
 
-static enum a64_result
+static enum a64_status
 move_sysreg(struct a64 *c, uint32_t insn)
 {
 	uint32_t reg = a64_bits(insn, 20, 5);
 	unsigned rt = insn & 31;
 	bool write = a64_bits(insn, 21, 21) == 0;
 	const struct sysreg *sr;
-	enum a64_result r;
+	enum a64_status r;
 	uint64_t val;
 
 	if ((sr = lookup(reg)) != NULL)
@@ -667,14 +671,14 @@ move_sysreg(struct a64 *c, uint32_t insn)
 		if (a64_el0(c) && reg != R_CTR && reg != R_DCZID)
 			return (a64_undefined(c));
 		if (write)
-			return (reg == R_CSSELR ? A64_NEXT : a64_undefined(c));
+			return (reg == R_CSSELR ? A_DONE : a64_undefined(c));
 		a64_set_x(c, rt, true, val);
-		return (A64_NEXT);
+		return (A_DONE);
 	}
 	return (unknown(c, reg, write, rt));
 }
 
-enum a64_result
+static enum a64_status
 a64_system(struct a64 *c, uint32_t insn)
 {
 	unsigned op0 = a64_bits(insn, 20, 19), crn = a64_bits(insn, 15, 12), op2 = a64_bits(insn, 7, 5);
@@ -694,4 +698,41 @@ a64_system(struct a64 *c, uint32_t insn)
 	if (crn == 3)
 		return (barrier(c, op2));
 	return (a64_undefined(c));
+}
+
+static enum a64_status
+op_exception(struct a64 *c, const struct a64_insn *i)
+{
+	a64_sync(c);
+	return (a64_exception_insn(c, i->word));
+}
+
+static enum a64_status
+op_eret(struct a64 *c, const struct a64_insn *i)
+{
+	return (a64_eret(c));
+}
+
+static enum a64_status
+op_system(struct a64 *c, const struct a64_insn *i)
+{
+	enum a64_status r;
+
+	a64_sync(c);
+	r = a64_system(c, i->word);
+	a64_after_device(c);
+	return (r);
+}
+
+bool
+a64_decode_system(uint32_t word, unsigned features, unsigned mode, struct a64_insn *i)
+{
+	i->flags = A64_I_END;
+	if ((word & 0xff000000) == 0xd4000000)
+		i->fn = op_exception;
+	else if ((word & 0xffc00000) == 0xd5000000)
+		i->fn = op_system;
+	else if (word == 0xd69f03e0)
+		i->fn = op_eret;
+	return (i->fn != NULL);
 }

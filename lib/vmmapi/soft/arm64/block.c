@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * block.c - from code to blocks: fetching (Arm ARM D5.4, B2.2.5) and decoding (C4.1).
+ *
+ * A block ends behind an instruction that always jumps or that changes what decoding depends on, and at the end of its page.
+ */
+#include <string.h>
+
+#include "ops.h"
+
+#define	BLOCK_MAX	64U
+
+static enum a64_status
+op_undefined(struct a64 *c, const struct a64_insn *i)
+{
+	return (a64_undefined(c));
+}
+
+/* The syndrome of an unconditional instruction: COND 0b1110, valid (Arm ARM D13.2.37). */
+static enum a64_status
+op_fp_trap(struct a64 *c, const struct a64_insn *i)
+{
+	return (a64_raise(c, ESR_EC(EC_FP) | ESR_IL | 0x01e00000U));
+}
+
+/* C4.1, "A64 instruction set encoding" */
+static bool
+group(const struct a64 *c, uint32_t w, struct a64_insn *i)
+{
+	bool trap = (c->mode & A64_MODE_FPTRAP) != 0;
+	bool found;
+
+	switch (a64_bits(w, 28, 25)) {
+	case 0x8:
+	case 0x9:
+	case 0x5:
+	case 0xd:
+		return (a64_decode_dp(w, c->features, c->mode, i));
+	case 0xa:
+	case 0xb:
+		return (a64_decode_branch(w, i) || a64_decode_system(w, c->features, c->mode, i));
+	case 0x4:
+	case 0x6:
+	case 0xc:
+	case 0xe:
+		if (a64_bits(w, 26, 26) == 0)
+			return (a64_decode_ldst(w, c->features, c->mode, i));
+		found = a64_decode_ldst_simd(w, c->mode, i);
+		break;
+	case 0x7:
+	case 0xf:
+		found = a64_decode_fp(w, c->features, i) || a64_decode_simd(w, c->features, i);
+		break;
+	default:
+		return (false);
+	}
+	if (found && trap) {
+		i->fn = op_fp_trap;
+		i->go = NULL;
+		i->flags = A64_I_END;
+	}
+	return (found);
+}
+
+/* true: more may follow in the block. */
+static bool
+decode(const struct a64 *c, uint32_t w, struct a64_insn *i, unsigned off)
+{
+	memset(i, 0, sizeof(*i));
+	i->word = w;
+	i->off = (uint16_t)off;
+	if (!group(c, w, i)) {
+		memset(i, 0, sizeof(*i));
+		i->word = w;
+		i->off = (uint16_t)off;
+		i->fn = op_undefined;
+		i->flags = A64_I_END;
+	}
+	if (i->go == NULL)
+		i->go = a64_call;
+	return ((i->flags & A64_I_END) == 0);
+}
+
+static void
+end(struct a64_insn *i, unsigned off)
+{
+	memset(i, 0, sizeof(*i));
+	i->go = a64_end;
+	i->off = (uint16_t)off;
+}
+
+/* Where the page of va is. */
+static enum a64_status
+code_page(struct a64 *c, uint64_t va, const struct soft_itlbe **e)
+{
+	const struct soft_itlbe *t = &c->tlb->i[c->mmu][(va >> 12) & (SOFT_ITLB_SIZE - 1)];
+	struct arm64_walk w;
+
+	*e = t;
+	if (t->tag == (SOFT_PAGE(va) | a64_tag(c, va)))
+		return (A_DONE);
+	if (!arm64_walk(c->s, va, VM_PROT_EXEC, (c->mode & A64_MODE_EL0) != 0, a64_read_table, c->cpu, &w))
+		return (a64_raise_far(c, a64_abort_esr(c, EC_IABT, w.fsc, false), va));
+	*e = soft_tlb_fill_code(c->cpu, c->tlb, c->mmu, (uint16_t)a64_tag(c, va), va, w.gpa, a64_walk_flags(c, va, &w));
+	/* Code is memory: a synchronous external abort (IFSC 0x10) elsewhere. */
+	if (*e == NULL)
+		return (a64_raise_far(c, a64_abort_esr(c, EC_IABT, 0x10, false), va));
+	return (A_DONE);
+}
+
+/* Decode as much as goes into one block; NULL: guest code was left, start over. */
+static struct soft_block *
+build(struct a64 *c, uint64_t place, const uint8_t *code, unsigned left)
+{
+	struct soft_block *b;
+	struct a64_insn *i;
+	unsigned n = 0, max = left / 4 < BLOCK_MAX ? left / 4 : BLOCK_MAX;
+	bool more = true;
+
+	b = soft_code_alloc(c->cpu, (BLOCK_MAX + 1) * sizeof(struct a64_insn));
+	i = SOFT_BLOCK_CODE(b);
+	for (; more && n < max; n++) {
+		if (!soft_code_watch(c->cpu, place + 4 * n, 4))
+			return (NULL);
+		more = decode(c, (uint32_t)host_load(code + 4 * n, 4), &i[n], 4 * n);
+	}
+	end(&i[n], 4 * n);
+	b->place = place;
+	b->place2 = SOFT_NOPLACE;
+	b->mode = c->mode;
+	b->bytes = (uint16_t)(4 * n);
+	b->n = (uint16_t)n;
+	soft_code_add(c->cpu, b, (n + 1) * sizeof(*i));
+	return (b);
+}
+
+enum a64_status
+a64_block(struct a64 *c, uint64_t va, struct soft_block **block)
+{
+	const struct soft_itlbe *e = NULL;
+	unsigned off = (unsigned)(va & 4095);
+
+	if ((va & 3) != 0)
+		return (a64_raise_far(c, ESR_EC(EC_PC_ALIGN) | ESR_IL, va));
+	do {
+		TRY(code_page(c, va, &e));
+		*block = soft_code_find(c->code, e->place + off, c->mode, SOFT_NOPLACE);
+		if (*block == NULL)
+			*block = build(c, e->place + off, e->host + off, 4096 - off);
+	} while (*block == NULL);
+	return (A_DONE);
+}

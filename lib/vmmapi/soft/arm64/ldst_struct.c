@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ldst_struct.c - loads and stores of structures: LD1 to LD4, ST1 to ST4, one to all lanes (Arm ARM C4.1.4, C7.2).
+ *
+ * All of an instruction's memory is read into a buffer, or written from one, and then or before spread over the registers.
+ */
+#include <string.h>
+
+#include "ldst_simd.h"
+
+/* rd: first register; ra: registers; rm: of the post-index, 31 for the size, 32 for none; arg: element size; arg2: bytes of a
+   register, or the lane; imm: selem, elements of a structure. */
+#define	NO_WRITEBACK	32U
+
+static uint8_t *
+element(struct a64 *c, unsigned reg, unsigned lane, unsigned size)
+{
+	return ((uint8_t *)&c->s->v[2 * (reg & 31)] + (size_t)lane * size);
+}
+
+static enum a64_status
+base_of(struct a64 *c, const struct a64_insn *i, uint64_t *va)
+{
+	*va = R(i->rn);
+	return (unlikely(sp_bad(c, i->rn, *va)) ? a64_sp_fault(c) : A_DONE);
+}
+
+static void
+write_back(struct a64 *c, const struct a64_insn *i, uint64_t va, unsigned total)
+{
+	if (i->rm != NO_WRITEBACK)
+		R(i->rn) = va + (i->rm == 31 ? total : c->s->x[i->rm]);
+}
+
+static enum a64_status
+read_all(struct a64 *c, uint64_t va, unsigned size, unsigned total, void *buf)
+{
+	const void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, false);
+
+	if (likely(p != NULL)) {
+		for (unsigned off = 0; off < total; off += size) {
+			uint64_t v = host_load((const char *)p + off, size);
+
+			memcpy((char *)buf + off, &v, size);
+		}
+		return (A_DONE);
+	}
+	return (a64_read(c, va, size, total, 0, buf));
+}
+
+static enum a64_status
+write_all(struct a64 *c, uint64_t va, unsigned size, unsigned total, const void *buf)
+{
+	void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, true);
+
+	if (likely(p != NULL)) {
+		for (unsigned off = 0; off < total; off += size) {
+			uint64_t v = 0;
+
+			memcpy(&v, (const char *)buf + off, size);
+			host_store((char *)p + off, size, v);
+		}
+		return (A_DONE);
+	}
+	return (a64_write(c, va, size, total, 0, buf));
+}
+
+/* Multiple structures.  Element e of structure k of register group r is at (r * lanes + k) * selem + e. */
+static enum a64_status
+load_multiple(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned size = i->arg, lanes = i->arg2 / size, selem = (unsigned)i->imm, total = i->ra * i->arg2;
+	uint8_t buf[64] __attribute__((aligned(16))), *from = buf;
+	uint64_t va;
+
+	TRY(base_of(c, i, &va));
+	TRY(read_all(c, va, size, total, buf));
+	for (unsigned r = 0; r < i->ra; r++) {
+		if (i->arg2 == 8)
+			c->s->v[2 * ((i->rd + r) & 31) + 1] = 0;
+	}
+	for (unsigned r = 0; r < i->ra; r += selem) {
+		for (unsigned k = 0; k < lanes; k++) {
+			for (unsigned e = 0; e < selem; e++, from += size)
+				memcpy(element(c, i->rd + r + e, k, size), from, size);
+		}
+	}
+	write_back(c, i, va, total);
+	return (A_DONE);
+}
+
+static enum a64_status
+store_multiple(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned size = i->arg, lanes = i->arg2 / size, selem = (unsigned)i->imm, total = i->ra * i->arg2;
+	uint8_t buf[64] __attribute__((aligned(16))), *to = buf;
+	uint64_t va;
+
+	TRY(base_of(c, i, &va));
+	for (unsigned r = 0; r < i->ra; r += selem) {
+		for (unsigned k = 0; k < lanes; k++) {
+			for (unsigned e = 0; e < selem; e++, to += size)
+				memcpy(to, element(c, i->rd + r + e, k, size), size);
+		}
+	}
+	TRY(write_all(c, va, size, total, buf));
+	write_back(c, i, va, total);
+	return (A_DONE);
+}
+
+/* One structure: to and from a lane, and loaded to all lanes (arg2 is bytes of a register then). */
+static enum a64_status
+load_lane(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned size = i->arg, total = i->ra * size;
+	uint8_t buf[32];
+	uint64_t va;
+
+	TRY(base_of(c, i, &va));
+	TRY(read_all(c, va, size, total, buf));
+	for (unsigned r = 0; r < i->ra; r++)
+		memcpy(element(c, i->rd + r, i->arg2, size), buf + r * size, size);
+	write_back(c, i, va, total);
+	return (A_DONE);
+}
+
+static enum a64_status
+store_lane(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned size = i->arg, total = i->ra * size;
+	uint8_t buf[32];
+	uint64_t va;
+
+	TRY(base_of(c, i, &va));
+	for (unsigned r = 0; r < i->ra; r++)
+		memcpy(buf + r * size, element(c, i->rd + r, i->arg2, size), size);
+	TRY(write_all(c, va, size, total, buf));
+	write_back(c, i, va, total);
+	return (A_DONE);
+}
+
+static enum a64_status
+load_all_lanes(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned size = i->arg, total = i->ra * size;
+	uint8_t buf[32];
+	uint64_t va;
+
+	TRY(base_of(c, i, &va));
+	TRY(read_all(c, va, size, total, buf));
+	for (unsigned r = 0; r < i->ra; r++) {
+		if (i->arg2 == 8)
+			c->s->v[2 * ((i->rd + r) & 31) + 1] = 0;
+		for (unsigned k = 0; k < i->arg2 / size; k++)
+			memcpy(element(c, i->rd + r, k, size), buf + r * size, size);
+	}
+	write_back(c, i, va, total);
+	return (A_DONE);
+}
+
+static bool
+decode_multiple(uint32_t w, struct a64_insn *i)
+{
+	/* Registers and elements of a structure, by opcode. */
+	static const struct {
+		uint8_t nregs, selem;
+	} ops[16] = {
+		[0] = { 4, 4 }, [2] = { 4, 1 }, [4] = { 3, 3 }, [6] = { 3, 1 }, [7] = { 1, 1 }, [8] = { 2, 2 },
+		[10] = { 2, 1 },
+	};
+	unsigned opcode = a64_bits(w, 15, 12), size = a64_bits(w, 11, 10), q = a64_bits(w, 30, 30);
+
+	if (ops[opcode].nregs == 0 || (size == 3 && q == 0 && ops[opcode].selem != 1))
+		return (false);
+	i->ra = ops[opcode].nregs;
+	i->imm = ops[opcode].selem;
+	i->arg = (uint8_t)(1U << size);
+	i->arg2 = q != 0 ? 16 : 8;
+	i->fn = a64_bits(w, 22, 22) != 0 ? load_multiple : store_multiple;
+	return (true);
+}
+
+/* opcode bits 2:1 are the size, and 3 all lanes; the lane is in Q, S and size. */
+static bool
+decode_single(uint32_t w, struct a64_insn *i)
+{
+	unsigned opcode = a64_bits(w, 15, 13), s = a64_bits(w, 12, 12), size = a64_bits(w, 11, 10), q = a64_bits(w, 30, 30);
+	bool is_load = a64_bits(w, 22, 22) != 0;
+
+	i->ra = (uint8_t)(1 + (a64_bits(w, 21, 21) | (opcode & 1) << 1));
+	i->fn = is_load ? load_lane : store_lane;
+	switch (opcode >> 1) {
+	case 0:
+		i->arg = 1;
+		i->arg2 = (uint8_t)(q << 3 | s << 2 | size);
+		return (true);
+	case 1:
+		i->arg = 2;
+		i->arg2 = (uint8_t)(q << 2 | s << 1 | size >> 1);
+		return ((size & 1) == 0);
+	case 2:
+		i->arg = (size & 1) != 0 ? 8 : 4;
+		i->arg2 = (uint8_t)((size & 1) != 0 ? q : q << 1 | s);
+		return ((size & 2) == 0 && ((size & 1) == 0 || s == 0));
+	default:
+		i->arg = (uint8_t)(1U << size);
+		i->arg2 = q != 0 ? 16 : 8;
+		i->fn = load_all_lanes;
+		return (is_load && s == 0);
+	}
+}
+
+bool
+a64_decode_structures(uint32_t w, unsigned mode, struct a64_insn *i)
+{
+	bool post = a64_bits(w, 23, 23) != 0;
+	unsigned rm = a64_bits(w, 20, 16);
+
+	if (!post && rm != 0)
+		return (false);
+	i->rn = src_sp(a64_bits(w, 9, 5), mode);
+	i->rm = (uint8_t)(post ? rm : NO_WRITEBACK);
+	if (a64_bits(w, 24, 24) != 0)
+		return (decode_single(w, i));
+	return (a64_bits(w, 21, 21) == 0 && decode_multiple(w, i));
+}
