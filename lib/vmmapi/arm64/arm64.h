@@ -174,11 +174,29 @@ uint32_t arm64_affinity(int id);
 /* The vCPU with this affinity, NULL if there is none. */
 struct vcpu *arm64_by_affinity(struct vmctx *vm, uint64_t aff);
 
+/* Does the tag byte of va take no part in translation?  TCR_EL1.TBI0 and TBI1, MMU on or off (Arm ARM D5.1.5). */
+static inline bool
+arm64_tbi(const struct arm64_state *s, uint64_t va)
+{
+	return ((s->tcr_el1 >> ((va >> 55 & 1) != 0 ? 38 : 37) & 1) != 0);
+}
+
+/* A branch target as it goes into the PC: without the tag. */
+static inline uint64_t
+arm64_branch_target(const struct arm64_state *s, uint64_t va)
+{
+	return (arm64_tbi(s, va) ? (uint64_t)((int64_t)(va << 8) >> 8) : va);
+}
+
 /* walk.c: VMSAv8-64 stage 1 */
 struct arm64_walk {
 	vm_paddr_t	 gpa;
 	uint32_t	 fsc;		/* FSC_* and level, if the walk failed */
 	bool		 device;	/* memory type is Device */
+	bool		 ng;		/* not global: of the present ASID only */
+	uint8_t		 shift;		/* log2 of the size of the page or block, 12 with the MMU off */
+	uint8_t		 attr;		/* MAIR_EL1 attribute */
+	uint8_t		 el0, el1;	/* VM_PROT_* that the page allows to each */
 };
 /* Read the 8 bytes of a descriptor; false if nothing is there.  cookie is the walk's caller's. */
 typedef bool arm64_walk_read(void *cookie, vm_paddr_t gpa, uint64_t *desc);
