@@ -42,10 +42,8 @@ set(struct vcpu *c, int reg, uint64_t v)
 static void
 load(uint64_t gpa, const uint32_t *code, size_t size)
 {
-	void *p = vm_map_gpa(vm, gpa, size);
-
-	CHECK(p != NULL);
-	memcpy(p, code, size);
+	/* A way that a processor with decoded code hears of. */
+	CHECK_EQ(vm_gpa_write(vm, gpa, code, size), 0);
 }
 
 static uint64_t
@@ -538,7 +536,6 @@ static const uint32_t code[] = {
 	START(code);
 	/* The controller is where these addresses are; this one is behind the distributor. */
 	poke(RAM, (uint64_t)code[1] << 32 | 0xd2a10200);	/* mov x0, #0x8100000 */
-	((uint32_t *)vm_map_gpa(vm, RAM, 4))[0] = 0xd2a10200;
 	step_out();
 	CHECK_EQ(ex.code, VM_EXIT_MMIO);
 	CHECK(ex.u.mmio.write);
@@ -1680,10 +1677,9 @@ random_words(bool mmu)
 {
 	uint64_t x = 88172645463325252ULL + mmu;
 	unsigned codes[VM_EXIT_LAST] = { 0 };
-	uint32_t *p;
+	uint32_t p[18];
 
 	new_vm(VM_CLOCK_ICOUNT, 2);
-	p = vm_map_gpa(vm, RAM, 0x1000);
 	CHECK_EQ(vm_set_capability(cpu, VM_CAP_HALT_EXIT, 1), 0);
 	CHECK_EQ(vm_set_capability(cpu, VM_CAP_SINGLE_STEP, 1), 0);
 	for (unsigned n = 0; n < 20000; n++) {
@@ -1705,6 +1701,7 @@ random_words(bool mmu)
 		}
 		p[16] = 0xd2a1201e;		/* mov x30, #0x9000000 */
 		p[17] = 0xf90003de;		/* str x30, [x30] */
+		load(RAM, p, sizeof(p));
 		s->pc = RAM;
 		s->pstate = (x & 64) != 0 ? PSTATE_EL1H | PSTATE_DAIF : PSTATE_EL0T;
 		s->vbar_el1 = VECTORS;
@@ -1717,6 +1714,7 @@ random_words(bool mmu)
 			tables();
 			s->sctlr_el1 |= SCTLR_M;
 		}
+		set(cpu, VM_ARM64_REG_PC, RAM);	/* whoever changes the page says so */
 		for (unsigned i = 0; i < 60; i++) {
 			if (vm_run(cpu, &ex) != 0)
 				FAIL("%s", vm_errmsg());

@@ -31,7 +31,7 @@
 } while (0)
 
 /* Go on with the instruction behind. */
-#define	A64_NEXT(c, i)	return ((i)[1].go((c), (i) + 1))
+#define	A64_NEXT(c, i)	((i)[1].go((c), (i) + 1))
 
 /* A synchronous exception to EL1, to be taken in place of the instruction. */
 struct a64_exc {
@@ -167,9 +167,12 @@ enum a64_status a64_undefined(struct a64 *c);
 /* ESR of an abort of class ec (EC_IABT, EC_DABT) taken from the present level. */
 uint64_t a64_abort_esr(const struct a64 *c, unsigned ec, unsigned fsc, bool write);
 
+/* dp.c: does the condition hold? */
+bool	a64_condition(const struct a64 *c, unsigned cond);
+
 /* block.c */
 
-/* The block at va.  keep: it may be found by its address from now on. */
+/* The block at va. */
 enum a64_status a64_block(struct a64 *c, uint64_t va, struct soft_block **block);
 
 /* core_arm64.c */

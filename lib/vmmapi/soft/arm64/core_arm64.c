@@ -4,6 +4,9 @@
  * injected exceptions.
  */
 #include <stdlib.h>
+#ifndef __x86_64__
+#include <fenv.h>
+#endif
 
 #include "a64.h"
 
@@ -344,7 +347,7 @@ run(struct a64 *c, uint64_t budget)
 }
 
 static enum soft_stop
-core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
+enter(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 {
 	struct a64 *c = a64_of(cpu);
 	struct arm64_state *s = c->s;
@@ -371,6 +374,29 @@ core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 		take_injected(c);
 	}
 	return (run(c, budget));
+}
+
+/* Instructions find the host's floating point in its initial state (insn.h); the caller finds its own again. */
+static enum soft_stop
+core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
+{
+	enum soft_stop stop;
+#ifdef __x86_64__
+	static const uint32_t initial = 0x1f80;
+	uint32_t old;
+
+	__asm__ volatile("stmxcsr %0; ldmxcsr %1" : "=m" (old) : "m" (initial));
+	stop = enter(cpu, budget, retired);
+	__asm__ volatile("ldmxcsr %0" : : "m" (old));
+#else
+	fenv_t old;
+
+	(void)feholdexcept(&old);
+	(void)fesetenv(FE_DFL_ENV);
+	stop = enter(cpu, budget, retired);
+	(void)fesetenv(&old);
+#endif
+	return (stop);
 }
 
 /* The core as soft.c sees it */

@@ -104,6 +104,12 @@ const uint16_t a64_conditions[16] = {
 	0xffff, 0xffff,		/* AL; NV is the same */
 };
 
+bool
+a64_condition(const struct a64 *c, unsigned cond)
+{
+	return (condition(c, cond));
+}
+
 #define	SELECT(name, otherwise)								\
 	static enum a64_status								\
 	name(struct a64 *c, const struct a64_insn *i)					\

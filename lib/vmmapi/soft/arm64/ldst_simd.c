@@ -238,7 +238,7 @@ bool
 a64_decode_ldst_simd(uint32_t w, unsigned mode, struct a64_insn *i)
 {
 	i->rd = (uint8_t)(w & 31);
-	if ((w & 0x3b000000) == 0x18000000 + (1U << 26))
+	if ((w & 0x3b000000) == 0x18000000)
 		return (decode_literal(w, i));
 	switch (w & 0x3a000000) {
 	case 0x28000000:

@@ -720,6 +720,7 @@ op_system(struct a64 *c, const struct a64_insn *i)
 
 	a64_sync(c);
 	r = a64_system(c, i->word);
+	a64_mode(c);
 	a64_after_device(c);
 	return (r);
 }
