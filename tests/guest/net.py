@@ -27,7 +27,7 @@ def up(g, nic="eth0", at="10.0.2"):
 
 def pattern(mib):
     """What the guest's gen() writes too: blocks of a MiB that differ."""
-    block = b"".join(b"%07d\n" % i for i in range(MIB // 8))
+    block = b"".join(b"%07d\n" % (1000000 + i) for i in range(MIB // 8))
     for number in range(mib):
         yield b"%08d" % number + block[8:]
 
@@ -41,7 +41,7 @@ def digest(mib):
 
 def prepare(g):
     """Define gen COUNT in the guest."""
-    g.run("seq -f %%07.0f 0 %d >/tmp/block" % (MIB // 8 - 1))
+    g.run("seq 1000000 %d >/tmp/block" % (1000000 + MIB // 8 - 1))
     check(g.run("wc -c </tmp/block").strip() == str(MIB), "the guest's block has the wrong size")
     g.run("tail -c +9 /tmp/block >/tmp/tail; "
           "gen() { k=0; while [ $k -lt $1 ]; do printf %08d $k; cat /tmp/tail; k=$((k + 1)); done; }")
