@@ -55,8 +55,8 @@ def serve(listener, to_guest):
 def measure(command, append, listener):
     """Rates guest to host and host to guest of one run."""
     port = listener.getsockname()[1]
-    run = ("ip link set eth0 up; udhcpc -q -n -f -i eth0; dd if=/dev/zero bs=64k count=%d | nc 10.0.2.2 %d; "
-           "nc 10.0.2.2 %d </dev/null | dd of=/dev/null bs=64k; nc 10.0.2.2 %d </dev/null; poweroff -f") % (MIB * 16, port, port, port)
+    run = ("ip link set eth0 up; udhcpc -q -n -f -i eth0; nc 10.0.2.2 %d -e dd if=/dev/zero bs=64k count=%d; "
+           "nc 10.0.2.2 %d -e dd of=/dev/null bs=64k; nc 10.0.2.2 %d </dev/null; poweroff -f") % (port, MIB * 16, port, port)
     process = subprocess.Popen(command + ["--append" if command[0] == HYVE else "-append", append + ' guest.run="%s"' % run],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -26,7 +26,7 @@ def up(g, nic="eth0", at="10.0.2"):
 
 
 def pattern(mib):
-    """What the guest's gen() writes too: blocks of a MiB that differ."""
+    """What the guest's gen writes too: blocks of a MiB that differ."""
     block = b"".join(b"%07d\n" % (1000000 + i) for i in range(MIB // 8))
     for number in range(mib):
         yield b"%08d" % number + block[8:]
@@ -40,11 +40,12 @@ def digest(mib):
 
 
 def prepare(g):
-    """Define gen COUNT in the guest."""
+    """Make programs in the guest: gen writes SIZE MiB, sink puts the checksum of what it reads into /tmp/sum."""
     g.run("seq 1000000 %d >/tmp/block" % (1000000 + MIB // 8 - 1))
     check(g.run("wc -c </tmp/block").strip() == str(MIB), "the guest's block has the wrong size")
-    g.run("tail -c +9 /tmp/block >/tmp/tail; "
-          "gen() { k=0; while [ $k -lt $1 ]; do printf %08d $k; cat /tmp/tail; k=$((k + 1)); done; }")
+    g.run("tail -c +9 /tmp/block >/tmp/tail; mv /tmp/tail /tmp/block")
+    g.run("printf '#!/bin/sh\\nk=0; while [ $k -lt %d ]; do printf %%%%08d $k; cat /tmp/block; k=$((k + 1)); done\\n' >/tmp/gen" % SIZE)
+    g.run("printf '#!/bin/sh\\nexec sha256sum >/tmp/sum\\n' >/tmp/sink; chmod +x /tmp/gen /tmp/sink")
 
 
 class Server(threading.Thread):
@@ -120,22 +121,22 @@ def transfers(context):
     wanted = digest(SIZE)
 
     server = Server(False)
-    g.run("gen %d | nc 10.0.2.2 %d" % (SIZE, server.port))
+    g.run("nc 10.0.2.2 %d -e /tmp/gen" % server.port)
     check(server.end() == wanted, "what the guest sent to the gateway differs: %s" % server.result)
 
     server = Server(True)
-    check(g.run("nc 10.0.2.2 %d </dev/null | sha256sum" % server.port).split()[0] == wanted,
+    check(g.run("nc 10.0.2.2 %d -e /tmp/sink; cat /tmp/sum" % server.port).split()[0] == wanted,
           "what the gateway sent to the guest differs")
     check(server.end() == "sent", "the server: %s" % server.result)
 
-    g.run("(nc -l -p 5000 </dev/null | sha256sum >/tmp/sum) &")
+    g.run("{ nc -l -p 5000 -e /tmp/sink & }")
     listens(g, 5000)
     with connect(port) as connection:
         send(connection)
         receive(connection)
     check(g.run("wait; cat /tmp/sum").split()[0] == wanted, "what came by a port of the host differs")
 
-    g.run("(gen %d | nc -l -p 5000 >/dev/null) &" % SIZE)
+    g.run("{ nc -l -p 5000 -e /tmp/gen & }")
     listens(g, 5000)
     with connect(port) as connection:
         check(receive(connection) == wanted, "what the guest sent by a port of the host differs")
@@ -272,7 +273,7 @@ def reboot_and_stop(context):
     g.expect(r"guest: script\r?\n")
     up(g)
     prepare(g)
-    g.run("(nc -l -p 5000 </dev/null | sha256sum >/tmp/sum) &")
+    g.run("{ nc -l -p 5000 -e /tmp/sink & }")
     listens(g, 5000)
     with connect(port) as connection:
         sender = threading.Thread(target=send, args=(connection,), daemon=True)

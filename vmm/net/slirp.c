@@ -23,6 +23,7 @@
 #include "offload.h"
 #include "user.h"
 
+#define	COARSE_NS	2000000ULL
 #define	HELD_MAX	(1U << 20)	/* bytes of frames for a guest that does not receive */
 
 struct user;
@@ -286,8 +287,8 @@ rearm(struct user *u)
 	if (ms == UINT32_MAX)
 		return;
 	at = now_ns() + ms * 1000000ULL;
-	/* A call that comes too early does no harm, and one per change of a distant deadline is saved. */
-	if (u->wake_at == 0 || at < u->wake_at) {
+	/* A call that comes too early does no harm, nor one that is as late as milliseconds are coarse. */
+	if (u->wake_at == 0 || at + COARSE_NS < u->wake_at) {
 		u->wake_at = at;
 		u->host->timer_arm(u->wake, ms * 1000000ULL);
 	}

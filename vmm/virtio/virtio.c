@@ -79,17 +79,18 @@ works(const struct virtqueue *vq)
 static void
 notify_locked(struct virtqueue *vq)
 {
-	if (!works(vq))
-		return;
-	if (vq->vd->ops->service != NULL)
-		virtio_notify_later(vq);
-	else
+	if (works(vq))
 		vq->vd->ops->notify(vq->vd, vq);
 }
 
 void
 virtio_notify(struct virtio *vd, unsigned index)
 {
+	/* The lock would be in the way of the thread that this wakes, which looks at everything itself. */
+	if (vd->ops->service != NULL && index < vd->nvq) {
+		virtio_notify_later(&vd->vq[index]);
+		return;
+	}
 	pthread_mutex_lock(&vd->lock);
 	if (index < vd->nvq)
 		notify_locked(&vd->vq[index]);
