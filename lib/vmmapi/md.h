@@ -48,6 +48,8 @@ struct md_ops {
 	const struct intc_ops *const *intcs;		/* NULL-terminated; the first is the default */
 	const char *const *cpu_models;	/* NULL-terminated; the first is the default */
 
+	/* The processor model changed before anything ran.  May be NULL. */
+	void	(*cpu_model_set)(struct vmctx *vm);
 	/* Fill the state page with power-on state.  The vCPU does not run. */
 	void	(*vcpu_reset)(struct vcpu *vcpu);
 	/* Refuse a value that the register cannot hold, with a sentence.  May be NULL. */

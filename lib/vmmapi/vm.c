@@ -449,6 +449,8 @@ vm_set_cpu_model(struct vmctx *ctx, const char *name)
 		error = vm_fail(EBUSY, "vm '%s': the processor model is fixed once the VM has started", ctx->name);
 	} else {
 		ctx->cpu_model = model;
+		if (ctx->md->cpu_model_set != NULL)
+			ctx->md->cpu_model_set(ctx);
 		rundir_put_memory(ctx);
 	}
 	pthread_mutex_unlock(&ctx->lock);

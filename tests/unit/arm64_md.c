@@ -522,6 +522,13 @@ TEST(impossible_state_is_refused)
 	s = good;
 	s.cntv_ctl_el0 = 4;
 	CHECK_EQ(arm64_state_table.check(&s), -1);
+	s = good;
+	s.id[ARM64_ID_AA64PFR0] |= 1ULL << 32;		/* SVE */
+	CHECK_EQ(arm64_state_table.check(&s), -1);
+	s = good;
+	s.id[ARM64_ID_AA64PFR0] |= 0xffULL << 16;	/* no floating point is less */
+	s.id[ARM64_ID_AA64ISAR0] = 0;
+	CHECK_EQ(arm64_state_table.check(&s), 0);
 	vm_close(vm);
 }
 
@@ -552,6 +559,8 @@ TEST(every_field_survives)
 	in.exc_esr = in.midr_el1 = in.contextidr_el1 = 0x1234567;
 	in.cntv_ctl_el0 = 1;
 	in.cntp_ctl_el0 = 2;
+	memcpy(in.id, ((struct arm64_state *)vcpu->state)->id, sizeof(in.id));
+	in.dczid_el0 = 4;
 	CHECKF(vm_state_put(so, &arm64_state_table, "0", &in) == 0, "%s", vm_errmsg());
 	data = vm_state_out_data(so, &len);
 	si = vm_state_in_open(data, len);

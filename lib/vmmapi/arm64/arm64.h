@@ -14,6 +14,17 @@
 
 #define	ARM64_NSPI	256U		/* lines: line N is SPI N, INTID 32 + N */
 #define	ARM64_PA_BITS	40		/* physical address size (ID_AA64MMFR0_EL1.PARange 2) */
+#define	ARM64_NBRP	6U		/* breakpoints; the last one is context-aware */
+#define	ARM64_NWRP	4U		/* watchpoints */
+
+/* The ID registers S3_0_C0_C1_0 to S3_0_C0_C7_7, by CRm and Op2. */
+#define	ARM64_NID		56U
+#define	ARM64_ID(crm, op2)	(((crm) - 1) * 8 + (op2))
+#define	ARM64_ID_AA64PFR0	ARM64_ID(4, 0)
+#define	ARM64_ID_AA64DFR0	ARM64_ID(5, 0)
+#define	ARM64_ID_AA64ISAR0	ARM64_ID(6, 0)
+#define	ARM64_ID_AA64MMFR0	ARM64_ID(7, 0)
+#define	ARM64_ID_AA64MMFR2	ARM64_ID(7, 2)
 
 struct arm64_state {
 	uint64_t	x[31];
@@ -29,12 +40,21 @@ struct arm64_state {
 	uint64_t	midr_el1, mpidr_el1;
 	uint64_t	v[64];		/* V0.lo, V0.hi, V1.lo ... */
 	uint32_t	fpcr, fpsr;
+	uint64_t	par_el1, csselr_el1, scxtnum_el0, scxtnum_el1;
+	/* self-hosted debug (Arm ARM D2, H9) */
+	uint64_t	mdscr_el1, mdccint_el1, dbgclaim;
+	uint64_t	dbgbvr[ARM64_NBRP], dbgbcr[ARM64_NBRP], dbgwvr[ARM64_NWRP], dbgwcr[ARM64_NWRP];
+	uint8_t		oslk, osdlr;	/* OS lock, OS double lock */
 	/* events */
 	uint32_t	run_state;	/* enum vm_arm64_run_state */
 	uint8_t		exc_pending;	/* an injected exception waits to be taken */
 	uint64_t	exc_esr, exc_far;
 	uint64_t	on_entry, on_context;	/* PSCI CPU_ON: where to start, with what in X0 */
 	uint32_t	on_state;	/* enum arm64_on: who may touch the two above */
+	/* what the processor is (id.c) */
+	uint64_t	id[ARM64_NID];
+	uint64_t	ctr_el0, dczid_el0, clidr_el1;
+	uint64_t	ccsidr_el1[3];	/* level 1 data, level 1 instructions, level 2 */
 };
 
 _Static_assert(sizeof(struct arm64_state) <= VCPU_SLOT, "state page");
@@ -106,6 +126,7 @@ struct arm64_vm {
 #define	EC_UNKNOWN	0x00U
 #define	EC_FP		0x07U
 #define	EC_ILLEGAL	0x0eU
+#define	EC_WFX		0x01U
 #define	EC_SVC		0x15U
 #define	EC_SYSREG	0x18U
 #define	EC_IABT		0x20U		/* from EL0; + 1 from EL1 */
@@ -113,6 +134,9 @@ struct arm64_vm {
 #define	EC_DABT		0x24U		/* from EL0; + 1 from EL1 */
 #define	EC_SP_ALIGN	0x26U
 #define	EC_SERROR	0x2fU
+#define	EC_BREAKPOINT	0x30U		/* from EL0; + 1 from EL1, as the next two */
+#define	EC_STEP		0x32U
+#define	EC_WATCHPOINT	0x34U
 #define	EC_BRK		0x3cU
 
 /* Fault status codes, ESR_EL1 bits 5:0 of aborts (Arm ARM D13.2.37); those of a walk have the level added. */
@@ -121,7 +145,9 @@ struct arm64_vm {
 #define	FSC_ACCESS	0x08U
 #define	FSC_PERMISSION	0x0cU
 #define	FSC_EXTERNAL_WALK	0x14U
+#define	FSC_EXTERNAL	0x10U
 #define	FSC_ALIGNMENT	0x21U
+#define	FSC_DEBUG	0x22U
 #define	FSC_EXCLUSIVE	0x35U		/* unsupported exclusive or atomic access */
 
 /* A system register's number, as MSR and MRS encode it: Op0:Op1:CRn:CRm:Op2 in 2:3:4:4:3 bits. */
@@ -165,6 +191,14 @@ struct arm64_vm {
 /* md_arm64.c: the VM's own part, NULL (ENOMEM) if it cannot be made.  Any thread. */
 struct arm64_vm *arm64_vm(struct vmctx *vm);
 
+/* id.c */
+extern const char *const arm64_cpu_models[];
+/* The ID registers of a model, NULL: the default. */
+void	arm64_id_reset(struct arm64_state *s, const char *model);
+/* Do they offer nothing that is not there? */
+bool	arm64_id_known(const struct arm64_state *s);
+void	arm64_model_set(struct vmctx *vm);
+
 /* reset.c */
 void	arm64_reset(struct vcpu *vcpu);
 void	arm64_event(struct vcpu *vcpu);
@@ -194,6 +228,7 @@ struct arm64_walk {
 	uint32_t	 fsc;		/* FSC_* and level, if the walk failed */
 	bool		 device;	/* memory type is Device */
 	bool		 ng;		/* not global: of the present ASID only */
+	uint8_t		 sh;		/* shareability, as in PAR_EL1 */
 	uint8_t		 shift;		/* log2 of the size of the page or block, 12 with the MMU off */
 	uint8_t		 attr;		/* MAIR_EL1 attribute */
 	uint8_t		 el0, el1;	/* VM_PROT_* that the page allows to each */

@@ -67,8 +67,6 @@ static const struct vm_layout virt = {
 	.hole = { { 0, 0x40000000 }, { 0x4000000000, 0x10000000000 } },
 };
 
-static const char *const arm64_cpu_models[] = { "v8", NULL };
-
 static const struct intc_ops *const intcs[] = {
 	&intc_gicv3,
 	NULL
@@ -302,6 +300,7 @@ const struct md_ops md_arm64 = {
 	.vcpu_state = &arm64_state_table,
 	.cpu_models = arm64_cpu_models,
 	.intcs = intcs,
+	.cpu_model_set = arm64_model_set,
 	.vcpu_reset = arm64_reset,
 	.reg_check = reg_check,
 	.vcpu_event = arm64_event,

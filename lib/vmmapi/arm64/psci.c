@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * psci.c - the Power State Coordination Interface, version 1.0 (Arm DEN 0022), over the SMC Calling Convention (DEN 0028) by HVC:
- * processors on and off, the machine off and reset.
+ * psci.c - the Power State Coordination Interface, version 1.1 (Arm DEN 0022), over the SMC Calling Convention (DEN 0028) by HVC:
+ * processors on and off, the machine off and reset; and which mitigations the processor needs: none.
  */
 #include "arm64.h"
 
 #define	FN_SMCCC_VERSION	0x80000000U
+#define	FN_ARCH_FEATURES	0x80000001U
+#define	FN_ARCH_LAST		0x8000ffffU	/* end of the Arm Architecture Calls */
+#define	FN_WORKAROUND_1		0x80008000U	/* CVE-2017-5715 */
+#define	FN_WORKAROUND_2		0x80007fffU	/* CVE-2018-3639 */
+#define	FN_WORKAROUND_3		0x80003fffU	/* CVE-2022-23960 */
 #define	FN_VERSION		0x84000000U
 #define	FN_CPU_SUSPEND		0x84000001U
 #define	FN_CPU_OFF		0x84000002U
@@ -15,10 +20,18 @@
 #define	FN_SYSTEM_OFF		0x84000008U
 #define	FN_SYSTEM_RESET		0x84000009U
 #define	FN_FEATURES		0x8400000aU
+#define	FN_SYSTEM_RESET2	0x84000012U
 #define	FN_64			0x40000000U	/* the function with 64-bit arguments */
 
 #define	SMCCC_1_1		0x00010001
-#define	PSCI_1_0		0x00010000
+#define	PSCI_1_1		0x00010001
+
+/* Answers of SMCCC_ARCH_FEATURES about a workaround (DEN 0028 7.5, 7.7, 7.9) */
+#define	SMCCC_NOT_AFFECTED	1	/* the call is there and does nothing */
+#define	SMCCC_NOT_REQUIRED	(-2)	/* this processor does not have the weakness */
+
+#define	POWER_STATE_RES0	0xfcfe0000ULL	/* of the original format (DEN 0022 5.4.2) */
+#define	RESET2_VENDOR		0x80000000ULL
 
 /* Return codes, table 5-2 of DEN 0022 */
 #define	PSCI_SUCCESS		0
@@ -45,7 +58,7 @@ cpu_on(struct vmctx *vm, uint64_t target, uint64_t entry, uint64_t context)
 
 	if (t == NULL)
 		return (PSCI_INVALID_PARAMETERS);
-	if ((entry & 3) != 0)
+	if ((entry & 3) != 0 || entry >> ARM64_PA_BITS != 0)
 		return (PSCI_INVALID_ADDRESS);
 	s = t->state;
 	if (!__atomic_compare_exchange_n(&s->on_state, &none, (uint32_t)ARM64_ON_CLAIMED, false,
@@ -92,9 +105,29 @@ features(uint64_t fn)
 	case FN_MIGRATE_INFO_TYPE:
 	case FN_SYSTEM_OFF:
 	case FN_SYSTEM_RESET:
+	case FN_SYSTEM_RESET2:
+	case FN_SYSTEM_RESET2 | FN_64:
 	case FN_FEATURES:
 		return (0);
 	default:
+		return (PSCI_NOT_SUPPORTED);
+	}
+}
+
+/* SMCCC_ARCH_FEATURES (DEN 0028 7.3): what of the architecture's own calls there is. */
+static int64_t
+arch_features(uint64_t fn)
+{
+	switch ((uint32_t)fn) {
+	case FN_SMCCC_VERSION:
+	case FN_ARCH_FEATURES:
+		return (0);
+	case FN_WORKAROUND_1:
+	case FN_WORKAROUND_3:
+		return (SMCCC_NOT_AFFECTED);
+	case FN_WORKAROUND_2:
+		return (SMCCC_NOT_REQUIRED);
+	default:		/* SMCCC_ARCH_SOC_ID too: there is no chip to name */
 		return (PSCI_NOT_SUPPORTED);
 	}
 }
@@ -132,11 +165,22 @@ arm64_psci(struct vcpu *vcpu)
 	case FN_SMCCC_VERSION:
 		r = SMCCC_1_1;
 		break;
+	case FN_ARCH_FEATURES:
+		r = arch_features(a1);
+		break;
+	case FN_WORKAROUND_1:
+	case FN_WORKAROUND_3:
+		r = PSCI_SUCCESS;
+		break;
 	case FN_VERSION:
-		r = PSCI_1_0;
+		r = PSCI_1_1;
 		break;
 	case FN_CPU_SUSPEND:
 	case FN_CPU_SUSPEND | FN_64:
+		if ((a1 & POWER_STATE_RES0) != 0) {
+			r = PSCI_INVALID_PARAMETERS;
+			break;
+		}
 		/* Every state is entered as standby, which is allowed (DEN 0022 5.4.2): wait for an interrupt and return. */
 		return (ARM64_PSCI_WAIT);
 	case FN_CPU_OFF:
@@ -160,17 +204,26 @@ arm64_psci(struct vcpu *vcpu)
 		return (ARM64_PSCI_POWEROFF);
 	case FN_SYSTEM_RESET:
 		return (ARM64_PSCI_RESET);
+	case FN_SYSTEM_RESET2:
+	case FN_SYSTEM_RESET2 | FN_64:
+		/* Type 0 is the architecture's warm reset; there are no others (DEN 0022 5.12). */
+		if ((a1 & UINT32_MAX) == 0)
+			return (ARM64_PSCI_RESET);
+		r = (a1 & RESET2_VENDOR) != 0 ? PSCI_NOT_SUPPORTED : PSCI_INVALID_PARAMETERS;
+		break;
 	case FN_FEATURES:
 		r = features(s->x[1]);
 		break;
 	default:
 		/*
-		 * The rest of PSCI's range is ours to refuse (DEN 0028 6.1: 0x84000000 to 0x8400001f and with 64 bits); anything else
-		 * may be a hypercall of the caller's.
+		 * The rest of PSCI's range and of the architecture's is ours to refuse (DEN 0028 6.1: 0x84000000 to 0x8400001f and
+		 * with 64 bits, 0x80000000 to 0x8000ffff); anything else may be a hypercall of the caller's.
 		 */
+		r = PSCI_NOT_SUPPORTED;
+		if ((fn & ~(uint32_t)FN_64) >= FN_SMCCC_VERSION && (fn & ~(uint32_t)FN_64) <= FN_ARCH_LAST)
+			break;
 		if ((fn & ~(uint32_t)FN_64) < FN_VERSION || (fn & ~(uint32_t)FN_64) > (FN_VERSION | 0x1f))
 			return (ARM64_PSCI_NOT);
-		r = PSCI_NOT_SUPPORTED;
 		break;
 	}
 	/* A result of 32 bits is zero-extended into a W register's view; of a 64-bit call it is sign-extended. */

@@ -6,11 +6,6 @@
 
 #include "arm64.h"
 
-/*
- * An implementer of 0 is reserved for software use (Arm ARM D13.2.86), so that no guest applies another processor's errata;
- * architecture 0xf: look at the ID registers.
- */
-#define	MIDR_HYVE	0x000f0010U
 #define	MPIDR_RES1	0x80000000U
 
 uint32_t
@@ -41,7 +36,8 @@ arm64_reset(struct vcpu *vcpu)
 	memset(s, 0, sizeof(*s));
 	s->pstate = PSTATE_DAIF | PSTATE_EL1H;
 	s->sctlr_el1 = SCTLR_RES1;
-	s->midr_el1 = MIDR_HYVE;
+	s->oslk = 1;
+	arm64_id_reset(s, vm_get_cpu_model(vcpu->vm));
 	s->mpidr_el1 = MPIDR_RES1 | arm64_affinity(vcpu->id);
 	arm64_store32(&s->run_state, vcpu->id == 0 ? VM_ARM64_RUNNING : VM_ARM64_OFF);
 }
@@ -54,7 +50,7 @@ void
 arm64_event(struct vcpu *vcpu)
 {
 	struct arm64_state *s = vcpu->state;
-	uint64_t entry, context;
+	uint64_t entry, context, midr = s->midr_el1;
 
 	atomic_store(&vcpu->md_events, 0);
 	if (arm64_load32(&s->on_state) != ARM64_ON_READY)
@@ -65,7 +61,8 @@ arm64_event(struct vcpu *vcpu)
 	memset(s, 0, offsetof(struct arm64_state, run_state));
 	s->pstate = PSTATE_DAIF | PSTATE_EL1H;
 	s->sctlr_el1 = SCTLR_RES1;
-	s->midr_el1 = MIDR_HYVE;
+	s->oslk = 1;
+	s->midr_el1 = midr;
 	s->mpidr_el1 = MPIDR_RES1 | arm64_affinity(vcpu->id);
 	s->exc_pending = 0;
 	s->pc = entry;

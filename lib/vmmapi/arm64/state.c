@@ -4,6 +4,11 @@
  */
 #include "arm64.h"
 
+/* Since version 2. */
+#define	U64_2(m)	VM_STATE_FIELD_(struct arm64_state, m, VM_FIELD_U64, 2)
+#define	U64S_2(m)	VM_STATE_ARRAY_(struct arm64_state, m, VM_FIELD_U64, 2)
+#define	U8_2(m)		VM_STATE_FIELD_(struct arm64_state, m, VM_FIELD_U8, 2)
+
 static const struct vm_state_field fields[] = {
 	VM_STATE_U64S(struct arm64_state, x),
 	VM_STATE_U64(struct arm64_state, sp_el0),
@@ -42,6 +47,24 @@ static const struct vm_state_field fields[] = {
 	VM_STATE_U64(struct arm64_state, on_entry),
 	VM_STATE_U64(struct arm64_state, on_context),
 	VM_STATE_U32(struct arm64_state, on_state),
+	U64_2(par_el1),
+	U64_2(csselr_el1),
+	U64_2(scxtnum_el0),
+	U64_2(scxtnum_el1),
+	U64_2(mdscr_el1),
+	U64_2(mdccint_el1),
+	U64_2(dbgclaim),
+	U64S_2(dbgbvr),
+	U64S_2(dbgbcr),
+	U64S_2(dbgwvr),
+	U64S_2(dbgwcr),
+	U8_2(oslk),
+	U8_2(osdlr),
+	U64S_2(id),
+	U64_2(ctr_el0),
+	U64_2(dczid_el0),
+	U64_2(clidr_el1),
+	U64S_2(ccsidr_el1),
 };
 
 /* Refuse what no processor of ours can be in. */
@@ -69,7 +92,9 @@ check(void *obj)
 		return (vm_state_complain("midr_el1 or contextidr_el1 is wider than 32 bits"));
 	if (s->exc_pending && s->exc_esr > UINT32_MAX)
 		return (vm_state_complain("exc_esr 0x%llx is wider than 32 bits", (unsigned long long)s->exc_esr));
+	if (!arm64_id_known(s))
+		return (vm_state_complain("the ID registers are of a processor that has more than this one"));
 	return (0);
 }
 
-const struct vm_state_table arm64_state_table = VM_STATE_TABLE("arm64.cpu", 1, 1, fields, check);
+const struct vm_state_table arm64_state_table = VM_STATE_TABLE("arm64.cpu", 2, 1, fields, check);

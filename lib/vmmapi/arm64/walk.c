@@ -2,8 +2,8 @@
 /*
  * walk.c - VMSAv8-64 stage 1 translation for EL1 and EL0 (Arm ARM D5.2 to D5.5), with granules of 4, 16 and 64 KiB.
  *
- * The walk changes nothing: there is no hardware update of the access flag (ID_AA64MMFR1_EL1.HAFDBS 0).  The contiguous bit is a hint
- * for a TLB (D5.3.3) and is not looked at.
+ * The walk changes nothing: there is no hardware update of the access flag (ID_AA64MMFR1_EL1.HAFDBS 0).  The
+ * contiguous bit is a hint for a TLB (D5.3.3) and is not looked at.
  */
 #include <string.h>
 
@@ -36,7 +36,10 @@
 /* Sizes by TCR_EL1.IPS; larger ones than ours count as ours. */
 static const uint8_t ips_bits[8] = { 32, 36, 40, 42, 44, 48, 48, 48 };
 
-/* Granules by TCR_EL1.TG0 and TG1, as bits of the page offset; a reserved encoding is one of those there are (D13.2.131). */
+/*
+ * Granules by TCR_EL1.TG0 and TG1, as bits of the page offset; a reserved encoding is one of those there are
+ * (D13.2.131).
+ */
 static const uint8_t granule[2][4] = { { 12, 16, 14, 12 }, { 12, 14, 12, 16 } };
 
 static bool
@@ -81,10 +84,14 @@ identity(const struct arm64_state *s, uint64_t va, int prot, struct arm64_walk *
 	out->shift = 12;
 	out->el0 = out->el1 = VM_PROT_ALL;
 	out->device = (prot & VM_PROT_EXEC) == 0;
+	out->sh = 2;
 	return (true);
 }
 
-/* Where the walk begins: input address bits that are translated, bits of a page's offset, or false for a translation fault. */
+/*
+ * Where the walk begins: input address bits that are translated, bits of a page's offset, or false for a translation
+ * fault.
+ */
 static bool
 region(const struct arm64_state *s, uint64_t va, bool el0, unsigned *bits, unsigned *page)
 {
@@ -174,6 +181,7 @@ arm64_walk(const struct arm64_state *s, uint64_t va, int prot, bool el0, arm64_w
 	out->attr = (uint8_t)(s->mair_el1 >> (8 * DESC_ATTR(desc)));
 	/* MAIR_EL1 attribute 0b0000xxxx is Device memory, its reserved encodings too (Arm ARM D13.2.97). */
 	out->device = (out->attr & 0xf0) == 0;
+	out->sh = out->device ? 2 : (uint8_t)(desc >> 8 & 3);
 	return (true);
 }
 
