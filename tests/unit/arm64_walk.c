@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VMSAv8-64 stage 1 translation by the sections of the Arm ARM, on tables in a plain array: granules and levels (D5.2.3), descriptors (D5.3),
- * permissions (D5.4), attributes (D5.5), faults (D5.11).
+ * VMSAv8-64 stage 1 translation by the sections of the Arm ARM, on tables in a plain array: granules and levels
+ * (D5.2.3), descriptors (D5.3), permissions (D5.4), attributes (D5.5), faults (D5.11).
  */
 #include <test.h>
 
@@ -81,8 +81,8 @@ static const struct {
 } granules[] = { { 0, 2, 12 }, { 2, 1, 14 }, { 1, 3, 16 } };
 
 /*
- * A chain of tables for va from the first level that the size of the input address asks for (D5.2.3, tables D5-10, D5-13, D5-16), each in a
- * place of its own; the page or block at the end.
+ * A chain of tables for va from the first level that the size of the input address asks for (D5.2.3, tables D5-10,
+ * D5-13, D5-16), each in a place of its own; the page or block at the end.
  */
 static unsigned
 chain(unsigned page, unsigned bits, uint64_t va, unsigned end, uint64_t desc)

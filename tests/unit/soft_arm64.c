@@ -883,7 +883,7 @@ static const uint32_t code[] = {
 	CHECK_EQ(get(cpu, X(11)), 0xa0000000);
 	CHECK_EQ(get(cpu, X(12)), 0x80000000);
 	CHECK_EQ(get(cpu, X(13)) & 0xff, 0x11);			/* AArch64 only at EL0 and EL1 */
-	CHECK_EQ(get(cpu, X(13)) >> 16 & 0xff, 0xff);		/* no floating point */
+	CHECK_EQ(get(cpu, X(13)) >> 16 & 0xff, 0);		/* floating point and Advanced SIMD are */
 	CHECK_EQ(get(cpu, X(14)) & 0xf, 2);
 	CHECK_EQ(get(cpu, X(15)), 0);
 	CHECK_EQ(get(cpu, X(16)), ~0x7ffULL);
@@ -1306,11 +1306,22 @@ TEST(psci_answers)
 	static const struct {
 		uint64_t x0, x1, x2, want;
 	} calls[] = {
-		{ 0x84000000, 0, 0, 0x10000 },				/* version 1.0 */
+		{ 0x84000000, 0, 0, 0x10001 },				/* version 1.1 */
+		{ 0x80000001, 0x80008000, 0, 1 },			/* not affected by Spectre v2, */
+		{ 0x80000001, 0x80003fff, 0, 1 },			/* by Spectre BHB, */
+		{ 0x80000001, 0x80007fff, 0, 0xfffffffe },		/* by speculative store bypass */
+		{ 0x80000001, 0x80000002, 0, 0xffffffff },		/* no SoC to name */
+		{ 0x80008000, 0, 0, 0 },
+		{ 0x80001234, 0, 0, 0xffffffff },
+		{ 0x84000012, 1, 0, 0xfffffffe },			/* a reset of no known kind */
+		{ 0xc4000012, 0x80000000, 0, (uint64_t)-1 },
+		{ 0xc4000001, 0x80000000, 0, (uint64_t)-2 },		/* power state with reserved bits */
+		{ 0xc4000003, 1, 1ULL << 40, (uint64_t)-9 },
 		{ 0x80000000, 0, 0, 0x10001 },				/* SMCCC 1.1 */
 		{ 0x8400000a, 0xc4000003, 0, 0 },			/* features: CPU_ON */
 		{ 0x8400000a, 0x80000000, 0, 0 },
-		{ 0x8400000a, 0x84000012, 0, 0xffffffff },
+		{ 0x8400000a, 0x84000012, 0, 0 },			/* SYSTEM_RESET2 */
+		{ 0x8400000a, 0x8400000e, 0, 0xffffffff },		/* SYSTEM_SUSPEND is not */
 		{ 0x84000006, 0, 0, 2 },				/* nothing to migrate */
 		{ 0xc4000004, 0, 0, 0 },				/* on */
 		{ 0xc4000004, 1, 0, 1 },				/* off */

@@ -261,6 +261,8 @@ soft_catch_up(struct soft_cpu *cpu)
 		if (cpu->ops->flush != NULL)
 			cpu->ops->flush(cpu);
 	}
+	if (cpu->ops->shoot != NULL)
+		soft_shoot_catch_up(cpu);
 	if (cpu->tlb == NULL)
 		return;
 	gen = atomic_load(&vm->dirty_gen);

@@ -57,6 +57,7 @@ soft_vm_create(struct vmctx *vm)
 		return (vm_fail(ENOMEM, "soft: no memory for the VM"));
 	pthread_mutex_init(&sv->excl_lock, NULL);
 	pthread_mutex_init(&sv->log.lock, NULL);
+	pthread_mutex_init(&sv->shots.lock, NULL);
 	pthread_mutex_init(&sv->wlock, NULL);
 	atomic_store(&sv->wgen, 1);
 	vm->accel_vm = sv;
@@ -75,6 +76,7 @@ soft_vm_destroy(struct vmctx *vm)
 	for (unsigned i = 0; i < nitems(sv->track); i++)
 		soft_track_free(atomic_load(&sv->track[i]));
 	pthread_mutex_destroy(&sv->wlock);
+	pthread_mutex_destroy(&sv->shots.lock);
 	pthread_mutex_destroy(&sv->log.lock);
 	pthread_mutex_destroy(&sv->excl_lock);
 	free(sv);

@@ -89,6 +89,8 @@ struct soft_core {
 	 * dropped; if it runs, it must not go on behind the present instruction.
 	 */
 	uint32_t	nspaces;
+	/* Do what another vCPU asked for by soft_shoot().  NULL: nobody asks. */
+	void		(*shoot)(struct soft_cpu *cpu, uint32_t what, uint64_t arg);
 	void		(*stale)(struct soft_cpu *cpu, struct soft_block *b);
 };
 
@@ -115,6 +117,8 @@ struct soft_cpu {
 	uint32_t	 wgen;			/* were last dropped */
 	uint64_t	 map_gen;		/* vm->map_gen when the core was last flushed */
 	uint64_t	 last_gen;		/* vm->map_gen of last */
+	uint64_t	 shots_seen;		/* of the VM's log of invalidations */
+	bool		 shooting;		/* soft_shoot() was called, and nobody has waited */
 	struct vm_mapping *last;		/* last mapping hit */
 
 	/* the present run() of the core */
@@ -159,10 +163,25 @@ struct soft_turn {
 
 #define	TURN_FREE	UINT32_MAX
 
+/* Invalidations of translations that vCPUs have to hear of (shoot.c). */
+#define	SOFT_SHOTS	256U
+#define	SOFT_SHOOT_ALL	0U			/* what: everything; the others are the core's own */
+
+struct soft_shots {
+	pthread_mutex_t	 lock;
+	_Atomic uint64_t seq;			/* entries ever made */
+	struct {
+		uint64_t arg;
+		uint32_t what, from;
+	} e[SOFT_SHOTS];
+};
+
 /* What soft keeps of a VM: vm->accel_vm. */
 struct soft_vm {
 	struct soft_turn turn;
 	pthread_mutex_t	 excl_lock;		/* one vCPU at a time stops the others */
+
+	struct soft_shots shots;
 
 	/* code.c */
 	struct soft_track *_Atomic track[VM_MAX_MEMSEGS];
@@ -241,6 +260,14 @@ void	soft_reenter(struct soft_cpu *cpu);
 uint64_t soft_clock(struct soft_cpu *cpu);
 /* Suspend the VM from inside an instruction. */
 void	soft_suspend(struct soft_cpu *cpu, enum vm_suspend_how how);
+
+/* shoot.c: in guest code.  Every other vCPU is to do this to its TLB. */
+void	soft_shoot(struct soft_cpu *cpu, uint32_t what, uint64_t arg);
+/* Has everyone done what this vCPU asked for? */
+bool	soft_shoot_done(struct soft_cpu *cpu);
+/* If not: wait.  Guest code is left for the time. */
+void	soft_shoot_wait(struct soft_cpu *cpu);
+void	soft_shoot_catch_up(struct soft_cpu *cpu);
 
 /*
  * Atomic accesses that the host has no instruction for: between these no other vCPU is in guest

@@ -92,6 +92,12 @@ struct a64 {
 	struct a64_insn	*cut;
 	a64_op		*cut_go;
 
+	/* self-hosted debug (debug.h) */
+	uint8_t		 debug;		/* A64_DEBUG_*: what is to be looked at */
+	bool		 stepping;	/* the present instruction is stepped */
+	bool		 stepped;	/* the last one was, and no exception return since */
+	bool		 step_excl;	/* it was a Load-Exclusive */
+
 	/* exclusive monitor (Arm ARM B2.9): what was loaded, from where */
 	bool		 excl;
 	uint8_t		 excl_size;

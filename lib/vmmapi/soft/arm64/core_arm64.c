@@ -8,7 +8,8 @@
 #include <fenv.h>
 #endif
 
-#include "a64.h"
+#include "debug.h"
+#include "sys.h"
 
 /* Offsets of vectors from VBAR_EL1 (Arm ARM table D1-7) */
 #define	VECTOR_SP0	0x000U
@@ -321,12 +322,29 @@ attend(struct a64 *c)
 	return (true);
 }
 
+/* Load-Exclusive of one register or two (Arm ARM C4.1.4) */
+#define	LDX_MASK	0x3fc00000U
+#define	LDX		0x08400000U
+
+/* An instruction under software step ended; one that waits for an answer is to come yet. */
+static void
+step_done(struct a64 *c, struct soft_block *b, enum soft_stop stop)
+{
+	const struct a64_insn *i = SOFT_BLOCK_CODE(b);
+
+	if (stop == SOFT_EXIT && c->vcpu->read_open)
+		c->stepping = false;
+	else
+		a64_debug_after(c, (i->word & LDX_MASK) == LDX);
+}
+
 static enum soft_stop
 run(struct a64 *c, uint64_t budget)
 {
 	struct vcpu *vcpu = c->vcpu;
 	struct soft_block *b = NULL;
 	enum soft_stop stop;
+	bool one;
 
 	for (;;) {
 		if (unlikely(atomic_load_explicit(&vcpu->request, memory_order_relaxed) != 0) && !c->cpu->replay)
@@ -335,12 +353,15 @@ run(struct a64 *c, uint64_t budget)
 			return (SOFT_BUDGET);
 		if (unlikely(c->attention) && attend(c))
 			continue;
-		if (unlikely(find(c, &b) != A_DONE)) {
+		one = (c->debug & A64_DEBUG_INSN) != 0;
+		if ((unlikely(one) && a64_debug_before(c) != A_DONE) || unlikely(find(c, &b) != A_DONE)) {
 			*c->retired = ++c->done;
 			take_exception(c);
 			continue;
 		}
-		stop = run_block(c, b, unlikely(b->n > budget - c->done));
+		stop = run_block(c, b, unlikely(one || b->n > budget - c->done));
+		if (unlikely(c->stepping))
+			step_done(c, b, stop);
 		if (unlikely(stop != SOFT_OK))
 			return (stop);
 	}
@@ -417,6 +438,8 @@ core_adopt(struct soft_cpu *cpu)
 {
 	struct a64 *c = a64_of(cpu);
 
+	c->features = a64_features(c->s);
+	c->stepped = false;
 	a64_flush(c);
 	a64_mode(c);
 }
@@ -469,7 +492,6 @@ core_create(struct soft_cpu *cpu)
 	c->tlb = cpu->tlb;
 	c->code = cpu->code;
 	c->jc_gen = 1;		/* so that no key is zero */
-	c->features = A64_F_LSE | A64_F_CRC32;
 	c->jc = calloc(A64_JC_SIZE, sizeof(*c->jc));
 	if (c->jc == NULL || a64_timers_create(c) != 0) {
 		free(c->jc);
@@ -493,4 +515,5 @@ const struct soft_core soft_core_arm64 = {
 	.load = core_load,
 	.nspaces = A64_SPACES,
 	.stale = core_stale,
+	.shoot = a64_shoot,
 };

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "debug.h"
 #include "mem.h"
 
 bool
@@ -68,6 +69,8 @@ spot(struct a64 *c, uint64_t va, unsigned size, unsigned total, int prot, unsign
 	}
 	if ((va & (size - 1)) != 0 && (device || (how & A64_ALIGNED) != 0 || (c->s->sctlr_el1 & SCTLR_A) != 0))
 		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, FSC_ALIGNMENT, (prot & VM_PROT_WRITE) != 0), va));
+	if (unlikely((c->debug & A64_DEBUG_DATA) != 0))
+		return (a64_debug_access(c, va, total, (prot & VM_PROT_WRITE) != 0, row == A64_ROW_EL0));
 	return (A_DONE);
 }
 

@@ -6,7 +6,7 @@
  * that they outlive changes of the ASID.  When a mapping up there that is not global was entered, the tag is good for this ASID only.
  * Global mappings of the lower half are found anew for each ASID.
  */
-#include "a64.h"
+#include "debug.h"
 
 #define	TCR_A1		(1ULL << 22)
 #define	TCR_AS		(1ULL << 36)
@@ -61,7 +61,8 @@ a64_mode(struct a64 *c)
 	c->mode = (uint8_t)((el0 ? A64_MODE_EL0 : 0) | ((s->pstate & 1) != 0 ? A64_MODE_SPX : 0) |
 	    (fp_traps(s, el0) ? A64_MODE_FPTRAP : 0));
 	c->mmu = el0 ? A64_ROW_EL0 : A64_ROW_EL1;
-	c->row = c->tlb->e[(s->sctlr_el1 & SCTLR_A) != 0 ? (unsigned)A64_ROW_NONE : c->mmu];
+	c->debug = (uint8_t)a64_debug(c);
+	c->row = c->tlb->e[(s->sctlr_el1 & SCTLR_A) != 0 || (c->debug & A64_DEBUG_DATA) != 0 ? (unsigned)A64_ROW_NONE : c->mmu];
 	if (asid != c->asid && c->upper_ng) {
 		soft_tlb_flush_space(c->tlb, A64_SPACE_GLOBAL);
 		c->upper_ng = false;
