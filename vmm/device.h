@@ -65,15 +65,29 @@ struct device_place {
 	uint8_t		 devfn;
 };
 
+/* A property of a device's devicetree node: a cell, or one without a value. */
+struct device_property {
+	const char	*name;		/* NULL ends the list */
+	bool		 cell;
+	uint32_t	 val;
+};
+#define	DEVICE_MAXPROPS	4
+#define	DEVICE_PROP_CELL(n, v)	{ .name = (n), .cell = true, .val = (v) }
+#define	DEVICE_PROP_FLAG(n)	{ .name = (n) }
+
 /*
  * What a device says about itself to whoever builds firmware tables; strings are constants.
  * Only the device knows these; addresses and interrupts the machine knows.
  */
 struct device_description {
-	const char	*compatible;	/* devicetree; NULL: none */
+	const char	*compatible;	/* devicetree: separated by blanks, the nearest first; NULL: none */
 	const char	*hid;		/* ACPI; NULL: none */
-	uint32_t	 clock_hz;	/* devicetree clock-frequency; 0: none */
+	const char	*node;		/* devicetree: generic name of its node (DTSpec 2.2.2); NULL: the class's */
+	uint32_t	 clock_hz;	/* of its clock; 0: none, or any */
+	const char	*clocks;	/* devicetree: names of its clock inputs, separated by blanks; NULL: clock-frequency */
+	uint64_t	 len;		/* bytes it has on MMIO; 0: the class's range_len */
 	bool		 dma_coherent;	/* it reaches memory as the processors see it */
+	struct device_property prop[DEVICE_MAXPROPS];	/* devicetree: what else is in the node */
 };
 
 struct device_class {

@@ -19,11 +19,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "../device.h"
 #include "../error.h"
 #include "mc146818.h"
+#include "walltime.h"
 
 #define	HZ		32768
 #define	NS		1000000000ULL
@@ -513,49 +513,21 @@ set_time(struct rtc *r, const struct tm *tm)
 	r->ram[R_CENTURY] = encode(r, year / 100);
 }
 
-/* "2026-01-31T23:59:58" */
-static int
-parse_start(struct device *dev, const char *text, struct tm *tm)
-{
-	struct tm same;
-	const char *end;
-
-	memset(tm, 0, sizeof(*tm));
-	end = strlen(text) == 19 ? strptime(text, "%Y-%m-%dT%H:%M:%S", tm) : NULL;
-	same = *tm;
-	/* timegm() finds the day of the week, and moves what is no date. */
-	if (end == NULL || *end != '\0' || tm->tm_sec > 59 || timegm(&same) == (time_t)-1 ||
-	    same.tm_mday != tm->tm_mday || same.tm_mon != tm->tm_mon || same.tm_year < -1900) {
-		return (vmm_fail(EINVAL, "%s: start '%.32s' is no time like 2026-01-31T23:59:58", dev->name,
-		    text));
-	}
-	*tm = same;
-	return (0);
-}
-
 /* What the battery kept: time, registers A and B, and RAM. */
 static int
 power_on(struct device *dev)
 {
 	struct rtc *r = dev->soft;
-	const char *start = config_str(dev->config, "start");
-	struct timespec ts = { 0, 0 };
 	struct tm tm;
+	long nsec;
 
 	r->ram[R_A] = DV_RUN << 4 | 6;		/* 1024 Hz, as the PC/AT's firmware leaves it */
 	r->ram[R_B] = B_24;
 	r->ram[R_D] = D_VRT;
-	if (start != NULL) {
-		if (parse_start(dev, start, &tm) != 0)
-			return (-1);
-	} else {
-		(void)clock_gettime(CLOCK_REALTIME, &ts);
-		if ((config_num(dev->config, "time") == 0 ? gmtime_r(&ts.tv_sec, &tm) :
-		    localtime_r(&ts.tv_sec, &tm)) == NULL)
-			return (vmm_fail(ERANGE, "%s: the host's clock shows no date", dev->name));
-	}
+	if (walltime_start(dev, &tm, &nsec) != 0)
+		return (-1);
 	set_time(r, &tm);
-	r->chain = (uint64_t)ts.tv_nsec * HZ / NS;
+	r->chain = (uint64_t)nsec * HZ / NS;
 	r->seen = vm_timer_count(r->timer);
 	return (0);
 }
@@ -712,11 +684,8 @@ rtc_check(void *obj)
 	return (0);
 }
 
-static const char *const times[] = { "utc", "local", NULL };
-
 static const struct config_key keys[] = {
-	KEY_ENUM("time", "utc", times, "which of the host's times the clock shows at the start"),
-	KEY_STRING("start", NULL, "show this time at the start instead, as 2026-01-31T23:59:58"),
+	WALLTIME_KEYS,
 };
 
 static const struct vm_state_field fields[] = {

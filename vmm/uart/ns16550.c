@@ -11,13 +11,11 @@
  *
  * u->lock guards everything.  Order: u->lock, then the character device's.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
-#include "../console/chardev.h"
-#include "../device.h"
 #include "../error.h"
+#include "serial.h"
 
 #define	FIFO		16
 #define	CLOCK_HZ	1843200		/* the PC's crystal; 16 clocks a bit at divisor 1 */
@@ -472,10 +470,7 @@ uart_fini(struct device *dev)
 	vm_range_remove(u->range);
 	(void)vm_range_sync(dev->vmm->vm);
 	vm_timer_close(u->timer);
-	if (u->cd != NULL && u->cd == dev->place.chardev)
-		chardev_set_user(u->cd, NULL, NULL);
-	else
-		chardev_close(u->cd);
+	serial_close(dev, u->cd);
 	pthread_mutex_destroy(&u->lock);
 }
 
@@ -483,20 +478,13 @@ static int
 uart_init(struct device *dev)
 {
 	struct uart *u = dev->soft;
-	const char *path = config_str(dev->config, "path");
 
 	u->dev = dev;
 	u->irq = dev->place.irq[0];
 	pthread_mutex_init(&u->lock, NULL);
-	if (dev->place.chardev != NULL)
-		u->cd = dev->place.chardev;
-	else
-		u->cd = chardev_open(dev->vmm->loop, path != NULL ? path : "null");
-	if (u->cd == NULL) {
-		(void)vmm_fail(errno, "%s: %s", dev->name, vmm_errmsg());
+	u->cd = serial_open(dev, host_ready, u);
+	if (u->cd == NULL)
 		goto fail;
-	}
-	chardev_set_user(u->cd, host_ready, u);
 	u->timer = vm_timer_open(dev->vmm->vm, NS, timer_fired, u);
 	if (u->timer == NULL) {
 		(void)vmm_fail_vm("%s", dev->name);
@@ -564,6 +552,7 @@ static void
 uart_describe(struct device *dev, struct device_description *desc)
 {
 	desc->compatible = "ns16550a";
+	desc->node = "serial";
 	desc->hid = "PNP0501";
 	desc->clock_hz = CLOCK_HZ;
 }
@@ -590,7 +579,7 @@ uart_check(void *obj)
 }
 
 static const struct config_key keys[] = {
-	KEY_PATH("path", NULL, "the host's end: a terminal, a FIFO, or stdio; without one, output is dropped"),
+	SERIAL_KEYS,
 };
 
 static const struct vm_state_field fields[] = {
