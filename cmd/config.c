@@ -73,7 +73,7 @@ mdoc_machines(void)
 		for (const struct machine_part *part = cls->parts; part->prefix != NULL; part++)
 			printf(".It Va %s\nKeys below it are those of device\n.Cm %s\nin\n.Xr hyve-devices 7 .\n", part->prefix,
 			    part->device);
-		printf(".It Va %s\nA slot: its key\n.Va device\nnames the device in it, whose keys are the others.\n.El\n", cls->slots);
+		printf(".It Va %s\nA slot: its key\n.Va device\nnames the device in it, whose keys are the others.\n.El\n", MACHINE_SLOTS);
 	}
 }
 

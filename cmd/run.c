@@ -28,11 +28,11 @@
 #define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
 
 struct options {
-	const char	*kernel, *append;
+	const char	*kernel, *append, *protocol;
 	const char	*initrd;
 	const char	*modules[BOOT_MODULES_MAX];
 	unsigned	 nmodules;
-	bool		 no_reboot;
+	bool		 no_reboot, no_nic;
 };
 
 struct vm_run {
@@ -155,7 +155,7 @@ free_files(struct vm_run *run)
 /* One power-on */
 
 static void
-tell(struct vm_run *run, struct config *cfg, enum boot_protocol protocol)
+tell(struct vm_run *run, struct config *cfg, const struct boot_protocol *protocol)
 {
 	struct vmctx *vm = run->r.vmm.vm;
 
@@ -165,7 +165,7 @@ tell(struct vm_run *run, struct config *cfg, enum boot_protocol protocol)
 	fprintf(stderr, "hyve: %s machine '%s', %u vCPU%s, %" PRId64 " MiB, on back end %s: %s\r\n", vm_arch_name(vm_get_arch(vm)),
 	    run->m.cls->name, run->m.ncpus, run->m.ncpus == 1 ? "" : "s",
 	    config_num(config_node(cfg, ""), "memory.size") >> 20, vm_accel_name(vm), vm_accel_reason(vm));
-	fprintf(stderr, "hyve: starting '%s' by the %s protocol%s\r\n", run->spec.kernel.path, boot_protocol_name(protocol),
+	fprintf(stderr, "hyve: starting '%s' as %s%s\r\n", run->spec.kernel.path, protocol->doc,
 	    console_is_terminal(run->con) ? "; Ctrl-] then q ends it, Ctrl-] h helps" : "");
 }
 
@@ -174,18 +174,18 @@ static int
 power_on(struct vm_run *run, struct config *cfg)
 {
 	struct vmm_topology topo;
-	enum boot_protocol protocol;
+	const struct boot_protocol *protocol;
 	int code = -1;
 
 	if (vmm_get_topology(cfg, &topo) != 0)
 		return (-1);
-	run->r.vmm.vm = vmm_new_vm(cfg, NULL);
-	if (run->r.vmm.vm == NULL)
-		return (-1);
-	run->m = (struct machine){ .cls = machine_find(vm_get_arch(run->r.vmm.vm)), .vmm = &run->r.vmm,
+	run->m = (struct machine){ .cls = machine_find(vmm_arch(cfg)), .vmm = &run->r.vmm,
 	    .console = console_chardev(run->con), .guest_code = -1 };
 	if (run->m.cls == NULL)
-		goto out;
+		return (-1);
+	run->r.vmm.vm = vmm_new_vm(cfg, run->m.cls->layout);
+	if (run->r.vmm.vm == NULL)
+		return (-1);
 	if (topo.cpus > run->m.cls->max_cpus) {
 		(void)vmm_fail(EINVAL, "machine '%s' has at most %u vCPUs, not %u", run->m.cls->name, run->m.cls->max_cpus, topo.cpus);
 		goto out;
@@ -214,6 +214,45 @@ out:
 	return (code);
 }
 
+/* config_each(): the first NIC that the keys have. */
+static int
+find_nic(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
+{
+	size_t len = strlen(name);
+
+	return (strncmp(name, "pci.", 4) == 0 && len > 8 && strcmp(name + len - 8, ".backend") == 0);
+}
+
+/* What is so unless it was said otherwise: the architecture that the kernel is for, entropy, a NIC. */
+static int
+defaults(struct config *cfg, const struct boot_file *kernel, bool no_nic)
+{
+	static const struct config_origin code = { CONFIG_FROM_CODE, "hyve run", 0 }, file = { CONFIG_FROM_CODE, "the kernel", 0 };
+	const struct boot_protocol *protocol = boot_probe(kernel);
+
+	if (protocol != NULL && !config_is_set(config_node(cfg, ""), "arch") &&
+	    config_set(cfg, "arch", vm_arch_name(protocol->arch), &file) != 0)
+		return (-1);
+	if (config_str(config_node(cfg, "pci.0.1.0"), "device") == NULL &&
+	    config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &code) != 0)
+		return (-1);
+	if (no_nic || config_str(config_node(cfg, "pci.0.2.0"), "device") != NULL || config_each(cfg, find_nic, NULL) != 0)
+		return (0);
+	return (config_set(cfg, "pci.0.2.0.device", "virtio-net", &code));
+}
+
+/* Complete the configuration and check it. */
+static int
+configure(struct vm_run *run, struct config *cfg, const struct options *o)
+{
+	if (read_files(run, o) != 0 || defaults(cfg, &run->spec.kernel, o->no_nic) != 0 || config_check(cfg) != 0)
+		return (-1);
+	if (o->protocol == NULL)
+		return (0);
+	run->spec.protocol = boot_protocol_find(vmm_arch(cfg), o->protocol);
+	return (run->spec.protocol != NULL ? 0 : -1);
+}
+
 static int
 run_vm(struct config *cfg, const struct options *o)
 {
@@ -222,7 +261,7 @@ run_vm(struct config *cfg, const struct options *o)
 
 	run.r.arg = &run;
 	run.r.vmm.config = cfg;
-	if (read_files(&run, o) == 0 && runner_init(&run.r) == 0) {
+	if (configure(&run, cfg, o) == 0 && runner_init(&run.r) == 0) {
 		run.force = event_timer_add(run.r.vmm.loop, force_end, &run);
 		run.con = run.force != NULL ? console_open(run.r.vmm.loop, on_command, &run) : NULL;
 		if (run.con != NULL) {
@@ -358,7 +397,8 @@ help(const struct verb *verb)
 {
 	(void)cmd_usage(verb, 0);
 	puts("\nRuns a guest with its serial console here.\n\n"
-	    "  --kernel FILE     Linux bzImage, ELF with a PVH entry, or multiboot kernel\n"
+	    "  --kernel FILE     amd64: Linux bzImage, ELF with a PVH entry, or multiboot kernel; arm64: Linux Image\n"
+	    "  --protocol P      how to start it, if its file does not say: linux, pvh, multiboot; linux, raw\n"
 	    "  --initrd FILE     initial RAM disk\n"
 	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
 	    "  --append STRING   the kernel's command line\n"
@@ -367,7 +407,7 @@ help(const struct verb *verb)
 	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"
 	    "  --net user[,key=value]...  a NIC with user-mode networking (there is one unless --net none), such as\n"
 	    "                    user,hostfwd=tcp::2222-:22; 'hyve devices virtio-net' lists the keys\n"
-	    "  --arch A          amd64 (arm64 machines come later)\n"
+	    "  --arch A          amd64 or arm64 (what the kernel is for, else amd64)\n"
 	    "  --accel X         auto, kvm or soft\n"
 	    "  --name NAME       name of the VM\n"
 	    "  --config FILE, -k FILE  keys from a file\n"
@@ -376,38 +416,16 @@ help(const struct verb *verb)
 	    "Exit codes: 0 reset, 1 powered off, 2 halted, 3 triple fault, 4 error.");
 }
 
-/* config_each(): the first NIC that the keys have. */
-static int
-find_nic(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
-{
-	size_t len = strlen(name);
-
-	return (strncmp(name, "pci.", 4) == 0 && len > 8 && strcmp(name + len - 8, ".backend") == 0);
-}
-
-/* After the options: what a machine has unless it was said otherwise. */
-static int
-defaults(struct config *cfg, bool no_nic)
-{
-	static const struct config_origin here = { CONFIG_FROM_CODE, "hyve run", 0 };
-
-	if (config_str(config_node(cfg, "pci.0.1.0"), "device") == NULL &&
-	    config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &here) != 0)
-		return (-1);
-	if (no_nic || config_str(config_node(cfg, "pci.0.2.0"), "device") != NULL || config_each(cfg, find_nic, NULL) != 0)
-		return (0);
-	return (config_set(cfg, "pci.0.2.0.device", "virtio-net", &here));
-}
-
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, DISK, NET, NAME, SET, NO_REBOOT };
+	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, DISK, NET, NAME, SET, NO_REBOOT };
 	static const struct option options[] = {
 		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
 		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
 		{ "kernel", required_argument, NULL, KERNEL }, { "initrd", required_argument, NULL, INITRD },
 		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
+		{ "protocol", required_argument, NULL, PROTOCOL },
 		{ "disk", required_argument, NULL, DISK }, { "net", required_argument, NULL, NET },
 		{ "name", required_argument, NULL, NAME },
 		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
@@ -419,7 +437,6 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	struct config *cfg = cmd_config_new();
 	struct options o = { 0 };
 	unsigned ndisks = 0, nnics = 0;
-	bool no_nic = false;
 	int opt, r = 0, code;
 
 	if (cfg == NULL)
@@ -448,6 +465,9 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		case APPEND:
 			o.append = optarg;
 			break;
+		case PROTOCOL:
+			o.protocol = optarg;
+			break;
 		case DISK:
 			if (ndisks == DISKS_MAX)
 				r = vmm_fail(E2BIG, "there are more than %d disks", DISKS_MAX);
@@ -456,7 +476,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			break;
 		case NET:
 			if (strcmp(optarg, "none") == 0)
-				no_nic = true;
+				o.no_nic = true;
 			else if (nnics == NICS_MAX)
 				r = vmm_fail(E2BIG, "there are more than %d network cards", NICS_MAX);
 			else
@@ -482,7 +502,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	}
 	if (r == 0 && optind < argc)
 		r = vmm_fail(EINVAL, "'%s': images boot by firmware, which is not there yet; use --kernel and --disk", argv[optind]);
-	if (r != 0 || defaults(cfg, no_nic) != 0 || config_check(cfg) != 0)
+	if (r != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
 	else
 		code = run_vm(cfg, &o);

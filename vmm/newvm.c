@@ -40,6 +40,12 @@ vmm_get_topology(struct config *cfg, struct vmm_topology *topo)
 	return (0);
 }
 
+enum vm_arch
+vmm_arch(struct config *cfg)
+{
+	return (archs[config_num(config_node(cfg, ""), "arch")]);
+}
+
 struct vmctx *
 vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 {
@@ -47,7 +53,7 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 	struct vm_spec spec = {
 		.size = sizeof(spec),
 		.name = config_str(root, "name"),
-		.arch = archs[config_num(root, "arch")],
+		.arch = vmm_arch(cfg),
 		.accel = accels[config_num(root, "accel")],
 		.clock = clocks[config_num(root, "clock")],
 		.flags = VM_SPEC_DESTROY,

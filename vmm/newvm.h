@@ -22,6 +22,9 @@ struct vmm_topology {
  */
 int	vmm_get_topology(struct config *cfg, struct vmm_topology *topo);
 
+/* The guest's architecture, as a checked configuration says. */
+enum vm_arch vmm_arch(struct config *cfg);
+
 /*
  * A new VM as the global keys of a checked configuration say: name, arch, accel, clock, seed,
  * the memory.* keys and the topology.  layout NULL: the architecture's.  A named VM is gone

@@ -77,6 +77,21 @@ VM_PUBLIC int vm_deassert_irq(struct vmctx *ctx, uint32_t irq);
 VM_PUBLIC int vm_attach_vgic(struct vmctx *ctx, uint64_t dist_start, size_t dist_size, uint64_t redist_start,
     size_t redist_size);
 
+/* Where the parts of the GICv3 are, and their lengths; its_size 0: there is no ITS, and no MSI by it. */
+struct vm_arm64_gic {
+	uint64_t	dist, dist_size;
+	uint64_t	redist, redist_size;
+	uint64_t	its, its_size;
+};
+
+/*
+ * Tell where the interrupt controller is: for firmware tables.
+ *
+ * Errors: ENOMEM.
+ * Threads: any.
+ */
+VM_PUBLIC int vm_arm64_get_gic(struct vmctx *ctx, struct vm_arm64_gic *gic);
+
 /*
  * Give the GICv3 an interrupt translation service whose control frame is at base (its 128 KiB follow).  Messages to base + 0x10040 then
  * become LPIs, by the requester id of their handles (vm_irq_open_msi()) and the tables that the guest made (Arm IHI 0069 chapter 5).

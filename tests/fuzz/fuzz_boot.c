@@ -92,7 +92,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.cmdline = cmdline, .rsdp = 0xf0000, .nmap = 3,
 		.map = { { 0, LOW, BOOT_RAM }, { LOW, HIGH - LOW, BOOT_RESERVED }, { HIGH, MEM - HIGH, BOOT_RAM } },
 	};
-	enum boot_protocol protocol;
+	const struct boot_protocol *protocol;
 	uint64_t rip;
 	size_t n;
 
@@ -115,7 +115,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	} else {
 		if (vm_get_register(vcpu, VM_AMD64_REG_RIP, &rip) != 0 || rip < HIGH || rip >= MEM ||
-		    boot_protocol_name(protocol) == NULL)
+		    protocol->doc == NULL)
 			abort();
 	}
 	check_hole();

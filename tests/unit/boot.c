@@ -5,7 +5,7 @@
 #include <vmmapi.h>
 #include <vmmapi/amd64.h>
 
-#include "boot/boot.h"
+#include "boot/amd64/amd64.h"
 #include "boot_files.h"
 #include "error.h"
 #include "soft_amd64_guest.h"
@@ -75,7 +75,7 @@ mem(const struct fx *fx, uint64_t gpa, unsigned size)
 }
 
 static int
-try_load(struct fx *fx, enum boot_protocol *got)
+try_load(struct fx *fx, const struct boot_protocol **got)
 {
 	const struct bf *f = fx->file;
 
@@ -84,13 +84,13 @@ try_load(struct fx *fx, enum boot_protocol *got)
 }
 
 static void
-load(struct fx *fx, enum boot_protocol want)
+load(struct fx *fx, const struct boot_protocol *want)
 {
-	enum boot_protocol got;
+	const struct boot_protocol *got;
 
 	CHECKF(try_load(fx, &got) == 0, "%s", vmm_errmsg());
-	CHECK_EQ(got, want);
-	CHECK(boot_protocol_name(got)[0] != '\0');
+	CHECK_STR(got->name, want->name);
+	CHECK(got->doc[0] != '\0');
 }
 
 /* Loading fails with this, and the sentence has these words. */
@@ -168,7 +168,7 @@ TEST(linux_in_ram)
 	bf_linux(&f, spin, sizeof(spin));
 	memset(fx.mem + BOOT_INFO, 0xee, 0x1000);
 	fx_kernel(&fx, &f);
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 
 	CHECK(memcmp(fx.mem + BF_LINUX_AT, f.d + BF_LINUX_SETUP, BF_LINUX_LEN) == 0);
 	/* The zero page: the header as in the file, but for what is the loader's. */
@@ -221,7 +221,7 @@ TEST(linux_initrd)
 	bf_linux(&f, spin, sizeof(spin));
 	fx_kernel(&fx, &f);
 	fx_module(&fx, "initrd", "", initrd_text, sizeof(initrd_text));
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	at = mem(&fx, BOOT_INFO + 0x218, 4);
 	size = mem(&fx, BOOT_INFO + 0x21c, 4);
 	CHECK_EQ(size, sizeof(initrd_text));
@@ -231,27 +231,27 @@ TEST(linux_initrd)
 
 	/* Below the kernel's limit, inclusive. */
 	bf_put(&f, 0x22c, 4, 0x6fffff);
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK_EQ(mem(&fx, BOOT_INFO + 0x218, 4), 0x6ff000);
 
 	/* And never over the kernel, with what it needs to unpack itself. */
 	end = BF_LINUX_AT + BF_LINUX_INIT;
 	bf_put(&f, 0x22c, 4, end + 0xfff);
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK_EQ(mem(&fx, BOOT_INFO + 0x218, 4), end);
 	bf_put(&f, 0x22c, 4, end + 0x10);
 	refuse(&fx, ENOMEM, "initrd");
 	bf_put(&f, 0x22c, 4, 0);
 	refuse(&fx, ENOMEM, "initrd");
 	bf_put(&f, 0x22c, 4, UINT32_MAX);
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 
 	/* Exactly what is free, and a byte more. */
 	big = calloc(1, RAM_END);
 	CHECK(big != NULL);
 	fx.spec.modules[0].data = (uint8_t *)big;
 	fx.spec.modules[0].len = RAM_END - end;
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK_EQ(mem(&fx, BOOT_INFO + 0x218, 4), end);
 	fx.spec.modules[0].len++;
 	refuse(&fx, ENOMEM, "give it more memory");
@@ -273,10 +273,10 @@ TEST(linux_place)
 	bf_linux(&f, spin, sizeof(spin));
 	fx_kernel(&fx, &f);
 	bf_put(&f, 0x258, 8, 0x100000);
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK_EQ(get(fx.vcpu, VM_AMD64_REG_RIP), 0x100000 + 0x200);
 	bf_put(&f, 0x258, 8, RAM_END - BF_LINUX_INIT);
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK(memcmp(fx.mem + RAM_END - BF_LINUX_INIT, f.d + BF_LINUX_SETUP, BF_LINUX_LEN) == 0);
 	bf_put(&f, 0x258, 8, RAM_END - BF_LINUX_INIT + 1);
 	refuse(&fx, ENOMEM, "the kernel");
@@ -304,7 +304,7 @@ TEST(linux_runs)
 	bf_linux(&f, linux_code, (size_t)(linux_code_end - linux_code));
 	fx_kernel(&fx, &f);
 	fx_module(&fx, "initrd", "", initrd_text, sizeof(initrd_text));
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK_EQ(run_kernel(&fx), GOOD);
 	fx_close(&fx);
 }
@@ -353,7 +353,7 @@ TEST(linux_damaged)
 	bf_put(&f, 0x260, 4, RAM_END - BF_LINUX_AT);
 	bf_put(&f, 0x238, 4, 7);
 	bf_put(&f, 0x201, 1, 0xff);			/* the header goes on as far as it can */
-	load(&fx, BOOT_LINUX);
+	load(&fx, &boot_linux_amd64);
 	CHECK_EQ(mem(&fx, BOOT_INFO + 0x1e8, 1), 3);
 	CHECK_EQ(mem(&fx, BOOT_INFO + 0x2d0 + 20, 8), LOW_END);
 	fx_close(&fx);
@@ -378,7 +378,7 @@ TEST(pvh_in_ram)
 		fx_module(&fx, "two", "", initrd_text + 1, 0x123);
 		fx.spec.modules[1].len = 5;
 		memset(fx.mem + BF_ELF_AT, 0xee, 0x4000);
-		load(&fx, BOOT_PVH);
+		load(&fx, &boot_pvh);
 		CHECK(memcmp(fx.mem + BF_ELF_AT, f.d + BF_ELF_OFF, BF_ELF_FILESZ) == 0);
 		for (uint64_t z = BF_ELF_FILESZ; z < BF_ELF_MEMSZ; z++)
 			CHECK_EQ(fx.mem[BF_ELF_AT + z], 0);
@@ -441,7 +441,7 @@ TEST(pvh_runs)
 	bf_elf(&f, BF_PVH | BF_WIDE, pvh_code, (size_t)(pvh_code_end - pvh_code));
 	fx_kernel(&fx, &f);
 	fx_module(&fx, "initrd", "", initrd_text, sizeof(initrd_text));
-	load(&fx, BOOT_PVH);
+	load(&fx, &boot_pvh);
 	CHECK_EQ(run_kernel(&fx), GOOD);
 	fx_close(&fx);
 }
@@ -460,26 +460,26 @@ TEST(pvh_notes)
 	bf_put(&f, BF_ELF_NOTE + 4, 4, 5);
 	bf_put(&f, BF_ELF_NOTE + 8, 4, 3);
 	bf_put(&f, note + 32, 8, 24 + 20);
-	load(&fx, BOOT_PVH);
+	load(&fx, &boot_pvh);
 
 	bf_elf(&f, BF_PVH | BF_WIDE, spin, sizeof(spin));
 	bf_put(&f, BF_ELF_NOTE + 4, 4, 8);
 	bf_put(&f, note + 32, 8, 24);
-	load(&fx, BOOT_PVH);
+	load(&fx, &boot_pvh);
 	CHECK_EQ(get(fx.vcpu, VM_AMD64_REG_RIP), BF_ELF_ENTRY);
 	bf_put(&f, BF_ELF_NOTE + 20, 4, 1);		/* an entry above 4 GiB is none */
 	refuse(&fx, ENOEXEC, "no kernel");
 
 	bf_elf(&f, BF_PVH | BF_WIDE, spin, sizeof(spin));
 	bf_put(&f, note + 48, 8, 8);
-	load(&fx, BOOT_PVH);
+	load(&fx, &boot_pvh);
 	CHECK_EQ(get(fx.vcpu, VM_AMD64_REG_RIP), BF_ELF_ENTRY);
 
 	/* Linked high: the entry is an address of the segment as the kernel knows it. */
 	bf_elf(&f, BF_PVH | BF_WIDE, spin, sizeof(spin));
 	bf_put(&f, BF_PHDR64 + 16, 8, 0xc0000000);
 	bf_put(&f, BF_ELF_NOTE + 16, 4, 0xc0000020);
-	load(&fx, BOOT_PVH);
+	load(&fx, &boot_pvh);
 	CHECK_EQ(get(fx.vcpu, VM_AMD64_REG_RIP), BF_ELF_ENTRY);
 	fx_close(&fx);
 }
@@ -563,7 +563,7 @@ TEST(elf_damaged)
 	bf_put(&f, P_PADDR + 2 * P_NEXT, 8, BF_ELF_AT + BF_ELF_MEMSZ - 1);
 	refuse(&fx, EINVAL, "two segments for address 0x102fff");
 	bf_put(&f, P_PADDR + 2 * P_NEXT, 8, BF_ELF_AT + BF_ELF_MEMSZ);
-	load(&fx, BOOT_PVH);
+	load(&fx, &boot_pvh);
 	CHECK(memcmp(fx.mem + BF_ELF_AT + BF_ELF_MEMSZ, f.d + BF_ELF_OFF, BF_ELF_FILESZ) == 0);
 	bf_put(&f, offsetof(Elf64_Ehdr, e_phoff), 8, 0x240);
 	bf_put(&f, offsetof(Elf64_Ehdr, e_phnum), 2, ELF_LOADS_MAX + 1);
@@ -623,7 +623,7 @@ TEST(multiboot_in_ram)
 	fx_module(&fx, "two", "", initrd_text + 1, 5);
 	bf_elf(&f, BF_MULTIBOOT, spin, sizeof(spin));
 	memset(fx.mem + BF_ELF_AT, 0xee, 0x4000);
-	load(&fx, BOOT_MULTIBOOT);
+	load(&fx, &boot_multiboot);
 	check_multiboot(&fx, BF_ELF_ENTRY);
 	CHECK(memcmp(fx.mem + BF_ELF_AT, f.d + BF_ELF_OFF, BF_ELF_FILESZ) == 0);
 	CHECK_EQ(mem(&fx, BF_ELF_AT + BF_ELF_MEMSZ - 8, 8), 0);
@@ -632,7 +632,7 @@ TEST(multiboot_in_ram)
 	/* By addresses, whatever is in the file. */
 	bf_flat(&f, spin, sizeof(spin));
 	memset(fx.mem + BF_FLAT_AT, 0xee, 0x4000);
-	load(&fx, BOOT_MULTIBOOT);
+	load(&fx, &boot_multiboot);
 	check_multiboot(&fx, BF_FLAT_ENTRY);
 	CHECK(memcmp(fx.mem + BF_FLAT_AT, f.d + BF_FLAT_OFF, BF_FLAT_LEN) == 0);
 	CHECK_EQ(mem(&fx, BF_FLAT_AT + BF_FLAT_LEN, 8), 0);
@@ -642,7 +642,7 @@ TEST(multiboot_in_ram)
 	/* No end: all of the file; no bss. */
 	bf_put(&f, BF_FLAT_OFF + BF_FLAT_HEADER + 20, 8, 0);
 	memset(fx.mem + BF_FLAT_AT, 0xee, 0x4000);
-	load(&fx, BOOT_MULTIBOOT);
+	load(&fx, &boot_multiboot);
 	CHECK(memcmp(fx.mem + BF_FLAT_AT, f.d + BF_FLAT_OFF, BF_FLAT_LEN) == 0);
 	CHECK_EQ(mem(&fx, BF_FLAT_AT + BF_FLAT_LEN, 1), 0xee);
 	fx_close(&fx);
@@ -673,7 +673,7 @@ TEST(multiboot_runs)
 			bf_flat(&f, multiboot_code, (size_t)(multiboot_code_end - multiboot_code));
 		else
 			bf_elf(&f, BF_MULTIBOOT, multiboot_code, (size_t)(multiboot_code_end - multiboot_code));
-		load(&fx, BOOT_MULTIBOOT);
+		load(&fx, &boot_multiboot);
 		CHECK_EQ(run_kernel(&fx), GOOD);
 		fx_close(&fx);
 	}
@@ -725,7 +725,7 @@ TEST(multiboot_damaged)
 		bf_put(&f, h + 4, 4, flags);
 		bf_put(&f, h + 8, 4, 0U - 0x1badb002 - flags);
 		if (bit < 2 || bit >= 16)
-			load(&fx, BOOT_MULTIBOOT);
+			load(&fx, &boot_multiboot);
 		else
 			refuse(&fx, EINVAL, "asks for multiboot features");
 	}
@@ -810,7 +810,7 @@ TEST(command_lines)
 		make(&f, kind);
 		fx_kernel(&fx, &f);
 		fx.spec.cmdline = "";
-		load(&fx, kind == 0 ? BOOT_LINUX : kind == 1 || kind == 4 ? BOOT_MULTIBOOT : BOOT_PVH);
+		load(&fx, kind == 0 ? &boot_linux_amd64 : kind == 1 || kind == 4 ? &boot_multiboot : &boot_pvh);
 		CHECK_EQ(mem(&fx, BOOT_CMDLINE, 1), 0);
 		memset(text, 'x', BOOT_CMDLINE_MAX);
 		text[BOOT_CMDLINE_MAX] = '\0';
@@ -844,7 +844,7 @@ TEST(many_modules)
 		memset(image, 'm', sizeof(image));
 		for (unsigned i = 0; i < BOOT_MODULES_MAX; i++)
 			fx_module(&fx, "m", args, image, sizeof(image));
-		load(&fx, pvh != 0 ? BOOT_PVH : BOOT_MULTIBOOT);
+		load(&fx, pvh != 0 ? &boot_pvh : &boot_multiboot);
 		for (unsigned i = 0; i < BOOT_MODULES_MAX; i++) {
 			uint64_t e = BOOT_MODLIST + i * (pvh != 0 ? 32 : 16), cmd;
 
@@ -859,7 +859,7 @@ TEST(many_modules)
 				CHECK(at[i] + sizeof(image) <= at[j] || at[j] + sizeof(image) <= at[i]);
 		}
 		fx.spec.modules[3].cmdline = "aa";
-		load(&fx, pvh != 0 ? BOOT_PVH : BOOT_MULTIBOOT);
+		load(&fx, pvh != 0 ? &boot_pvh : &boot_multiboot);
 		args[sizeof(args) - 2] = 'a';
 		fx.spec.modules[3].cmdline = args;
 		refuse(&fx, E2BIG, "command lines of the modules");

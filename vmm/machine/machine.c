@@ -7,7 +7,7 @@
 #include "../error.h"
 #include "machine.h"
 
-static const struct machine_class *const machines[] = { &machine_pc };
+static const struct machine_class *const machines[] = { &machine_pc, &machine_virt };
 
 const struct machine_class *
 machine_at(unsigned i)
@@ -20,9 +20,10 @@ machine_declare(struct config *cfg)
 {
 	const struct machine_class *cls;
 
+	if (config_declare_slots(cfg, MACHINE_SLOTS, &device_selector, device_class_keys) != 0)
+		return (-1);
 	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {
-		if (config_declare(cfg, cls->name, &cls->keys) != 0 ||
-		    config_declare_slots(cfg, cls->slots, &device_selector, device_class_keys) != 0)
+		if (config_declare(cfg, cls->name, &cls->keys) != 0)
 			return (-1);
 		for (const struct machine_part *part = cls->parts; part->prefix != NULL; part++) {
 			if (config_declare(cfg, part->prefix, device_class_keys(part->device)) != 0)

@@ -12,10 +12,14 @@
 #include "../device.h"
 
 struct machine;
+struct parts;
+
+/* The nodes where devices can be added, in every machine. */
+#define	MACHINE_SLOTS	"pci.0.*.0"
 
 /* A device that the machine always has, and where its keys are. */
 struct machine_part {
-	const char	*prefix;	/* "pc.rtc" */
+	const char	*prefix;	/* "pc.rtc"; machines can have the same */
 	const char	*device;	/* class */
 };
 
@@ -25,12 +29,12 @@ struct machine_class {
 	unsigned	 max_cpus;
 	struct config_keys keys;	/* of the machine itself, below its name */
 	const struct machine_part *parts;	/* ended by one with NULL */
-	const char	*slots;		/* pattern of the nodes where devices can be added */
+	const struct vm_layout *layout;		/* of RAM and what is between; NULL: the architecture's */
 	/* Make the devices that the configuration says.  -1 with a sentence; fini is called then too. */
 	int		(*init)(struct machine *m);
 	void		(*fini)(struct machine *m);
 	/* Load a kernel and put vCPU 0 at its start, with firmware tables for it. */
-	int		(*boot)(struct machine *m, struct boot_spec *spec, enum boot_protocol *protocol);
+	int		(*boot)(struct machine *m, struct boot_spec *spec, const struct boot_protocol **protocol);
 	/*
 	 * The guest accessed a system register that nobody knows: do what a processor does.  The vCPU's thread, behind the
 	 * exit.
@@ -46,6 +50,7 @@ struct machine {
 	unsigned	 ncpus;
 	struct vcpu	**vcpus;
 	struct chardev	*console;	/* what the first serial port is connected to; NULL: the key's */
+	struct parts	*parts;		/* parts.c's */
 	void		*priv;
 	/*
 	 * A guest ended the run with a code of its own (a debug exit port): -1 if not.  Set on a vCPU's thread before vm_suspend().
@@ -53,7 +58,7 @@ struct machine {
 	_Atomic int	 guest_code;
 };
 
-extern const struct machine_class machine_pc;
+extern const struct machine_class machine_pc, machine_virt;
 
 /* The i-th machine, NULL behind the last. */
 const struct machine_class *machine_at(unsigned i);

@@ -12,19 +12,16 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <vmmapi/amd64.h>
 
 #include "../acpi/acpi_pm.h"
 #include "../acpi/tables.h"
 #include "../error.h"
-#include "../pci/pci.h"
 #include "../timer/acpi_pm_timer.h"
 #include "../timer/hpet.h"
-#include "machine.h"
+#include "parts.h"
 
 #define	ECAM		0xb0000000ULL
 #define	MEM32_BASE	0xc0000000ULL
@@ -50,14 +47,10 @@
 
 #define	SLOT_HOST	PCI_DEVFN(0, 0)
 #define	SLOT_LPC	PCI_DEVFN(31, 0)
-#define	NIRQS		48		/* of chips, and one for each PCI slot */
 
 struct pc {
-	struct pci_host	*pci;
 	struct vm_i8254	*pit;
 	struct device	*pm, *pm_timer, *rtc, *hpet;
-	struct vm_irq	*irq[NIRQS];
-	unsigned	 nirqs;
 	struct vm_irq	*rtc_irq;
 	struct vm_range	*debug_exit;
 };
@@ -74,102 +67,6 @@ static const struct machine_part parts[] = {
 	{ "com1", "ns16550" },
 	{ NULL, NULL },
 };
-
-/* An interrupt handle that lives as long as the machine. */
-static struct vm_irq *
-line(struct machine *m, unsigned n)
-{
-	struct pc *pc = m->priv;
-	struct vm_irq *irq;
-
-	if (pc->nirqs == NIRQS)
-		return (vmm_fail_null(ENOSPC, "pc: too many interrupts"));
-	irq = vm_irq_open_line(m->vmm->vm, n);
-	if (irq == NULL)
-		(void)vmm_fail_vm("pc: line %u", n);
-	else
-		pc->irq[pc->nirqs++] = irq;
-	return (irq);
-}
-
-static struct device *
-add(struct machine *m, const char *cls, const char *name, const char *node, unsigned on, uint64_t base, int line0, int line1)
-{
-	struct device_place place = { .on = on, .base = base };
-	const struct device_class *c = device_class_find(cls);
-	struct config_node *cfg = config_node(m->vmm->config, node);
-
-	if (c == NULL || cfg == NULL)
-		return (NULL);
-	if (line0 >= 0) {
-		place.irq[place.nirqs] = line(m, (unsigned)line0);
-		if (place.irq[place.nirqs++] == NULL)
-			return (NULL);
-	}
-	if (line1 >= 0) {
-		place.irq[place.nirqs] = line(m, (unsigned)line1);
-		if (place.irq[place.nirqs++] == NULL)
-			return (NULL);
-	}
-	if (strcmp(name, "com1") == 0)
-		place.chardev = m->console;
-	return (device_create(m->vmm, c, name, cfg, &place));
-}
-
-static struct device *
-add_pci(struct machine *m, const char *cls, const char *name, const char *node, uint8_t devfn, uint64_t base)
-{
-	struct pc *pc = m->priv;
-	struct device_place place = { .on = DEVICE_ON_PCI, .base = base, .pci = pc->pci, .devfn = devfn, .nirqs = 1 };
-	const struct device_class *c = device_class_find(cls);
-	struct config_node *cfg = config_node(m->vmm->config, node);
-
-	if (c == NULL || cfg == NULL)
-		return (NULL);
-	/* Pin A of device d is on PIRQ d. */
-	place.irq[0] = line(m, LINE_PIRQ + (devfn >> 3) % ACPI_PIRQS);
-	if (place.irq[0] == NULL)
-		return (NULL);
-	return (device_create(m->vmm, c, name, cfg, &place));
-}
-
-/* Slots 0 and 31 have the bridges, and there are no others than 1 to 30. */
-static int
-check_slot(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
-{
-	char wanted[32];
-	size_t len = strlen(name);
-
-	if (text == NULL || len < 15 || strncmp(name, "pci.0.", 6) != 0 || strcmp(name + len - 9, ".0.device") != 0)
-		return (0);
-	for (unsigned slot = 1; slot < 31; slot++) {
-		(void)snprintf(wanted, sizeof(wanted), "pci.0.%u.0.device", slot);
-		if (strcmp(name, wanted) == 0)
-			return (0);
-	}
-	return (vmm_fail(EINVAL, "%s: a PC has its devices in PCI slots 1 to 30", name));
-}
-
-/* The devices of the configuration, pci.0.SLOT.0. */
-static int
-add_slots(struct machine *m)
-{
-	char name[32];
-
-	if (config_each(m->vmm->config, check_slot, NULL) != 0)
-		return (-1);
-	for (unsigned slot = 1; slot < 31; slot++) {
-		struct config_node *node;
-		const char *cls;
-
-		(void)snprintf(name, sizeof(name), "pci.0.%u.0", slot);
-		node = config_node(m->vmm->config, name);
-		cls = node != NULL ? config_str(node, "device") : NULL;
-		if (cls != NULL && add_pci(m, cls, name, name, PCI_DEVFN(slot, 0), 0) == NULL)
-			return (-1);
-	}
-	return (0);
-}
 
 /*
  * The HPET takes lines 0 and 8 for itself in legacy replacement routing.  vCPU's or control thread.
@@ -211,10 +108,16 @@ add_debug_exit(struct machine *m)
 static int
 pc_init(struct machine *m)
 {
-	struct pci_host_spec host = {
-		.ecam = ECAM, .ports = true, .io_base = IO_BASE, .io_limit = IO_LIMIT,
-		.mem32_base = MEM32_BASE, .mem32_limit = MEM32_LIMIT,
+	static const struct parts_pci pci = {
+		.host = { .ecam = ECAM, .ports = true, .io_base = IO_BASE, .io_limit = IO_LIMIT,
+		    .mem32_base = MEM32_BASE, .mem32_limit = MEM32_LIMIT },
+		.line = LINE_PIRQ, .nlines = ACPI_PIRQS, .first = 1, .last = 30,
 	};
+	static const struct part rtc = { "mc146818", "rtc", "pc.rtc", DEVICE_ON_IO, RTC, 1, { LINE_RTC }, false };
+	static const struct part pm_timer = { "acpi-pm-timer", "pm-timer", "pc.timer", DEVICE_ON_IO, PM_BASE + 8, 0, { 0 }, false };
+	static const struct part pm = { "acpi-pm", "pm", "pc.pm", DEVICE_ON_IO, PM_BASE, 1, { LINE_SCI }, false };
+	static const struct part hpet = { "hpet", "hpet", "pc.hpet_chip", DEVICE_ON_MMIO, HPET, 2, { LINE_TIMER, LINE_RTC }, false };
+	static const struct part com1 = { "ns16550", "com1", "com1", DEVICE_ON_IO, COM1, 1, { LINE_COM1 }, true };
 	struct pc *pc = calloc(1, sizeof(*pc));
 	struct vmctx *vm = m->vmm->vm;
 
@@ -224,28 +127,24 @@ pc_init(struct machine *m)
 	pc->pit = vm_amd64_i8254_open(vm);
 	if (pc->pit == NULL)
 		return (vmm_fail_vm("pc"));
-	pc->pci = pci_host_new(m->vmm, &host);
-	if (pc->pci == NULL)
+	if (parts_pci(m, &pci) != 0 || (pc->rtc = parts_add(m, &rtc)) == NULL)
 		return (-1);
-	pc->rtc = add(m, "mc146818", "rtc", "pc.rtc", DEVICE_ON_IO, RTC, LINE_RTC, -1);
-	if (pc->rtc == NULL)
-		return (-1);
-	pc->rtc_irq = pc->irq[pc->nirqs - 1];
-	pc->pm_timer = add(m, "acpi-pm-timer", "pm-timer", "pc.timer", DEVICE_ON_IO, PM_BASE + 8, -1, -1);
-	pc->pm = add(m, "acpi-pm", "pm", "pc.pm", DEVICE_ON_IO, PM_BASE, LINE_SCI, -1);
+	pc->rtc_irq = pc->rtc->place.irq[0];
+	pc->pm_timer = parts_add(m, &pm_timer);
+	pc->pm = parts_add(m, &pm);
 	if (pc->pm_timer == NULL || pc->pm == NULL)
 		return (-1);
 	acpi_pm_set_timer(pc->pm, pc->pm_timer);
 	if (config_bool(config_node(m->vmm->config, "pc"), "hpet")) {
-		pc->hpet = add(m, "hpet", "hpet", "pc.hpet_chip", DEVICE_ON_MMIO, HPET, LINE_TIMER, LINE_RTC);
+		pc->hpet = parts_add(m, &hpet);
 		if (pc->hpet == NULL || hpet_on_legacy(pc->hpet, hpet_legacy, pc) != 0)
 			return (-1);
 	}
-	if (add(m, "ns16550", "com1", "com1", DEVICE_ON_IO, COM1, LINE_COM1, -1) == NULL ||
-	    add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, 0) == NULL ||
-	    add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE) == NULL)
+	if (parts_add(m, &com1) == NULL ||
+	    parts_add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, 0) == NULL ||
+	    parts_add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE) == NULL)
 		return (-1);
-	return (add_slots(m) == 0 ? add_debug_exit(m) : -1);
+	return (parts_add_slots(m) == 0 ? add_debug_exit(m) : -1);
 }
 
 static void
@@ -257,12 +156,9 @@ pc_fini(struct machine *m)
 		return;
 	if (pc->hpet != NULL)
 		(void)hpet_on_legacy(pc->hpet, NULL, NULL);
-	devices_destroy(m->vmm);
+	parts_fini(m);
 	vm_range_remove(pc->debug_exit);
-	pci_host_free(pc->pci);
 	vm_amd64_i8254_close(pc->pit);
-	for (unsigned i = 0; i < pc->nirqs; i++)
-		vm_irq_close(pc->irq[i]);
 	free(pc);
 	m->priv = NULL;
 }
@@ -312,13 +208,11 @@ place_tables(struct machine *m)
 }
 
 static int
-pc_boot(struct machine *m, struct boot_spec *spec, enum boot_protocol *protocol)
+pc_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol **protocol)
 {
-	struct pc *pc = m->priv;
-
 	memory_map(m->vmm->vm, spec);
 	spec->rsdp = RSDP;
-	if (place_tables(m) != 0 || pci_host_assign(pc->pci) != 0)
+	if (place_tables(m) != 0 || pci_host_assign(parts_pci_host(m)) != 0)
 		return (-1);
 	return (boot_load(m->vmm->vm, m->vcpus[0], spec, protocol));
 }
@@ -345,7 +239,6 @@ const struct machine_class machine_pc = {
 	.max_cpus = 8,
 	.keys = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) },
 	.parts = parts,
-	.slots = "pci.0.*.0",
 	.init = pc_init,
 	.fini = pc_fini,
 	.boot = pc_boot,

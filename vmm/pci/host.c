@@ -196,6 +196,13 @@ pci_host_detach(struct pci_host *h, struct pci_fn *fn)
 	pthread_mutex_unlock(&h->lock);
 }
 
+enum vm_space
+pci_host_io(const struct pci_host *h, uint64_t *addr)
+{
+	*addr += h->spec.io_window;
+	return (h->spec.io_window != 0 ? VM_SPACE_MEM : VM_SPACE_IO);
+}
+
 struct pci_fn *
 pci_host_fn(struct pci_host *h, uint8_t devfn)
 {

@@ -127,13 +127,15 @@ bar_place(struct pci_fn *fn, unsigned n)
 	uint64_t addr = bar_addr(fn, n);
 	struct vm_range_spec spec = {
 		.name = fn->dev->name,
-		.space = bar->kind == PCI_BAR_IO ? VM_SPACE_IO : VM_SPACE_MEM,
+		.space = VM_SPACE_MEM,
 		.base = addr, .len = bar->size, .arg = bar->arg,
 		.priority = -1 - (PCI_NBARS * fn->devfn + (int)n),
 	};
 
 	if (bar->kind == PCI_BAR_NONE || addr == bar->addr)
 		return (false);
+	if (bar->kind == PCI_BAR_IO)
+		spec.space = pci_host_io(fn->host, &spec.base);
 	spec.read = bar->ops->read;
 	spec.write = bar->ops->write;
 	vm_range_remove(bar->range);

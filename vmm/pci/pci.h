@@ -158,6 +158,7 @@ bool	pci_master(struct pci_fn *fn);
 struct pci_host_spec {
 	uint64_t	ecam;		/* configuration window of 256 buses (PCIe 7.2.2); 0: none */
 	bool		ports;		/* configuration ports 0xcf8 to 0xcff */
+	uint64_t	io_window;	/* where port 0 is in memory, on a machine that has no ports; 0: it has */
 	/* Windows for BARs that the machine assigns (no firmware); limits are exclusive. */
 	uint64_t	io_base, io_limit, mem32_base, mem32_limit, mem64_base, mem64_limit;
 };

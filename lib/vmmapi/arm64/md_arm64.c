@@ -257,6 +257,23 @@ vm_attach_its(struct vmctx *ctx, uint64_t base)
 }
 
 int
+vm_arm64_get_gic(struct vmctx *ctx, struct vm_arm64_gic *gic)
+{
+	struct arm64_vm *av;
+
+	if (gic == NULL)
+		return (vm_fail(EINVAL, "vm_arm64_get_gic: a NULL argument"));
+	if (check_vm(ctx, "vm_arm64_get_gic") != 0 || (av = arm64_vm(ctx)) == NULL)
+		return (-1);
+	*gic = (struct vm_arm64_gic){
+		.dist = av->gicd, .dist_size = ARM64_GICD_SIZE, .redist = av->gicr,
+		.redist_size = av->gicr_size != 0 ? av->gicr_size : (uint64_t)(ctx->ncpus != 0 ? ctx->ncpus : 1) * ARM64_GICR_SIZE,
+		.its = av->its, .its_size = av->its != 0 ? ARM64_ITS_SIZE : 0,
+	};
+	return (0);
+}
+
+int
 vm_arm64_inject_exception(struct vcpu *vcpu, uint64_t esr, uint64_t far)
 {
 	struct arm64_state *s;

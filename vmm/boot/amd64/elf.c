@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../error.h"
-#include "boot.h"
+#include "../../error.h"
+#include "amd64.h"
 
 #define	NOTE_PHYS32_ENTRY	18	/* XEN_ELFNOTE_PHYS32_ENTRY */
 

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../error.h"
-#include "boot.h"
+#include "../../error.h"
+#include "amd64.h"
 
 #define	START_MAGIC	0x336ec578U
 
@@ -31,8 +31,8 @@ struct memmap_entry {
 _Static_assert(0x100 + BOOT_E820_MAX * sizeof(struct memmap_entry) <= 0x2000, "BOOT_INFO");
 _Static_assert(BOOT_MODULES_MAX * sizeof(struct modlist_entry) <= 0x2000, "BOOT_MODLIST");
 
-bool
-boot_is_pvh(const struct boot_file *f)
+static bool
+is_pvh(const struct boot_file *f)
 {
 	struct elf_image elf;
 
@@ -55,8 +55,17 @@ load_modules(struct vmctx *vm, const struct boot_spec *spec, uint64_t floor)
 	return (vm_gpa_write(vm, BOOT_MODLIST, list, sizeof(list)) == 0 ? 0 : vmm_fail_vm("'%s'", spec->kernel.path));
 }
 
-int
-boot_pvh(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
+/* An ELF file that cannot be read, or is for another processor. */
+static int
+explain(const struct boot_file *f)
+{
+	struct elf_image elf;
+
+	return (f->len >= 4 && memcmp(f->data, "\177ELF", 4) == 0 ? elf_parse(f, &elf) : 0);
+}
+
+static int
+load(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 {
 	struct memmap_entry map[BOOT_E820_MAX] = { { 0 } };
 	struct start_info info = { .magic = START_MAGIC, .version = 1 };
@@ -64,7 +73,8 @@ boot_pvh(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 	uint64_t end;
 	uint32_t entry;
 
-	if (elf_parse(&spec->kernel, &elf) != 0 || elf_entry(spec, &elf, elf.pvh_entry, &entry) != 0 || elf_load(vm, spec, &elf, &end) != 0 ||
+	if (boot_check_cmdline(spec) != 0 || elf_parse(&spec->kernel, &elf) != 0 ||
+	    elf_entry(spec, &elf, elf.pvh_entry, &entry) != 0 || elf_load(vm, spec, &elf, &end) != 0 ||
 	    load_modules(vm, spec, end) != 0)
 		return (-1);
 	for (unsigned i = 0; i < spec->nmap; i++)
@@ -81,3 +91,12 @@ boot_pvh(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 		return (vmm_fail_vm("'%s'", spec->kernel.path));
 	return (boot_enter_flat32(vm, vcpu, entry, 0, BOOT_INFO));
 }
+
+const struct boot_protocol boot_pvh = {
+	.name = "pvh",
+	.doc = "ELF with a PVH entry",
+	.arch = VM_ARCH_AMD64,
+	.probe = is_pvh,
+	.explain = explain,
+	.load = load,
+};

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../error.h"
-#include "boot.h"
+#include "../../error.h"
+#include "amd64.h"
 
 /* Offsets in the file's first sectors, and in boot_params: the setup header is at 0x1f1 of both. */
 #define	P_ACPI_RSDP	0x070
@@ -56,8 +56,8 @@ put(uint8_t *p, size_t off, unsigned size, uint64_t v)
 	memcpy(p + off, &v, size);
 }
 
-bool
-boot_is_linux(const struct boot_file *f)
+static bool
+is_linux(const struct boot_file *f)
 {
 	return (f->len >= 0x260 + 8 && get(f->data, H_BOOT_FLAG, 2) == 0xaa55 && memcmp(f->data + H_MAGIC, "HdrS", 4) == 0);
 }
@@ -123,14 +123,14 @@ load_initrd(struct vmctx *vm, const struct boot_spec *spec, const struct kernel 
 	return (0);
 }
 
-int
-boot_linux(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
+static int
+load(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 {
 	struct kernel k = { 0 };
 	size_t cmdmax, cmdlen = strlen(spec->cmdline);
 	uint8_t *params, *to, *cmd;
 
-	if (parse(spec, &k) != 0)
+	if (boot_check_cmdline(spec) != 0 || parse(spec, &k) != 0)
 		return (-1);
 	cmdmax = (size_t)get(spec->kernel.data, H_CMDLINE_SIZE, 4);
 	if (cmdlen > cmdmax)
@@ -164,3 +164,11 @@ boot_linux(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 	put(params, P_E820_ENTRIES, 1, spec->nmap);
 	return (boot_enter_long(vm, vcpu, k.at + ENTRY64, BOOT_INFO));
 }
+
+const struct boot_protocol boot_linux_amd64 = {
+	.name = "linux",
+	.doc = "Linux bzImage",
+	.arch = VM_ARCH_AMD64,
+	.probe = is_linux,
+	.load = load,
+};

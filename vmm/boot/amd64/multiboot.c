@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../error.h"
-#include "boot.h"
+#include "../../error.h"
+#include "amd64.h"
 
 #define	HEADER_MAGIC	0x1badb002U
 #define	LOADER_MAGIC	0x2badb002U
@@ -72,8 +72,8 @@ find_header(const struct boot_file *f, struct header *h, size_t *off)
 	return (false);
 }
 
-bool
-boot_is_multiboot(const struct boot_file *f)
+static bool
+is_multiboot(const struct boot_file *f)
 {
 	struct header h;
 	size_t off;
@@ -146,8 +146,8 @@ ram_kib(const struct boot_spec *spec, uint64_t from, uint64_t limit)
 	return (0);
 }
 
-int
-boot_multiboot(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
+static int
+load(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 {
 	struct mmap_entry map[BOOT_E820_MAX];
 	struct info info = { .flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP | INFO_LOADER };
@@ -157,6 +157,8 @@ boot_multiboot(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec
 	uint32_t entry;
 	size_t off;
 
+	if (boot_check_cmdline(spec) != 0)
+		return (-1);
 	if (!find_header(&spec->kernel, &h, &off))
 		return (vmm_fail(ENOEXEC, "'%s' has no multiboot header", spec->kernel.path));
 	if ((h.flags & (UNKNOWN | WANTS_VIDEO)) != 0)
@@ -194,3 +196,11 @@ boot_multiboot(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec
 		return (vmm_fail_vm("'%s'", spec->kernel.path));
 	return (boot_enter_flat32(vm, vcpu, entry, LOADER_MAGIC, BOOT_INFO));
 }
+
+const struct boot_protocol boot_multiboot = {
+	.name = "multiboot",
+	.doc = "multiboot",
+	.arch = VM_ARCH_AMD64,
+	.probe = is_multiboot,
+	.load = load,
+};
