@@ -154,4 +154,38 @@ bf_flat(struct bf *f, const void *code, size_t len)
 	f->len = BF_FLAT_OFF + BF_FLAT_LEN;
 }
 
+/*
+ * An arm64 Image whose code is behind the header; with an EFI stub, a PE header that has one section, all of the file behind the
+ * headers.
+ */
+#define	BF_IMAGE_LEN	0x800
+#define	BF_IMAGE_SIZE	0x4000		/* in memory */
+#define	BF_IMAGE_PE	0x100
+#define	BF_IMAGE_SECTION (BF_IMAGE_PE + 24 + 0x70)
+#define	BF_IMAGE_CODE	0x200
+
+static inline void
+bf_image(struct bf *f, bool efi, const void *code, size_t len)
+{
+	memset(f, 0, sizeof(*f));
+	/* ccmp x18, #0, #0xd, pl, which is "MZ", and a branch to the code */
+	bf_put(f, 0, 4, efi ? 0xfa405a4d : 0xd503201f);
+	bf_put(f, 4, 4, 0x14000000 | (BF_IMAGE_CODE - 4) / 4);
+	bf_put(f, 16, 8, BF_IMAGE_SIZE);
+	bf_put(f, 24, 8, 0xa);
+	memcpy(f->d + 56, "ARM\x64", 4);
+	if (efi) {
+		bf_put(f, 60, 4, BF_IMAGE_PE);
+		memcpy(f->d + BF_IMAGE_PE, "PE\0\0", 4);
+		bf_put(f, BF_IMAGE_PE + 4, 2, 0xaa64);
+		bf_put(f, BF_IMAGE_PE + 6, 2, 1);
+		bf_put(f, BF_IMAGE_PE + 20, 2, 0x70);
+		bf_put(f, BF_IMAGE_SECTION + 16, 4, BF_IMAGE_LEN - BF_IMAGE_CODE);
+		bf_put(f, BF_IMAGE_SECTION + 20, 4, BF_IMAGE_CODE);
+	}
+	memcpy(f->d + BF_IMAGE_CODE, code, len);
+	memset(f->d + BF_IMAGE_LEN - 4, 0xe5, 4);
+	f->len = BF_IMAGE_LEN;
+}
+
 #endif /* _BOOT_FILES_H_ */
