@@ -628,7 +628,13 @@ static const struct vm_state_table state = VM_STATE_TABLE("cfi-flash", 1, 1, fie
 static void
 flash_describe(struct device *dev, struct device_description *desc)
 {
+	const struct flash *f = dev->soft;
+	const struct device_property width = DEVICE_PROP_CELL("bank-width", f->width);
+
 	desc->compatible = "cfi-flash";
+	desc->node = "flash";
+	desc->len = f->size;
+	desc->prop[0] = width;
 }
 
 DEVICE_CLASS(cfi_flash, "cfi-flash", "flash memory for firmware and its variables", keys, &state,

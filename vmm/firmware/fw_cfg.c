@@ -502,6 +502,7 @@ static void
 fwcfg_describe(struct device *dev, struct device_description *desc)
 {
 	desc->compatible = "qemu,fw-cfg-mmio";
+	desc->node = "fw-cfg";
 	desc->hid = "QEMU0002";
 	desc->dma_coherent = true;
 }
