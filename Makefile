@@ -8,7 +8,7 @@ build/gcc/build.ninja:
 	@scripts/bootstrap
 	@CC=gcc meson setup build/gcc
 
-demo:			# build, and run the demonstration payloads on what this host has
+demo:			# build, and run the demonstration payloads on what this host has; ARCH=arm64: and Debian's guest for that
 	@scripts/bootstrap
 	@scripts/demo
 

@@ -49,6 +49,7 @@ def panic_on_2_cpus_resets(context):
 @case(slow=True)
 def triple_fault(context):
     """Linux, told to reset by a triple fault, loads an empty interrupt table and executes INT3."""
+    context.needs("triple fault")
     g = context.boot("guest.reboot reboot=t")
     g.expect("guest: ready")
     g.ends(guest.TRIPLE_FAULT)

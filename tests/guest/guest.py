@@ -27,9 +27,18 @@ LIMIT = 300 * (1 if SANITIZE == "none" else 4)      # seconds until something is
 
 RESET, POWEROFF, HALT, TRIPLE_FAULT, ERROR = range(5)       # exit codes of hyve run
 
+# What Debian calls the machine, its console, its local timer in /proc/interrupts, what its kernel says of flaws that cost nothing,
+# and what not every architecture has: cases name what they need.
 ARCHES = {
-    "amd64": {"machine": "x86_64", "console": "ttyS0"},
+    "amd64": {"machine": "x86_64", "console": "ttyS0", "timer": r"^ *LOC:",
+              "cheap": {"spectre_v1": "Mitigation: usercopy/swapgs barriers", "spectre_v2": "Mitigation: Enhanced"},
+              "has": {"triple fault", "processor models"}},
+    "arm64": {"machine": "aarch64", "console": "ttyAMA0", "timer": r"^ *\d+:(?=.*arch_timer)",
+              "cheap": {"spectre_v1": "Mitigation: __user pointer sanitization", "spectre_v2": "Mitigation: CSV2"},
+              "has": set()},
 }
+# Processors that no stock kernel runs on yet.
+UNFINISHED = {("arm64", "soft"): "soft's arm64 processor does not run stock kernels yet"}
 ACCELS = ("soft", "kvm")
 CLOUD, GENERIC = "cloud", "generic"     # flavours of Debian's kernel
 BOTH = (CLOUD, GENERIC)
@@ -69,6 +78,11 @@ class Context:
         if self.images is None:
             self.images = fetch(self.arch, self.flavour)
         return self.images
+
+    def needs(self, what):
+        """Skip the case on an architecture that lacks something."""
+        if what not in ARCHES[self.arch]["has"]:
+            raise Skipped("%s has no %s" % (self.arch, what))
 
     def boot(self, words="", **options):
         """Start the guest with these words on its kernel's command line, see Guest."""
@@ -247,7 +261,7 @@ def case(function=None, slow=False, long=False, flavours=(CLOUD,)):
 def no_accel(arch, accel):
     """Why a back end cannot run Debian's kernels here; None if it can."""
     if accel != "kvm":
-        return None
+        return UNFINISHED.get((arch, accel))
     if ARCHES[arch]["machine"] != platform.machine():
         return "this host is no %s machine" % arch
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
