@@ -205,17 +205,20 @@ majority(uint32_t x, uint32_t y, uint32_t z)
 	static enum a64_status							\
 	name(struct a64 *c, const struct a64_insn *i)				\
 	{									\
-		const vu32 w = (vu32)v_get(c, i->rm);				\
-		vu32 x = (vu32)v_get(c, i->rd);					\
-		uint32_t y = (uint32_t)c->s->v[2 * i->rn];			\
+		uint32_t x[4], w[4], y = (uint32_t)c->s->v[2 * i->rn];		\
 										\
+		memcpy(x, &c->s->v[2 * i->rd], sizeof(x));			\
+		memcpy(w, &c->s->v[2 * i->rm], sizeof(w));			\
 		for (unsigned k = 0; k < 4; k++) {				\
 			const uint32_t t = y + rol(x[0], 5) + f(x[1], x[2], x[3]) + w[k];	\
 										\
 			y = x[3];						\
-			x = (vu32){ t, x[0], rol(x[1], 30), x[2] };		\
+			x[3] = x[2];						\
+			x[2] = rol(x[1], 30);					\
+			x[1] = x[0];						\
+			x[0] = t;						\
 		}								\
-		v_set(c, i->rd, (vu64)x);					\
+		v_set(c, i->rd, (vu64)(vu32){ x[0], x[1], x[2], x[3] });	\
 		return (A_DONE);						\
 	}
 SHA1_ROUNDS(sha1c, choose)
@@ -250,35 +253,44 @@ sha1su1(struct a64 *c, const struct a64_insn *i)
 	return (A_DONE);
 }
 
-/* Four rounds of SHA-256 (J1.2.3, SHA256hash): x is a to d, y is e to h; which of them is returned. */
+/* Four rounds of SHA-256 (J1.2.3, SHA256hash) with registers for a to d, e to h and the schedule; which of the first two is the result. */
 static inline vu64
-sha256_rounds(vu64 abcd, vu64 efgh, vu64 schedule, bool upper)
+sha256_rounds(const struct a64 *c, unsigned abcd, unsigned efgh, unsigned schedule, bool lower)
 {
-	const vu32 w = (vu32)schedule;
-	vu32 x = (vu32)abcd, y = (vu32)efgh;
+	uint32_t x[4], y[4], w[4];
 
+	memcpy(x, &c->s->v[2 * abcd], sizeof(x));
+	memcpy(y, &c->s->v[2 * efgh], sizeof(y));
+	memcpy(w, &c->s->v[2 * schedule], sizeof(w));
 	for (unsigned k = 0; k < 4; k++) {
 		const uint32_t s1 = rol(y[0], 26) ^ rol(y[0], 21) ^ rol(y[0], 7);
 		const uint32_t s0 = rol(x[0], 30) ^ rol(x[0], 19) ^ rol(x[0], 10);
 		const uint32_t t = y[3] + s1 + choose(y[0], y[1], y[2]) + w[k];
+		const uint32_t u = t + s0 + majority(x[0], x[1], x[2]);
 
-		y = (vu32){ x[3] + t, y[0], y[1], y[2] };
-		x = (vu32){ t + s0 + majority(x[0], x[1], x[2]), x[0], x[1], x[2] };
+		y[3] = y[2];
+		y[2] = y[1];
+		y[1] = y[0];
+		y[0] = x[3] + t;
+		x[3] = x[2];
+		x[2] = x[1];
+		x[1] = x[0];
+		x[0] = u;
 	}
-	return ((vu64)(upper ? y : x));
+	return (lower ? (vu64)(vu32){ x[0], x[1], x[2], x[3] } : (vu64)(vu32){ y[0], y[1], y[2], y[3] });
 }
 
 static enum a64_status
 sha256h(struct a64 *c, const struct a64_insn *i)
 {
-	v_set(c, i->rd, sha256_rounds(v_get(c, i->rd), v_get(c, i->rn), v_get(c, i->rm), false));
+	v_set(c, i->rd, sha256_rounds(c, i->rd, i->rn, i->rm, true));
 	return (A_DONE);
 }
 
 static enum a64_status
 sha256h2(struct a64 *c, const struct a64_insn *i)
 {
-	v_set(c, i->rd, sha256_rounds(v_get(c, i->rn), v_get(c, i->rd), v_get(c, i->rm), true));
+	v_set(c, i->rd, sha256_rounds(c, i->rn, i->rd, i->rm, false));
 	return (A_DONE);
 }
 

@@ -124,14 +124,23 @@ reversed(vu8 v)
 VECTOR(8, cnt, ones(a))
 VECTOR(8, rbit, reversed(a))
 
-/* Elements reversed in groups of 64, 32 and 16 bits. */
+/*
+ * Elements reversed in groups of 64, 32 and 16 bits.  Bytes are reversed in pairs first, then the pairs: hosts without a shuffle of
+ * bytes have one of those.
+ */
 #define	SHUFFLE(bits, name, ...)	VECTOR(bits, name, __builtin_shufflevector(a, a, __VA_ARGS__))
-SHUFFLE(8, rev64_, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8)
+#define	SHUFFLE_PAIRS(name, ...)	VECTOR(8, name, __builtin_shufflevector(swapped(a), swapped(a), __VA_ARGS__))
+static inline vu16
+swapped(vu8 v)
+{
+	return ((vu16)v << 8 | (vu16)v >> 8);
+}
+SHUFFLE_PAIRS(rev64_, 3, 2, 1, 0, 7, 6, 5, 4)
 SHUFFLE(16, rev64_, 3, 2, 1, 0, 7, 6, 5, 4)
 SHUFFLE(32, rev64_, 1, 0, 3, 2)
-SHUFFLE(8, rev32_, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
+SHUFFLE_PAIRS(rev32_, 1, 0, 3, 2, 5, 4, 7, 6)
 SHUFFLE(16, rev32_, 1, 0, 3, 2, 5, 4, 7, 6)
-SHUFFLE(8, rev16_, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+VECTOR(8, rev16_, swapped(a))
 
 /* Sums of pairs: the two elements are the halves of one of twice the size. */
 #define	PAIRS(bits, wbits)							\
@@ -202,36 +211,39 @@ NARROWS(8, 16)
 NARROWS(16, 32)
 NARROWS(32, 64)
 
-/* Across lanes: one element of all, by halves.  Half a vector is doubled first, which no minimum or maximum minds; a sum has zeros. */
-#define	ACROSS(bits, name, type, wtype, doubled, op)				\
+/*
+ * Across lanes: the upper half of what is left is put onto the lower, until one element is left; w is what is left and e its upper half,
+ * moved down.  A vector of 64 bits is doubled first, which no minimum or maximum minds, or has zeros, for sums.  n is the vector.
+ */
+#define	FOLD(name, bits, type, doubled, first, expr)				\
 	static enum a64_status							\
-	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	name(struct a64 *c, const struct a64_insn *i)				\
 	{									\
+		typedef vu##bits vu SIMD_LOCAL;					\
 		vu64 n = v_get(c, i->rn);					\
 										\
 		if (i->arg == 0)						\
 			n[1] = doubled ? n[0] : 0;				\
-		const type##bits v = (type##bits)n;				\
-		wtype acc = v[0];						\
+		n = (vu64)(first);						\
+		for (unsigned half = 64; half >= bits; half /= 2) {		\
+			const type w = (type)n;					\
+			const type e = (type)(half == 64 ? (vu64){ n[1], 0 } : n >> half);	\
 										\
-		for (unsigned k = 1; k < 128 / bits; k++) {			\
-			const wtype e = v[k];					\
-										\
-			acc = (wtype)(op);					\
+			n = (vu64)(expr);					\
 		}								\
-		return (v_put(c, i, (vu64){ (uint64_t)acc, 0 }));		\
+		return (v_put(c, i, n));					\
 	}
-#define	ACROSS_BHS(bits, wbits)							\
-	ACROSS(bits, saddlv, vs, int##wbits##_t, false, acc + e)		\
-	ACROSS(bits, uaddlv, vu, uint##wbits##_t, false, acc + e)		\
-	ACROSS(bits, addv, vu, uint##bits##_t, false, acc + e)			\
-	ACROSS(bits, smaxv, vs, int##bits##_t, true, e > acc ? e : acc)		\
-	ACROSS(bits, umaxv, vu, uint##bits##_t, true, e > acc ? e : acc)	\
-	ACROSS(bits, sminv, vs, int##bits##_t, true, e < acc ? e : acc)		\
-	ACROSS(bits, uminv, vu, uint##bits##_t, true, e < acc ? e : acc)
-ACROSS_BHS(8, 16)
-ACROSS_BHS(16, 32)
-ACROSS_BHS(32, 64)
+#define	ACROSS(bits, wbits)							\
+	FOLD(saddlv##bits, wbits, vs##wbits, false, ((vs##wbits)n >> bits) + ((vs##wbits)n << bits >> bits), w + e)	\
+	FOLD(uaddlv##bits, wbits, vu##wbits, false, ((vu##wbits)n >> bits) + ((vu##wbits)n << bits >> bits), w + e)	\
+	FOLD(addv##bits, bits, vu##bits, false, n, w + e)			\
+	FOLD(smaxv##bits, bits, vs##bits, true, n, SEL(w > e, (vu)w, (vu)e))	\
+	FOLD(umaxv##bits, bits, vu##bits, true, n, SEL(w > e, w, e))		\
+	FOLD(sminv##bits, bits, vs##bits, true, n, SEL(w < e, (vu)w, (vu)e))	\
+	FOLD(uminv##bits, bits, vu##bits, true, n, SEL(w < e, w, e))
+ACROSS(8, 16)
+ACROSS(16, 32)
+ACROSS(32, 64)
 
 static enum a64_status
 addp_scalar(struct a64 *c, const struct a64_insn *i)

@@ -19,24 +19,26 @@
 		return (v_put(c, i, (vu64)((vu##bits){ 0 } + (uint##bits##_t)a64_x(c, i->rn))));	\
 	}
 
-/* One element alone: INS from element arg of Vn and from a general register, and to one (W if arg is 0). */
+/*
+ * One element alone: INS from element arg of Vn and from a general register, and to one (W if arg is 0).  An insertion is a store of
+ * the element's own size: it does not wait for the rest of the register.
+ */
 #define	ELEMENT(bits)								\
+	static inline void							\
+	insert##bits(struct a64 *c, const struct a64_insn *i, uint##bits##_t e)	\
+	{									\
+		memcpy((uint8_t *)&c->s->v[2 * i->rd] + i->imm * sizeof(e), &e, sizeof(e));	\
+	}									\
 	static enum a64_status							\
 	ins_element##bits(struct a64 *c, const struct a64_insn *i)		\
 	{									\
-		vu##bits d = (vu##bits)v_get(c, i->rd);				\
-										\
-		d[i->imm] = ((vu##bits)v_get(c, i->rn))[i->arg];		\
-		v_set(c, i->rd, (vu64)d);					\
+		insert##bits(c, i, ((vu##bits)v_get(c, i->rn))[i->arg]);	\
 		return (A_DONE);						\
 	}									\
 	static enum a64_status							\
 	ins_general##bits(struct a64 *c, const struct a64_insn *i)		\
 	{									\
-		vu##bits d = (vu##bits)v_get(c, i->rd);				\
-										\
-		d[i->imm] = (uint##bits##_t)a64_x(c, i->rn);			\
-		v_set(c, i->rd, (vu64)d);					\
+		insert##bits(c, i, (uint##bits##_t)a64_x(c, i->rn));		\
 		return (A_DONE);						\
 	}									\
 	static enum a64_status							\

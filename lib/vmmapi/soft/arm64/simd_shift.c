@@ -181,8 +181,6 @@ simd_shift(uint32_t word, unsigned features, struct a64_insn *i)
 	if (imm < 8 || op >= sizeof(rows[0]) / sizeof(rows[0][0]))
 		return (false);
 	size = 28 - (unsigned)__builtin_clz(imm);
-	if ((narrowing >> op & 1) != 0 && size == 3)
-		return (false);
 	if (!simd_pick(&rows[u][op], size, word, i))
 		return (false);
 	i->imm = (lefts >> op & 1) != 0 ? imm - (8U << size) : (16U << size) - imm;
