@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * diff_arm64.c - the arm64 differential test: generated instructions under the oracle and by soft's functions, compared.
+ *
+ * As a test it runs a million cases, twenty million with HYVE_TEST_LONG=1; the first argument may say how many instead.  By hand:
+ *
+ *	diff_arm64 --seed 7 --cases 100000		some others
+ *	diff_arm64 --class fpvec_three --cases 100000	classes whose name contains this
+ *	diff_arm64 --list				classes, and whether they are run
+ *	diff_arm64 --exceptions				what is not compared, and why
+ */
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "diff_arm64.h"
+#include "test.h"
+
+struct test_case *test_first_, **test_last_;
+const char *test_name_ = "?";
+
+#define	CASES	1000000U
+#define	SHOWN	20U
+
+/* Groups that something decodes. */
+static const bool decoded[GROUP_N] = { [GROUP_FP] = true };
+
+struct options {
+	uint64_t	 seed, cases;
+	const char	*class;
+	unsigned	 shown;
+};
+
+struct stats {
+	uint64_t	ran[256], undefined[256], bad[256], cases, mismatches;
+	unsigned	shown;
+};
+
+static uint64_t per_run = CASES;
+
+static const char *
+oracle_program(void)
+{
+	static char path[4200];
+	char exe[4000];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (n <= 0)
+		return ("diff-arm64-oracle");
+	exe[n] = '\0';
+	snprintf(path, sizeof(path), "%s/diff-arm64-oracle", dirname(exe));
+	return (path);
+}
+
+/* NULL: they agree.  out: the oracle's */
+static const char *
+compare(const struct arm_state *out, bool ours, const struct arm_state *soft, const struct excuse *e)
+{
+	if (e->skip)
+		return (NULL);
+	if (out->signal != 0)
+		return (ours ? "ours executes what is undefined" : NULL);
+	if (!ours)
+		return ("ours is undefined");
+	if (memcmp(out->x, soft->x, sizeof(out->x)) != 0 || out->sp != soft->sp)
+		return ("general registers");
+	if (memcmp(out->v, soft->v, sizeof(out->v)) != 0)
+		return ("vectors");
+	if (out->nzcv != soft->nzcv)
+		return ("flags");
+	return (((out->fpsr ^ soft->fpsr) & ~e->fpsr) != 0 ? "FPSR" : NULL);
+}
+
+static void
+show_vector(const char *what, unsigned n, const uint64_t v[64])
+{
+	printf("  %-8s v%-2u %016llx_%016llx\n", what, n, (unsigned long long)v[2 * n + 1], (unsigned long long)v[2 * n]);
+}
+
+static void
+show(uint32_t word, const struct arm_state *in, const struct arm_state *out, const struct arm_state *soft)
+{
+	unsigned rd = word & 31, rn = word >> 5 & 31, rm = word >> 16 & 31, ra = word >> 10 & 31;
+
+	printf("  fpcr %08llx fpsr %08llx nzcv %llx\n", (unsigned long long)in->fpcr, (unsigned long long)in->fpsr,
+	    (unsigned long long)in->nzcv >> 28);
+	show_vector("Rd", rd, in->v);
+	show_vector("Rn", rn, in->v);
+	show_vector("Rm", rm, in->v);
+	show_vector("Ra", ra, in->v);
+	show_vector("oracle", rd, out->v);
+	show_vector("ours", rd, soft->v);
+	printf("  fpsr: oracle %08llx, ours %08llx; nzcv: oracle %llx, ours %llx; signal %llu\n", (unsigned long long)out->fpsr,
+	    (unsigned long long)soft->fpsr, (unsigned long long)out->nzcv >> 28, (unsigned long long)soft->nzcv >> 28,
+	    (unsigned long long)out->signal);
+	for (unsigned n = 0; n < 31; n++)
+		if (out->x[n] != soft->x[n])
+			printf("  x%u: was %016llx (Rn %016llx), oracle %016llx, ours %016llx\n", n, (unsigned long long)in->x[n],
+			    rn < 31 ? (unsigned long long)in->x[rn] : 0, (unsigned long long)out->x[n], (unsigned long long)soft->x[n]);
+}
+
+static void
+batch(const struct options *o, const struct arm_batch *b, const uint16_t class_of[ARM_WORDS], struct stats *st)
+{
+	for (uint32_t i = 0; i < ARM_CASES; i++) {
+		uint32_t word = b->word[i / ARM_SETS];
+		unsigned k = class_of[i / ARM_SETS];
+		struct arm_state soft;
+		struct excuse e;
+		const char *what;
+		bool ours = soft_run(word, &b->in[i], &soft);
+
+		exceptions_apply(word, &b->in[i], &e);
+		what = compare(&b->out[i], ours, &soft, &e);
+		st->cases++;
+		st->ran[k]++;
+		st->undefined[k] += b->out[i].signal != 0;
+		if (what == NULL)
+			continue;
+		st->mismatches++;
+		if (st->bad[k]++ >= 3 || st->shown >= o->shown)
+			continue;
+		st->shown++;
+		printf("mismatch: %s: word %08x of %s (%s)\n", what, word, classes[k].name, classes[k].mnemonics);
+		show(word, &b->in[i], &b->out[i], &soft);
+	}
+}
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
+}
+
+static void
+print_stats(const struct options *o, const struct stats *st, double seconds)
+{
+	unsigned n = 0;
+
+	for (unsigned k = 0; k < nclasses; k++)
+		n += st->ran[k] != 0;
+	printf("# %llu cases of seed %llu, %u classes, %llu mismatches, %.1f s\n", (unsigned long long)st->cases,
+	    (unsigned long long)o->seed, n, (unsigned long long)st->mismatches, seconds);
+	for (unsigned k = 0; k < nclasses; k++)
+		if (st->bad[k] != 0)
+			printf("#   %s: %llu of %llu, %llu undefined\n", classes[k].name, (unsigned long long)st->bad[k],
+			    (unsigned long long)st->ran[k], (unsigned long long)st->undefined[k]);
+}
+
+static int
+run(const struct options *o, struct stats *st, const char **why)
+{
+	static uint16_t class_of[ARM_WORDS];
+	struct arm_batch *b = NULL;
+	struct oracle *oracle;
+	bool wanted[256] = { false }, any = false;
+	double start = now();
+	int error = -1;
+
+	for (unsigned k = 0; k < nclasses; k++)
+		any |= wanted[k] = decoded[classes[k].group] && (o->class == NULL || strstr(classes[k].name, o->class) != NULL);
+	*why = "no such class";
+	if (!any || (oracle = oracle_start(HYVE_ARM64_EMULATOR, oracle_program(), &b, why)) == NULL)
+		return (-1);
+	for (uint64_t n = 0; n < (o->cases + ARM_CASES - 1) / ARM_CASES; n++) {
+		gen_batch(o->seed, n, wanted, b, class_of);
+		if (oracle_run(oracle, why) != 0)
+			goto out;
+		batch(o, b, class_of, st);
+	}
+	error = 0;
+out:
+	oracle_stop(oracle);
+	print_stats(o, st, now() - start);
+	return (error);
+}
+
+/* Generated instructions do what they do under the oracle. */
+TEST(arm64_user)
+{
+	struct options o = { .seed = 1, .cases = per_run * (unsigned)test_long(20), .shown = SHOWN };
+	static struct stats st;
+	const char *why = "";
+
+	if (run(&o, &st, &why) != 0) {
+		if (strncmp(why, "skip: ", 6) == 0)
+			SKIP(why + 6);
+		FAIL("%s", why);
+	}
+	CHECKF(st.mismatches == 0, "%llu of %llu cases differ", (unsigned long long)st.mismatches, (unsigned long long)st.cases);
+}
+
+static void
+list(void)
+{
+	for (unsigned k = 0; k < nclasses; k++)
+		printf("%-16s %s %s\n", classes[k].name, decoded[classes[k].group] ? "run " : "left", classes[k].mnemonics);
+}
+
+static int
+usage(const char *self)
+{
+	fprintf(stderr, "usage: %s [CASES | --seed N --cases N --class X --shown N | --list | --exceptions]\n", self);
+	return (2);
+}
+
+static int
+by_hand(int argc, char **argv)
+{
+	struct options o = { .seed = 1, .cases = 100000, .shown = SHOWN };
+	static struct stats st;
+	const char *why = "";
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--exceptions") == 0) {
+			exceptions_print();
+			return (0);
+		}
+		if (strcmp(argv[i], "--list") == 0) {
+			list();
+			return (0);
+		}
+		if (i + 1 == argc)
+			return (usage(argv[0]));
+		if (strcmp(argv[i], "--seed") == 0)
+			o.seed = strtoull(argv[++i], NULL, 0);
+		else if (strcmp(argv[i], "--cases") == 0)
+			o.cases = strtoull(argv[++i], NULL, 0);
+		else if (strcmp(argv[i], "--class") == 0)
+			o.class = argv[++i];
+		else if (strcmp(argv[i], "--shown") == 0)
+			o.shown = (unsigned)strtoul(argv[++i], NULL, 0);
+		else
+			return (usage(argv[0]));
+	}
+	if (run(&o, &st, &why) != 0) {
+		fprintf(stderr, "%s: %s\n", argv[0], why);
+		return (1);
+	}
+	return (st.mismatches != 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1 && strncmp(argv[1], "--", 2) == 0)
+		return (by_hand(argc, argv));
+	if (argc > 1 && argv[1][0] >= '0' && argv[1][0] <= '9') {
+		per_run = strtoull(argv[1], NULL, 0);
+		argv[1] = argv[0];
+		argc--;
+		argv++;
+	}
+	return (test_main_(argc, argv));
+}
