@@ -17,7 +17,7 @@ decode(uint32_t word, struct a64_insn *i)
 {
 	memset(i, 0, sizeof(*i));
 	i->word = word;
-	return (a64_decode_fp(word, FEATURES, i));
+	return (a64_decode_fp(word, FEATURES, i) || a64_decode_simd(word, FEATURES, i));
 }
 
 bool
