@@ -9,6 +9,7 @@
 #endif
 
 #include "debug.h"
+#include "fp.h"
 #include "sys.h"
 
 /* Offsets of vectors from VBAR_EL1 (Arm ARM table D1-7) */
@@ -408,6 +409,7 @@ core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 
 	__asm__ volatile("stmxcsr %0; ldmxcsr %1" : "=m" (old) : "m" (initial));
 	stop = enter(cpu, budget, retired);
+	a64_fp_sync(a64_of(cpu));
 	__asm__ volatile("ldmxcsr %0" : : "m" (old));
 #else
 	fenv_t old;
@@ -415,6 +417,7 @@ core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 	(void)feholdexcept(&old);
 	(void)fesetenv(FE_DFL_ENV);
 	stop = enter(cpu, budget, retired);
+	a64_fp_sync(a64_of(cpu));
 	(void)fesetenv(&old);
 #endif
 	return (stop);

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "fp.h"
 #include "debug.h"
 #include "sys.h"
 
@@ -432,6 +433,8 @@ mrs(struct a64 *c, const struct a64_insn *i)
 	enum a64_status st;
 	uint64_t val = 0;
 
+	if ((r->flags & S_FP) != 0)
+		a64_fp_sync(c);
 	if ((st = r->rd(c, i, r, &val)) == A_DONE)
 		a64_set_x(c, i->rd, true, val);
 	return (st);
@@ -444,6 +447,8 @@ msr(struct a64 *c, const struct a64_insn *i)
 	uint64_t val = a64_x(c, i->rd);
 	enum a64_status st;
 
+	if ((r->flags & S_FP) != 0)
+		a64_fp_sync(c);
 	if ((st = r->wr(c, i, r, &val)) != A_DONE)
 		return (st);
 	if ((r->flags & S_FLUSH) != 0)
