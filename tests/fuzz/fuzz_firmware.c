@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fuzz_firmware.c - the devices that firmware talks to under a guest that does anything: registers and descriptors of fw_cfg, by
+ * memory and by ports, and commands of flash of both widths.
+ *
+ * Operations are a byte each with what they need behind it.  The VM stays, the devices are reset for each input.
+ */
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "error.h"
+#include "firmware/fw_cfg.h"
+#include "fuzz.h"
+
+#define	RAM		(1UL << 20)
+#define	FWCFG		0x09020000ULL
+#define	PORT		0x510
+#define	FLASH32		0x04000000ULL
+#define	FLASH8		0xff000000ULL
+#define	FLASH_LEN	(256UL << 10)
+#define	OPS_MAX		2000
+
+enum { OP_FWCFG, OP_PORT, OP_DMA, OP_FLASH32, OP_FLASH8, OP_COMMAND, OP_POKE, OP_MOVE, OP_LAST };
+
+static struct vmm vmm;
+static struct device *fwcfg[2];
+static uint8_t *ram;
+
+static uint64_t
+bytes(const uint8_t **p, const uint8_t *end, unsigned n)
+{
+	uint64_t val = 0;
+
+	for (unsigned i = 0; i < n && *p < end; i++)
+		val |= (uint64_t)*(*p)++ << (8 * i);
+	return (val);
+}
+
+static struct device *
+make(const char *device, const char *name, unsigned on, uint64_t base, const char *keys)
+{
+	const struct device_class *cls = device_class_find(device);
+	struct device_place place = { .on = on, .base = base };
+	struct device *dev;
+
+	if (cls == NULL || config_declare(vmm.config, name, &cls->keys) != 0 ||
+	    config_load_text(vmm.config, "fuzz", keys, strlen(keys)) != 0)
+		abort();
+	dev = device_create(&vmm, cls, name, config_node(vmm.config, name), &place);
+	if (dev == NULL)
+		abort();
+	return (dev);
+}
+
+static void
+make_vm(void)
+{
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+	uint8_t big[100000] = { 1, 2, 3 };
+
+	vmm.vm = vm_new(&spec);
+	vmm.loop = event_loop_new();
+	vmm.config = config_new();
+	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 ||
+	    (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL)
+		abort();
+	fwcfg[0] = make("fw-cfg", "fwcfg", DEVICE_ON_MMIO, FWCFG, "");
+	fwcfg[1] = make("fw-cfg", "fwport", DEVICE_ON_IO, PORT, "");
+	for (int i = 0; i < 2; i++) {
+		if (fw_cfg_add_file(fwcfg[i], "big", big, sizeof(big)) != 0 || fw_cfg_add_file(fwcfg[i], "none", "", 0) != 0 ||
+		    fw_cfg_add_writable(fwcfg[i], "rw", big, 100) != 0)
+			abort();
+	}
+	(void)make("cfi-flash", "flash32", DEVICE_ON_MMIO, FLASH32, "flash32.size=256K\nflash32.block=64K\n");
+	(void)make("cfi-flash", "flash8", DEVICE_ON_MMIO, FLASH8,
+	    "flash8.size=256K\nflash8.block=4K\nflash8.width=1\nflash8.chips=1\n");
+	if (vm_vcpu_open(vmm.vm, 0) == NULL || vm_start(vmm.vm) != 0)
+		abort();
+}
+
+static void
+touch(enum vm_space space, uint64_t addr, const uint8_t **p, const uint8_t *end)
+{
+	uint8_t how = (uint8_t)bytes(p, end, 1);
+	unsigned size = 1U << (how & (space == VM_SPACE_IO ? 1 : 3));
+	uint64_t val;
+
+	if (space == VM_SPACE_IO && (how & 2) != 0)
+		size = 4;
+	val = (how & 4) == 0 ? bytes(p, end, size) : 0;
+	(void)vm_access(vmm.vm, space, addr, size, (how & 4) == 0, &val);
+}
+
+/* Through a snapshot of itself: what it can be in, it can be loaded into. */
+static void
+move(void)
+{
+	struct vm_state_out *out = vm_state_out_open();
+	struct vm_state_in *in;
+	const void *data;
+	size_t len;
+
+	devices_pause(&vmm);
+	if (out == NULL || devices_save(&vmm, out) != 0 || (data = vm_state_out_data(out, &len)) == NULL ||
+	    (in = vm_state_in_open(data, len)) == NULL || devices_load(&vmm, in) != 0)
+		abort();
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+	devices_resume(&vmm);
+}
+
+/* A descriptor with fields as a driver has them, or not. */
+static void
+descriptor(const uint8_t **p, const uint8_t *end)
+{
+	struct { uint32_t control, len; uint64_t addr; } d;
+	uint64_t at = bytes(p, end, 3) % RAM, val;
+
+	d.control = htobe32((uint32_t)(bytes(p, end, 1) % 0x30 << 16 | bytes(p, end, 1)));
+	d.len = htobe32((uint32_t)bytes(p, end, 3));
+	d.addr = htobe64(bytes(p, end, 3));
+	if (at + sizeof(d) <= RAM)
+		memcpy(ram + at, &d, sizeof(d));
+	val = htobe64(at);
+	(void)vm_access(vmm.vm, VM_SPACE_MEM, FWCFG + 0x10, 8, true, &val);
+	val = htobe32((uint32_t)at);
+	(void)vm_access(vmm.vm, VM_SPACE_IO, PORT + 8, 4, true, &val);
+}
+
+static void
+operate(const uint8_t **p, const uint8_t *end)
+{
+	uint8_t op = (uint8_t)bytes(p, end, 1);
+	uint64_t at, val;
+
+	switch (op % OP_LAST) {
+	case OP_FWCFG:
+		touch(VM_SPACE_MEM, FWCFG + bytes(p, end, 1) % 0x18, p, end);
+		break;
+	case OP_PORT:
+		touch(VM_SPACE_IO, PORT + bytes(p, end, 1) % 12, p, end);
+		break;
+	case OP_DMA:
+		descriptor(p, end);
+		break;
+	case OP_FLASH32:
+		touch(VM_SPACE_MEM, FLASH32 + bytes(p, end, 3) % FLASH_LEN, p, end);
+		break;
+	case OP_FLASH8:
+		touch(VM_SPACE_MEM, FLASH8 + bytes(p, end, 3) % FLASH_LEN, p, end);
+		break;
+	case OP_COMMAND:
+		at = (bytes(p, end, 3) % FLASH_LEN) & ~3ULL;
+		val = bytes(p, end, 1) * 0x10001;
+		(void)vm_access(vmm.vm, VM_SPACE_MEM, FLASH32 + at, 4, true, &val);
+		(void)vm_access(vmm.vm, VM_SPACE_MEM, FLASH8 + at, 1, true, &val);
+		break;
+	case OP_POKE:
+		at = bytes(p, end, 3) % RAM;
+		ram[at] = (uint8_t)bytes(p, end, 1);
+		break;
+	case OP_MOVE:
+		move();
+		break;
+	}
+}
+
+static const uint8_t items[] = {
+	OP_FWCFG, 8, 1, 0x00, 0x19, OP_FWCFG, 0, 7, OP_FWCFG, 0, 6, OP_PORT, 0, 1, 0x20, 0, OP_PORT, 1, 4, OP_MOVE,
+	OP_DMA, 0x00, 0x10, 0x00, 0x20, 0x0a, 0x00, 0x80, 0x01, 0x00, 0x40, 0x00,
+	OP_DMA, 0x00, 0x10, 0x00, 0x22, 0x18, 50, 0, 0, 0x00, 0x40, 0x00,
+	OP_DMA, 0xf8, 0xff, 0x0f, 0x00, 0x02, 0xff, 0xff, 0xff, 0x00, 0xf0, 0x0f, OP_PORT, 4, 2, 0, 0, 0, 1,
+};
+
+static const uint8_t commands[] = {
+	OP_COMMAND, 0, 0, 1, 0x60, OP_COMMAND, 0, 0, 1, 0xd0, OP_COMMAND, 0, 0, 1, 0x20, OP_COMMAND, 0, 0, 1, 0xd0,
+	OP_COMMAND, 0, 0, 1, 0xe8, OP_COMMAND, 0, 0, 1, 0x02, OP_COMMAND, 0, 0, 1, 1, OP_MOVE, OP_COMMAND, 4, 0, 1, 2,
+	OP_COMMAND, 8, 0, 1, 3, OP_COMMAND, 0, 0, 1, 0xd0, OP_FLASH32, 0, 0, 1, 6, OP_COMMAND, 0, 0, 0, 0xff,
+	OP_COMMAND, 0x54, 1, 0, 0x98, OP_FLASH32, 0x40, 0, 0, 6, OP_FLASH8, 0x10, 0, 0, 4, OP_COMMAND, 0, 0, 0, 0x90,
+	OP_COMMAND, 0xfc, 0xff, 3, 0xe8, OP_COMMAND, 0xfc, 0xff, 3, 0x1f, OP_COMMAND, 0xfc, 0xff, 3, 5, OP_COMMAND, 0, 0, 0, 0x10,
+};
+
+size_t
+fuzz_seed(unsigned n, uint8_t *buf, size_t max)
+{
+	static const struct {
+		const uint8_t *bytes;
+		size_t len;
+	} seeds[] = { { items, sizeof(items) }, { commands, sizeof(commands) } };
+
+	if (n >= sizeof(seeds) / sizeof(seeds[0]) || seeds[n].len > max)
+		return (0);
+	memcpy(buf, seeds[n].bytes, seeds[n].len);
+	return (seeds[n].len);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *p = data, *end = data + size;
+	uint64_t val = 0;
+
+	if (vmm.vm == NULL)
+		make_vm();
+	devices_pause(&vmm);
+	devices_reset(&vmm);
+	devices_resume(&vmm);
+	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
+		operate(&p, end);
+	/* Whatever it did, what was fixed still is. */
+	val = htobe16(0);
+	(void)vm_access(vmm.vm, VM_SPACE_MEM, FWCFG + 8, 2, true, &val);
+	if (vm_access(vmm.vm, VM_SPACE_MEM, FWCFG, 4, false, &val) != 0 || memcmp(&val, "QEMU", 4) != 0)
+		abort();
+	return (0);
+}
