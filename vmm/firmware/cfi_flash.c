@@ -285,6 +285,7 @@ count_cycle(struct flash *f, uint8_t count)
 	if (f->count > WORDS_MAX) {
 		f->status |= SR_SEQUENCE;
 		f->cycle = COMMAND;
+		f->count = f->room = 0;
 	}
 }
 
