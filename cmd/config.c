@@ -10,6 +10,8 @@
 #include "cmd.h"
 #include "device.h"
 #include "error.h"
+#include "firmware/firmware.h"
+#include "firmware/smbios.h"
 #include "machine/machine.h"
 #include "newvm.h"
 
@@ -100,6 +102,12 @@ mdoc(void)
 	    ".Ss Global keys\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < config_global_keys.nkeys; i++)
 		cmd_mdoc_key("", &config_global_keys.key[i]);
+	puts(".El\n.Ss Firmware\n.Bl -tag -width memory.guest_in_core");
+	for (unsigned i = 0; i < firmware_keys.nkeys; i++)
+		cmd_mdoc_key("firmware.", &firmware_keys.key[i]);
+	puts(".El\n.Ss Identity of the machine\n.Bl -tag -width memory.guest_in_core");
+	for (unsigned i = 0; i < smbios_keys.nkeys; i++)
+		cmd_mdoc_key("smbios.", &smbios_keys.key[i]);
 	puts(".El");
 	mdoc_machines();
 	puts(".Ss Serial port of payloads\n"

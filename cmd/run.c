@@ -18,12 +18,14 @@
 #include "cmd.h"
 #include "console.h"
 #include "error.h"
+#include "firmware/firmware.h"
 #include "machine/machine.h"
 #include "net/net.h"
 #include "newvm.h"
 #include "runner.h"
 
 #define	DISKS_MAX	24
+#define	FIRST_DISK	4		/* slot of the first one */
 #define	NICS_MAX	5
 #define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
 
@@ -40,6 +42,7 @@ struct vm_run {
 	struct machine	 m;
 	struct console	*con;
 	struct boot_spec spec;
+	struct firmware	 fw;		/* code NULL: none */
 	struct event	*force;		/* timer */
 	bool		 asked;		/* the guest was asked to power off */
 	bool		 told;		/* what was chosen was printed */
@@ -109,9 +112,9 @@ read_files(struct vm_run *run, const struct options *o)
 {
 	struct boot_spec *s = &run->spec;
 
-	if (o->kernel == NULL)
-		return (vmm_fail(EINVAL, "there is no firmware yet, so a kernel is needed: --kernel FILE"));
-	if (boot_read_file(o->kernel, &s->kernel) != 0)
+	if (o->kernel == NULL && (o->initrd != NULL || o->nmodules != 0 || o->append != NULL))
+		return (vmm_fail(EINVAL, "an initrd, modules and a command line are a kernel's: --kernel FILE"));
+	if (o->kernel != NULL && boot_read_file(o->kernel, &s->kernel) != 0)
 		return (-1);
 	if (o->initrd != NULL) {
 		if (boot_read_file(o->initrd, &s->modules[0]) != 0)
@@ -165,8 +168,13 @@ tell(struct vm_run *run, struct config *cfg, const struct boot_protocol *protoco
 	fprintf(stderr, "hyve: %s machine '%s', %u vCPU%s, %" PRId64 " MiB, on back end %s: %s\r\n", vm_arch_name(vm_get_arch(vm)),
 	    run->m.cls->name, run->m.ncpus, run->m.ncpus == 1 ? "" : "s",
 	    config_num(config_node(cfg, ""), "memory.size") >> 20, vm_accel_name(vm), vm_accel_reason(vm));
-	fprintf(stderr, "hyve: starting '%s' as %s%s\r\n", run->spec.kernel.path, protocol->doc,
-	    console_is_terminal(run->con) ? "; Ctrl-] then q ends it, Ctrl-] h helps" : "");
+	if (protocol != NULL)
+		fprintf(stderr, "hyve: starting '%s' as %s", run->spec.kernel.path, protocol->doc);
+	else
+		fprintf(stderr, "hyve: starting firmware '%s', its variables %s%s%s", run->fw.code, run->fw.vars != NULL ? "in '" :
+		    "gone with the VM (firmware.vars=FILE keeps them)", run->fw.vars != NULL ? run->fw.vars : "",
+		    run->fw.vars != NULL ? "'" : "");
+	fprintf(stderr, "%s\r\n", console_is_terminal(run->con) ? "; Ctrl-] then q ends it, Ctrl-] h helps" : "");
 }
 
 /* Make the VM and run it to its end; the exit code, -1 with a sentence. */
@@ -180,7 +188,7 @@ power_on(struct vm_run *run, struct config *cfg)
 	if (vmm_get_topology(cfg, &topo) != 0)
 		return (-1);
 	run->m = (struct machine){ .cls = machine_find(vmm_arch(cfg)), .vmm = &run->r.vmm,
-	    .console = console_chardev(run->con), .guest_code = -1 };
+	    .console = console_chardev(run->con), .firmware = run->fw.code != NULL ? &run->fw : NULL, .guest_code = -1 };
 	if (run->m.cls == NULL)
 		return (-1);
 	run->r.vmm.vm = vmm_new_vm(cfg, run->m.cls->layout);
@@ -223,15 +231,32 @@ find_nic(void *arg, const char *name, const struct config_key *key, const char *
 	return (strncmp(name, "pci.", 4) == 0 && len > 8 && strcmp(name + len - 8, ".backend") == 0);
 }
 
-/* What is so unless it was said otherwise: the architecture that the kernel is for, entropy, a NIC. */
+/* Without a kernel the machine starts firmware, if there is some for it. */
+static int
+default_firmware(struct config *cfg)
+{
+	static const struct config_origin code = { CONFIG_FROM_CODE, "hyve run", 0 };
+	const struct machine_class *cls = machine_find(vmm_arch(cfg));
+
+	if (cls == NULL)
+		return (-1);
+	if (cls->firmware == NULL)
+		return (vmm_fail(EINVAL, "%s machines start kernels only today: --kernel FILE; firmware comes for arm64: --arch arm64",
+		    vm_arch_name(cls->arch)));
+	return (config_set(cfg, "firmware.code", "uefi", &code));
+}
+
+/* What is so unless it was said otherwise: the architecture that the kernel is for, firmware, entropy, a NIC. */
 static int
 defaults(struct config *cfg, const struct boot_file *kernel, bool no_nic)
 {
 	static const struct config_origin code = { CONFIG_FROM_CODE, "hyve run", 0 }, file = { CONFIG_FROM_CODE, "the kernel", 0 };
-	const struct boot_protocol *protocol = boot_probe(kernel);
+	const struct boot_protocol *protocol = kernel->data != NULL ? boot_probe(kernel) : NULL;
 
 	if (protocol != NULL && !config_is_set(config_node(cfg, ""), "arch") &&
 	    config_set(cfg, "arch", vm_arch_name(protocol->arch), &file) != 0)
+		return (-1);
+	if (kernel->data == NULL && !firmware_wanted(cfg) && default_firmware(cfg) != 0)
 		return (-1);
 	if (config_str(config_node(cfg, "pci.0.1.0"), "device") == NULL &&
 	    config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &code) != 0)
@@ -245,7 +270,12 @@ defaults(struct config *cfg, const struct boot_file *kernel, bool no_nic)
 static int
 configure(struct vm_run *run, struct config *cfg, const struct options *o)
 {
+	const struct machine_class *cls;
+
 	if (read_files(run, o) != 0 || defaults(cfg, &run->spec.kernel, o->no_nic) != 0 || config_check(cfg) != 0)
+		return (-1);
+	cls = machine_find(vmm_arch(cfg));
+	if (cls == NULL || (firmware_wanted(cfg) && firmware_choose(cfg, cls->firmware, &run->fw) != 0))
 		return (-1);
 	if (o->protocol == NULL)
 		return (0);
@@ -273,6 +303,7 @@ run_vm(struct config *cfg, const struct options *o)
 	console_close(run.con);
 	event_remove(run.force);
 	runner_fini(&run.r);
+	firmware_free(&run.fw);
 	free_files(&run);
 	if (code < 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
@@ -402,6 +433,7 @@ help(const struct verb *verb)
 	    "  --initrd FILE     initial RAM disk\n"
 	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
 	    "  --append STRING   the kernel's command line\n"
+	    "  --firmware F      uefi or an image (arm64, where uefi is what starts unless there is a kernel)\n"
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
 	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"
@@ -419,13 +451,13 @@ help(const struct verb *verb)
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, DISK, NET, NAME, SET, NO_REBOOT };
+	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, NET, NAME, SET, NO_REBOOT };
 	static const struct option options[] = {
 		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
 		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
 		{ "kernel", required_argument, NULL, KERNEL }, { "initrd", required_argument, NULL, INITRD },
 		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
-		{ "protocol", required_argument, NULL, PROTOCOL },
+		{ "protocol", required_argument, NULL, PROTOCOL }, { "firmware", required_argument, NULL, FIRMWARE },
 		{ "disk", required_argument, NULL, DISK }, { "net", required_argument, NULL, NET },
 		{ "name", required_argument, NULL, NAME },
 		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
@@ -468,11 +500,14 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		case PROTOCOL:
 			o.protocol = optarg;
 			break;
+		case FIRMWARE:
+			r = set_key(cfg, "firmware.code", optarg, optind - 1);
+			break;
 		case DISK:
 			if (ndisks == DISKS_MAX)
 				r = vmm_fail(E2BIG, "there are more than %d disks", DISKS_MAX);
 			else
-				r = add_disk(cfg, 4 + ndisks++, optarg, optind - 1);
+				r = add_disk(cfg, FIRST_DISK + ndisks++, optarg, optind - 1);
 			break;
 		case NET:
 			if (strcmp(optarg, "none") == 0)
@@ -500,8 +535,9 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			return (cmd_usage(verb, EXIT_VM_ERROR));
 		}
 	}
-	if (r == 0 && optind < argc)
-		r = vmm_fail(EINVAL, "'%s': images boot by firmware, which is not there yet; use --kernel and --disk", argv[optind]);
+	for (; r == 0 && optind < argc; optind++)
+		r = ndisks == DISKS_MAX ? vmm_fail(E2BIG, "there are more than %d disks", DISKS_MAX) :
+		    add_disk(cfg, FIRST_DISK + ndisks++, argv[optind], optind);
 	if (r != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
 	else

@@ -4,6 +4,7 @@
  */
 #include <sys/stat.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 static const struct config_key keys[] = {
 	KEY_STRING("code", NULL, "firmware to start with: uefi, which is looked for where distributions have it, or an image"),
 	KEY_PATH("vars", NULL, "file of the firmware's variables, made if it is missing; else one for the VM's name or disk"),
+	KEY_INT("wait", 0, 0, 60, "seconds that it waits for a key, ESC or F2, that opens its menu"),
 	KEY_PATH("template", NULL, "what new variables begin with; else the file that belongs to the image"),
 };
 
@@ -188,6 +190,18 @@ firmware_free(struct firmware *fw)
 	free(fw->template);
 	free(fw->vars);
 	*fw = (struct firmware){ .code = NULL };
+}
+
+int
+firmware_publish_settings(struct device *fw_cfg, struct config *cfg)
+{
+	uint16_t wait = (uint16_t)(config_num(config_node(cfg, "firmware"), "wait") * 1000);
+
+	/* The file counts only if there is a boot menu. */
+	if (fw_cfg_add_number(fw_cfg, FW_CFG_BOOT_MENU, 1, 2) != 0)
+		return (-1);
+	wait = htole16(wait);
+	return (fw_cfg_add_file(fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait)));
 }
 
 int

@@ -44,6 +44,8 @@ bool	firmware_wanted(struct config *cfg);
 int	firmware_choose(struct config *cfg, const struct firmware_place *places, struct firmware *fw);
 void	firmware_free(struct firmware *fw);
 
+/* How long it is to wait for a key, as the keys say.  -1 with a sentence. */
+int	firmware_publish_settings(struct device *fw_cfg, struct config *cfg);
 /* Give it a kernel to start, with what is of use: an initrd, a command line (QEMU's docs/specs/fw_cfg).  -1 with a sentence. */
 int	firmware_publish_kernel(struct device *fw_cfg, const struct boot_spec *spec);
 

@@ -504,6 +504,7 @@ fwcfg_describe(struct device *dev, struct device_description *desc)
 	desc->compatible = "qemu,fw-cfg-mmio";
 	desc->node = "fw-cfg";
 	desc->hid = "QEMU0002";
+	desc->len = MMIO_LEN;
 	desc->dma_coherent = true;
 }
 

@@ -5,6 +5,8 @@
 #include <errno.h>
 
 #include "../error.h"
+#include "../firmware/firmware.h"
+#include "../firmware/smbios.h"
 #include "machine.h"
 
 static const struct machine_class *const machines[] = { &machine_pc, &machine_virt };
@@ -20,7 +22,8 @@ machine_declare(struct config *cfg)
 {
 	const struct machine_class *cls;
 
-	if (config_declare_slots(cfg, MACHINE_SLOTS, &device_selector, device_class_keys) != 0)
+	if (config_declare(cfg, "firmware", &firmware_keys) != 0 || config_declare(cfg, "smbios", &smbios_keys) != 0 ||
+	    config_declare_slots(cfg, MACHINE_SLOTS, &device_selector, device_class_keys) != 0)
 		return (-1);
 	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {
 		if (config_declare(cfg, cls->name, &cls->keys) != 0)

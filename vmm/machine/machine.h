@@ -13,6 +13,8 @@
 
 struct machine;
 struct parts;
+struct firmware;
+struct firmware_place;
 
 /* The nodes where devices can be added, in every machine. */
 #define	MACHINE_SLOTS	"pci.0.*.0"
@@ -30,10 +32,14 @@ struct machine_class {
 	struct config_keys keys;	/* of the machine itself, below its name */
 	const struct machine_part *parts;	/* ended by one with NULL */
 	const struct vm_layout *layout;		/* of RAM and what is between; NULL: the architecture's */
+	const struct firmware_place *firmware;	/* where there is some for it; NULL: it starts kernels only */
 	/* Make the devices that the configuration says.  -1 with a sentence; fini is called then too. */
 	int		(*init)(struct machine *m);
 	void		(*fini)(struct machine *m);
-	/* Load a kernel and put vCPU 0 at its start, with firmware tables for it. */
+	/*
+	 * Load a kernel and put vCPU 0 at its start, with firmware tables for it; or, with firmware, put it at the firmware's start
+	 * and leave the kernel, if there is one, to that: then *protocol becomes NULL.
+	 */
 	int		(*boot)(struct machine *m, struct boot_spec *spec, const struct boot_protocol **protocol);
 	/*
 	 * The guest accessed a system register that nobody knows: do what a processor does.  The vCPU's thread, behind the
@@ -51,6 +57,7 @@ struct machine {
 	struct vcpu	**vcpus;
 	struct chardev	*console;	/* what the first serial port is connected to; NULL: the key's */
 	struct parts	*parts;		/* parts.c's */
+	const struct firmware *firmware;	/* what it starts with; NULL: a kernel */
 	void		*priv;
 	/*
 	 * A guest ended the run with a code of its own (a debug exit port): -1 if not.  Set on a vCPU's thread before vm_suspend().

@@ -29,13 +29,9 @@
 #define	ITS		0x08080000ULL
 #define	GICR		0x080a0000ULL
 #define	GICR_LEN	0x00f60000ULL	/* to the PL011: 123 processors */
-#define	UART		0x09000000ULL
 #define	RTC		0x09010000ULL
-#define	GPIO		0x09030000ULL
 
-#define	LINE_UART	1
 #define	LINE_RTC	2
-#define	LINE_GPIO	7
 
 #define	SLOT_HOST	PCI_DEVFN(0, 0)
 
@@ -51,6 +47,8 @@ static const struct vm_layout layout = {
 static const struct machine_part config_parts[] = {
 	{ "uart0", "pl011" },
 	{ "virt.rtc", "pl031" },
+	{ "virt.flash0", "cfi-flash" },
+	{ "virt.flash1", "cfi-flash" },
 	{ NULL, NULL },
 };
 
@@ -63,9 +61,9 @@ virt_init(struct machine *m)
 		    .mem64_base = VIRT_MEM64_BASE, .mem64_limit = VIRT_MEM64_LIMIT },
 		.line = VIRT_PCI_LINE, .nlines = VIRT_PCI_LINES, .first = 1, .last = 31,
 	};
-	static const struct part uart = { "pl011", "uart0", "uart0", DEVICE_ON_MMIO, UART, 1, { LINE_UART }, true };
+	static const struct part uart = { "pl011", "uart0", "uart0", DEVICE_ON_MMIO, VIRT_UART, 1, { VIRT_LINE_UART }, true };
 	static const struct part rtc = { "pl031", "rtc", "virt.rtc", DEVICE_ON_MMIO, RTC, 1, { LINE_RTC }, false };
-	static const struct part gpio = { "pl061", "gpio", "virt.gpio", DEVICE_ON_MMIO, GPIO, 1, { LINE_GPIO }, false };
+	static const struct part gpio = { "pl061", "gpio", "virt.gpio", DEVICE_ON_MMIO, VIRT_GPIO, 1, { VIRT_LINE_GPIO }, false };
 	struct virt *v = calloc(1, sizeof(*v));
 
 	if (v == NULL)
@@ -75,6 +73,8 @@ virt_init(struct machine *m)
 		return (vmm_fail_vm("virt"));
 	if ((v->uart = parts_add(m, &uart)) == NULL || (v->rtc = parts_add(m, &rtc)) == NULL ||
 	    (v->gpio = parts_add(m, &gpio)) == NULL)
+		return (-1);
+	if (m->firmware != NULL && virt_firmware_init(m) != 0)
 		return (-1);
 	if (parts_pci(m, &pci) != 0 || parts_add_pci(m, "pci-generic", "host-bridge", "virt.host", SLOT_HOST, 0) == NULL)
 		return (-1);
@@ -97,11 +97,17 @@ virt_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol 
 
 	spec->map[0] = (struct boot_range){ VIRT_RAM, vm_get_highmem_size(m->vmm->vm), BOOT_RAM };
 	spec->nmap = 1;
-	if (pci_host_assign(parts_pci_host(m)) != 0 || virt_fdt(m, &blob) != 0)
+	/* Firmware gives PCI devices their addresses itself. */
+	if ((m->firmware == NULL && pci_host_assign(parts_pci_host(m)) != 0) || virt_fdt(m, &blob) != 0)
 		return (-1);
-	spec->fdt = &blob;
-	error = boot_load(m->vmm->vm, m->vcpus[0], spec, protocol);
-	spec->fdt = NULL;
+	if (m->firmware != NULL) {
+		*protocol = NULL;
+		error = virt_firmware_boot(m, spec, &blob);
+	} else {
+		spec->fdt = &blob;
+		error = boot_load(m->vmm->vm, m->vcpus[0], spec, protocol);
+		spec->fdt = NULL;
+	}
 	dt_free(&blob);
 	return (error);
 }
@@ -129,6 +135,7 @@ const struct machine_class machine_virt = {
 	.keys = { NULL, 0 },
 	.parts = config_parts,
 	.layout = &layout,
+	.firmware = virt_firmware_places,
 	.init = virt_init,
 	.fini = virt_fini,
 	.boot = virt_boot,
