@@ -235,6 +235,16 @@ def fetch(arch, flavour):
     return fetched[what]
 
 
+def unpack(arch, *packages):
+    """Directories with the files of Debian's packages."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/fetch-guest")
+    done = subprocess.run([sys.executable, script, "--arch", arch, "--unpack"] + list(packages), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise Skipped("no packages: " + done.stderr.decode("utf-8", "replace").strip().split("\n")[-1])
+    return dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
+
+
 def tool(name):
     """A program of the host that may be in an administrator's directory."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Stock firmware of Debian's packages on the arm64 machine: its shell, its variables, a disk by GRUB, a kernel handed to it, U-Boot."""
+import os
+import subprocess
+
+import guest
+from guest import case, check
+
+GUID = "8be4df61-93ca-11d2-aa0d-00e098032b8c"       # EFI_GLOBAL_VARIABLE; the shell asks for none of its own
+
+
+def images(context):
+    """AAVMF's files, U-Boot's image and GRUB's."""
+    found = guest.unpack("arm64", "qemu-efi-aarch64", "u-boot-qemu", "grub-efi-arm64-bin")
+    aavmf = os.path.join(found["qemu-efi-aarch64"], "usr/share/AAVMF")
+    return {
+        "code": os.path.join(aavmf, "AAVMF_CODE.fd"),
+        "plain": os.path.join(found["qemu-efi-aarch64"], "usr/share/qemu-efi-aarch64/QEMU_EFI.fd"),
+        "u-boot": os.path.join(found["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin"),
+        "grub": os.path.join(found["grub-efi-arm64-bin"], "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"),
+    }
+
+
+def only_arm64(context):
+    if context.arch != "arm64":
+        raise guest.Skipped("there is no firmware for this machine yet")
+
+
+def host(*command, text=None):
+    """Run a program of the host."""
+    done = subprocess.run([guest.tool(command[0])] + list(command[1:]), input=text, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False, env=dict(os.environ, MTOOLS_SKIP_CHECK="1"))
+    check(done.returncode == 0, "%s: status %d: %s" % (" ".join(command), done.returncode, done.stdout.decode("utf-8", "replace")))
+
+
+def firmware(context, image, *keys, **options):
+    more = ["--net", "none"]
+    for key in keys:
+        more += ["--set", key]
+    return context.start(["--firmware", image], more=more, **options)
+
+
+def shell(g):
+    """To the firmware's shell, past its countdown."""
+    g.expect("UEFI Interactive Shell")
+    g.expect(r"any other key to continue")
+    g.send("\x1b")
+    g.expect("Shell> ")
+
+
+def grub_disk(context, words=""):
+    """A GPT disk with an EFI system partition: GRUB, its configuration, kernel and initramfs."""
+    files = context.fetch()
+    disk, esp = context.path("grub.img"), context.path("esp.img")
+    first, sectors = 2048, 192 << 11
+    config = context.path("grub.cfg")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write("set timeout=0\nterminal_output console\nmenuentry linux {\n"
+                   "  linux /vmlinuz console=ttyAMA0 loglevel=4 guest.script %s\n  initrd /initrd.gz\n}\n" % words)
+    with open(esp, "wb") as file:
+        file.truncate(sectors * 512)
+    host("mformat", "-i", esp, "-F", "::")
+    host("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT", "::/EFI/debian")
+    for source, target in ((images(context)["grub"], "/EFI/BOOT/BOOTAA64.EFI"), (config, "/EFI/debian/grub.cfg"),
+                           (files["kernel"], "/vmlinuz"), (files["initrd"], "/initrd.gz")):
+        host("mcopy", "-i", esp, source, "::" + target)
+    with open(disk, "wb") as file:
+        file.truncate((first + sectors + 2048) * 512)
+    host("sfdisk", "-q", disk, text=b"label: gpt\n%d,%d,U\n" % (first, sectors))
+    with open(esp, "rb") as source, open(disk, "r+b") as target:
+        target.seek(first * 512)
+        while True:
+            piece = source.read(1 << 20)
+            if not piece:
+                break
+            if piece.strip(b"\0"):
+                target.write(piece)
+            else:
+                target.seek(len(piece), os.SEEK_CUR)
+    os.unlink(esp)
+    return disk
+
+
+@case(slow=True)
+def variables_persist(context):
+    """A variable set in the shell is there after a reset and in the next VM with the same file."""
+    only_arm64(context)
+    variables = context.path("vars.fd")
+    g = firmware(context, images(context)["code"], "firmware.vars=" + variables)
+    shell(g)
+    g.send("setvar HyveTest -guid %s -nv -bs =0xC0FFEE\r" % GUID)
+    g.expect("Shell> ")
+    g.send("reset\r")
+    shell(g)
+    g.send("setvar HyveTest -guid %s\r" % GUID)
+    g.expect("C0 FF EE")
+    g.send("reset -s\r")
+    g.ends(guest.POWEROFF)
+    check(os.path.getsize(variables) == 64 << 20, "the file of variables has not 64 MiB")
+    check(not os.path.exists(variables + ".journal"), "the journal is left")
+
+    g = firmware(context, images(context)["code"], "firmware.vars=" + variables)
+    shell(g)
+    g.send("setvar HyveTest -guid %s\r" % GUID)
+    g.expect("C0 FF EE")
+    other = firmware(context, images(context)["code"], "firmware.vars=" + variables)
+    other.ends(guest.ERROR)
+    check("in use by another VM" in other.said(), "a second VM was let at the variables: " + other.said())
+    g.send("reset -s\r")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def image_without_variables(context):
+    """QEMU_EFI.fd alone, on an empty flash."""
+    only_arm64(context)
+    g = firmware(context, images(context)["plain"])
+    shell(g)
+    g.send("reset -s\r")
+    g.ends(guest.POWEROFF)
+    check("gone with the VM" in g.said(), "hyve did not say where the variables are")
+
+
+@case(slow=True)
+def disk_by_grub(context):
+    """UEFI, GRUB from virtio-blk, Linux with ACPI: the machine as the tables say it."""
+    only_arm64(context)
+    disk = grub_disk(context)
+    g = firmware(context, images(context)["code"], "uuid=00112233-4455-6677-8899-aabbccddeeff",
+                 "smbios.system.product_name=Anvil", disks=[disk], memory="512M", cpus=2)
+    g.expect(r"guest: script\r?\n")
+    check(g.run("ls /sys/firmware/acpi/tables | grep -cE '^(APIC|DSDT|FACP|GTDT|MCFG|SPCR)$'").strip() == "6", "tables are missing")
+    check(g.run("cat /sys/class/dmi/id/product_name").strip() == "Anvil", "SMBIOS does not say the machine's name")
+    check(g.run("cat /sys/class/dmi/id/product_uuid").strip() == "00112233-4455-6677-8899-aabbccddeeff", "SMBIOS has another UUID")
+    check(g.run("nproc").strip() == "2", "there are not two processors")
+    g.run("test -b /dev/vda1")
+    check(os.path.exists(disk + ".vars"), "the variables are not beside the disk")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def power_button(context):
+    """The power button reaches a system that knows the machine by ACPI."""
+    only_arm64(context)
+    disk = grub_disk(context)
+    g = firmware(context, images(context)["code"], disks=[disk], memory="512M")
+    g.expect(r"guest: script\r?\n")
+    g.run("grep -q 'Power Button' /proc/bus/input/devices || modprobe button; grep -c 'Power Button' /proc/bus/input/devices")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def kernel_by_firmware(context):
+    """Kernel, initramfs and command line go through the firmware."""
+    only_arm64(context)
+    files = context.fetch()
+    g = context.start(["--firmware", images(context)["code"], "--kernel", files["kernel"], "--initrd", files["initrd"], "--append",
+                       "console=ttyAMA0 loglevel=4 guest.script hyve.word=seen"], memory="512M", more=["--net", "none"])
+    g.expect(r"guest: script\r?\n")
+    check("hyve.word=seen" in g.run("cat /proc/cmdline"), "the command line is another")
+    g.run("test -d /sys/firmware/efi")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True)
+def u_boot(context):
+    """U-Boot's banner, its look at the flash, and a disk by GRUB through it."""
+    only_arm64(context)
+    disk = grub_disk(context)
+    g = firmware(context, images(context)["u-boot"], disks=[disk], memory="512M")
+    g.expect(r"U-Boot \d+\.\d+")
+    g.expect(r"Flash:\s+128 MiB")
+    g.expect(r"guest: script\r?\n")
+    g.run("test -b /dev/vda1")
+    g.send("poweroff -f\n")
+    g.ends(guest.POWEROFF)
+
+
+@case(slow=True, long=True)
+def installer(context):
+    """Debian's installer reaches its first screen."""
+    only_arm64(context)
+    found = guest.unpack("arm64", "debian-installer-12-netboot-arm64")
+    base = os.path.join(found["debian-installer-12-netboot-arm64"], "usr/lib/debian-installer/images/12/arm64/text",
+                        "debian-installer/arm64")
+    g = context.start(["--firmware", images(context)["code"], "--kernel", os.path.join(base, "linux"), "--initrd",
+                       os.path.join(base, "initrd.gz"), "--append", "console=ttyAMA0 --- quiet"], memory="1G")
+    g.expect("Select a language", limit=3 * guest.LIMIT)
+    g.signal(guest.signal.SIGKILL)
+
+
+guest.main()

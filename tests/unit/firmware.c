@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * firmware.c - which firmware is chosen, where its variables go, and what of a kernel it is told.
+ */
+#include <sys/stat.h>
+
+#include <fcntl.h>
+
+#include "firmware/firmware.h"
+#include "firmware/fw_cfg.h"
+#include "machine/machine.h"
+#include "vmm_fixture.h"
+
+static struct fx fx;
+static char dir[] = "/tmp/hyve-firmware-XXXXXX";
+
+static char *
+in_dir(const char *name)
+{
+	static char path[4][128];
+	static unsigned n;
+	char *p = path[n++ % 4];
+
+	(void)snprintf(p, sizeof(path[0]), "%s/%s", dir, name);
+	return (p);
+}
+
+static char *
+touch(const char *name)
+{
+	char *path = in_dir(name);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	CHECK(fd >= 0);
+	close(fd);
+	return (path);
+}
+
+static void
+setup(void)
+{
+	CHECK(mkdtemp(dir) != NULL);
+	CHECK_EQ(setenv("XDG_STATE_HOME", in_dir("deep/state"), 1), 0);
+	fx_open(&fx);
+	CHECK_EQ(config_declare(fx.vmm.config, "", &config_global_keys), 0);
+	CHECKF(machine_declare(fx.vmm.config) == 0, "%s", vmm_errmsg());
+}
+
+static void
+set(const char *key, const char *value)
+{
+	static const struct config_origin origin = { CONFIG_FROM_CODE, "test", 0 };
+
+	CHECKF(config_set(fx.vmm.config, key, value, &origin) == 0, "%s", vmm_errmsg());
+}
+
+static int
+choose(const struct firmware_place *places, struct firmware *fw)
+{
+	CHECKF(config_check(fx.vmm.config) == 0, "%s", vmm_errmsg());
+	return (firmware_choose(fx.vmm.config, places, fw));
+}
+
+static void
+done(void)
+{
+	char line[64];
+
+	fx_close(&fx);
+	(void)snprintf(line, sizeof(line), "rm -r %s", dir);
+	CHECK_EQ(system(line), 0);
+}
+
+TEST(installed)
+{
+	struct firmware_place places[] = {
+		{ NULL, NULL, "first" }, { NULL, NULL, "second" }, { NULL, NULL, NULL },
+	};
+	struct firmware fw;
+
+	setup();
+	places[0].code = strdup(in_dir("none/CODE.fd"));
+	places[1].code = strdup(in_dir("there.fd"));
+	places[1].template = strdup(in_dir("there-vars.fd"));
+	CHECK(!firmware_wanted(fx.vmm.config));
+	set("firmware.code", "uefi");
+	CHECK(firmware_wanted(fx.vmm.config));
+	CHECK_EQ(choose(places, &fw), -1);
+	CHECK_EQ(errno, ENOENT);
+	CHECK_HAS(vmm_errmsg(), places[0].code);
+	CHECK_HAS(vmm_errmsg(), "package second");
+
+	(void)touch("there.fd");
+	CHECKF(choose(places, &fw) == 0, "%s", vmm_errmsg());
+	CHECK_STR(fw.code, places[1].code);
+	CHECK(fw.template == NULL && fw.vars == NULL);
+	firmware_free(&fw);
+	(void)touch("there-vars.fd");
+	CHECK_EQ(choose(places, &fw), 0);
+	CHECK_STR(fw.template, places[1].template);
+	firmware_free(&fw);
+	set("firmware.template", "/other");
+	CHECK_EQ(choose(places, &fw), 0);
+	CHECK_STR(fw.template, "/other");
+	firmware_free(&fw);
+	CHECK_EQ(choose(NULL, &fw), -1);
+	CHECK_EQ(errno, ENOTSUP);
+	for (int i = 0; i < 2; i++) {
+		free((void *)(uintptr_t)places[i].code);
+		free((void *)(uintptr_t)places[i].template);
+	}
+	done();
+}
+
+/* An image by name, with the template that belongs to it. */
+TEST(image)
+{
+	static const struct firmware_place none[] = { { NULL, NULL, NULL } };
+	struct firmware fw;
+
+	setup();
+	set("firmware.code", in_dir("X_CODE.fd"));
+	CHECK_EQ(choose(none, &fw), -1);
+	CHECK_HAS(vmm_errmsg(), "X_CODE.fd': No such file");
+	(void)touch("X_CODE.fd");
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK(fw.template == NULL);
+	firmware_free(&fw);
+	(void)touch("X_VARS.fd");
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK_STR(fw.template, in_dir("X_VARS.fd"));
+	firmware_free(&fw);
+	set("firmware.code", "bios");
+	CHECK_EQ(choose(none, &fw), -1);
+	CHECK_EQ(errno, ENOTSUP);
+	done();
+}
+
+/* The key's, the name's, the disk's, none. */
+TEST(variables)
+{
+	static const struct firmware_place none[] = { { NULL, NULL, NULL } };
+	struct firmware fw;
+	struct stat st;
+
+	setup();
+	set("firmware.code", touch("fw.fd"));
+	set("pci.0.4.0.device", "virtio-blk");
+	set("pci.0.4.0.path", dir);
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK(fw.vars == NULL);
+	firmware_free(&fw);
+	set("pci.0.4.0.path", touch("disk.img"));
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK_STR(fw.vars, in_dir("disk.img.vars"));
+	firmware_free(&fw);
+	set("name", "anvil");
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK_STR(fw.vars, in_dir("deep/state/hyve/anvil.vars"));
+	CHECK(stat(in_dir("deep/state/hyve"), &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0700);
+	firmware_free(&fw);
+	set("firmware.vars", "/given");
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK_STR(fw.vars, "/given");
+	firmware_free(&fw);
+	done();
+}
+
+TEST(kernel)
+{
+	const struct device_class *cls = device_class_find("fw-cfg");
+	struct device_place place = { .on = DEVICE_ON_IO, .base = 0x510 };
+	struct boot_spec spec = {
+		.kernel = { .path = "k", .data = (const uint8_t *)"kernel", .len = 6 },
+		.modules = { { .path = "i", .data = (const uint8_t *)"initrd!", .len = 7 } }, .nmodules = 1, .cmdline = "a b",
+	};
+	struct device *dev;
+	char got[8] = "";
+
+	setup();
+	CHECKF(config_check(fx.vmm.config) == 0, "%s", vmm_errmsg());
+	dev = device_create(&fx.vmm, cls, "fwcfg", fx_node(&fx, "fwcfg", cls), &place);
+	CHECK(dev != NULL);
+	devices_resume(&fx.vmm);
+	CHECKF(firmware_publish_settings(dev, fx.vmm.config) == 0, "%s", vmm_errmsg());
+	CHECKF(firmware_publish_kernel(dev, &spec) == 0, "%s", vmm_errmsg());
+	fx_write(&fx, VM_SPACE_IO, 0x510, 2, FW_CFG_INITRD_SIZE);
+	CHECK_EQ(fx_read(&fx, VM_SPACE_IO, 0x511, 1), 7);
+	fx_write(&fx, VM_SPACE_IO, 0x510, 2, FW_CFG_CMDLINE_SIZE);
+	CHECK_EQ(fx_read(&fx, VM_SPACE_IO, 0x511, 1), 4);
+	fx_write(&fx, VM_SPACE_IO, 0x510, 2, FW_CFG_KERNEL_DATA);
+	for (int i = 0; i < 6; i++)
+		got[i] = (char)fx_read(&fx, VM_SPACE_IO, 0x511, 1);
+	CHECK_STR(got, "kernel");
+	/* A second one, or modules: no. */
+	CHECK_EQ(firmware_publish_kernel(dev, &spec), -1);
+	CHECK_EQ(errno, EEXIST);
+	spec.nmodules = 2;
+	CHECK_EQ(firmware_publish_kernel(dev, &spec), -1);
+	CHECK_HAS(vmm_errmsg(), "one initrd");
+	spec.kernel.data = NULL;
+	CHECK_EQ(firmware_publish_kernel(dev, &spec), 0);
+	done();
+}
+
+TEST_MAIN()
