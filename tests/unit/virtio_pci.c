@@ -16,6 +16,7 @@ struct tvd {
 	struct virtqueue vq[3];
 	uint8_t		 config[10];
 	unsigned	 notified[3], resets;
+	struct vq_chain	*flying;	/* of queue 0: completed when it must */
 };
 
 static void
@@ -28,6 +29,18 @@ static void
 t_reset(struct virtio *vd)
 {
 	((struct tvd *)(void *)vd)->resets++;
+}
+
+static void
+t_settle(struct virtio *vd)
+{
+	struct tvd *t = (struct tvd *)(void *)vd;
+
+	if (t->flying != NULL) {
+		vq_push(&t->vq[0], t->flying, 16);
+		vq_signal(&t->vq[0]);
+	}
+	t->flying = NULL;
 }
 
 static uint64_t
@@ -51,7 +64,7 @@ t_config_write(struct virtio *vd, uint32_t off, unsigned size, uint64_t val)
 
 static const struct virtio_ops ops = {
 	.id = 2, .features = 1ULL << 3 | 1ULL << 41, .queue_max = 64, .config_len = 10, .notify = t_notify,
-	.reset = t_reset, .config_read = t_config_read, .config_write = t_config_write,
+	.reset = t_reset, .settle = t_settle, .config_read = t_config_read, .config_write = t_config_write,
 };
 
 static int
@@ -568,6 +581,42 @@ TEST(nothing_is_written_without_leave)
 	CHECK_EQ(vq_pop(&t->vq[0], &chain), 0);
 	CHECK_EQ(d.used[1], 0);
 	CHECK_EQ(vp_isr(&p), 0);
+	teardown();
+}
+
+/* What it had begun before is completed, and only that: a driver would wait for it for ever. */
+TEST(what_was_begun_is_completed)
+{
+	struct vq_seg segs[4];
+	struct vq_chain chain = { .seg = segs, .max = 4 };
+	unsigned notified;
+
+	setup("test-virtio");
+	vp_start(&p, &d, 0, 16, NO_VECTOR);
+	d.desc[0] = (struct vdesc){ DATA, 16, D_WRITE, 0 };
+	v_avail(&d, 0);
+	v_avail(&d, 0);
+	CHECK_EQ(vq_pop(&t->vq[0], &chain), 1);
+	t->flying = &chain;
+	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	CHECK(t->flying == NULL);
+	CHECK_EQ(d.used[1], 1);
+	CHECK_EQ(v_used_len(&d, 0), 16);
+	CHECK_EQ(vp_isr(&p), 1);
+	CHECK_EQ(vq_pop(&t->vq[0], &chain), 0);
+	notified = t->notified[0];
+	vp_notify(&p, 0);
+	fx_turn(&fx);
+	CHECK_EQ(t->notified[0], notified);
+	/* Off once more, nothing flies; on again, the queue is looked at. */
+	t->flying = &chain;
+	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	CHECK(t->flying == &chain);
+	t->flying = NULL;
+	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	fx_turn(&fx);
+	CHECK(t->notified[0] > notified);
+	CHECK_EQ(vq_pop(&t->vq[0], &chain), 1);
 	teardown();
 }
 

@@ -71,7 +71,7 @@ works(const struct virtqueue *vq)
 {
 	const struct virtio *vd = vq->vd;
 
-	return (vd->active && vd->dma && vq->ready && (vd->status & VIRTIO_DRIVER_OK) != 0 &&
+	return (vd->active && vd->master && vq->ready && (vd->status & VIRTIO_DRIVER_OK) != 0 &&
 	    (vd->status & VIRTIO_NEEDS_RESET) == 0);
 }
 
@@ -190,9 +190,16 @@ virtio_set_status(struct virtio *vd, uint8_t status)
 void
 virtio_set_dma(struct virtio *vd, bool on)
 {
-	if (on && !vd->dma)
+	if (on && !vd->master)
 		notify_all_later(vd);
-	vd->dma = on;
+	vd->master = on;
+	/*
+	 * What the device has begun it completes before it is off the bus, or the driver would wait for it for ever.  Another vCPU
+	 * may switch it on meanwhile.
+	 */
+	if (!on && vd->dma && vd->ops->settle != NULL)
+		vd->ops->settle(vd);
+	vd->dma = vd->master;
 }
 
 void
@@ -262,7 +269,7 @@ virtio_init(struct virtio *vd, struct device *dev, const struct virtio_ops *ops,
 	vd->ops = ops;
 	vd->vq = vq;
 	vd->nvq = nvq;
-	vd->dma = true;
+	vd->dma = vd->master = true;
 	pthread_mutex_init(&vd->lock, NULL);
 	for (unsigned i = 0; i < nvq; i++) {
 		vq[i].vd = vd;

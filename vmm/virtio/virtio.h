@@ -109,6 +109,8 @@ struct virtio_ops {
 	void	(*service)(struct virtio *vd, struct virtqueue *vq);
 	/* Forget requests and the device's own state; none may complete afterwards.  May be NULL. */
 	void	(*reset)(struct virtio *vd);
+	/* Wait until requests in flight are complete; the lock may be let go meanwhile.  Lock held.  May be NULL. */
+	void	(*settle)(struct virtio *vd);
 	/* Wait for requests in flight, or take them back.  Without the lock, on the control thread.  May be NULL. */
 	void	(*drain)(struct virtio *vd);
 	/*
@@ -144,7 +146,8 @@ struct virtio {
 	unsigned	 nvq;
 	pthread_mutex_t	 lock;
 	bool		 active;	/* between resume and pause */
-	bool		 dma;		/* it may access guest memory; derived */
+	bool		 master;	/* it may begin to access guest memory; derived */
+	bool		 dma;		/* it may access guest memory: longer than master, to complete what it began; derived */
 	unsigned	 nvectors;	/* of the transport */
 	uint8_t		 pci_cap;	/* on PCI: offset of the configuration access capability */
 	/* state */
@@ -195,7 +198,10 @@ void	virtio_notify(struct virtio *vd, unsigned index);
 uint64_t virtio_features(const struct virtio *vd);
 void	virtio_set_status(struct virtio *vd, uint8_t status);
 void	virtio_set_queue_ready(struct virtio *vd, struct virtqueue *vq, bool ready);
-/* The same: whether the device may access guest memory; until then it looks at no queue. */
+/*
+ * The same: whether the device may access guest memory; until then it looks at no queue.  Switched off, it completes requests in
+ * flight first, and lets the lock go while it waits.
+ */
 void	virtio_set_dma(struct virtio *vd, bool on);
 /* Configuration space with its bounds. */
 uint64_t virtio_config_read(struct virtio *vd, uint32_t off, unsigned size);

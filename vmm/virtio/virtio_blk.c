@@ -414,6 +414,12 @@ wait_idle(struct vblk *b)
 }
 
 static void
+vblk_settle(struct virtio *vd)
+{
+	wait_idle((struct vblk *)(void *)vd);
+}
+
+static void
 vblk_reset(struct virtio *vd)
 {
 	struct vblk *b = (struct vblk *)(void *)vd;
@@ -489,6 +495,7 @@ static const struct virtio_ops ops = {
 	.config_len = sizeof(struct blk_config),
 	.notify = vblk_notify,
 	.reset = vblk_reset,
+	.settle = vblk_settle,
 	.drain = vblk_drain,
 	.config_read = vblk_config_read,
 	.config_write = vblk_config_write,

@@ -509,7 +509,7 @@ attach(struct virtio *vd)
 	if (pci_init(&vd->fn, vd->dev, &ident, &pci_ops) != 0)
 		return (-1);
 	vd->nvectors = vd->nvq + 1 < PCI_MSIX_MAX ? vd->nvq + 1 : PCI_MSIX_MAX;
-	vd->dma = false;
+	vd->dma = vd->master = false;
 	if (pci_add_bar(&vd->fn, BAR_REGS, PCI_BAR_MEM32, REGS_LEN, &regs_ops, vd) != 0 ||
 	    pci_add_msix(&vd->fn, vd->nvectors, BAR_MSIX) != 0 || add_caps(vd) != 0) {
 		pci_fini(&vd->fn);
