@@ -304,13 +304,14 @@ timer_start(struct lapic *lp)
 static uint32_t
 timer_current(const struct lapic *lp)
 {
-	uint64_t left, count;
+	uint64_t period = lp->init_count * divisor(lp), left, count;
 
 	if (!lp->armed || timer_mode(lp) == LVT_DEADLINE)
 		return (0);
 	left = lp->deadline - vm_timer_count(lp->timer);
+	/* The host is late with the interrupt; the count is not (10.5.4: it is reloaded as soon as it is 0). */
 	if ((int64_t)left < 0)
-		left = 0;
+		left = timer_mode(lp) == LVT_PERIODIC && period != 0 ? period - -left % period : 0;
 	count = (left + divisor(lp) - 1) / divisor(lp);
 	return (count > lp->init_count ? lp->init_count : (uint32_t)count);
 }
