@@ -46,8 +46,8 @@ struct chardev {
 	bool		 owned, is_socket;
 	size_t		 chunk;		/* bytes of one write that cannot block after poll() */
 	struct event	*in_ev, *out_ev;	/* the same for one descriptor */
-	bool		 raw;
-	struct termios	 cooked;
+	int		 tty;		/* a terminal made raw, -1: none */
+	struct termios	 cooked;	/* its modes before */
 	/* RING */
 	struct ring	 to_user, from_user;
 	bool		 posted;	/* a call is on its way */
@@ -84,7 +84,7 @@ make(enum chardev_kind kind, struct event_loop *loop)
 		return (vmm_fail_null(ENOMEM, "character device: out of memory"));
 	cd->kind = kind;
 	cd->loop = loop;
-	cd->in = cd->out = -1;
+	cd->in = cd->out = cd->tty = -1;
 	pthread_mutex_init(&cd->lock, NULL);
 	return (cd);
 }
@@ -161,20 +161,31 @@ fail:
 	return (NULL);
 }
 
+/* Until the close, if fd is a terminal.  keep: it is a person's, with signal keys and line ends for the host's own messages. */
+static void
+make_raw(struct chardev *cd, int fd, bool keep)
+{
+	struct termios raw;
+
+	if (!isatty(fd) || tcgetattr(fd, &cd->cooked) != 0)
+		return;
+	raw = cd->cooked;
+	cfmakeraw(&raw);
+	if (keep) {
+		raw.c_lflag |= ISIG;
+		raw.c_oflag |= OPOST;
+	}
+	if (tcsetattr(fd, TCSANOW, &raw) == 0)
+		cd->tty = fd;
+}
+
 struct chardev *
 chardev_open_stdio(struct event_loop *loop)
 {
 	struct chardev *cd = chardev_open_fds(loop, STDIN_FILENO, STDOUT_FILENO, false);
-	struct termios raw;
 
-	if (cd != NULL && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &cd->cooked) == 0) {
-		raw = cd->cooked;
-		cfmakeraw(&raw);
-		/* Signal keys stay the host's: they are the way out.  Its own messages come on the same terminal. */
-		raw.c_lflag |= ISIG;
-		raw.c_oflag |= OPOST;
-		cd->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
-	}
+	if (cd != NULL)
+		make_raw(cd, STDIN_FILENO, true);
 	return (cd);
 }
 
@@ -198,6 +209,8 @@ chardev_open(struct event_loop *loop, const char *what)
 	cd = chardev_open_fds(loop, fd, fd, true);
 	if (cd == NULL)
 		close(fd);
+	else
+		make_raw(cd, fd, false);
 	return (cd);
 }
 
@@ -210,8 +223,8 @@ chardev_close(struct chardev *cd)
 	event_remove(cd->in_ev);
 	if (cd->out_ev != cd->in_ev)
 		event_remove(cd->out_ev);
-	if (cd->raw)
-		(void)tcsetattr(STDIN_FILENO, TCSANOW, &cd->cooked);
+	if (cd->tty >= 0)
+		(void)tcsetattr(cd->tty, TCSANOW, &cd->cooked);
 	if (cd->kind == CHARDEV_RING)
 		event_drain(cd->loop);	/* a posted call still knows cd */
 	if (cd->owned) {

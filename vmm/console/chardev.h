@@ -24,7 +24,7 @@ typedef void chardev_fn(void *arg, bool readable, bool writable);
 
 /*
  * Open by configuration text: "null", "stdio", or the path of a character device, terminal or
- * FIFO.
+ * FIFO.  A terminal is put into raw mode until the close: every byte passes as it is.
  * Errors: EINVAL (empty), those of open(2), EBUSY (descriptor watched already), ENOMEM.
  * Control thread.
  */
