@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The same guests on hyve's soft back end and on QEMU's TCG, in turns; ratios.
+
+usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [boot | start | guest]...
+
+  boot    Debian's cloud kernel to user space and power off: wall clock and processor time of the whole process
+  start   from the start of the process to the first instructions of a guest that ends the run, and back
+  guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c), and what the process takes beside guest RAM
+
+QEMU is Debian's qemu-system-x86 or qemu-system-arm; without it only hyve is measured.  Where the machine is shared, trust the
+ratios: the two take turns, and medians are printed.
+"""
+import argparse
+import gzip
+import os
+import re
+import resource
+import shutil
+import statistics
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+import initramfs  # noqa: E402
+
+LIMIT = 600
+MEMORY = 512            # MiB
+POWERED_OFF = {"hyve": 1, "qemu": 0}
+
+# What an architecture needs; `start` are flags that link its kernel of bench/guest/ARCH/start.S.
+ARCHES = {
+    "amd64": {
+        "machine": "x86_64", "cc": ["gcc"], "console": "ttyS0",
+        "start": ["-m32", "-Wl,-n,--no-warn-rwx-segments,-Ttext=0x100000"], "hyve_start": ["--set", "pc.debug_exit=on"], "exit": 1,
+        "qemu": ["qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64"], "qemu_start": ["-device", "isa-debug-exit"],
+    },
+}
+
+
+class Missing(Exception):
+    """What cannot be measured here, and why."""
+
+
+class Bench:
+    def __init__(self, options, directory):
+        self.arch = options.arch
+        self.table = ARCHES[options.arch]
+        self.hyve = options.hyve
+        self.rounds = options.rounds
+        self.directory = directory
+        self.peers = ["hyve"]
+        if shutil.which(self.table["qemu"][0]):
+            self.peers.append("qemu")
+        else:
+            print("%s is missing: only hyve is measured" % self.table["qemu"][0])
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def debian(self):
+        text = subprocess.run([os.path.join(ROOT, "scripts/fetch-guest"), "--arch", self.arch], stdout=subprocess.PIPE, text=True,
+                              check=False).stdout
+        if not text:
+            raise Missing("no Debian guest for %s" % self.arch)
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+    def compile(self, source, output, *flags):
+        compiler = shutil.which(self.table["cc"][0])
+        if compiler is None:
+            raise Missing("there is no %s" % self.table["cc"][0])
+        done = subprocess.run(self.table["cc"] + ["-o", output, os.path.join(ROOT, "bench/guest", source)] + list(flags),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise Missing("%s does not build: %s" % (source, done.stdout.strip().split("\n")[-1]))
+
+    def command(self, peer, kernel, initrd=None, append=None, start=False):
+        if peer == "hyve":
+            command = [self.hyve, "run", "--arch", self.arch, "--accel", "soft", "--memory", "%dM" % MEMORY, "--kernel", kernel]
+            command += self.table["hyve_start"] if start else []
+            option = "--"
+        else:
+            command = self.table["qemu"] + ["-accel", "tcg", "-m", str(MEMORY), "-nodefaults", "-display", "none", "-no-reboot",
+                                            "-kernel", kernel]
+            command += self.table["qemu_start"] if start else ["-serial", "stdio"]
+            option = "-"
+        for name, value in (("initrd", initrd), ("append", append)):
+            command += [option + name, value] if value is not None else []
+        return command
+
+
+def run(command, expected):
+    """Wall clock and processor seconds of a process that must end with a status."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=LIMIT,
+                          check=False)
+    wall = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != expected:
+        sys.exit("%s: status %d: %s" % (" ".join(command), done.returncode, done.stderr.decode("utf-8", "replace")[-500:]))
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare(title, unit, results, more_is_better=False):
+    """A line: the medians, and how much better hyve is."""
+    medians = {peer: statistics.median(values) for peer, values in results.items()}
+    line = "  %-22s" % title + "".join("  %s %10.4g" % (peer, value) for peer, value in medians.items()) + " " + unit
+    if len(medians) == 2:
+        ratio = medians["hyve"] / medians["qemu"]
+        line += "   x%.2f" % (ratio if more_is_better else 1 / ratio)
+    print(line, flush=True)
+
+
+def times(bench, commands, expected, rounds, scale, unit, title):
+    results = {peer: [] for peer in bench.peers}
+    for _ in range(rounds):
+        for peer in bench.peers:
+            results[peer].append(run(commands[peer], expected[peer]))
+    compare(title, unit, {peer: [r[0] * scale for r in values] for peer, values in results.items()})
+    compare("  of processor", unit, {peer: [r[1] * scale for r in values] for peer, values in results.items()})
+
+
+def boot(bench):
+    debian = bench.debian()
+    append = 'console=%s quiet guest.run="poweroff -f"' % bench.table["console"]
+    commands = {peer: bench.command(peer, debian["kernel"], debian["initrd"], append) for peer in bench.peers}
+    times(bench, commands, POWERED_OFF, bench.rounds, 1, "s", "boot and power off")
+
+
+def start(bench):
+    kernel = bench.path("start")
+    bench.compile(bench.arch + "/start.S", kernel, "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
+                  *bench.table["start"])
+    commands = {peer: bench.command(peer, kernel, start=True) for peer in bench.peers}
+    expected = {peer: bench.table["exit"] for peer in bench.peers}
+    times(bench, commands, expected, max(20, bench.rounds), 1000, "ms", "start, one port, end")
+
+
+def beside_ram(pid):
+    """MiB of a process that are no guest RAM, its mappings of that size: (proportional, anonymous)."""
+    pss = anonymous = size = 0
+    ram = False
+    with open("/proc/%d/smaps" % pid, encoding="utf-8") as smaps:
+        for line in smaps:
+            fields = line.split()
+            if not fields[0].endswith(":"):
+                ram = False
+            elif fields[0] == "Size:":
+                size = int(fields[1])
+                ram = size >= MEMORY * 512          # half of it, in KiB: RAM may come in pieces
+            elif fields[0] == "Pss:" and not ram:
+                pss += int(fields[1])
+            elif fields[0] == "Anonymous:" and not ram:
+                anonymous += int(fields[1])
+    return pss / 1024, anonymous / 1024
+
+
+def in_guest(bench, command):
+    """One run of the guest's program: its results by name, with units."""
+    results = {}
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        for line in process.stdout:
+            match = re.match(r"bench (\S+) (\S+) (\S+)", line.decode("utf-8", "replace"))
+            if match:
+                results[match.group(1)] = float(match.group(2)), match.group(3)
+                if match.group(1) != "end":
+                    memory = beside_ram(process.pid)
+                    results["memory"], results["anonymous"] = (memory[0], "MiB"), (memory[1], "MiB")
+        process.wait(LIMIT)
+    finally:
+        process.kill()
+        process.wait()
+    if "end" not in results:
+        sys.exit("%s: the guest did not come to its end: %s" % (" ".join(command), sorted(results)))
+    return results
+
+
+def guest(bench):
+    program, archive = bench.path("init"), bench.path("initrd.gz")
+    bench.compile("bench.c", program, "-std=gnu11", "-O2", "-static", "-lm")
+    with open(archive, "wb") as raw, gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as out:
+        files = initramfs.Archive(out)
+        files.add("dev", stat.S_IFDIR | 0o755)
+        files.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+        with open(program, "rb") as file:
+            files.add("init", stat.S_IFREG | 0o755, file.read())
+        files.end()
+    kernel = bench.debian()["kernel"]
+    rounds = {peer: [] for peer in bench.peers}
+    for _ in range(bench.rounds):
+        for peer in bench.peers:
+            rounds[peer].append(in_guest(bench, bench.command(peer, kernel, archive, "console=%s quiet" % bench.table["console"])))
+    for name, (_, unit) in rounds["hyve"][0].items():
+        if name not in ("ready", "end"):
+            memory = unit == "MiB"
+            compare(name + " beside RAM" if memory else name, unit,
+                    {peer: [result[name][0] for result in results] for peer, results in rounds.items()}, not memory)
+
+
+PARTS = {"boot": boot, "start": start, "guest": guest}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure guests on hyve and on QEMU.")
+    parser.add_argument("--hyve", default=os.path.join(ROOT, "build/gcc/cmd/hyve"))
+    parser.add_argument("--arch", choices=sorted(ARCHES), action="append")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
+    options = parser.parse_args()
+    for part in options.parts:
+        if part not in PARTS:
+            parser.error("no part '%s'; there are: %s" % (part, " ".join(PARTS)))
+    for arch in options.arch or sorted(ARCHES):
+        options.arch = arch
+        print("%s, medians; xN: hyve is N times as good as QEMU's TCG" % arch)
+        with tempfile.TemporaryDirectory(prefix="hyve-bench.") as directory:
+            bench = Bench(options, directory)
+            for part in options.parts or sorted(PARTS):
+                try:
+                    PARTS[part](bench)
+                except Missing as why:
+                    print("  %s is not measured: %s" % (part, why))
+
+
+main()
