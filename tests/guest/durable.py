@@ -17,7 +17,7 @@ from guest import case, check
 
 SIZE = 16 << 20             # of the file system
 TAIL = 1 << 20              # of the disk behind it, where the guest tells what it believes
-ATOM = 512
+ATOM = 4096                 # what the disk writes whole: its sector.  ext4 with checksums needs its superblock whole.
 MOMENTS = 40                # crashes without HYVE_TEST_LONG; with it, one after every record at least
 
 # Files come with fsync and without, are appended to, renamed and deleted; the mark behind each fsync goes around every cache.
@@ -47,16 +47,16 @@ def marked(event):
     return int(match.group(1))
 
 
-def record_guest(context, files, keys="", options=(), cpus=1):
+def record_guest(context, files, keys="", cpus=1):
     """Run the workload in a guest; the image before it, and the events."""
     image, before, log = context.path("disk.img"), context.path("before.img"), context.path("record")
     with open(image, "wb") as file:
         file.truncate(SIZE + TAIL)
-    command = [guest.tool("mke2fs"), "-q", "-F", "-t", "ext4", "-b", "4096", *options, image, "%dk" % (SIZE >> 10)]
+    command = [guest.tool("mke2fs"), "-q", "-F", "-t", "ext4", "-b", "4096", image, "%dk" % (SIZE >> 10)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     with open(image, "rb") as source, open(before, "wb") as copy:
         copy.write(source.read())
-    g = context.script(disks=["%s,record=%s%s" % (image, log, keys)], cpus=cpus)
+    g = context.script(disks=["%s,record=%s,sectorsize=%d%s" % (image, log, ATOM, keys)], cpus=cpus)
     for line in WORKLOAD:
         g.run(line)
     g.run("mount -t ext4 -o commit=1 /dev/vda /mnt")
