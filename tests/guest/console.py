@@ -96,16 +96,20 @@ def both_ways(context, far):
 @case(slow=True)
 @with_far
 def a_shell_on_it(context, far):
-    """A terminal like others: a shell with job control."""
+    """A terminal like others."""
     g = boot(context, far)
     g.run("(PS1='hvc# ' setsid -c sh -i </dev/hvc0 >/dev/hvc0 2>&1 &)")
     far.read(lambda got: b"hvc# " in got, "no prompt")
     far.write(b"echo $((6 * 7))x; tty\r")
     far.read(lambda got: b"42x" in got and b"/dev/hvc0\r\n" in got, "no answer")
     # the line discipline: erase, and the end of a program's input
-    far.write(b"cat\rhalfx\x7f-way\r")
-    far.read(lambda got: b"half-way\r\n" in got, "no echo of a line by cat")
+    far.write(b"cat\r")
+    far.read(lambda got: b"cat\r\n" in got, "no echo")
+    time.sleep(1)               # the shell gives the terminal the program's modes
+    far.write(b"halfx\x7f-way\r")
+    far.read(lambda got: b"half-way\r\n" in got, "no line of cat's")
     far.write(b"\x04")
+    far.read(lambda got: got.endswith(b"hvc# \x1b[6n"), "no prompt behind the end of input")
     far.write(b"echo $((40 + 2))y\r")
     far.read(lambda got: b"42y" in got, "no shell behind the end of input")
     g.send("poweroff -f\n")
