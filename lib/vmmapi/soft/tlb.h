@@ -46,6 +46,7 @@ struct soft_tlb {
 	/* Which 4 MiB regions have pieces of large pages; which 1 GiB regions of larger ones. */
 	uint64_t	 large[64];
 	uint64_t	 huge;
+	bool		 writes;	/* an entry may have a wtag */
 	uint32_t	 last_tag;
 	uint32_t	 nspaces;
 	uint16_t	*space;		/* tag of each address space, 0: none */
