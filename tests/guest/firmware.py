@@ -173,7 +173,7 @@ def u_boot(context):
     disk = grub_disk(context)
     g = firmware(context, images(context)["u-boot"], disks=[disk], memory="512M")
     g.expect(r"U-Boot \d+\.\d+")
-    g.expect(r"Flash:\s+128 MiB")
+    g.expect(r"Flash:\s+64 MiB")
     g.expect(r"guest: script\r?\n")
     g.run("test -b /dev/vda1")
     g.send("poweroff -f\n")
