@@ -2,8 +2,7 @@
 /*
  * payload.h - what the arm64 test payloads share.
  *
- * Entered at EL1h with the MMU off and interrupts masked, at 0x40080000; SP 0x40080000 - 0x1000 * n and X0 n for vCPU n.  Integer
- * instructions only, of the kind the smallest interpreter has: no literal loads, no variable shifts.
+ * Entered at EL1h with the MMU off and interrupts masked, at 0x40080000; SP 0x40080000 - 0x1000 * n and X0 n for vCPU n.
  *
  * X19 is the vCPU, X20 the parameters, X21 the results, X22 the control block.
  */
@@ -13,6 +12,7 @@
 #define	RESULTS		0x40006800
 #define	STORES		0x40007000		/* pairs of address and value, up to address 0 */
 #define	ARENA		0x40100000		/* data pages */
+#define	TABLES		0x40400000		/* MMU_ON: a page */
 
 #define	MMIO_EXIT	0x09ff0000		/* a byte written ends the vCPU */
 #define	MMIO_CTL	0x09ff1000
@@ -79,14 +79,39 @@
 	isb
 	.endm
 
-/* The vector table: only interrupts at EL1 with SP_EL1 (Arm ARM D1.3.1). */
-	.macro	VECTORS irq
+/*
+ * Identity map of the first 2 GiB for EL1, in blocks of 1 GiB: Device memory below, Normal cacheable memory from 0x40000000 (Arm ARM D5.3;
+ * 4 KiB granule, 39 bits of address).  Every vCPU does it, and stores the same.  Clobbers X1 to X3.
+ */
+	.macro	MMU_ON
+	MOV32	x1, TABLES
+	movz	x2, #0x401			/* block, attributes 0, AF */
+	MOV32	x3, 0x40000705			/* block, attributes 1, Inner Shareable, AF */
+	stp	x2, x3, [x1]
+	msr	ttbr0_el1, x1
+	movz	x1, #0xff00			/* 0: Device-nGnRnE; 1: Normal, write-back */
+	msr	mair_el1, x1
+	MOV32	x1, 0x803519			/* T0SZ 25, write-back tables, Inner Shareable, no TTBR1_EL1 */
+	msr	tcr_el1, x1
+	dsb	ish
+	isb
+	mrs	x1, sctlr_el1
+	movz	x2, #0x1005			/* I, C, M */
+	orr	x1, x1, x2
+	msr	sctlr_el1, x1
+	isb
+	.endm
+
+/* The vector table: interrupts, and synchronous exceptions if one is named, at EL1 with SP_EL1 (Arm ARM D1.3.1). */
+	.macro	VECTORS irq=., sync=.
 	.balign	2048
 vectors:
-	.rept	5
+	.rept	4
 	b	.
 	.balign	128
 	.endr
+	b	\sync
+	.balign	128
 	b	\irq
 	.balign	128
 	.rept	10
