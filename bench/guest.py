@@ -5,7 +5,7 @@
 usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [boot | start | guest]...
 
   boot    Debian's cloud kernel to user space and power off: wall clock and processor time of the whole process
-  start   from the start of the process to the first instructions of a guest that ends the run, and back
+  start   from the start of the process to the first instructions of a guest that ends the run (by a port, by PSCI), and back
   guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c), and what the process takes beside guest RAM
 
 QEMU is Debian's qemu-system-x86 or qemu-system-arm; without it only hyve is measured.  Where the machine is shared, trust the
@@ -14,6 +14,7 @@ ratios: the two take turns, and medians are printed.
 import argparse
 import gzip
 import os
+import platform
 import re
 import resource
 import shutil
@@ -33,12 +34,18 @@ LIMIT = 600
 MEMORY = 512            # MiB
 POWERED_OFF = {"hyve": 1, "qemu": 0}
 
-# What an architecture needs; `start` are flags that link its kernel of bench/guest/ARCH/start.S.
+# What an architecture needs; `start` are flags that link its kernel of bench/guest/ARCH/start.S, which objcopy makes a binary if it is
+# to be none of ELF; `exit` is how a run of it ends, if not by powering off.
 ARCHES = {
     "amd64": {
-        "machine": "x86_64", "cc": ["gcc"], "console": "ttyS0",
+        "machine": "x86_64", "console": "ttyS0", "binary": False,
         "start": ["-m32", "-Wl,-n,--no-warn-rwx-segments,-Ttext=0x100000"], "hyve_start": ["--set", "pc.debug_exit=on"], "exit": 1,
         "qemu": ["qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64"], "qemu_start": ["-device", "isa-debug-exit"],
+    },
+    "arm64": {
+        "machine": "aarch64", "console": "ttyAMA0", "binary": True,
+        "start": [], "hyve_start": [], "exit": None,
+        "qemu": ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "cortex-a57"], "qemu_start": [],
     },
 }
 
@@ -70,14 +77,18 @@ class Bench:
             raise Missing("no Debian guest for %s" % self.arch)
         return dict(line.split("=", 1) for line in text.splitlines())
 
-    def compile(self, source, output, *flags):
-        compiler = shutil.which(self.table["cc"][0])
-        if compiler is None:
-            raise Missing("there is no %s" % self.table["cc"][0])
-        done = subprocess.run(self.table["cc"] + ["-o", output, os.path.join(ROOT, "bench/guest", source)] + list(flags),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    def tool(self, name, *arguments):
+        """Run gcc or objcopy for the guest's architecture."""
+        if platform.machine() != self.table["machine"]:
+            name = self.table["machine"] + "-linux-gnu-" + name
+        if shutil.which(name) is None:
+            raise Missing("there is no " + name)
+        done = subprocess.run([name] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
-            raise Missing("%s does not build: %s" % (source, done.stdout.strip().split("\n")[-1]))
+            raise Missing("%s fails: %s" % (name, done.stdout.strip().split("\n")[-1]))
+
+    def compile(self, source, output, *flags):
+        self.tool("gcc", "-o", output, os.path.join(ROOT, "bench/guest", source), *flags)
 
     def command(self, peer, kernel, initrd=None, append=None, start=False):
         if peer == "hyve":
@@ -137,9 +148,11 @@ def start(bench):
     kernel = bench.path("start")
     bench.compile(bench.arch + "/start.S", kernel, "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
                   *bench.table["start"])
+    if bench.table["binary"]:
+        bench.tool("objcopy", "-O", "binary", kernel)
     commands = {peer: bench.command(peer, kernel, start=True) for peer in bench.peers}
-    expected = {peer: bench.table["exit"] for peer in bench.peers}
-    times(bench, commands, expected, max(20, bench.rounds), 1000, "ms", "start, one port, end")
+    expected = POWERED_OFF if bench.table["exit"] is None else {peer: bench.table["exit"] for peer in bench.peers}
+    times(bench, commands, expected, max(20, bench.rounds), 1000, "ms", "start, end")
 
 
 def beside_ram(pid):
