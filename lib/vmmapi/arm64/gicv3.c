@@ -279,7 +279,11 @@ reset_locked(struct gic *g)
 		struct gic_cpu *c = g->cpus[i];
 
 		reset_bank(&c->bank, 0x0000ffff);
-		c->waker = WAKER_SLEEP;
+		/*
+		 * The architecture has a redistributor reset asleep, to be woken by the firmware of EL3 (IHI 0069 11.1).  There is no
+		 * EL3, so it is as that firmware leaves it: what runs at EL1 counts on that and need not wake it.
+		 */
+		c->waker = 0;
 		c->ctlr = 0;
 		c->apr[0] = c->apr[1] = 0;
 		c->pmr = 0;
