@@ -29,6 +29,7 @@ const char *test_name_ = "?";
 
 #define	CASES		1000000U	/* of both modes together */
 #define	HANGS		10U		/* cases that the host may hang in */
+#define	LONGEST		900.0		/* seconds of a test: a host that traps slowly gets through fewer cases */
 #define	SHOWN		5U		/* mismatches told in full, of each mnemonic one */
 
 struct options {
@@ -37,6 +38,7 @@ struct options {
 	const char	*mnemonic;
 	unsigned	 shown;
 	bool		 one, stats, native_only, brief, whole;
+	double		 seconds;	/* stop behind the batch that ends after so many; 0: all cases */
 };
 
 struct stats {
@@ -44,6 +46,7 @@ struct stats {
 			faults[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 	uint32_t	vector[32];
 	uint64_t	cases, mismatches;
+	uint64_t	once;		/* differed, and no more when run again */
 	unsigned	shown, hangs;
 };
 
@@ -106,6 +109,27 @@ native(struct diff_session *s, struct stats *st, const char **why)
 	return (0);
 }
 
+/*
+ * Is it so each time?  The kernel may have interrupted the case and put something else than it found into a flag that users hardly
+ * have (NT, for one).  What the processors do is the same in every run.
+ */
+static bool
+again(struct diff_session *s, const struct diff_case *c)
+{
+	static struct diff_result n, soft, first;
+	static struct diff_case one, todo;
+	bool differs = true;
+
+	one = *c;
+	todo = s->shared->cases[0];
+	first = s->shared->native[0];
+	for (unsigned i = 0; i < 3 && differs; i++)
+		differs = diff_once(s, &one, &n, &soft) != NULL;
+	s->shared->cases[0] = todo;
+	s->shared->native[0] = first;
+	return (differs);
+}
+
 /* One case, whose native result is there. */
 static int
 compare(const struct options *o, struct diff_session *s, uint32_t i, struct stats *st,
@@ -137,6 +161,10 @@ compare(const struct options *o, struct diff_session *s, uint32_t i, struct stat
 			diff_print(c, n, &soft);
 		return (0);
 	}
+	if (!again(s, c)) {
+		st->once++;
+		return (0);
+	}
 	st->mismatches++;
 	if (st->bad[c->mnemonic]++ != 0 || st->shown >= o->shown)
 		return (0);
@@ -164,14 +192,27 @@ compare(const struct options *o, struct diff_session *s, uint32_t i, struct stat
 	return (0);
 }
 
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
+}
+
 /* Run the cases: 0, or -1 and the reason. */
 static int
 run(const struct options *o, struct stats *st, const char **why)
 {
 	struct diff_session s = { .host = NULL };
 	struct gen *g = NULL;
+	double start = now();
 	int error = -1;
 
+	*why = "skip: the host has no 32-bit code segment for users";
+	if (o->mode == 32 && !diff_cs32())
+		return (-1);
 	if ((s.host = host_start(native_program(), &s.shared, why)) == NULL)
 		return (-1);
 	if (!o->native_only && (s.soft = soft_start(why)) == NULL)
@@ -191,6 +232,8 @@ run(const struct options *o, struct stats *st, const char **why)
 		for (uint32_t i = 0; i < n; i++)
 			if (!s.shared->cases[i].skip && compare(o, &s, i, st, why) != 0)
 				goto out;
+		if (o->seconds != 0 && now() - start > o->seconds)
+			break;
 	}
 	error = 0;
 out:
@@ -214,21 +257,13 @@ print_stats(const struct options *o, const struct stats *st, double seconds)
 	for (unsigned i = 0, n = 0; i < 32; i++)
 		if (i != VEC_BP && st->vector[i] != 0)
 			printf("%s%u: %u", n++ != 0 ? ", " : "", i, st->vector[i]);
-	printf("), %llu mismatches, %.1f s\n", (unsigned long long)st->mismatches, seconds);
+	printf("), %llu mismatches, %llu that did not come again, %.1f s\n", (unsigned long long)st->mismatches,
+	    (unsigned long long)st->once, seconds);
 	for (unsigned i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++)
 		if (st->bad[i] != 0 || (o->stats && st->ran[i] != 0))
 			printf("#   %s: %u of %u, %u faults\n",
 			    ZydisMnemonicGetString((ZydisMnemonic)i), st->bad[i], st->ran[i],
 			    st->faults[i]);
-}
-
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
 }
 
 static int
@@ -247,6 +282,7 @@ test_mode(unsigned mode)
 	struct options o = { .mode = mode,
 		.seed = 1,
 		.cases = per_run / 2 * (unsigned)test_long(50),
+		.seconds = LONGEST,
 		.shown = SHOWN };
 	static struct stats st;
 	const char *why = "";
@@ -256,6 +292,8 @@ test_mode(unsigned mode)
 			SKIP(why + 6);
 		FAIL("%s", why);
 	}
+	CHECKF(st.once <= st.cases / 1000, "%llu of %llu cases differed once and then no more", (unsigned long long)st.once,
+	    (unsigned long long)st.cases);
 	CHECKF(st.mismatches == 0, "%llu of %llu cases differ", (unsigned long long)st.mismatches,
 	    (unsigned long long)st.cases);
 }

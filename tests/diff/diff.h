@@ -145,6 +145,10 @@ struct diff_shared {
 
 /* window.c: linked into both programs */
 /* Note the lines of mem that differ from the common content, and put that back. */
+/* Do the host's processor and kernel have RDFSBASE and its likes?  Without them a selector that is not null has base 0. */
+bool diff_fsgsbase(void);
+/* Has the kernel a 32-bit code segment for users, DIFF_CS32? */
+bool diff_cs32(void);
 void diff_collect(const uint8_t *common, uint8_t *const page[DIFF_NPAGES], struct diff_result *r);
 void	diff_patch(const struct diff_case *c, uint8_t *const page[DIFF_NPAGES]);
 

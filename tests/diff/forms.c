@@ -54,7 +54,6 @@ static const struct {
 	{ ZYDIS_ISA_SET_SSE4, 1U << 19 }, { ZYDIS_ISA_SET_SSE42, 1U << 20 },
 	{ ZYDIS_ISA_SET_POPCNT, 1U << 23 }, { ZYDIS_ISA_SET_MOVBE, 1U << 22 },
 	{ ZYDIS_ISA_SET_AES, 1U << 25 }, { ZYDIS_ISA_SET_PCLMULQDQ, 1U << 1 },
-	{ ZYDIS_ISA_SET_RDWRFSGS, 0 },
 };
 
 /*
@@ -77,6 +76,8 @@ in_sets(uint8_t set)
 	for (size_t i = 0; i < sizeof(isa_sets); i++)
 		if (isa_sets[i] == set)
 			return (true);
+	if (set == ZYDIS_ISA_SET_RDWRFSGS)
+		return (diff_fsgsbase());
 	if (ecx == 0)
 		__cpuid(1, eax, ebx, ecx, edx);
 	for (size_t i = 0; i < sizeof(host_sets) / sizeof(host_sets[0]); i++)
@@ -96,8 +97,12 @@ forms_allowed(const ZydisDecodedInstruction *z)
 		if (left_out[i] == z->mnemonic)
 			return (false);
 	switch (z->mnemonic) {
-	case ZYDIS_MNEMONIC_INT:	/* the host's system call */
-		return (z->raw.imm[0].value.u != 0x80);
+	case ZYDIS_MNEMONIC_INT:
+		/*
+		 * The host's system call; and all of them where a monitor without the processor's help runs the kernel, which one
+		 * knows by its descriptors: INT n is the monitor's there, and so is its error code.
+		 */
+		return (diff_cs32() && z->raw.imm[0].value.u != 0x80);
 	case ZYDIS_MNEMONIC_BSF:	/* TZCNT and LZCNT where the host has them */
 	case ZYDIS_MNEMONIC_BSR:
 		for (unsigned i = 0; i < z->raw.prefix_count; i++)

@@ -499,6 +499,11 @@ segments(struct gen *g, struct diff_case *c)
 	c->seg[D_ES] = rng_percent(r, null ? 80 : 3) ? 0 : DIFF_DS;
 	c->fs_base = base(g) & 0x7fffffffffffULL;
 	c->gs_base = base(g) & 0x7fffffffffffULL;
+	if (diff_fsgsbase())
+		return;
+	/* What the kernel sets for us: below its last page, and for null selectors. */
+	c->fs_base = c->seg[D_FS] != 0 ? 0 : c->fs_base & 0x3fffffffffffULL;
+	c->gs_base = c->seg[D_GS] != 0 ? 0 : c->gs_base & 0x3fffffffffffULL;
 }
 
 void

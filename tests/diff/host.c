@@ -111,8 +111,6 @@ ended(struct diff_host *h, const char **why)
 		    "the native program died of signal %d in case %u of "
 		    "its batch",
 		    WTERMSIG(status), h->shared->at);
-	else if (WEXITSTATUS(status) == 77)
-		snprintf(h->why, sizeof(h->why), "skip: the host has no FSGSBASE");
 	else
 		snprintf(h->why, sizeof(h->why),
 		    "the native program ended with %d in case %u of its "

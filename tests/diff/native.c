@@ -13,7 +13,6 @@
  * are limited to reading and writing the two eventfds and ending; no core, no files, no children;
  * it dies with its parent.
  */
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -42,6 +41,8 @@ void	native_caught(int sig, siginfo_t *info, void *uc, uint64_t fs_base, uint64_
 
 /* Used by the assembly below. */
 uint64_t native_rsp, native_fs_base;
+uint64_t native_base[2];		/* of FS and GS as the signal found them */
+uint8_t	native_fsgsbase;		/* 0: the bases go through arch_prctl() */
 uint16_t native_seg[4];			/* DS, ES, FS, GS as the signal found them */
 
 static struct diff_result *result;	/* where the running case goes; NULL: none runs */
@@ -68,10 +69,30 @@ __asm__(
 "	mov	672+0(%rdi), %es\n"
 "	mov	672+8(%rdi), %fs\n"
 "	mov	672+10(%rdi), %gs\n"
+/* arch_prctl() zeroes the selector, so it is for a null one; another has the base of its descriptor, 0. */
+"	cmpb	$0, native_fsgsbase(%rip)\n"
+"	je	1f\n"
 "	mov	656(%rdi), %rax\n"
 "	wrfsbase %rax\n"
 "	mov	664(%rdi), %rax\n"
 "	wrgsbase %rax\n"
+"	jmp	3f\n"
+"1:	mov	%rdi, %rbx\n"
+"	cmpw	$0, 672+8(%rbx)\n"
+"	jne	2f\n"
+"	mov	656(%rbx), %rsi\n"
+"	mov	$0x1002, %edi\n"	/* ARCH_SET_FS */
+"	mov	$158, %eax\n"
+"	syscall\n"
+"2:	cmpw	$0, 672+10(%rbx)\n"
+"	mov	%rbx, %rdi\n"
+"	jne	3f\n"
+"	mov	664(%rbx), %rsi\n"
+"	mov	$0x1001, %edi\n"	/* ARCH_SET_GS */
+"	mov	$158, %eax\n"
+"	syscall\n"
+"	mov	%rbx, %rdi\n"
+"3:\n"
 "	movzwl	672+4(%rdi), %eax\n"
 "	push	%rax\n"
 "	push	512+32(%rdi)\n"
@@ -101,9 +122,25 @@ __asm__(
 "native_signal:\n"
 "	pushq	$0x202\n"
 "	popfq\n"
+"	mov	%rdi, %r12\n"
+"	mov	%rsi, %r13\n"
+"	mov	%rdx, %r14\n"
+"	cmpb	$0, native_fsgsbase(%rip)\n"
+"	je	1f\n"
 "	rdfsbase %rcx\n"
 "	rdgsbase %r8\n"
-"	mov	%ds, native_seg(%rip)\n"
+"	mov	%rcx, native_base(%rip)\n"
+"	mov	%r8, 8+native_base(%rip)\n"
+"	jmp	2f\n"
+"1:	mov	$0x1003, %edi\n"	/* ARCH_GET_FS */
+"	lea	native_base(%rip), %rsi\n"
+"	mov	$158, %eax\n"
+"	syscall\n"
+"	mov	$0x1004, %edi\n"	/* ARCH_GET_GS */
+"	lea	8+native_base(%rip), %rsi\n"
+"	mov	$158, %eax\n"
+"	syscall\n"
+"2:	mov	%ds, native_seg(%rip)\n"
 "	mov	%es, 2+native_seg(%rip)\n"
 "	mov	%fs, 4+native_seg(%rip)\n"
 "	mov	%gs, 6+native_seg(%rip)\n"
@@ -112,8 +149,20 @@ __asm__(
 "	mov	%eax, %es\n"
 "	mov	%eax, %fs\n"
 "	mov	%eax, %gs\n"
+"	cmpb	$0, native_fsgsbase(%rip)\n"
+"	je	3f\n"
 "	mov	native_fs_base(%rip), %rax\n"
 "	wrfsbase %rax\n"
+"	jmp	4f\n"
+"3:	mov	native_fs_base(%rip), %rsi\n"
+"	mov	$0x1002, %edi\n"
+"	mov	$158, %eax\n"
+"	syscall\n"
+"4:	mov	%r12, %rdi\n"
+"	mov	%r13, %rsi\n"
+"	mov	%r14, %rdx\n"
+"	mov	native_base(%rip), %rcx\n"
+"	mov	8+native_base(%rip), %r8\n"
 "	sub	$8, %rsp\n"
 "	call	native_caught\n"
 "	mov	native_rsp(%rip), %rsp\n"
@@ -199,14 +248,15 @@ map_at(uint32_t addr, size_t len, int prot, int flags, int fd, off_t off)
 #define	JUMP(code, k, t, f)	BPF_JUMP((code), (k), (t), (f))
 #define	LOAD(field)	STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 
-/* From here on: read(GO), write(DONE) and exit_group; anything else ends the program. */
+/* From here on: read(GO), write(DONE), exit_group and, where it is needed, arch_prctl; anything else ends the program. */
 static void
 sandbox(void)
 {
 	struct sock_filter filter[] = {
 		LOAD(arch),
-		JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 8),
+		JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 9),
 		LOAD(nr),
+		JUMP(BPF_JMP | BPF_JEQ | BPF_K, native_fsgsbase ? UINT32_MAX : SYS_arch_prctl, 8, 0),
 		JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_read, 2, 0),
 		JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 3, 0),
 		JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 5, 4),
@@ -244,8 +294,7 @@ main(void)
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		return (99);
-	if ((getauxval(AT_HWCAP2) & 2) == 0)		/* HWCAP2_FSGSBASE */
-		return (77);
+	native_fsgsbase = diff_fsgsbase();
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
 	    DIFF_FD_SHARED, 0);
 	code = mmap(NULL, 2 * DIFF_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
@@ -265,7 +314,8 @@ main(void)
 	close(DIFF_FD_SHARED);
 	close(DIFF_FD_CODE);
 	catch_signals();
-	__asm__ volatile("rdfsbase %0" : "=r" (native_fs_base));
+	if (syscall(SYS_arch_prctl, 0x1003, &native_fs_base) != 0)	/* ARCH_GET_FS */
+		return (97);
 	memset(code, 0xcc, DIFF_PAGE);
 	sandbox();
 

@@ -125,6 +125,8 @@ prepare(struct soft *s)
 		s->page[i] = s->mem + GPA_WINDOW + i * DIFF_PAGE;
 	memset(s->mem + GPA_CODE, 0xcc, DIFF_PAGE);
 	memcpy(s->mem + GPA_KERNEL + K_GDT, gdt, sizeof(gdt));
+	if (!diff_cs32())
+		memset(s->mem + GPA_KERNEL + K_GDT + (DIFF_CS32 & ~7U), 0, 8);
 	memcpy(s->mem + GPA_KERNEL + K_TSS + 4, &rsp0, 8);
 	memcpy(s->mem + GPA_KERNEL + K_TSS + 0x66, &iomap, 2);
 	for (unsigned v = 0; v < 256; v++)
@@ -133,7 +135,9 @@ prepare(struct soft *s)
 	*st = *s->s;
 	st->cr0 = 0x80050033;
 	st->cr3 = GPA_TABLES;
-	st->cr4 = 0x10ea8;		/* DE PAE PGE OSFXSR OSXMMEXCPT UMIP FSGSBASE */
+	st->cr4 = 0xea8;		/* DE PAE PGE OSFXSR OSXMMEXCPT UMIP, and FSGSBASE */
+	if (diff_fsgsbase())
+		st->cr4 |= 0x10000;
 	st->efer = 0xd01;
 	st->seg[SEG_GDTR].base = KERNEL + K_GDT;
 	st->seg[SEG_GDTR].limit = sizeof(gdt) - 1;

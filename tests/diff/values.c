@@ -9,9 +9,10 @@
 void
 rng_seed(struct rng *r, uint64_t seed, uint64_t number)
 {
-	r->state = seed * 0xd1342543de82ef95ULL + number * 0x9e3779b97f4a7c15ULL;
-	(void)rng_next(r);
-	r->state ^= seed;
+	r->state = seed * 0xd1342543de82ef95ULL + number;
+	/* Through the mixer, so that neighbours' streams are no shifted copies of one another. */
+	r->state = rng_next(r);
+	r->state = rng_next(r) ^ seed;
 }
 
 /* splitmix64 */

@@ -3,6 +3,8 @@
  * window.c - the memory windows of a case: patched before it, compared with their common content
  * and put back behind it.  Both sides do this in the same way.
  */
+#include <sys/auxv.h>
+
 #include <string.h>
 
 #include "diff.h"
@@ -63,4 +65,21 @@ diff_collect(const uint8_t *common, uint8_t *const page[DIFF_NPAGES], struct dif
 			memcpy(page[p] + in, was + in, DIFF_LINE);
 		}
 	}
+}
+
+bool
+diff_fsgsbase(void)
+{
+	return ((getauxval(AT_HWCAP2) & 2) != 0);	/* HWCAP2_FSGSBASE */
+}
+
+bool
+diff_cs32(void)
+{
+	uint32_t rights = 0;
+	bool there;
+
+	/* SDM vol. 2, LAR: access rights of a descriptor that the caller may use. */
+	__asm__("lar %2, %0" : "+r" (rights), "=@ccz" (there) : "r" (DIFF_CS32));
+	return (there && (rights & 0x0060f800) == 0x0040f800);
 }
