@@ -14,6 +14,7 @@
 #include "error.h"
 #include "firmware/fw_cfg.h"
 #include "fuzz.h"
+#include "fuzz_devices.h"
 
 #define	RAM		(1UL << 20)
 #define	FWCFG		0x09020000ULL
@@ -28,16 +29,6 @@ enum { OP_FWCFG, OP_PORT, OP_DMA, OP_FLASH32, OP_FLASH8, OP_COMMAND, OP_POKE, OP
 static struct vmm vmm;
 static struct device *fwcfg[2];
 static uint8_t *ram;
-
-static uint64_t
-bytes(const uint8_t **p, const uint8_t *end, unsigned n)
-{
-	uint64_t val = 0;
-
-	for (unsigned i = 0; i < n && *p < end; i++)
-		val |= (uint64_t)*(*p)++ << (8 * i);
-	return (val);
-}
 
 static struct device *
 make(const char *device, const char *name, unsigned on, uint64_t base, const char *keys)
@@ -84,32 +75,14 @@ make_vm(void)
 static void
 touch(enum vm_space space, uint64_t addr, const uint8_t **p, const uint8_t *end)
 {
-	uint8_t how = (uint8_t)bytes(p, end, 1);
+	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
 	unsigned size = 1U << (how & (space == VM_SPACE_IO ? 1 : 3));
 	uint64_t val;
 
 	if (space == VM_SPACE_IO && (how & 2) != 0)
 		size = 4;
-	val = (how & 4) == 0 ? bytes(p, end, size) : 0;
+	val = (how & 4) == 0 ? fuzz_bytes(p, end, size) : 0;
 	(void)vm_access(vmm.vm, space, addr, size, (how & 4) == 0, &val);
-}
-
-/* Through a snapshot of itself: what it can be in, it can be loaded into. */
-static void
-move(void)
-{
-	struct vm_state_out *out = vm_state_out_open();
-	struct vm_state_in *in;
-	const void *data;
-	size_t len;
-
-	devices_pause(&vmm);
-	if (out == NULL || devices_save(&vmm, out) != 0 || (data = vm_state_out_data(out, &len)) == NULL ||
-	    (in = vm_state_in_open(data, len)) == NULL || devices_load(&vmm, in) != 0)
-		abort();
-	vm_state_in_close(in);
-	vm_state_out_close(out);
-	devices_resume(&vmm);
 }
 
 /* A descriptor with fields as a driver has them, or not. */
@@ -117,11 +90,11 @@ static void
 descriptor(const uint8_t **p, const uint8_t *end)
 {
 	struct { uint32_t control, len; uint64_t addr; } d;
-	uint64_t at = bytes(p, end, 3) % RAM, val;
+	uint64_t at = fuzz_bytes(p, end, 3) % RAM, val;
 
-	d.control = htobe32((uint32_t)(bytes(p, end, 1) % 0x30 << 16 | bytes(p, end, 1)));
-	d.len = htobe32((uint32_t)bytes(p, end, 3));
-	d.addr = htobe64(bytes(p, end, 3));
+	d.control = htobe32((uint32_t)(fuzz_bytes(p, end, 1) % 0x30 << 16 | fuzz_bytes(p, end, 1)));
+	d.len = htobe32((uint32_t)fuzz_bytes(p, end, 3));
+	d.addr = htobe64(fuzz_bytes(p, end, 3));
 	if (at + sizeof(d) <= RAM)
 		memcpy(ram + at, &d, sizeof(d));
 	val = htobe64(at);
@@ -133,37 +106,37 @@ descriptor(const uint8_t **p, const uint8_t *end)
 static void
 operate(const uint8_t **p, const uint8_t *end)
 {
-	uint8_t op = (uint8_t)bytes(p, end, 1);
+	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
 	uint64_t at, val;
 
 	switch (op % OP_LAST) {
 	case OP_FWCFG:
-		touch(VM_SPACE_MEM, FWCFG + bytes(p, end, 1) % 0x18, p, end);
+		touch(VM_SPACE_MEM, FWCFG + fuzz_bytes(p, end, 1) % 0x18, p, end);
 		break;
 	case OP_PORT:
-		touch(VM_SPACE_IO, PORT + bytes(p, end, 1) % 12, p, end);
+		touch(VM_SPACE_IO, PORT + fuzz_bytes(p, end, 1) % 12, p, end);
 		break;
 	case OP_DMA:
 		descriptor(p, end);
 		break;
 	case OP_FLASH32:
-		touch(VM_SPACE_MEM, FLASH32 + bytes(p, end, 3) % FLASH_LEN, p, end);
+		touch(VM_SPACE_MEM, FLASH32 + fuzz_bytes(p, end, 3) % FLASH_LEN, p, end);
 		break;
 	case OP_FLASH8:
-		touch(VM_SPACE_MEM, FLASH8 + bytes(p, end, 3) % FLASH_LEN, p, end);
+		touch(VM_SPACE_MEM, FLASH8 + fuzz_bytes(p, end, 3) % FLASH_LEN, p, end);
 		break;
 	case OP_COMMAND:
-		at = (bytes(p, end, 3) % FLASH_LEN) & ~3ULL;
-		val = bytes(p, end, 1) * 0x10001;
+		at = (fuzz_bytes(p, end, 3) % FLASH_LEN) & ~3ULL;
+		val = fuzz_bytes(p, end, 1) * 0x10001;
 		(void)vm_access(vmm.vm, VM_SPACE_MEM, FLASH32 + at, 4, true, &val);
 		(void)vm_access(vmm.vm, VM_SPACE_MEM, FLASH8 + at, 1, true, &val);
 		break;
 	case OP_POKE:
-		at = bytes(p, end, 3) % RAM;
-		ram[at] = (uint8_t)bytes(p, end, 1);
+		at = fuzz_bytes(p, end, 3) % RAM;
+		ram[at] = (uint8_t)fuzz_bytes(p, end, 1);
 		break;
 	case OP_MOVE:
-		move();
+		fuzz_move(&vmm);
 		break;
 	}
 }

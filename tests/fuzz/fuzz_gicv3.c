@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include <vmmapi/arm64.h>
-#include <vmmapi/state.h>
 
 #include "../../lib/vmmapi/arm64/arm64.h"
 #include "fuzz.h"
+#include "fuzz_guest.h"
 
 #define	NCPU		3U
 #define	MEG		0x100000ULL
@@ -35,16 +35,6 @@ enum { OP_SETUP, OP_DIST, OP_REDIST, OP_ITS, OP_SYSREG, OP_LINE, OP_PPI, OP_MESS
 
 static struct vmctx *vm;
 static struct vcpu *cpu[NCPU];
-
-static uint64_t
-bytes(const uint8_t **p, const uint8_t *end, unsigned n)
-{
-	uint64_t val = 0;
-
-	for (unsigned i = 0; i < n && *p < end; i++)
-		val |= (uint64_t)*(*p)++ << (8 * i);
-	return (val);
-}
 
 static void
 access(uint64_t addr, unsigned size, bool write, uint64_t val)
@@ -117,21 +107,16 @@ take(void)
 	}
 }
 
-/* Away and back. */
-static void
-state(void)
+static int
+save(void *arg, struct vm_state_out *out)
 {
-	struct vm_state_out *out = vm_state_out_open();
-	struct vm_state_in *in = NULL;
-	const void *data;
-	size_t len;
+	return (vm_state_save(arg, out));
+}
 
-	if (out != NULL && vm_state_save(vm, out) == 0 && (data = vm_state_out_data(out, &len)) != NULL)
-		in = vm_state_in_open(data, len);
-	if (in == NULL || vm_state_load(vm, in) != 0)
-		abort();	/* what it wrote itself it has to read */
-	vm_state_in_close(in);
-	vm_state_out_close(out);
+static int
+load(void *arg, struct vm_state_in *in)
+{
+	return (vm_state_load(arg, in));
 }
 
 static void
@@ -140,63 +125,63 @@ operation(const uint8_t **p, const uint8_t *end)
 	uint64_t dw[4], val;
 	unsigned size;
 
-	switch (bytes(p, end, 1) % OP_LAST) {
+	switch (fuzz_bytes(p, end, 1) % OP_LAST) {
 	case OP_SETUP:
 		set_up();
 		break;
 	case OP_DIST:
 	case OP_ITS:
-		size = 1U << bytes(p, end, 1) % 4;
+		size = 1U << fuzz_bytes(p, end, 1) % 4;
 		val = ((*p)[-1] & 0x80) != 0 ? ITS : GICD;
-		access(val + bytes(p, end, 2), size, ((*p)[-1] & 1) != 0, bytes(p, end, size));
+		access(val + fuzz_bytes(p, end, 2), size, ((*p)[-1] & 1) != 0, fuzz_bytes(p, end, size));
 		break;
 	case OP_REDIST:
-		size = 1U << bytes(p, end, 1) % 4;
-		val = bytes(p, end, 3) % (0x20000 * NCPU);
-		access(GICR + val, size, true, bytes(p, end, size));
+		size = 1U << fuzz_bytes(p, end, 1) % 4;
+		val = fuzz_bytes(p, end, 3) % (0x20000 * NCPU);
+		access(GICR + val, size, true, fuzz_bytes(p, end, size));
 		access(GICR + val, size, false, 0);
 		break;
 	case OP_SYSREG: {
-		uint32_t reg = ICC_PMR + (uint32_t)bytes(p, end, 2) % (ICC_IGRPEN1 - ICC_PMR + 1);
-		unsigned i = (unsigned)bytes(p, end, 1);
+		uint32_t reg = ICC_PMR + (uint32_t)fuzz_bytes(p, end, 2) % (ICC_IGRPEN1 - ICC_PMR + 1);
+		unsigned i = (unsigned)fuzz_bytes(p, end, 1);
 
-		val = bytes(p, end, 8);
+		val = fuzz_bytes(p, end, 8);
 		(void)vm->intc_ops->sysreg(cpu[i % NCPU], reg, (i & 0x80) != 0, &val);
 		break;
 	}
 	case OP_LINE:
-		val = bytes(p, end, 2);
+		val = fuzz_bytes(p, end, 2);
 		vm->intc_ops->set_line(vm, (unsigned)val & 0x1ff, (val & 0x8000) != 0);
 		break;
 	case OP_PPI:
-		val = bytes(p, end, 1);
+		val = fuzz_bytes(p, end, 1);
 		gicv3_set_ppi(cpu[val % NCPU], (unsigned)val / 4 % 40, (val & 0x80) != 0);
 		break;
 	case OP_MESSAGE:
-		val = bytes(p, end, 1);
-		(void)vm->intc_ops->msi(vm, (uint32_t)bytes(p, end, 1 + val % 4), val % 5 == 0 ? GICD + 0x40 : ITS + 0x10040,
-		    (uint32_t)bytes(p, end, 1 + val / 16 % 4));
+		val = fuzz_bytes(p, end, 1);
+		(void)vm->intc_ops->msi(vm, (uint32_t)fuzz_bytes(p, end, 1 + val % 4), val % 5 == 0 ? GICD + 0x40 : ITS + 0x10040,
+		    (uint32_t)fuzz_bytes(p, end, 1 + val / 16 % 4));
 		break;
 	case OP_COMMAND:
 		/* Small numbers of device, event and collection meet each other; the rest is anything. */
-		dw[0] = bytes(p, end, 1) | bytes(p, end, 1) << 32;
-		dw[1] = bytes(p, end, 1) | (8192 + bytes(p, end, 1)) << 32;
-		dw[2] = bytes(p, end, 1) | (bytes(p, end, 1) & 3) << 16 | ITT | VALID;
-		dw[3] = bytes(p, end, 1) << 16;
+		dw[0] = fuzz_bytes(p, end, 1) | fuzz_bytes(p, end, 1) << 32;
+		dw[1] = fuzz_bytes(p, end, 1) | (8192 + fuzz_bytes(p, end, 1)) << 32;
+		dw[2] = fuzz_bytes(p, end, 1) | (fuzz_bytes(p, end, 1) & 3) << 16 | ITT | VALID;
+		dw[3] = fuzz_bytes(p, end, 1) << 16;
 		if (((*p)[-1] & 0x40) != 0)
-			dw[bytes(p, end, 1) % 4] = bytes(p, end, 8);
+			dw[fuzz_bytes(p, end, 1) % 4] = fuzz_bytes(p, end, 8);
 		command(dw);
 		break;
 	case OP_TABLE:
-		val = bytes(p, end, 3);
-		dw[0] = bytes(p, end, 8);
+		val = fuzz_bytes(p, end, 3);
+		dw[0] = fuzz_bytes(p, end, 8);
 		(void)vm_gpa_write(vm, RAM + val % (RAM_LEN - 8) / 8 * 8, dw, 8);
 		break;
 	case OP_TAKE:
 		take();
 		break;
 	default:
-		state();
+		fuzz_state(vm, save, load);
 		break;
 	}
 }

@@ -17,6 +17,7 @@
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
+#include "fuzz_devices.h"
 #include "net/net.h"
 #include "pci/pci.h"
 #include "virtio/virtio.h"
@@ -39,16 +40,6 @@ static struct pci_host *host;
 static struct device *devs[DEVICES_MAX];
 static unsigned ndevs, now;		/* the device under work */
 static uint8_t *ram;
-
-static uint64_t
-bytes(const uint8_t **p, const uint8_t *end, unsigned n)
-{
-	uint64_t val = 0;
-
-	for (unsigned i = 0; i < n && *p < end; i++)
-		val |= (uint64_t)*(*p)++ << (8 * i);
-	return (val);
-}
 
 static uint64_t
 mem(uint64_t addr, unsigned size, bool write, uint64_t val)
@@ -217,59 +208,41 @@ start(uint32_t features, unsigned num)
 	common(0x14, 1, 0xf);
 }
 
-/* Through a snapshot of itself. */
-static void
-move(void)
-{
-	struct vm_state_out *out = vm_state_out_open();
-	struct vm_state_in *in;
-	const void *data;
-	size_t len;
-
-	devices_pause(&vmm);
-	if (out == NULL || devices_save(&vmm, out) != 0 || (data = vm_state_out_data(out, &len)) == NULL ||
-	    (in = vm_state_in_open(data, len)) == NULL || devices_load(&vmm, in) != 0)
-		abort();		/* what it can be in, it can be loaded into */
-	vm_state_in_close(in);
-	vm_state_out_close(out);
-	devices_resume(&vmm);
-}
-
 /* An access to a register, whose width and direction a byte says. */
 static void
 touch(uint64_t base, uint32_t off, const uint8_t **p, const uint8_t *end)
 {
-	uint8_t how = (uint8_t)bytes(p, end, 1);
+	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
 	unsigned size = 1U << (how & 3);
 
-	(void)mem(base + off, size, (how & 4) == 0, (how & 4) == 0 ? bytes(p, end, size) : 0);
+	(void)mem(base + off, size, (how & 4) == 0, (how & 4) == 0 ? fuzz_bytes(p, end, size) : 0);
 }
 
 static void
 operate(const uint8_t **p, const uint8_t *end)
 {
-	uint8_t op = (uint8_t)bytes(p, end, 1);
+	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
 	unsigned q = op >> 4 & (NQUEUES - 1);
 	uint8_t *rings = ram + RINGS + 0x10000 * q;
 	uint64_t i, val;
 
 	switch (op % OP_LAST) {
 	case OP_COMMON:
-		touch(bar(0), (uint32_t)bytes(p, end, 1) & 0x3f, p, end);
+		touch(bar(0), (uint32_t)fuzz_bytes(p, end, 1) & 0x3f, p, end);
 		break;
 	case OP_CONFIG:
-		touch(cfg(0), (uint32_t)bytes(p, end, 2) & 0xfff, p, end);
+		touch(cfg(0), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_MSIX:
-		touch(bar(1), (uint32_t)bytes(p, end, 2) & 0xfff, p, end);
+		touch(bar(1), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_PORT:
-		i = bytes(p, end, 1);
-		val = bytes(p, end, 4);
+		i = fuzz_bytes(p, end, 1);
+		val = fuzz_bytes(p, end, 4);
 		(void)vm_access(vmm.vm, VM_SPACE_IO, 0xcf8 + (i & 7), 1U << ((i >> 4) % 3), (i & 8) != 0, &val);
 		break;
 	case OP_DEVICE:
-		touch(bar(0) + 0x3000, (uint32_t)bytes(p, end, 2) & 0xfff, p, end);
+		touch(bar(0) + 0x3000, (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_ISR:
 		touch(bar(0) + 0x2000, q, p, end);
@@ -278,39 +251,39 @@ operate(const uint8_t **p, const uint8_t *end)
 		(void)mem(bar(0) + 0x1000 + 4 * q, 2, true, q);
 		break;
 	case OP_DESC:
-		i = bytes(p, end, 1) % 64;
-		val = bytes(p, end, 3);
+		i = fuzz_bytes(p, end, 1) % 64;
+		val = fuzz_bytes(p, end, 3);
 		memcpy(rings + 16 * i, &val, 8);
-		val = bytes(p, end, 2) | (bytes(p, end, 1) % 8) << 32 | bytes(p, end, 1) << 48;
+		val = fuzz_bytes(p, end, 2) | (fuzz_bytes(p, end, 1) % 8) << 32 | fuzz_bytes(p, end, 1) << 48;
 		memcpy(rings + 16 * i + 8, &val, 8);
 		break;
 	case OP_AVAIL:
-		i = bytes(p, end, 1) % 64;
-		rings[0x4000 + 4 + 2 * i] = (uint8_t)bytes(p, end, 1);
+		i = fuzz_bytes(p, end, 1) % 64;
+		rings[0x4000 + 4 + 2 * i] = (uint8_t)fuzz_bytes(p, end, 1);
 		break;
 	case OP_INDEX:
-		val = bytes(p, end, 2);
+		val = fuzz_bytes(p, end, 2);
 		memcpy(rings + 0x4002, &val, 2);
 		break;
 	case OP_POKE:
-		i = bytes(p, end, 3) % RAM;
-		ram[i] = (uint8_t)bytes(p, end, 1);
+		i = fuzz_bytes(p, end, 3) % RAM;
+		ram[i] = (uint8_t)fuzz_bytes(p, end, 1);
 		break;
 	case OP_MOVE:
-		move();
+		fuzz_move(&vmm);
 		break;
 	case OP_START:
-		i = bytes(p, end, 1);
+		i = fuzz_bytes(p, end, 1);
 		start((i & 1) != 0 ? UINT32_MAX : 0, 1U << (i >> 5));
 		break;
 	case OP_TURN:
 		(void)event_loop_once(vmm.loop, 0);
 		break;
 	case OP_BAR:
-		(void)mem(cfg(0x10 + 4 * (op >> 4 & 1)), 4, true, bytes(p, end, 4));
+		(void)mem(cfg(0x10 + 4 * (op >> 4 & 1)), 4, true, fuzz_bytes(p, end, 4));
 		break;
 	case OP_SELECT:
-		now = (unsigned)bytes(p, end, 1) % ndevs;
+		now = (unsigned)fuzz_bytes(p, end, 1) % ndevs;
 		break;
 	}
 }
@@ -404,7 +377,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	devices_resume(&vmm);
 	if (pci_host_assign(host) != 0)
 		abort();
-	how = (uint8_t)bytes(&p, end, 1);
+	how = (uint8_t)fuzz_bytes(&p, end, 1);
 	now = 0;
 	start((how & 1) != 0 ? UINT32_MAX : 0, 1U << (how >> 5));
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)

@@ -12,6 +12,7 @@
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
+#include "fuzz_devices.h"
 #include "virtio/virtio.h"
 
 #define	RAM		(1UL << 20)
@@ -133,70 +134,41 @@ start(uint32_t features, unsigned num)
 	reg(0x70, 4, 0xf);
 }
 
-/* The next n bytes of the input, zeros behind its end. */
-static uint64_t
-take(const uint8_t **p, const uint8_t *end, unsigned n)
-{
-	uint64_t val = 0;
-
-	for (unsigned i = 0; i < n && *p < end; i++)
-		val |= (uint64_t)*(*p)++ << (8 * i);
-	return (val);
-}
-
-/* Through a snapshot of itself. */
-static void
-move(void)
-{
-	struct vm_state_out *out = vm_state_out_open();
-	struct vm_state_in *in;
-	const void *data;
-	size_t len;
-
-	devices_pause(&vmm);
-	if (out == NULL || devices_save(&vmm, out) != 0 || (data = vm_state_out_data(out, &len)) == NULL ||
-	    (in = vm_state_in_open(data, len)) == NULL || devices_load(&vmm, in) != 0)
-		abort();		/* what it can be in, it can be loaded into */
-	vm_state_in_close(in);
-	vm_state_out_close(out);
-	devices_resume(&vmm);
-}
-
 static void
 operate(const uint8_t **p, const uint8_t *end)
 {
-	uint8_t op = (uint8_t)take(p, end, 1), *rings = ram + RINGS + ((op & 0x80) != 0 ? 0x10000 : 0);
+	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1), *rings = ram + RINGS + ((op & 0x80) != 0 ? 0x10000 : 0);
 	uint64_t i, val;
 
 	switch ((op & 0x7f) % OP_LAST) {
 	case OP_DESC:
-		i = take(p, end, 1) % QMAX;
-		val = take(p, end, 3);
+		i = fuzz_bytes(p, end, 1) % QMAX;
+		val = fuzz_bytes(p, end, 3);
 		memcpy(rings + 16 * i, &val, 8);
-		val = take(p, end, 2) | (take(p, end, 1) % 8) << 32 | take(p, end, 1) << 48;
+		val = fuzz_bytes(p, end, 2) | (fuzz_bytes(p, end, 1) % 8) << 32 | fuzz_bytes(p, end, 1) << 48;
 		memcpy(rings + 16 * i + 8, &val, 8);
 		break;
 	case OP_AVAIL:
-		i = take(p, end, 1) % QMAX;
-		rings[0x4000 + 4 + 2 * i] = (uint8_t)take(p, end, 1);
+		i = fuzz_bytes(p, end, 1) % QMAX;
+		rings[0x4000 + 4 + 2 * i] = (uint8_t)fuzz_bytes(p, end, 1);
 		break;
 	case OP_INDEX:
-		val = take(p, end, 2);
+		val = fuzz_bytes(p, end, 2);
 		memcpy(rings + 0x4002, &val, 2);
 		break;
 	case OP_NOTIFY:
 		reg(0x50, 4, op >> 7);
 		break;
 	case OP_REG:
-		i = take(p, end, 2) % 0x200;
-		reg((unsigned)i, 1U << (op >> 6), take(p, end, 4));
+		i = fuzz_bytes(p, end, 2) % 0x200;
+		reg((unsigned)i, 1U << (op >> 6), fuzz_bytes(p, end, 4));
 		break;
 	case OP_POKE:
-		i = take(p, end, 3) % RAM;
-		ram[i] = (uint8_t)take(p, end, 1);
+		i = fuzz_bytes(p, end, 3) % RAM;
+		ram[i] = (uint8_t)fuzz_bytes(p, end, 1);
 		break;
 	case OP_MOVE:
-		move();
+		fuzz_move(&vmm);
 		break;
 	}
 }
@@ -234,7 +206,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (vmm.vm == NULL)
 		make_vm();
-	how = (uint8_t)take(&p, end, 1);
+	how = (uint8_t)fuzz_bytes(&p, end, 1);
 	memset(ram, 0, 0x80000);
 	devices_pause(&vmm);
 	devices_reset(&vmm);
