@@ -158,7 +158,7 @@ void	gic_lpi_move_all(struct gic *g, struct gic_cpu *from, struct gic_cpu *to);
 void	gic_lpi_reset(struct gic_cpu *c);
 void	gic_lpi_loaded(struct gic *g);
 
-/* gicv3_its.c */
+/* gicv3_its.c, gicv3_its_table.c */
 #define	GITS_TRANSLATER	0x10040U
 int	gic_its_create(struct gic *g, uint64_t base);
 void	gic_its_destroy(struct gic *g);
