@@ -45,6 +45,9 @@ struct arm64_state {
 	uint64_t	mdscr_el1, mdccint_el1, dbgclaim;
 	uint64_t	dbgbvr[ARM64_NBRP], dbgbcr[ARM64_NBRP], dbgwvr[ARM64_NWRP], dbgwcr[ARM64_NWRP];
 	uint8_t		oslk, osdlr;	/* OS lock, OS double lock */
+	/* soft's exclusive monitor (Arm ARM B2.9): what was loaded, from where; size 0: nothing is monitored */
+	uint8_t		excl_size;
+	uint64_t	excl_gpa, excl_val[2];
 	/* events */
 	uint32_t	run_state;	/* enum vm_arm64_run_state */
 	uint8_t		exc_pending;	/* an injected exception waits to be taken */

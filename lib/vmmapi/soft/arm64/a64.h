@@ -97,12 +97,6 @@ struct a64 {
 	bool		 stepping;	/* the present instruction is stepped */
 	bool		 stepped;	/* the last one was, and no exception return since */
 	bool		 step_excl;	/* it was a Load-Exclusive */
-
-	/* exclusive monitor (Arm ARM B2.9): what was loaded, from where */
-	bool		 excl;
-	uint8_t		 excl_size;
-	vm_paddr_t	 excl_gpa;
-	uint64_t	 excl_val[2];
 	struct vm_timer	*timer[A64_NTIMERS];	/* virtual, physical */
 };
 

@@ -429,10 +429,7 @@ core_run(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 static void
 core_flush(struct soft_cpu *cpu)
 {
-	struct a64 *c = a64_of(cpu);
-
-	a64_flush(c);
-	c->excl = false;
+	a64_flush(a64_of(cpu));
 }
 
 /* What is derived from the page is derived again. */

@@ -3,6 +3,7 @@
  * ldst_excl.c - exclusive and ordered loads and stores, compare and swap, atomic operations (Arm ARM C4.1.4, B2.9, C6.2).
  *
  * The monitor of a vCPU remembers what was loaded, and from where; the store succeeds if memory still holds that, by the host's compare-and-swap.
+ * It is state: a loop of the two takes as many instructions in a VM that was saved and taken up between them.
  * Acquire and release are sequentially consistent on the host, which keeps a store-release before a later load-acquire (B2.3.7).
  */
 #include <string.h>
@@ -166,15 +167,14 @@ ldxr(struct a64 *c, const struct a64_insn *i)
 
 	TRY(base_of(c, i, &va));
 	TRY(ref_of(c, va, i->arg, false, &ref));
-	c->excl_val[1] = 0;
+	c->s->excl_val[1] = 0;
 	if (i->arg == 16)
-		host_load16(ref.p, c->excl_val);
+		host_load16(ref.p, c->s->excl_val);
 	else
-		c->excl_val[0] = ordered_load(ref.p, i->arg);
-	c->excl = true;
-	c->excl_gpa = ref.gpa;
-	c->excl_size = i->arg;
-	set_pair(c, i, c->excl_val);
+		c->s->excl_val[0] = ordered_load(ref.p, i->arg);
+	c->s->excl_gpa = ref.gpa;
+	c->s->excl_size = i->arg;
+	set_pair(c, i, c->s->excl_val);
 	return (A_DONE);
 }
 
@@ -182,7 +182,7 @@ ldxr(struct a64 *c, const struct a64_insn *i)
 static enum a64_status
 stxr(struct a64 *c, const struct a64_insn *i)
 {
-	uint64_t va, v[2] = { R(i->rd), 0 }, old[2] = { c->excl_val[0], c->excl_val[1] };
+	uint64_t va, v[2] = { R(i->rd), 0 }, old[2] = { c->s->excl_val[0], c->s->excl_val[1] };
 	struct a64_ref ref;
 	bool ok = false;
 
@@ -192,12 +192,12 @@ stxr(struct a64 *c, const struct a64_insn *i)
 		v[0] = (uint32_t)v[0] | R(i->ra) << 32;
 	TRY(base_of(c, i, &va));
 	TRY(ref_of(c, va, i->arg, true, &ref));
-	if (c->excl && c->excl_gpa == ref.gpa && c->excl_size == i->arg) {
+	if (c->s->excl_gpa == ref.gpa && c->s->excl_size == i->arg) {
 		ok = i->arg == 16 ? host_cas16(ref.p, old, v) : cas(ref.p, i->arg, old, v[0]);
 		if (ok)
 			stored(c, &ref, i->arg);
 	}
-	c->excl = false;
+	c->s->excl_size = 0;
 	R(i->rm) = ok ? 0 : 1;
 	return (A_DONE);
 }

@@ -125,7 +125,7 @@ eret(struct a64 *c, const struct a64_insn *i)
 		s->pstate = (spsr & (PSTATE_NZCV | PSTATE_DAIF | PSTATE_IL | PSTATE_MODE)) | ss;
 		s->pc = arm64_branch_target(s, s->elr_el1);
 	}
-	c->excl = false;
+	c->s->excl_size = 0;
 	c->attention = true;
 	a64_mode(c);
 	return (A_JUMP);
@@ -214,7 +214,7 @@ decode_hint(unsigned n, struct a64_insn *i)
 static enum a64_status
 clrex(struct a64 *c, const struct a64_insn *i)
 {
-	c->excl = false;
+	c->s->excl_size = 0;
 	return (A_DONE);
 }
 
