@@ -3,10 +3,30 @@
  * anywhere.c - a VM is saved at any instruction and taken up by a fresh one, which goes on to the same memory, registers and
  * time; and two runs with one seed are the same, instruction for instruction (payload anywhere.S, virtual time).
  */
-#include "amd64/amd64.h"
+#include "../../lib/vmmapi/internal.h"
 #include "harness.h"
 
 #define	NCPU	2
+#define	ITS	0x08080000UL
+#define	LPI	8192U			/* the first */
+#define	ICC_HPPIR1_EL1	(3UL << 14 | 12UL << 7 | 12UL << 3 | 2)	/* numbered as struct intc_ops says */
+
+/* What is run: a payload's target, with or without an ITS. */
+struct machine {
+	const char	*name;
+	const struct h_target *t;
+	bool		 its;
+	unsigned	 counts[9];		/* results that count interrupts; 0 ends */
+};
+
+static const struct machine machines[] = {
+	{ "soft-amd64", &h_targets[0], false, { 4, 5 } },
+	{ "soft-arm64", &h_targets[1], false, { 4, 5, 8, 9 } },
+	{ "soft-arm64-its", &h_targets[1], true, { 4, 5, 8, 9, 12, 13 } },
+};
+
+/* How often a VM was moved with an interrupt pending, and with an LPI. */
+static unsigned npending, nlpis;
 
 /* A stop at an exact instruction. */
 struct stop {
@@ -15,20 +35,25 @@ struct stop {
 };
 
 struct end {
-	struct amd64_state state[NCPU];
+	uint8_t		state[NCPU][VCPU_SLOT];
+	size_t		state_size;
 	uint64_t	clock;
 	uint64_t	insns;		/* of all, if the VM was never moved */
 	uint8_t		*ram;
 };
 
 static struct h_vm *
-start(const struct h_target *t, uint64_t seed)
+start(const struct machine *m, uint64_t seed)
 {
 	const struct h_opts o = { .ncpu = NCPU, .clock = VM_CLOCK_ICOUNT, .seed = seed };
-	struct h_vm *h = h_open(t, "anywhere", &o);
+	struct h_vm *h = h_open(m->t, "anywhere", &o);
 
 	h_param(h, 0, 3000);
+	h_param(h, 1, 97);
 	h_param(h, 2, NCPU);
+	h_param(h, 3, m->its);
+	if (m->its)
+		OK(vm_attach_its(h->ctx, ITS));
 	return (h);
 }
 
@@ -36,6 +61,7 @@ static struct end *
 finish(struct h_vm *h)
 {
 	struct end *e = calloc(1, sizeof(*e));
+	struct vm_state_out *out;
 	const void *ram;
 	const uint64_t *stats;
 	int n;
@@ -45,13 +71,18 @@ finish(struct h_vm *h)
 		uint64_t val;
 
 		/* A look at a register brings the page up to date. */
-		OK(vm_get_register(h->cpu[i].vcpu, VM_AMD64_REG_TSC, &val));
-		memcpy(&e->state[i], h->cpu[i].vcpu->state, sizeof(e->state[i]));
+		OK(vm_get_register(h->cpu[i].vcpu, h->a->pc, &val));
+		memcpy(e->state[i], h->cpu[i].vcpu->state, h->ctx->md->state_size);
 		PTR(stats = vm_get_stats(h->cpu[i].vcpu, &n));
 		e->insns += stats[VM_STAT_INSNS];
 	}
+	/* A save writes into guest memory what the ITS keeps there. */
+	PTR(out = vm_state_out_open());
+	OK(vm_state_save(h->ctx, out));
+	vm_state_out_close(out);
+	e->state_size = h->ctx->md->state_size;
 	e->clock = vm_clock_now(h->ctx);
-	PTR(ram = vm_map_read(h->ctx, 0, H_RAM));
+	PTR(ram = vm_map_read(h->ctx, h->a->ram, H_RAM));
 	memcpy(e->ram, ram, H_RAM);
 	h_close(h);
 	return (e);
@@ -64,17 +95,22 @@ end_free(struct end *e)
 	free(e);
 }
 
+static uintmax_t
+word(const uint8_t *p)
+{
+	uint64_t val;
+
+	memcpy(&val, p, sizeof(val));
+	return (val);
+}
+
 static void
 same(const struct end *a, const struct end *b)
 {
 	for (unsigned i = 0; i < NCPU; i++) {
-		for (unsigned r = 0; r < 16; r++)
-			CHECKF(a->state[i].gpr[r] == b->state[i].gpr[r], "vcpu %u: register %u is %#llx and %#llx", i, r,
-			    (unsigned long long)a->state[i].gpr[r], (unsigned long long)b->state[i].gpr[r]);
-		CHECK_EQ(a->state[i].rip, b->state[i].rip);
-		CHECK_EQ(a->state[i].rflags, b->state[i].rflags);
-		CHECK_EQ(a->state[i].tsc, b->state[i].tsc);
-		CHECK(memcmp(&a->state[i], &b->state[i], sizeof(a->state[i])) == 0);
+		for (size_t off = 0; off < a->state_size; off += 8)
+			CHECKF(memcmp(a->state[i] + off, b->state[i] + off, 8) == 0, "vcpu %u: the state differs at %#zx: "
+			    "%#jx and %#jx", i, off, word(a->state[i] + off), word(b->state[i] + off));
 	}
 	for (size_t off = 0; off < H_RAM; off += 8)
 		CHECKF(memcmp(a->ram + off, b->ram + off, 8) == 0, "memory differs at %#zx", off);
@@ -109,7 +145,7 @@ cpu_thread(void *arg)
 				sem_post(&stop->happened);
 			return (NULL);
 		}
-		CHECK_EQ(cpu->exit.code, VM_EXIT_IO);
+		CHECK_EQ(cpu->exit.code, h->a->exit.space == VM_SPACE_IO ? VM_EXIT_IO : VM_EXIT_MMIO);
 		if (!h_is_exit_byte(h->a, &cpu->exit))
 			continue;
 		atomic_store(&cpu->finished, true);
@@ -134,33 +170,51 @@ join_all(struct h_vm *h)
 }
 
 static struct end *
-whole(const struct h_target *t, uint64_t seed)
+whole(const struct machine *m, uint64_t seed)
 {
-	struct h_vm *h = start(t, seed);
+	struct h_vm *h = start(m, seed);
 
 	start_all(h);
 	join_all(h);
-	CHECKF(h_result(h, 4) > 10, "%llu", (unsigned long long)h_result(h, 4));
-	CHECK(h_result(h, 5) > 10);
+	for (const unsigned *n = m->counts; *n != 0; n++)
+		CHECKF(h_result(h, *n) > 10, "result %u is %llu", *n, (unsigned long long)h_result(h, *n));
 	return (finish(h));
+}
+
+/* Is an interrupt on its way to a vCPU of the paused VM? */
+static void
+count_pending(struct h_vm *h)
+{
+	const struct intc_ops *ops = h->ctx->intc_ops;
+	bool any = false, lpi = false;
+	uint64_t intid = 0;
+
+	for (int i = 0; i < NCPU; i++) {
+		any |= ops->pending(h->cpu[i].vcpu);
+		if (ops->sysreg != NULL && ops->sysreg(h->cpu[i].vcpu, ICC_HPPIR1_EL1, false, &intid))
+			lpi |= intid >= LPI;
+	}
+	npending += any;
+	nlpis += lpi;
 }
 
 /* Move the VM into a fresh one. */
 static struct h_vm *
-move(struct h_vm *h, const struct h_target *t)
+move(struct h_vm *h, const struct machine *m)
 {
-	struct h_vm *n = start(t, 0);		/* the stream brings the schedule */
+	struct h_vm *n = start(m, 0);		/* the stream brings the schedule */
 	struct vm_state_out *out;
 	struct vm_state_in *in;
 	const void *data, *from;
 	void *to;
 	size_t len;
 
+	count_pending(h);
 	PTR(out = vm_state_out_open());
 	OK(vm_state_save(h->ctx, out));
 	PTR(data = vm_state_out_data(out, &len));
-	PTR(from = vm_map_read(h->ctx, 0, H_RAM));
-	PTR(to = vm_map_gpa(n->ctx, 0, H_RAM));
+	PTR(from = vm_map_read(h->ctx, h->a->ram, H_RAM));
+	PTR(to = vm_map_gpa(n->ctx, h->a->ram, H_RAM));
 	memcpy(to, from, H_RAM);
 	PTR(in = vm_state_in_open(data, len));
 	OK(vm_state_load(n->ctx, in));
@@ -221,16 +275,16 @@ drop(struct h_vm *h)
 
 /* Saved and taken up again `stops' times at odd places. */
 static struct end *
-moved(const struct h_target *t, uint64_t seed, uint64_t step, unsigned stops)
+moved(const struct machine *m, uint64_t seed, uint64_t step, unsigned stops)
 {
-	struct h_vm *h = start(t, seed), *n;
+	struct h_vm *h = start(m, seed), *n;
 	uint64_t draw = seed * 0x9e3779b97f4a7c15ULL + step;
 
 	for (unsigned i = 0; i < stops; i++) {
 		draw = draw * 6364136223846793005ULL + 1442695040888963407ULL;
 		if (!run_for(h, 1 + (draw >> 33) % step))
 			return (finish(h));
-		n = move(h, t);
+		n = move(h, m);
 		drop(h);
 		h = n;
 	}
@@ -239,14 +293,16 @@ moved(const struct h_target *t, uint64_t seed, uint64_t step, unsigned stops)
 	return (finish(h));
 }
 
-H_TEST(same_seed, 0x1)
+static void
+same_seed(const void *arg)
 {
+	const struct machine *m = arg;
 	struct end *a, *b;
 
-	h_need(t);
+	h_need(m->t);
 	for (uint64_t seed = 1; seed < 1 + 3 * (uint64_t)test_long(5); seed++) {
-		a = whole(t, seed);
-		b = whole(t, seed);
+		a = whole(m, seed);
+		b = whole(m, seed);
 		same(a, b);
 		CHECK_EQ(a->insns, b->insns);
 		end_free(a);
@@ -254,24 +310,46 @@ H_TEST(same_seed, 0x1)
 	}
 }
 
-H_TEST(saved_anywhere, 0x1)
+static void
+saved_anywhere(const void *arg)
 {
+	/* A few stops far apart, and many that are close. */
+	static const struct {
+		uint64_t	step;
+		unsigned	stops, longer;
+	} ways[] = { { 200000, 12, 1 }, { 300, 60, 5 }, { 3, 100, 5 } };
+	const struct machine *m = arg;
 	struct end *a, *b;
 
-	h_need(t);
+	h_need(m->t);
+	npending = nlpis = 0;
 	for (uint64_t seed = 1; seed < 1 + 2 * (uint64_t)test_long(5); seed++) {
-		a = whole(t, seed);
-		/* A few stops far apart, and many that are close. */
-		b = moved(t, seed, 200000, 12);
-		same(a, b);
-		end_free(b);
-		b = moved(t, seed, 300, 60 * (unsigned)test_long(5));
-		same(a, b);
-		end_free(b);
-		b = moved(t, seed, 3, 100 * (unsigned)test_long(5));
-		same(a, b);
-		end_free(b);
+		a = whole(m, seed);
+		for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+			b = moved(m, seed, ways[i].step, ways[i].stops * (unsigned)test_long((int)ways[i].longer));
+			same(a, b);
+			end_free(b);
+		}
 		end_free(a);
+	}
+	printf("# moved with interrupts pending %u times, LPIs %u times\n", npending, nlpis);
+	CHECK(npending > 0);
+	CHECK(!m->its || nlpis > 0);
+}
+
+__attribute__((constructor)) static void
+add_cases(void)
+{
+	static void (*const fns[])(const void *) = { same_seed, saved_anywhere };
+	static const char *const names[] = { "same_seed", "saved_anywhere" };
+	char *full;
+
+	for (size_t f = 0; f < sizeof(fns) / sizeof(fns[0]); f++) {
+		for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+			if (asprintf(&full, "%s/%s", names[f], machines[i].name) < 0)
+				_exit(1);
+			test_add_arg(full, fns[f], &machines[i]);
+		}
 	}
 }
 

@@ -56,6 +56,7 @@
 /* Do the harness' stores, then make the CPU interface take every group 1 interrupt (GICv3 chapters 8 and 12). */
 	.macro	GIC_ON
 	MOV32	x1, GICR_WAKER
+	add	x1, x1, x19, lsl #17		/* redistributors are 128 KiB apart */
 	str	wzr, [x1]
 1:	ldr	w2, [x1]
 	tbnz	w2, #2, 1b
