@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The same guests on hyve's soft back end and on QEMU's TCG, in turns; ratios.
 
-usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [boot | start | guest]...
+usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [--only TEST] [boot | start | guest]...
 
   boot    Debian's cloud kernel to user space and power off: wall clock and processor time of the whole process
   start   from the start of the process to the first instructions of a guest that ends the run (by a port, by PSCI), and back
-  guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c), and what the process takes beside guest RAM
+  guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c; --only TEST, of these), and what the process
+          takes beside guest RAM
 
 QEMU is Debian's qemu-system-x86 or qemu-system-arm; without it only hyve is measured.  Where the machine is shared, trust the
 ratios: the two take turns, and medians are printed.
@@ -60,6 +61,7 @@ class Bench:
         self.table = ARCHES[options.arch]
         self.hyve = options.hyve
         self.rounds = options.rounds
+        self.only = options.only
         self.directory = directory
         self.peers = ["hyve"]
         if shutil.which(self.table["qemu"][0]):
@@ -205,11 +207,13 @@ def guest(bench):
         with open(program, "rb") as file:
             files.add("init", stat.S_IFREG | 0o755, file.read())
         files.end()
-    kernel = bench.debian()["kernel"]
+    kernel, append = bench.debian()["kernel"], "console=%s quiet" % bench.table["console"]
+    if bench.only:
+        append += " -- " + " ".join(bench.only)
     rounds = {peer: [] for peer in bench.peers}
     for _ in range(bench.rounds):
         for peer in bench.peers:
-            rounds[peer].append(in_guest(bench, bench.command(peer, kernel, archive, "console=%s quiet" % bench.table["console"])))
+            rounds[peer].append(in_guest(bench, bench.command(peer, kernel, archive, append)))
     for name, (_, unit) in rounds["hyve"][0].items():
         if name not in ("ready", "end"):
             memory = unit == "MiB"
@@ -225,6 +229,7 @@ def main():
     parser.add_argument("--hyve", default=os.path.join(ROOT, "build/gcc/cmd/hyve"))
     parser.add_argument("--arch", choices=sorted(ARCHES), action="append")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", metavar="TEST", action="append")
     parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
     options = parser.parse_args()
     for part in options.parts:

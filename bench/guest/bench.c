@@ -5,6 +5,8 @@
  * Prints "bench NAME VALUE UNIT" per test, more is better, and powers off.  Each test runs for about TIME seconds after a first round
  * that is not counted, three times; the median counts.  All of it is our own and meant for ratios: "integer" does the kinds of work
  * that CoreMark does (lists, matrices, a state machine, CRC), but its figures are not CoreMark's.
+ *
+ * Arguments (on the kernel's command line, behind "--") are the names of the only tests to be run.
  */
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -239,7 +241,7 @@ lu(unsigned rounds)
 	return (rounds * (2.0 / 3) * N * N * N);
 }
 
-/* On architectures whose long double is the x87's. */
+#ifdef __x86_64__
 static double
 x87(unsigned n)
 {
@@ -252,6 +254,7 @@ x87(unsigned n)
 	sink = (uint64_t)(int64_t)(y * 1e6L);
 	return (n);
 }
+#endif
 
 /* Memory */
 
@@ -404,10 +407,20 @@ measure(const struct test *t)
 	return (result[ROUNDS / 2]);
 }
 
+static bool
+asked_for(int argc, char **argv, const char *name)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], name) == 0)
+			return (true);
+	}
+	return (argc == 1);
+}
+
 int
 main(int argc, char **argv)
 {
-	if (argc > 1)			/* what fork+exec starts */
+	if (argc == 2 && strcmp(argv[1], "true") == 0)		/* what fork+exec starts */
 		return (0);
 	(void)mkdir("/dev", 0755);
 	if (mount("dev", "/dev", "devtmpfs", 0, NULL) == 0) {
@@ -425,8 +438,10 @@ main(int argc, char **argv)
 	else {
 		memset(big, 1, BIG);
 		memset(other, 2, BIG);
-		for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-			printf("bench %s %.6g %s\n", tests[i].name, measure(&tests[i]), tests[i].unit);
+		for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+			if (asked_for(argc, argv, tests[i].name))
+				printf("bench %s %.6g %s\n", tests[i].name, measure(&tests[i]), tests[i].unit);
+		}
 	}
 	printf("bench end 1 -\n");
 	if (getpid() == 1)
