@@ -41,6 +41,7 @@ ACCELS = ("soft", "kvm")
 CLOUD, GENERIC = "cloud", "generic"     # flavours of Debian's kernel
 BOTH = (CLOUD, GENERIC)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+CUT = re.compile(r"\x1b(\[[0-9;?]*)?\Z")            # the start of one
 
 
 class Failed(Exception):
@@ -112,6 +113,7 @@ class Guest:
         self.command = command
         self.text = ""              # all that the console said
         self.seen = 0               # how much of it expect() passed
+        self.rest = ""              # the start of an escape sequence, at the end of what was read
         self.errors = tempfile.TemporaryFile(dir=context.directory)
         self.terminal = None
         if terminal:
@@ -137,7 +139,10 @@ class Guest:
             data = os.read(self.output, 65536)
         except OSError:
             data = b""
-        self.text += ESCAPES.sub("", data.decode("utf-8", "replace"))
+        text = ESCAPES.sub("", self.rest + data.decode("utf-8", "replace"))
+        cut = CUT.search(text)
+        self.rest = cut.group() if cut else ""
+        self.text += text[:len(text) - len(self.rest)]
         return bool(data)
 
     def expect(self, pattern, limit=LIMIT):
