@@ -135,6 +135,7 @@ def disk_by_grub(context):
     check(g.run("cat /sys/class/dmi/id/product_uuid").strip() == "00112233-4455-6677-8899-aabbccddeeff", "SMBIOS has another UUID")
     check(g.run("nproc").strip() == "2", "there are not two processors")
     g.run("test -b /dev/vda1")
+    g.run("grep -q 'ITS-MSI.*virtio' /proc/interrupts")     # the IORT leads from the root bridge to the interrupt translation service
     check(os.path.exists(disk + ".vars"), "the variables are not beside the disk")
     g.send("poweroff -f\n")
     g.ends(guest.POWEROFF)
@@ -142,12 +143,22 @@ def disk_by_grub(context):
 
 @case(slow=True)
 def power_button(context):
-    """The power button reaches a system that knows the machine by ACPI."""
+    """The power button, pressed by the escape key, reaches a system that knows the machine by ACPI, and it powers off."""
     only_arm64(context)
-    disk = grub_disk(context)
-    g = firmware(context, images(context)["code"], disks=[disk], memory="512M")
+    package = "linux-image-" + context.fetch()["version"]
+    modules = os.path.join(guest.unpack("arm64", package)[package], "lib/modules", context.fetch()["version"])
+    with open(os.path.join(modules, "kernel/drivers/input/evdev.ko"), "rb") as file:
+        module = file.read()
+    second = context.path("module.img")             # the initramfs has no such module
+    with open(second, "wb") as file:
+        file.write(module + b"\0" * (-len(module) % 512))
+    g = firmware(context, images(context)["code"], disks=[grub_disk(context), second], memory="512M", terminal=True)
     g.expect(r"guest: script\r?\n")
-    g.run("grep -q 'Power Button' /proc/bus/input/devices || modprobe button; grep -c 'Power Button' /proc/bus/input/devices")
+    g.run("head -c %d /dev/vdb >/tmp/evdev.ko && insmod /tmp/evdev.ko" % len(module))
+    check("Power Button" in g.run("cat /sys/class/input/event0/device/name"), "the first input device is no power button")
+    g.run("exec 3</dev/input/event0")
+    g.send("\x1dp")
+    g.run("head -c 24 <&3 >/dev/null")
     g.send("poweroff -f\n")
     g.ends(guest.POWEROFF)
 
