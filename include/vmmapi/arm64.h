@@ -87,7 +87,7 @@ struct vm_arm64_gic {
 /*
  * Tell where the interrupt controller is: for firmware tables.
  *
- * Errors: ENOMEM.
+ * Errors: EINVAL (a NULL argument), ENOMEM.
  * Threads: any.
  */
 VM_PUBLIC int vm_arm64_get_gic(struct vmctx *ctx, struct vm_arm64_gic *gic);

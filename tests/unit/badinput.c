@@ -1837,6 +1837,19 @@ TEST(vm_attach_its)
 	vm_close(arm);
 }
 
+TEST(vm_arm64_get_gic)
+{
+	struct vmctx *ctx = amd64(), *arm = arm64();
+	struct vm_arm64_gic gic;
+
+	FAILS(EINVAL, vm_arm64_get_gic(NULL, &gic));
+	FAILS(EINVAL, vm_arm64_get_gic(ctx, &gic));
+	FAILS(EINVAL, vm_arm64_get_gic(arm, NULL));
+	OK(vm_arm64_get_gic(arm, &gic));
+	vm_close(ctx);
+	vm_close(arm);
+}
+
 TEST(vm_arm64_inject_exception)
 {
 	struct vmctx *ctx = amd64(), *arm = arm64();
