@@ -395,6 +395,12 @@ TEST(read_only)
 	CHECK_EQ(r32(0), 0x6d726966);
 	w32(0x55 * 4, 0x980098);
 	CHECK_EQ(r32(0x40), 'Q' << 16 | 'Q');
+	/* A store of code that runs in place is no command, and nothing to warn of. */
+	w32(0, 0xff00ff);
+	w32(64, 0x17384);
+	CHECK(mapped());
+	CHECK(strstr(fx.log, "unknown command") == NULL);
+	CHECK_EQ(r32(64), 0);
 	fx_close(&fx);
 	CHECK_EQ(stat(path, &after), 0);
 	CHECK(before.st_mtim.tv_sec == after.st_mtim.tv_sec && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
