@@ -316,6 +316,16 @@ bool	clock_in_callback(struct vmctx *vm);		/* is this thread inside a timer's fi
 unsigned clock_timers(struct vmctx *vm);		/* open ones */
 bool	clock_is_icount(struct vmctx *vm);
 uint64_t clock_seed(struct vmctx *vm);
+/* Random numbers that are the same in every run: any state will do to start from, also 0. */
+static inline uint64_t
+splitmix64(uint64_t *state)
+{
+	uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return (z ^ (z >> 31));
+}
 /* icount, by soft on the thread of the vCPU whose turn it is, outside guest code: */
 uint64_t clock_icount_budget(struct vmctx *vm);		/* instructions until a timer is due, at least 1 */
 void	clock_icount_advance(struct vmctx *vm, uint64_t insns);	/* count them and fire what is due */

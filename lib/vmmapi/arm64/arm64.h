@@ -54,6 +54,7 @@ struct arm64_state {
 	uint64_t	exc_esr, exc_far;
 	uint64_t	on_entry, on_context;	/* PSCI CPU_ON: where to start, with what in X0 */
 	uint32_t	on_state;	/* enum arm64_on: who may touch the two above */
+	uint64_t	trng;		/* virtual time: where the generator of trng.c is */
 	/* what the processor is (id.c) */
 	uint64_t	id[ARM64_NID];
 	uint64_t	ctr_el0, dczid_el0, clidr_el1;
@@ -244,7 +245,7 @@ int	arm64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, 
 
 /* psci.c */
 enum arm64_psci {
-	ARM64_PSCI_NOT,		/* not a function of ours: X0 to X7 are as they were */
+	ARM64_PSCI_NOT,		/* a hypercall of the caller's: X0 to X7 are as they were */
 	ARM64_PSCI_DONE,	/* X0 has the result */
 	/* Nothing changed yet, and the caller is to: */
 	ARM64_PSCI_WAIT,	/* let the vCPU wait for an interrupt, and put 0 into X0 */
@@ -254,6 +255,10 @@ enum arm64_psci {
 };
 /* An HVC with an SMCCC function: on the vCPU's thread, state in the page. */
 enum arm64_psci arm64_psci(struct vcpu *vcpu);
+
+/* trng.c: a function of the random number service, with its results in X1 to X3; what goes into X0. */
+int64_t	arm64_trng(struct vcpu *vcpu, uint32_t fn);
+bool	arm64_is_trng(uint32_t fn);
 
 /* state.c */
 extern const struct vm_state_table arm64_state_table;

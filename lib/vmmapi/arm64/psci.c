@@ -2,12 +2,13 @@
 /*
  * psci.c - the Power State Coordination Interface, version 1.1 (Arm DEN 0022), over the SMC Calling Convention (DEN 0028) by HVC:
  * processors on and off, the machine off and reset; and which mitigations the processor needs: none.
+ * The other services of the calling convention are refused here, which is how Linux finds that they are not there; random numbers
+ * are in trng.c.
  */
 #include "arm64.h"
 
 #define	FN_SMCCC_VERSION	0x80000000U
 #define	FN_ARCH_FEATURES	0x80000001U
-#define	FN_ARCH_LAST		0x8000ffffU	/* end of the Arm Architecture Calls */
 #define	FN_WORKAROUND_1		0x80008000U	/* CVE-2017-5715 */
 #define	FN_WORKAROUND_2		0x80007fffU	/* CVE-2018-3639 */
 #define	FN_WORKAROUND_3		0x80003fffU	/* CVE-2022-23960 */
@@ -22,6 +23,13 @@
 #define	FN_FEATURES		0x8400000aU
 #define	FN_SYSTEM_RESET2	0x84000012U
 #define	FN_64			0x40000000U	/* the function with 64-bit arguments */
+
+/* The parts of a function's number (DEN 0028 2.5 and 6.1) */
+#define	FN_FAST			0x80000000U
+#define	FN_OWNER		0x3f000000U
+#define	FN_OWNER_HYPERVISOR	0x06000000U	/* vendor specific hypervisor service */
+#define	FN_NUMBER		0xffffU
+#define	FN_GENERAL		0xff00U		/* from here: who owns the service, which revision of it */
 
 #define	SMCCC_1_1		0x00010001
 #define	PSCI_1_1		0x00010001
@@ -150,6 +158,18 @@ is_last(struct vcpu *vcpu)
 	return (true);
 }
 
+/*
+ * May a function be the caller's?  Those of a hypervisor's own service are, and what is no fast call; but not the questions who
+ * offers that service: without a caller that does, nobody.
+ */
+static bool
+is_hypercall(uint32_t fn)
+{
+	if ((fn & FN_FAST) == 0)
+		return (true);
+	return ((fn & FN_OWNER) == FN_OWNER_HYPERVISOR && (fn & FN_NUMBER) < FN_GENERAL);
+}
+
 enum arm64_psci
 arm64_psci(struct vcpu *vcpu)
 {
@@ -215,15 +235,9 @@ arm64_psci(struct vcpu *vcpu)
 		r = features(s->x[1]);
 		break;
 	default:
-		/*
-		 * The rest of PSCI's range and of the architecture's is ours to refuse (DEN 0028 6.1: 0x84000000 to 0x8400001f and
-		 * with 64 bits, 0x80000000 to 0x8000ffff); anything else may be a hypercall of the caller's.
-		 */
-		r = PSCI_NOT_SUPPORTED;
-		if ((fn & ~(uint32_t)FN_64) >= FN_SMCCC_VERSION && (fn & ~(uint32_t)FN_64) <= FN_ARCH_LAST)
-			break;
-		if ((fn & ~(uint32_t)FN_64) < FN_VERSION || (fn & ~(uint32_t)FN_64) > (FN_VERSION | 0x1f))
+		if (is_hypercall(fn))
 			return (ARM64_PSCI_NOT);
+		r = arm64_is_trng(fn) ? arm64_trng(vcpu, fn) : PSCI_NOT_SUPPORTED;
 		break;
 	}
 	/* A result of 32 bits is zero-extended into a W register's view; of a 64-bit call it is sign-extended. */

@@ -68,6 +68,7 @@ static const struct vm_state_field fields[] = {
 	VM_STATE_FIELD_(struct arm64_state, excl_size, VM_FIELD_U8, 3),
 	VM_STATE_FIELD_(struct arm64_state, excl_gpa, VM_FIELD_U64, 3),
 	VM_STATE_ARRAY_(struct arm64_state, excl_val, VM_FIELD_U64, 3),
+	VM_STATE_FIELD_(struct arm64_state, trng, VM_FIELD_U64, 4),
 };
 
 /* Refuse what no processor of ours can be in. */
@@ -100,4 +101,4 @@ check(void *obj)
 	return (0);
 }
 
-const struct vm_state_table arm64_state_table = VM_STATE_TABLE("arm64.cpu", 3, 1, fields, check);
+const struct vm_state_table arm64_state_table = VM_STATE_TABLE("arm64.cpu", 4, 1, fields, check);

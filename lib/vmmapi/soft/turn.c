@@ -27,17 +27,6 @@ turn_of(struct vmctx *vm)
 	return (&sv->turn);
 }
 
-/* splitmix64: any seed will do, also 0. */
-static uint64_t
-draw(struct soft_turn *t)
-{
-	uint64_t z = (t->prng += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return (z ^ (z >> 31));
-}
-
 void
 turn_init(struct vmctx *vm)
 {
@@ -84,7 +73,7 @@ pass(struct soft_turn *t, struct vcpu *self, uint32_t id)
 {
 	t->holder = id;
 	t->idle = false;
-	t->left = QUANTUM_MIN + draw(t) % QUANTUM_SPREAD;
+	t->left = QUANTUM_MIN + splitmix64(&t->prng) % QUANTUM_SPREAD;
 	if (id != (uint32_t)self->id)
 		vcpu_request(self->vm->vcpus[id], REQ_TURN);
 }
@@ -131,7 +120,7 @@ turn_mine(struct soft_cpu *cpu, uint64_t *left)
 	if (mine) {
 		t->idle = false;
 		if (t->left == 0)
-			t->left = QUANTUM_MIN + draw(t) % QUANTUM_SPREAD;
+			t->left = QUANTUM_MIN + splitmix64(&t->prng) % QUANTUM_SPREAD;
 		*left = t->left;
 	}
 	pthread_mutex_unlock(&t->lock);

@@ -110,17 +110,6 @@ op_fence(struct x86 *x, const struct x86_insn *i)
 	return (X_DONE);
 }
 
-/* splitmix64: the same numbers in every run with one seed. */
-static uint64_t
-draw(struct x86 *x)
-{
-	uint64_t z = (x->prng += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return (z ^ (z >> 31));
-}
-
 /* CF says that there was a number; the other flags are cleared. */
 static enum x86_status
 op_rdrand(struct x86 *x, const struct x86_insn *i)
@@ -129,7 +118,7 @@ op_rdrand(struct x86 *x, const struct x86_insn *i)
 	bool got = true;
 
 	if (clock_is_icount(x->vcpu->vm))
-		v = draw(x);
+		v = splitmix64(&x->prng);	/* the same numbers in every run with one seed */
 	else
 		got = getrandom(&v, sizeof(v), 0) == (ssize_t)sizeof(v);
 	x86_reg_set(x, i->r[0], i->opsize, got ? v : 0);
