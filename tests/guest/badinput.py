@@ -31,7 +31,9 @@ def file_of(context, name, data):
 
 @case
 def no_kernel(context):
-    refused(context, [], "--kernel")
+    """What is for a kernel is nothing without one."""
+    refused(context, ["--append", "quiet"], "--kernel")
+    refused(context, ["--initrd", context.fetch()["initrd"]], "--kernel")
 
 
 @case
@@ -74,8 +76,8 @@ def memory(context):
 @case
 def too_little_memory(context):
     """The kernel says how much it needs where it is loaded."""
-    refused(context, kernel(context) + ["--memory", "32M"], "memory")
-    refused(context, kernel(context) + ["--memory", "64M"], "memory")
+    for size in guest.ARCHES[context.arch]["little"]:
+        refused(context, kernel(context) + ["--memory", size], "memory")
     large = context.path("large")
     with open(large, "wb") as file:
         file.truncate(300 << 20)

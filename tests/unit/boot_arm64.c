@@ -348,10 +348,12 @@ TEST(command_lines)
 
 	fx_open(&fx);
 	bf_image(&f, false, &spin, sizeof(spin));
-	memset(line, 'x', 2000);
+	memset(line, 'x', 2047);
 	fx.spec.cmdline = line;
 	load(&fx, f.d, f.len);
 	(void)check_entry(&fx, RAM);
+	line[2047] = 'x';
+	refuse(&fx, f.d, f.len, E2BIG, "command line");
 	memset(line, 'x', sizeof(line) - 1);
 	refuse(&fx, f.d, f.len, E2BIG, "command line");
 	fx_close(&fx);

@@ -33,6 +33,9 @@
 
 #define	FLAG_BIG_ENDIAN	0x1U
 
+/* What Linux keeps of a command line on arm64 (COMMAND_LINE_SIZE of its asm/setup.h); it says nothing of the rest. */
+#define	CMDLINE_MAX	2047U
+
 /* Kernels before 3.17 do not say how large they are in memory, and are to be loaded here. */
 #define	OLD_TEXT_OFFSET	0x80000U
 
@@ -168,6 +171,8 @@ load(struct vmctx *vm, struct vcpu *vcpu, const struct boot_spec *spec)
 
 	if (base == 0)
 		return (-1);
+	if (strlen(spec->cmdline) > CMDLINE_MAX)
+		return (vmm_fail(E2BIG, "the command line has %zu bytes; Linux on arm64 takes %u", strlen(spec->cmdline), CMDLINE_MAX));
 	if (is_gzip(f)) {
 		if (expand(f, head, sizeof(head), &end) != sizeof(head))
 			return (vmm_fail(EINVAL, "'%s' is damaged or cut off: it cannot be expanded", f->path));
