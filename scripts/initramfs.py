@@ -15,7 +15,7 @@ APPLETS = ("ash awk base64 blkdiscard blkid blockdev cat chmod chroot clear cmp 
 INIT = r"""#!/bin/sh
 # guest.poweroff, guest.reboot: do that when ready          guest.script: no prompt, no echo, each line is run (for programs)
 # guest.panic: crash the kernel                             guest.root=DEVICE: switch to the ext4 root there
-# guest.run="COMMAND": run that when ready
+# guest.run="COMMAND": run that when ready                  guest.button: the power button powers off
 export PATH=/bin HOME=/root TERM=${TERM:-linux}
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -38,6 +38,20 @@ if [ -n "$root" ]; then
 		exec switch_root /mnt /sbin/init
 	fi
 	echo "guest: no root on $root"
+fi
+# Events on standard input (struct input_event of 64-bit kernels: two long words of time, then type, code and value) up to the press of
+# KEY_POWER, 116.
+button() {
+	while event=$(dd bs=24 count=1 2>/dev/null | od -A n -t x1 -j 16) && [ -n "$event" ]; do
+		case $event in
+		*"01 00 74 00 01"*) echo "guest: power button"; sync; poweroff -f ;;
+		esac
+	done
+}
+if has guest.button; then
+	for event in /dev/input/event*; do
+		exec 3<"$event" && { button <&3 & exec 3<&-; }
+	done
 fi
 echo "guest: ready, $(uname -srm), $(nproc) cpus"
 run=$(sed -n 's/.*guest\.run="\([^"]*\)".*/\1/p' /proc/cmdline)
