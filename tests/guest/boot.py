@@ -74,10 +74,9 @@ def devices(context):
 @case(slow=True)
 def processor_models(context):
     """cpu.model is what the guest sees, and Debian runs on the smallest one too."""
-    context.needs("processor models")
-    for model, lacks, has in (("v1", "sse4_2", "sse2"), ("v2", "avx", "sse4_2")):
+    for model, lacks, has in guest.ARCHES[context.arch]["models"]:
         g = context.script(more=["--set", "cpu.model=" + model])
-        flags = g.run("grep -m 1 ^flags /proc/cpuinfo").split()
+        flags = g.run("grep -m 1 -i -E '^(flags|features)' /proc/cpuinfo").split()
         check(has in flags and lacks not in flags, "model %s has %s" % (model, " ".join(flags)))
         g.send("poweroff -f\n")
         g.ends(guest.POWEROFF)

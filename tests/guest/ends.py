@@ -55,6 +55,20 @@ def triple_fault(context):
     g.ends(guest.TRIPLE_FAULT)
 
 
+@case(slow=True, flavours=guest.BOTH)
+def power_button(context):
+    """A guest that listens to its power button powers off when a signal or the escape key presses it."""
+    if context.flavour not in guest.ARCHES[context.arch]["buttons"]:
+        raise guest.Skipped("Debian's %s kernel for %s has no driver for this button" % (context.flavour, context.arch))
+    for terminal, press in ((False, lambda g: g.signal(signal.SIGTERM)), (True, lambda g: g.send("\x1dp"))):
+        g = context.boot("guest.button", terminal=terminal)
+        g.expect(r"guest:\S*# ")
+        press(g)
+        g.expect("guest: power button")
+        g.ends(guest.POWEROFF)
+        check("did not power off by itself" not in g.said(), "hyve said: " + g.said())
+
+
 @case(slow=True)
 def signal_asks_and_then_ends(context):
     """SIGTERM presses the power button; nobody in this guest listens, so that the time for it runs out."""
