@@ -57,6 +57,7 @@ def phases(lines):
 
 
 def ticks(context, speed, lost):
+    context.needs("8254, RTC, HPET and local APIC")
     with busy():
         lines = count(context, speed)
     for name, ticked, least, most in periods(lines):
