@@ -40,6 +40,11 @@ def shell_4_cpus(context):
     look(context, 4)
 
 
+@case(slow=True, long=True, flavours=guest.BOTH)
+def shell_8_cpus(context):
+    look(context, 8)
+
+
 @case(slow=True, long=True)
 def boots_20_in_a_row(context):
     for n in range(20):
