@@ -103,7 +103,8 @@ VM_PUBLIC int vm_arm64_get_gic(struct vmctx *ctx, struct vm_arm64_gic *gic);
 VM_PUBLIC int vm_attach_its(struct vmctx *ctx, uint64_t base);
 
 /*
- * Make an exception to EL1 pending, with this syndrome and fault address.
+ * Make an exception to EL1 pending, with this syndrome and fault address.  An SError (class 0x2f) waits as long as PSTATE.A masks it, and
+ * leaves FAR_EL1 alone.
  *
  * Errors: EBUSY (the vCPU runs, or one is pending).
  * Threads: any, while the vCPU does not run.

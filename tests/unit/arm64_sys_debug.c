@@ -189,6 +189,61 @@ TEST(watchpoints_watch_their_bytes)
 	vm_close(vm);
 }
 
+/* Nothing goes by unseen: LDTR and STTR at EL1 are EL0's accesses, structures, and what both reads and writes. */
+TEST(watchpoints_see_every_kind_of_access)
+{
+	static const struct {
+		uint32_t word, wcr, iss;
+		uint8_t el;
+		bool hits;
+	} t[] = {
+		{ 0xf8400822, EL0 | LOADS, 0, 1, true },		/* ldtr x2, [x1] */
+		{ 0xf8400822, EL1 | LOADS, 0, 1, false },
+		{ 0xf8000822, EL0 | STORES, WNR, 1, true },		/* sttr */
+		{ 0xf8000822, EL0 | LOADS, WNR, 1, false },
+		{ 0x4c407020, EL0 | LOADS, 0, 0, true },		/* ld1 {v0.16b}, [x1] */
+		{ 0x4c007020, EL0 | STORES, WNR, 0, true },		/* st1 */
+		{ 0x4c408020, EL0 | LOADS, 0, 0, true },		/* ld2 {v0.16b, v1.16b} */
+		{ 0x4c008020, EL0 | STORES, WNR, 0, true },		/* st2 */
+		{ 0x4d408420, EL0 | LOADS, 0, 0, true },		/* ld1 {v0.d}[1] */
+		{ 0xad400020, EL0 | LOADS, 0, 0, true },		/* ldp q0, q0 */
+		{ 0xc85f7c22, EL0 | LOADS, 0, 0, true },		/* ldxr x2, [x1] */
+		{ 0xc8037c22, EL0 | LOADS, WNR, 0, false },		/* stxr w3, x2, [x1] */
+		{ 0xc8037c22, EL0 | STORES, WNR, 0, true },
+		{ 0xf8220023, EL0 | LOADS, 0, 0, true },		/* ldadd x2, x3, [x1] */
+		{ 0xf8220023, EL0 | STORES, WNR, 0, true },
+		{ 0xf8220023, EL0 | LOADS | STORES, 0, 0, true },
+		{ 0xc8a27c23, EL0 | LOADS, 0, 0, true },		/* cas x2, x3, [x1] */
+		{ 0xc8dffc22, EL0 | LOADS, 0, 0, true },		/* ldar */
+		{ 0xc89ffc22, EL0 | STORES, WNR, 0, true },		/* stlr */
+	};
+
+	new_vm(1);
+	page_tables(D_EL0);
+	st->dbgwvr[3] = MORE + 0x40;
+	for (size_t n = 0; n < nitems(t); n++) {
+		/* First without, so that everything is in the TLB and may be fast. */
+		for (unsigned on = 0; on < 2; on++) {
+			mmu_on();
+			st->mdscr_el1 = on != 0 ? MDE | KDE : 0;
+			st->dbgwcr[3] = ON | t[n].wcr | BAS(0xff);
+			org(CODE);
+			mov(1, MORE + 0x40);
+			emit(t[n].word);
+			end();
+			run_as(t[n].el == 0 ? PSTATE_EL0T : PSTATE_EL1H);
+			if (on == 0 || !t[n].hits) {
+				CHECKF(ended(), "%zu: esr 0x%llx", n, (unsigned long long)esr());
+				continue;
+			}
+			CHECKF(EC(esr()) == EC_WATCHPOINT + t[n].el, "%zu: esr 0x%llx", n, (unsigned long long)esr());
+			CHECK_EQ(ISS(esr()), FSC_DEBUG | t[n].iss);
+			CHECK_EQ(get(VM_ARM64_REG_FAR_EL1), MORE + 0x40);
+		}
+	}
+	vm_close(vm);
+}
+
 TEST(a_step_is_one_instruction)
 {
 	new_vm(1);

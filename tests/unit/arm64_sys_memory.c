@@ -366,4 +366,51 @@ TEST(invalidations_reach_the_other_processor)
 	vm_close(vm);
 }
 
+/* DC ZVA of Device memory is an alignment fault whatever the address (C5.3.28), and FAR_EL1 has the operand; of Normal memory it zeroes. */
+TEST(zva_needs_normal_memory)
+{
+	for (unsigned device = 0; device < 2; device++) {
+		new_vm(1);
+		page_tables(device != 0 ? 1U << 2 : 0);
+		poke(MORE + 0x78, 0x1234);
+		org(CODE);
+		mov(1, MORE + 0x47);
+		emit(SYS(3, 7, 4, 1, 1));
+		end();
+		run(1);
+		if (device == 0) {
+			CHECK(ended());
+			CHECK_EQ(peek(MORE + 0x78), 0);
+		} else {
+			CHECK_EQ(EC(esr()), EC_DABT + 1);
+			CHECK_EQ(ISS(esr()), WNR | FSC_ALIGNMENT);
+			CHECK_EQ(get(VM_ARM64_REG_FAR_EL1), MORE + 0x47);
+			CHECK_EQ(peek(MORE + 0x78), 0x1234);
+		}
+		vm_close(vm);
+	}
+}
+
+/* What an atomic access does to memory that it may not read is a fault of reading; where only writing is not allowed, of writing. */
+TEST(atomics_fault_as_reads_first)
+{
+	new_vm(1);
+	page_tables(0);
+	org(CODE);
+	mov(1, NOWHERE);
+	emit(0xf8220023);		/* ldadd x2, x3, [x1] */
+	end();
+	run(1);
+	CHECK_EQ(ISS(esr()) & WNR, 0);
+	mmu_on();
+	org(CODE);
+	mov(1, DATA);			/* read-only */
+	emit(0xf8220023);
+	end();
+	run(1);
+	CHECK_EQ(EC(esr()), EC_DABT + 1);
+	CHECK_EQ(ISS(esr()) & WNR, WNR);
+	vm_close(vm);
+}
+
 TEST_MAIN()

@@ -222,7 +222,6 @@ TEST(el0_has_little)
 		{ MRS(0, 3, 3, 4, 2, 1), 0, 1U << 9, true },		/* DAIF: UMA */
 		{ MSR(0, 3, 3, 4, 2, 1), 0, 1U << 9, true },
 		{ 0xd50342df, 0, 1U << 9, true },			/* msr daifset, #2 */
-		{ SYS(3, 7, 4, 1, 0), 0, 1U << 14, true },		/* DC ZVA: DZE */
 		{ MRS(0, 3, 3, 0, 0, 1), 0, 1U << 15, true },		/* CTR: UCT */
 		{ SYS(3, 7, 11, 1, 0), 0, 1U << 26, true },		/* DC CVAU: UCI */
 		{ SYS(3, 7, 5, 1, 0), 0, 1U << 26, true },		/* IC IVAU */

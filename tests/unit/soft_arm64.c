@@ -828,9 +828,35 @@ static const uint32_t code[] = {
 	CHECK_EQ(get(cpu, X(20)), 0x96000010);
 	CHECK_EQ(get(cpu, X(21)), 0x9400000);
 	CHECK_EQ(get(cpu, X(22)), RAM + 4);
-	CHECK_EQ(vm_arm64_inject_exception(cpu, 0xbe000000, 0), 0);	/* SError */
+	vm_close(vm);
+}
+
+/* An SError waits for PSTATE.A to be clear, and says nothing of an address. */
+TEST(injected_serror_is_masked)
+{
+static const uint32_t code[] = {
+	0xd5034fdf,	/* msr daifset, #15 */
+	0xd2a12800,	/* mov x0, #0x9400000 */
+	0xf9400001,	/* ldr x1, [x0] */
+	0xd280dead,	/* mov x13, #0x6f5 */
+	0xd50344ff,	/* msr daifclr, #4 */
+	0xd503201f,	/* nop */
+};
+
+	START(code);
+	vectors();
+	set(cpu, VM_ARM64_REG_FAR_EL1, 0x77);
+	step_out();
+	CHECK_EQ(ex.u.mmio.gpa, 0x9400000);
+	CHECK_EQ(vm_arm64_inject_exception(cpu, 0xbe000000, 0x9400000), 0);
+	vm_exit_reply(cpu, 5);
 	finish();
 	CHECK_EQ(vector(), 0x380);
+	CHECK_EQ(get(cpu, X(1)), 5);
+	CHECK_EQ(get(cpu, X(13)), 0x6f5);
+	CHECK_EQ(get(cpu, X(20)), 0xbe000000);
+	CHECK_EQ(get(cpu, X(21)), 0x77);
+	CHECK_EQ(get(cpu, X(22)), RAM + 20);
 	vm_close(vm);
 }
 

@@ -233,6 +233,50 @@ soft_store(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val)
 	return (device_write(cpu, VM_SPACE_MEM, gpa, size, val));
 }
 
+static unsigned
+cut_to(unsigned piece, unsigned left)
+{
+	piece = piece > 8 ? 8 : piece;
+	while (piece > left)
+		piece /= 2;
+	return (piece);
+}
+
+enum soft_access
+soft_load_spot(struct soft_cpu *cpu, const struct soft_spot *s, unsigned piece, void *buf)
+{
+	uint8_t *to = buf;
+	uint64_t v;
+	unsigned n;
+
+	for (unsigned part = 0; part < 2; part++) {
+		for (unsigned off = 0; off < s->size[part]; off += n, to += n) {
+			n = cut_to(piece, s->size[part] - off);
+			if (soft_load(cpu, s->gpa[part] + off, n, &v) != SOFT_DONE)
+				return (SOFT_MMIO_EXIT);
+			memcpy(to, &v, n);
+		}
+	}
+	return (SOFT_DONE);
+}
+
+void
+soft_store_spot(struct soft_cpu *cpu, const struct soft_spot *s, unsigned piece, const void *buf)
+{
+	const uint8_t *from = buf;
+	uint64_t v;
+	unsigned n;
+
+	for (unsigned part = 0; part < 2; part++) {
+		for (unsigned off = 0; off < s->size[part]; off += n, from += n) {
+			n = cut_to(piece, s->size[part] - off);
+			v = 0;
+			memcpy(&v, from, n);
+			(void)soft_store(cpu, s->gpa[part] + off, n, v);
+		}
+	}
+}
+
 enum soft_access
 soft_in(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t *val)
 {

@@ -218,7 +218,31 @@ void	*soft_host(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, int prot);
  */
 enum soft_access soft_load(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t *val);
 enum soft_access soft_store(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val);
-/* The same for ports. */
+/*
+ * An access by virtual address, translated: in one piece, or in two if it crosses a page.  The core fills gpa[], the second one only if
+ * size[1] is not 0.
+ */
+struct soft_spot {
+	vm_paddr_t	 gpa[2];
+	unsigned	 size[2];
+};
+
+static inline void
+soft_spot_split(struct soft_spot *s, uint64_t va, unsigned size)
+{
+	unsigned left = (unsigned)(VM_PAGE_SIZE - (va & (VM_PAGE_SIZE - 1)));
+
+	s->size[0] = size < left ? size : left;
+	s->size[1] = size - s->size[0];
+}
+
+/*
+ * Load or store all of it, in order, by accesses of piece bytes, a power of two, where that many are left in the page.  At most 8 at a
+ * time.  A load ends early with SOFT_MMIO_EXIT; a store goes on.
+ */
+enum soft_access soft_load_spot(struct soft_cpu *cpu, const struct soft_spot *s, unsigned piece, void *buf);
+void	soft_store_spot(struct soft_cpu *cpu, const struct soft_spot *s, unsigned piece, const void *buf);
+/* The same as soft_load() and soft_store() for ports. */
 enum soft_access soft_in(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t *val);
 enum soft_access soft_out(struct soft_cpu *cpu, uint16_t port, unsigned size, uint64_t val);
 /*

@@ -22,6 +22,7 @@ soft_tlb_create(uint32_t nspaces)
 		return (NULL);
 	}
 	t->nspaces = nspaces;
+	t->gen = 1;
 	return (t);
 }
 
@@ -43,6 +44,7 @@ clear(struct soft_tlb *t)
 	memset(t->large, 0, sizeof(t->large));
 	t->huge = 0;
 	t->last_tag = 0;
+	soft_tlb_forget_jumps(t);
 }
 
 uint16_t

@@ -47,6 +47,7 @@ struct soft_tlb {
 	uint64_t	 large[64];
 	uint64_t	 huge;
 	bool		 writes;	/* an entry may have a wtag */
+	uint64_t	 gen;		/* of what is found by address and tag (jump.h); from 1 on */
 	uint32_t	 last_tag;
 	uint32_t	 nspaces;
 	uint16_t	*space;		/* tag of each address space, 0: none */
@@ -61,10 +62,17 @@ struct soft_tlb {
 /* nspaces: numbers of address spaces that there can be. */
 struct soft_tlb *soft_tlb_create(uint32_t nspaces);
 void	soft_tlb_free(struct soft_tlb *t);
-/* The tag of an address space; a new one if it has none.  May void every entry and every other tag. */
+/* The tag of an address space; a new one if it has none.  May void every entry, every other tag and the key of jump.h. */
 uint16_t soft_tlb_tag(struct soft_tlb *t, uint32_t space);
 void	soft_tlb_flush(struct soft_tlb *t);				/* everything */
 void	soft_tlb_flush_space(struct soft_tlb *t, uint32_t space);	/* it needs a new tag */
+/* What was found by address and tag is not to be trusted any more: the core makes its key anew. */
+static inline void
+soft_tlb_forget_jumps(struct soft_tlb *t)
+{
+	t->gen++;
+}
+
 /* The page, or large page, at va in every address space. */
 void	soft_tlb_flush_page(struct soft_tlb *t, uint64_t va);
 void	soft_tlb_drop_writes(struct soft_tlb *t);

@@ -67,18 +67,6 @@ x86_linear(struct x86 *x, enum amd64_seg n, uint64_t off, unsigned size, bool wr
 
 /* Translation */
 
-/* Where [lin, lin + size) is: in one piece, or in two if it crosses a page. */
-struct spot {
-	uint64_t	 gpa[2];
-	unsigned	 size[2];
-};
-
-static bool
-crosses(uint64_t lin, unsigned size)
-{
-	return ((lin & 0xfff) + size > 4096);
-}
-
 /* One page's translation, entered in the TLB. */
 static enum x86_status
 translate(struct x86 *x, uint64_t lin, unsigned why, uint64_t *gpa)
@@ -105,18 +93,15 @@ check_alignment(struct x86 *x, uint64_t lin, unsigned size)
 }
 
 static enum x86_status
-spot(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, unsigned why, struct spot *s)
+spot(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, unsigned why, struct soft_spot *s)
 {
 	uint64_t lin2;
 
 	if (x86_long(x) && (!amd64_canonical(lin, x->s->cr4) || !amd64_canonical(lin + size - 1, x->s->cr4)))
 		return (x86_fault_error(x, seg == SEG_SS ? EXC_SS : EXC_GP, 0));
-	s->size[0] = size;
-	s->size[1] = 0;
+	soft_spot_split(s, lin, size);
 	TRY(translate(x, lin, why, &s->gpa[0]));
-	if (crosses(lin, size)) {
-		s->size[0] = 4096 - (unsigned)(lin & 0xfff);
-		s->size[1] = size - s->size[0];
+	if (s->size[1] != 0) {
 		lin2 = lin + s->size[0];
 		if (!x->flat && (why & PG_SYS) == 0)
 			lin2 = (uint32_t)lin2;
@@ -128,57 +113,21 @@ spot(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, unsigned wh
 /* Physical accesses; the instruction is in step with the outside. */
 
 static enum x86_status
-load_part(struct x86 *x, uint64_t gpa, unsigned size, uint8_t *to)
+load_spot(struct x86 *x, const struct soft_spot *s, void *to)
 {
-	unsigned n;
-	uint64_t v;
-
-	for (; size != 0; size -= n, gpa += n, to += n) {
-		n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-		if (soft_load(x->cpu, gpa, n, &v) != SOFT_DONE)
-			return (X_EXIT);
-		memcpy(to, &v, n);
-	}
-	return (X_DONE);
-}
-
-static void
-store_part(struct x86 *x, uint64_t gpa, unsigned size, const uint8_t *from)
-{
-	unsigned n;
-	uint64_t v;
-
-	for (; size != 0; size -= n, gpa += n, from += n) {
-		n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-		v = 0;
-		memcpy(&v, from, n);
-		(void)soft_store(x->cpu, gpa, n, v);
-	}
-}
-
-static enum x86_status
-load_spot(struct x86 *x, const struct spot *s, void *to)
-{
-	uint8_t *p = to;
-	enum x86_status r;
+	enum soft_access r;
 
 	x86_sync(x);
-	r = load_part(x, s->gpa[0], s->size[0], p);
-	if (r == X_DONE && s->size[1] != 0)
-		r = load_part(x, s->gpa[1], s->size[1], p + s->size[0]);
+	r = soft_load_spot(x->cpu, s, 8, to);
 	x86_after_device(x);
-	return (r);
+	return (r == SOFT_DONE ? X_DONE : X_EXIT);
 }
 
 static void
-store_spot(struct x86 *x, const struct spot *s, const void *from)
+store_spot(struct x86 *x, const struct soft_spot *s, const void *from)
 {
-	const uint8_t *p = from;
-
 	x86_sync(x);
-	store_part(x, s->gpa[0], s->size[0], p);
-	if (s->size[1] != 0)
-		store_part(x, s->gpa[1], s->size[1], p + s->size[0]);
+	soft_store_spot(x->cpu, s, 8, from);
 	x86_after_device(x);
 }
 
@@ -195,7 +144,7 @@ watch(struct x86 *x, uint64_t lin, unsigned size, bool write)
 enum x86_status
 x86_load_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint64_t *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t val = 0;
 
 	TRY(spot(x, seg, lin, size, 0, &s));
@@ -217,7 +166,7 @@ x86_load_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, ui
 enum x86_status
 x86_store_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint64_t v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 
 	TRY(spot(x, seg, lin, size, PG_WRITE, &s));
 	if (s.size[1] == 0) {
@@ -238,7 +187,7 @@ x86_store_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, u
 enum x86_status
 x86_rmw_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, struct x86_ref *ref, uint64_t *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t val = 0;
 
 	TRY(spot(x, seg, lin, size, PG_WRITE, &s));
@@ -253,7 +202,7 @@ x86_rmw_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, str
 enum x86_status
 x86_load16(struct x86 *x, const struct x86_insn *i, bool aligned, void *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t lin = 0;
 	const void *p;
 
@@ -274,7 +223,7 @@ x86_load16(struct x86 *x, const struct x86_insn *i, bool aligned, void *v)
 enum x86_status
 x86_store16(struct x86 *x, const struct x86_insn *i, bool aligned, const void *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t lin = 0;
 	void *p;
 
@@ -295,7 +244,7 @@ x86_store16(struct x86 *x, const struct x86_insn *i, bool aligned, const void *v
 enum x86_status
 x86_load_bytes(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned n, void *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t lin = 0;
 
 	TRY(x86_linear(x, seg, off, n, false, &lin));
@@ -308,7 +257,7 @@ x86_load_bytes(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned n, void
 enum x86_status
 x86_store_bytes(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned n, const void *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t lin = 0;
 
 	TRY(x86_linear(x, seg, off, n, true, &lin));
@@ -321,7 +270,7 @@ x86_store_bytes(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned n, con
 enum x86_status
 x86_probe(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned size, bool write)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t lin = 0;
 
 	TRY(x86_linear(x, seg, off, size, write, &lin));
@@ -345,7 +294,7 @@ sys_lin(const struct x86 *x, uint64_t lin)
 enum x86_status
 x86_sys_load(struct x86 *x, uint64_t lin, unsigned size, uint64_t *v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t val = 0;
 	const void *p;
 
@@ -364,7 +313,7 @@ x86_sys_load(struct x86 *x, uint64_t lin, unsigned size, uint64_t *v)
 enum x86_status
 x86_sys_store(struct x86 *x, uint64_t lin, unsigned size, uint64_t v)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	void *p;
 
 	lin = sys_lin(x, lin);
@@ -381,7 +330,7 @@ x86_sys_store(struct x86 *x, uint64_t lin, unsigned size, uint64_t v)
 enum x86_status
 x86_sys_probe(struct x86 *x, uint64_t lin, unsigned size, bool write)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 
 	return (spot(x, SEG_DS, sys_lin(x, lin), size, PG_SYS | (write ? PG_WRITE : 0), &s));
 }
@@ -448,7 +397,7 @@ swap(void *p, unsigned size, x86_atomic_fn *fn, void *arg)
  * False if not all of it is memory; then nothing was done.
  */
 static bool
-swap_exclusive(struct x86 *x, const struct spot *s, unsigned size, x86_atomic_fn *fn, void *arg)
+swap_exclusive(struct x86 *x, const struct soft_spot *s, unsigned size, x86_atomic_fn *fn, void *arg)
 {
 	uint8_t *p, *q = NULL, old[16] = { 0 }, new[16];
 	bool all;
@@ -492,7 +441,7 @@ x86_atomic(struct x86 *x, const struct x86_insn *i, unsigned size, x86_atomic_fn
 enum x86_status
 x86_atomic_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, x86_atomic_fn *fn, void *arg)
 {
-	struct spot s = { { 0 }, { 0 } };
+	struct soft_spot s = { { 0 }, { 0 } };
 	uint8_t old[16] = { 0 }, new[16];
 	void *p;
 

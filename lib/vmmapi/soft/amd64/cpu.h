@@ -25,6 +25,7 @@
 #include "../../amd64/amd64.h"
 #include "../code.h"
 #include "../hostmem.h"
+#include "../jump.h"
 #include "../soft.h"
 #include "../tlb.h"
 
@@ -121,14 +122,6 @@ struct x86_exc {
 	uint64_t	dr6;		/* EXC_DB: bits to set */
 };
 
-#define	X86_JC_SIZE	2048U
-
-/* Blocks by linear address, as long as nothing was remapped. */
-struct x86_jump {
-	uint64_t	 lin, key;
-	struct soft_block *block;
-};
-
 /* Access modes: rows of the TLB. */
 enum x86_mmu {
 	MMU_USER,		/* privilege level 3 */
@@ -162,14 +155,13 @@ struct x86 {
 	uint8_t		 cpl;
 
 	struct x86_exc	 exc;
-	uint64_t	 key;		/* of x86_jump */
-	struct x86_jump	*jc;
+	uint64_t	 key;		/* of the table of jumps (jump.h) */
+	struct soft_jump *jumps;
 
 	struct soft_cpu	*cpu;
 	struct vcpu	*vcpu;
 	struct soft_tlb	*tlb;
 	struct soft_code *code;
-	uint64_t	 jc_gen;
 	uint64_t	*retired;	/* of run() */
 	uint64_t	 done;		/* instructions that retired before the present block */
 	struct x86_insn	*block_code;	/* of the present block; this vCPU's own */

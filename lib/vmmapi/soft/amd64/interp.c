@@ -89,22 +89,17 @@ find(struct x86 *x, struct soft_block **block)
 {
 	const struct amd64_segment *cs = &x->s->seg[SEG_CS];
 	uint64_t rip = x->s->rip, lin = x->flat ? rip : (uint32_t)(cs->base + rip);
-	struct x86_jump *j = &x->jc[(lin ^ lin >> 11) & (X86_JC_SIZE - 1)];
+	struct soft_jump *j = soft_jump_at(x->jumps, lin, 0);
 	enum x86_status r;
 	bool keep;
 
-	if (likely(j->lin == lin && j->key == x->key)) {
-		*block = j->block;
-		if (x->flat || rip + (*block)->bytes - 1 <= cs->limit)
-			return (X_DONE);
-	}
+	*block = soft_jump_hit(j, lin, x->key);
+	if (likely(*block != NULL && (x->flat || rip + (*block)->bytes - 1 <= cs->limit)))
+		return (X_DONE);
 	x->cur = NULL;
 	r = x86_block(x, lin, block, &keep);
-	if (r == X_DONE && keep) {
-		j->lin = lin;
-		j->key = x->key;
-		j->block = *block;
-	}
+	if (r == X_DONE && keep)
+		soft_jump_keep(j, lin, x->key, *block);
 	return (r);
 }
 
@@ -415,7 +410,7 @@ core_destroy(struct soft_cpu *cpu)
 	struct x86 *x = x86_of(cpu);
 
 	x86_translator_destroy(x);
-	free(x->jc);
+	free(x->jumps);
 }
 
 /* What is derived from the page is derived again. */
@@ -440,9 +435,8 @@ core_create(struct soft_cpu *cpu)
 	x->tlb = cpu->tlb;
 	x->code = cpu->code;
 	x->phys_mask = UINT64_MAX;
-	x->jc = calloc(X86_JC_SIZE, sizeof(*x->jc));
-	x->jc_gen = 1;		/* so that no key is zero */
-	if (x->jc == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0) {
+	x->jumps = calloc(SOFT_JUMPS, sizeof(*x->jumps));
+	if (x->jumps == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0) {
 		core_destroy(cpu);
 		return (-1);
 	}

@@ -70,7 +70,7 @@ code_mode(const struct x86 *x)
 static void
 rekey(struct x86 *x)
 {
-	x->key = x->jc_gen << 24 | (uint64_t)x->tag << 8 | (uint64_t)x->mmu << 6 | x->mode;
+	x->key = soft_jump_key(x->tlb, x->tag, x->mmu, x->mode);
 }
 
 void
@@ -88,7 +88,7 @@ x86_mode(struct x86 *x)
 void
 x86_forget_jumps(struct x86 *x)
 {
-	x->jc_gen++;
+	soft_tlb_forget_jumps(x->tlb);
 	rekey(x);
 }
 

@@ -15,6 +15,7 @@
 #include "../../arm64/arm64.h"
 #include "../code.h"
 #include "../hostmem.h"
+#include "../jump.h"
 #include "../soft.h"
 #include "../tlb.h"
 #include "insn.h"
@@ -42,6 +43,8 @@ struct a64_exc {
 
 #define	A64_NTIMERS	2
 
+#define	A64_BLOCK_MAX	64U	/* instructions of a block */
+
 /* Address spaces of the TLB: ASIDs; what is global in the upper half; all of it while the MMU is off. */
 #define	A64_SPACE_GLOBAL 65536U
 #define	A64_SPACE_PHYS	65537U
@@ -53,14 +56,6 @@ enum a64_row {
 	A64_ROW_EL1,
 	A64_ROW_PAN,		/* EL1, and what EL0 may use is not allowed (PSTATE.PAN) */
 	A64_ROW_NONE = SOFT_TLB_NONE	/* alignment or watchpoints are to be checked */
-};
-
-#define	A64_JC_SIZE	4096U
-
-/* Blocks by address, as long as nothing was remapped. */
-struct a64_jump {
-	uint64_t	 va, key;
-	struct soft_block *block;
 };
 
 struct a64 {
@@ -76,9 +71,10 @@ struct a64 {
 	uint32_t	 asid;
 
 	struct a64_exc	 exc;
-	uint64_t	 key[2];	/* of a64_jump, for the lower and the upper half */
-	struct a64_jump	*jc;
-	uint64_t	 jc_gen;
+	uint64_t	 key[2];	/* of the table of jumps (jump.h), for the lower and the upper half */
+	struct soft_jump *jumps;
+	uint64_t	 buf[8];	/* between an instruction and a64_read(), a64_write(): see mem.h */
+	uint64_t	 chain;		/* up to how many retired instructions a branch goes on by itself */
 	unsigned	 features;	/* A64_F_* */
 
 	struct soft_cpu	*cpu;
@@ -150,6 +146,13 @@ A64_INLINE uint64_t
 a64_tag(const struct a64 *c, uint64_t va)
 {
 	return (c->tag[va >> 55 & 1]);
+}
+
+/* The key of blocks at va. */
+A64_INLINE uint64_t
+a64_key(const struct a64 *c, uint64_t va)
+{
+	return (c->key[va >> 55 & 1]);
 }
 
 /* The address of an instruction of the present block. */

@@ -8,8 +8,6 @@
 
 #include "ops.h"
 
-#define	BLOCK_MAX	64U
-
 static enum a64_status
 op_undefined(struct a64 *c, const struct a64_insn *i)
 {
@@ -108,16 +106,23 @@ code_page(struct a64 *c, uint64_t va, const struct soft_itlbe **e)
 	return (A_DONE);
 }
 
+/* A block is good for the instructions that the VM has: those may change when its state is loaded. */
+static uint32_t
+block_mode(const struct a64 *c)
+{
+	return (c->features << A64_MODE_BITS | c->mode);
+}
+
 /* Decode as much as goes into one block; NULL: guest code was left, start over. */
 static struct soft_block *
 build(struct a64 *c, uint64_t place, const uint8_t *code, unsigned left)
 {
 	struct soft_block *b;
 	struct a64_insn *i;
-	unsigned n = 0, max = left / 4 < BLOCK_MAX ? left / 4 : BLOCK_MAX;
+	unsigned n = 0, max = left / 4 < A64_BLOCK_MAX ? left / 4 : A64_BLOCK_MAX;
 	bool more = true;
 
-	b = soft_code_alloc(c->cpu, (BLOCK_MAX + 1) * sizeof(struct a64_insn));
+	b = soft_code_alloc(c->cpu, (A64_BLOCK_MAX + 1) * sizeof(struct a64_insn));
 	i = SOFT_BLOCK_CODE(b);
 	for (; more && n < max; n++) {
 		if (!soft_code_watch(c->cpu, place + 4 * n, 4))
@@ -127,7 +132,7 @@ build(struct a64 *c, uint64_t place, const uint8_t *code, unsigned left)
 	end(&i[n], 4 * n);
 	b->place = place;
 	b->place2 = SOFT_NOPLACE;
-	b->mode = c->mode;
+	b->mode = block_mode(c);
 	b->bytes = (uint16_t)(4 * n);
 	b->n = (uint16_t)n;
 	soft_code_add(c->cpu, b, (n + 1) * sizeof(*i));
@@ -144,7 +149,7 @@ a64_block(struct a64 *c, uint64_t va, struct soft_block **block)
 		return (a64_raise_far(c, ESR_EC(EC_PC_ALIGN) | ESR_IL, va));
 	do {
 		TRY(code_page(c, va, &e));
-		*block = soft_code_find(c->code, e->place + off, c->mode, SOFT_NOPLACE);
+		*block = soft_code_find(c->code, e->place + off, block_mode(c), SOFT_NOPLACE);
 		if (*block == NULL)
 			*block = build(c, e->place + off, e->host + off, 4096 - off);
 	} while (*block == NULL);

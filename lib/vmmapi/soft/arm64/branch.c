@@ -2,13 +2,27 @@
 /*
  * branch.c - branches (Arm ARM C4.1.3, C6.2).
  *
- * A branch that is not taken goes on within its block.
+ * A branch that is not taken goes on within its block.  One that is goes on to the block there by itself when that is found by its address:
+ * what core_arm64.c looks at between two blocks can wait for the few hundred instructions of c->chain, for nothing in between asks for it
+ * but by ending its block (A64_I_END, a64_cut()).
  */
 #include "ops.h"
 
 A64_INLINE enum a64_status
 jump(struct a64 *c, const struct a64_insn *i, uint64_t target)
 {
+	uint64_t done = c->done + i->off / 4 + 1;
+	struct soft_block *next;
+
+	if (likely(done < c->chain)) {
+		next = soft_jump_hit(soft_jump_at(c->jumps, target, 2), target, a64_key(c, target));
+		if (likely(next != NULL)) {
+			c->done = done;
+			c->pc0 = target;
+			c->block_code = SOFT_BLOCK_CODE(next);
+			return (c->block_code->go(c, c->block_code));
+		}
+	}
 	c->cur = i;
 	c->s->pc = target;
 	return (A_JUMP);

@@ -115,19 +115,31 @@ take_interrupt(struct a64 *c)
 	return (true);
 }
 
-/* vm_arm64_inject_exception(): synchronous, or an SError by its class. */
-static void
+/*
+ * vm_arm64_inject_exception(): synchronous, or an SError by its class, which PSTATE.A keeps pending (Arm ARM D1.13.4) and which has no
+ * address.  false: nothing is to be taken now.
+ */
+static bool
 take_injected(struct a64 *c)
 {
 	struct arm64_state *s = c->s;
+	bool serror = s->exc_esr >> 26 == EC_SERROR;
 
+	if (!s->exc_pending || (serror && (s->pstate & PSTATE_A) != 0))
+		return (false);
 	s->exc_pending = 0;
 	s->esr_el1 = s->exc_esr;
-	s->far_el1 = s->exc_far;
-	enter_el1(c, s->exc_esr >> 26 == EC_SERROR ? VECTOR_SERROR : VECTOR_SYNC, s->pc);
+	if (!serror)
+		s->far_el1 = s->exc_far;
+	enter_el1(c, serror ? VECTOR_SERROR : VECTOR_SYNC, s->pc);
+	return (true);
 }
 
 /* Inside of blocks */
+
+/* Instructions that blocks run to one another before requests are looked at; this also bounds the host's stack. */
+#define	CHAIN	512U
+_Static_assert(CHAIN > A64_BLOCK_MAX, "the last block of a chain is within the budget");
 
 enum a64_status
 a64_call(struct a64 *c, const struct a64_insn *i)
@@ -216,20 +228,16 @@ static inline enum a64_status
 find(struct a64 *c, struct soft_block **block)
 {
 	uint64_t va = c->s->pc;
-	struct a64_jump *j = &c->jc[(va >> 2 ^ va >> 14) & (A64_JC_SIZE - 1)];
+	struct soft_jump *j = soft_jump_at(c->jumps, va, 2);
 	enum a64_status r;
 
-	if (likely(j->va == va && j->key == c->key[va >> 55 & 1])) {
-		*block = j->block;
+	*block = soft_jump_hit(j, va, a64_key(c, va));
+	if (likely(*block != NULL))
 		return (A_DONE);
-	}
 	c->cur = NULL;
 	r = a64_block(c, va, block);
-	if (r == A_DONE) {
-		j->va = va;
-		j->key = c->key[va >> 55 & 1];
-		j->block = *block;
-	}
+	if (r == A_DONE)
+		soft_jump_keep(j, va, a64_key(c, va), *block);
 	return (r);
 }
 
@@ -288,7 +296,8 @@ run_block(struct a64 *c, struct soft_block *b, bool one)
 	if (one)
 		a64_cut(c);
 	r = code->go(c, code);
-	c->done += (uint64_t)(c->cur - code);
+	/* Perhaps of another block: branch.c. */
+	c->done += (uint64_t)(c->cur - c->block_code);
 	if (unlikely(c->cut != NULL))
 		uncut(c);
 	if (likely(r == A_JUMP))
@@ -309,11 +318,7 @@ attend(struct a64 *c)
 	c->attention = false;
 	if (c->cpu->replay)
 		return (false);
-	if (c->s->exc_pending) {
-		take_injected(c);
-		return (true);
-	}
-	if (take_interrupt(c))
+	if (take_injected(c) || take_interrupt(c))
 		return (true);
 	if ((c->s->pstate & PSTATE_IL) == 0)
 		return (false);
@@ -360,7 +365,9 @@ run(struct a64 *c, uint64_t budget)
 			take_exception(c);
 			continue;
 		}
-		stop = run_block(c, b, unlikely(one || b->n > budget - c->done));
+		one |= b->n > budget - c->done;
+		c->chain = one || budget < CHAIN ? 0 : c->done < budget - CHAIN ? c->done + CHAIN - A64_BLOCK_MAX : budget - A64_BLOCK_MAX;
+		stop = run_block(c, b, unlikely(one));
 		if (unlikely(c->stepping))
 			step_done(c, b, stop);
 		if (unlikely(stop != SOFT_OK))
@@ -391,9 +398,9 @@ enter(struct soft_cpu *cpu, uint64_t budget, uint64_t *retired)
 				return (SOFT_IDLE);
 			arm64_store32(&s->run_state, VM_ARM64_RUNNING);
 		}
-	} else if (s->exc_pending) {
+	} else {
 		/* In place of the instruction whose read waited for an answer. */
-		take_injected(c);
+		(void)take_injected(c);
 	}
 	return (run(c, budget));
 }
@@ -478,7 +485,7 @@ core_destroy(struct soft_cpu *cpu)
 	struct a64 *c = a64_of(cpu);
 
 	a64_timers_destroy(c);
-	free(c->jc);
+	free(c->jumps);
 }
 
 static int
@@ -491,10 +498,9 @@ core_create(struct soft_cpu *cpu)
 	c->s = cpu->vcpu->state;
 	c->tlb = cpu->tlb;
 	c->code = cpu->code;
-	c->jc_gen = 1;		/* so that no key is zero */
-	c->jc = calloc(A64_JC_SIZE, sizeof(*c->jc));
-	if (c->jc == NULL || a64_timers_create(c) != 0) {
-		free(c->jc);
+	c->jumps = calloc(SOFT_JUMPS, sizeof(*c->jumps));
+	if (c->jumps == NULL || a64_timers_create(c) != 0) {
+		free(c->jumps);
 		return (-1);
 	}
 	core_adopt(cpu);

@@ -75,9 +75,10 @@ bool	a64_decode_simd(uint32_t word, unsigned features, struct a64_insn *i);	/* t
  */
 bool	a64_decode_system(uint32_t word, unsigned features, unsigned mode, struct a64_insn *i);
 
-/* struct soft_block.mode: what decoding depends on */
+/* struct soft_block.mode: what decoding depends on; A64_F_* are above */
 #define	A64_MODE_EL0	0x01U
 #define	A64_MODE_SPX	0x02U		/* SP is SP_EL1 */
 #define	A64_MODE_FPTRAP	0x04U		/* floating point and Advanced SIMD trap (CPACR_EL1.FPEN) */
+#define	A64_MODE_BITS	3U
 
 #endif /* _SOFT_A64_INSN_H_ */

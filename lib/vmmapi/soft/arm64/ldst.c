@@ -10,23 +10,12 @@
 /* How the address is made: base and immediate, base and register; the new base is written back behind it or before. */
 enum address { ADDR_IMM, ADDR_REG, ADDR_POST, ADDR_PRE, ADDR_UNPRIV, ADDR_LITERAL, ADDR_NKINDS };
 
-/* Register offsets: arg2 has option (bits 2:0) and shift (bits 5:3). */
-A64_INLINE uint64_t
-offset(const struct a64 *c, const struct a64_insn *i)
-{
-	uint64_t m = R(i->rm);
-
-	if ((i->arg2 & 1) == 0)
-		m = (i->arg2 & 4) != 0 ? (uint64_t)(int64_t)(int32_t)m : (uint32_t)m;
-	return (m << (i->arg2 >> 3));
-}
-
 A64_INLINE uint64_t
 address(const struct a64 *c, const struct a64_insn *i, enum address kind, uint64_t base)
 {
 	switch (kind) {
 	case ADDR_REG:
-		return (base + offset(c, i));
+		return (base + offset_of(c, i));
 	case ADDR_POST:
 		return (base);
 	default:
@@ -49,10 +38,7 @@ load_one(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned si
 
 	BASE(base);
 	va = address(c, i, kind, base);
-	if (kind == ADDR_UNPRIV)
-		TRY(a64_read(c, va, size, size, A64_UNPRIV, &v));
-	else
-		TRY(load(c, va, size, &v));
+	TRY(load(c, va, size, kind == ADDR_UNPRIV ? A64_UNPRIV : 0, &v));
 	R(i->rd) = extend(v, size, ext != 0, ext == 1);
 	if (kind == ADDR_POST || kind == ADDR_PRE)
 		R(i->rn) = base + i->imm;
@@ -66,10 +52,7 @@ store_one(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned s
 
 	BASE(base);
 	va = address(c, i, kind, base);
-	if (kind == ADDR_UNPRIV)
-		TRY(a64_write(c, va, size, size, A64_UNPRIV, &v));
-	else
-		TRY(store(c, va, size, v));
+	TRY(store(c, va, size, kind == ADDR_UNPRIV ? A64_UNPRIV : 0, v));
 	if (kind == ADDR_POST || kind == ADDR_PRE)
 		R(i->rn) = base + i->imm;
 	return (A64_NEXT(c, i));
@@ -120,7 +103,7 @@ literal(struct a64 *c, const struct a64_insn *i, unsigned size, bool sign)
 	uint64_t v = 0;
 
 	c->cur = i;
-	TRY(load(c, a64_pc(c, i) + i->imm, size, &v));
+	TRY(load(c, a64_pc(c, i) + i->imm, size, 0, &v));
 	R(i->rd) = extend(v, size, sign, true);
 	return (A64_NEXT(c, i));
 }
@@ -169,11 +152,9 @@ load_pair(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned s
 		v[0] = host_load(p, size);
 		v[1] = host_load((const char *)p + size, size);
 	} else {
-		TRY(a64_read(c, va, size, 2 * size, 0, v));
-		if (size == 4) {
-			v[1] = v[0] >> 32;
-			v[0] = (uint32_t)v[0];
-		}
+		TRY(a64_read(c, va, size, 2 * size, 0, c->buf));
+		v[0] = size == 4 ? (uint32_t)c->buf[0] : c->buf[0];
+		v[1] = size == 4 ? c->buf[0] >> 32 : c->buf[1];
 	}
 	R(i->rd) = extend(v[0], size, sign, true);
 	R(i->ra) = extend(v[1], size, sign, true);
@@ -195,9 +176,9 @@ store_pair(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned 
 		host_store(p, size, v[0]);
 		host_store((char *)p + size, size, v[1]);
 	} else {
-		if (size == 4)
-			v[0] = (uint32_t)v[0] | v[1] << 32;
-		TRY(a64_write(c, va, size, 2 * size, 0, v));
+		c->buf[0] = size == 4 ? (uint32_t)v[0] | v[1] << 32 : v[0];
+		c->buf[1] = v[1];
+		TRY(a64_write(c, va, size, 2 * size, 0, c->buf));
 	}
 	if (kind != ADDR_IMM)
 		R(i->rn) = base + i->imm;

@@ -10,26 +10,19 @@
 
 #include "mem.h"
 
-A64_INLINE enum a64_status
-base_of(struct a64 *c, const struct a64_insn *i, uint64_t *va)
-{
-	*va = R(i->rn);
-	return (unlikely(sp_bad(c, i->rn, *va)) ? a64_sp_fault(c) : A_DONE);
-}
-
 /* Memory at va, aligned. */
 A64_INLINE enum a64_status
-ref_of(struct a64 *c, uint64_t va, unsigned size, bool write, struct a64_ref *ref)
+ref_of(struct a64 *c, uint64_t va, unsigned size, int prot, struct a64_ref *ref)
 {
 	const struct soft_tlbe *e = &c->row[(va >> 12) & (SOFT_TLB_SIZE - 1)];
 
-	if (likely((write ? e->wtag : e->rtag) == (SOFT_PAGE(va) | a64_tag(c, va)) && (va & (size - 1)) == 0)) {
+	if (likely((prot != VM_PROT_READ ? e->wtag : e->rtag) == (SOFT_PAGE(va) | a64_tag(c, va)) && (va & (size - 1)) == 0)) {
 		ref->p = (void *)(uintptr_t)(va + e->addend);
 		ref->gpa = e->gpa | (va & 4095);
 		ref->slow = false;
 		return (A_DONE);
 	}
-	return (a64_atomic_slow(c, va, size, write, ref));
+	return (a64_atomic_slow(c, va, size, prot, ref));
 }
 
 static void
@@ -166,7 +159,7 @@ ldxr(struct a64 *c, const struct a64_insn *i)
 	uint64_t va;
 
 	TRY(base_of(c, i, &va));
-	TRY(ref_of(c, va, i->arg, false, &ref));
+	TRY(ref_of(c, va, i->arg, VM_PROT_READ, &ref));
 	c->s->excl_val[1] = 0;
 	if (i->arg == 16)
 		host_load16(ref.p, c->s->excl_val);
@@ -191,7 +184,7 @@ stxr(struct a64 *c, const struct a64_insn *i)
 	else if (i->arg2 != 0)
 		v[0] = (uint32_t)v[0] | R(i->ra) << 32;
 	TRY(base_of(c, i, &va));
-	TRY(ref_of(c, va, i->arg, true, &ref));
+	TRY(ref_of(c, va, i->arg, VM_PROT_WRITE, &ref));
 	if (c->s->excl_gpa == ref.gpa && c->s->excl_size == i->arg) {
 		ok = i->arg == 16 ? host_cas16(ref.p, old, v) : cas(ref.p, i->arg, old, v[0]);
 		if (ok)
@@ -211,7 +204,7 @@ op_cas(struct a64 *c, const struct a64_insn *i)
 	struct a64_ref ref;
 
 	TRY(base_of(c, i, &va));
-	TRY(ref_of(c, va, i->arg, true, &ref));
+	TRY(ref_of(c, va, i->arg, VM_PROT_RW, &ref));
 	if (cas(ref.p, i->arg, &old, R(i->rd)))
 		stored(c, &ref, i->arg);
 	R(i->rm) = i->arg == 8 ? old : old & ((1ULL << (8 * i->arg)) - 1);
@@ -227,7 +220,7 @@ casp(struct a64 *c, const struct a64_insn *i)
 	bool ok;
 
 	TRY(base_of(c, i, &va));
-	TRY(ref_of(c, va, i->arg, true, &ref));
+	TRY(ref_of(c, va, i->arg, VM_PROT_RW, &ref));
 	if (i->arg == 16) {
 		ok = host_cas16(ref.p, old, new);
 	} else {
@@ -340,7 +333,7 @@ atomic_op(struct a64 *c, const struct a64_insn *i)
 	uint64_t va;
 
 	TRY(base_of(c, i, &va));
-	TRY(ref_of(c, va, size, true, &ref));
+	TRY(ref_of(c, va, size, VM_PROT_RW, &ref));
 	R(i->rd) = ops[i->arg2](ref.p, i->arg, R(i->rm));
 	stored(c, &ref, size);
 	return (A_DONE);

@@ -11,16 +11,6 @@
 /* How the address is made; arg2 of a register offset has option and shift. */
 enum address { ADDR_IMM, ADDR_REG, ADDR_POST, ADDR_PRE, ADDR_LITERAL };
 
-A64_INLINE uint64_t
-offset(const struct a64 *c, const struct a64_insn *i)
-{
-	uint64_t m = R(i->rm);
-
-	if ((i->arg2 & 1) == 0)
-		m = (i->arg2 & 4) != 0 ? (uint64_t)(int64_t)(int32_t)m : (uint32_t)m;
-	return (m << (i->arg2 >> 3));
-}
-
 /* The address, and what the base becomes. */
 A64_INLINE enum a64_status
 address(struct a64 *c, const struct a64_insn *i, enum address kind, uint64_t *va, uint64_t *base)
@@ -34,7 +24,7 @@ address(struct a64 *c, const struct a64_insn *i, enum address kind, uint64_t *va
 	if (unlikely(sp_bad(c, i->rn, *va)))
 		return (a64_sp_fault(c));
 	if (kind == ADDR_REG)
-		*va += offset(c, i);
+		*va += offset_of(c, i);
 	else
 		*base += i->imm;
 	if (kind == ADDR_IMM || kind == ADDR_PRE)
@@ -45,15 +35,16 @@ address(struct a64 *c, const struct a64_insn *i, enum address kind, uint64_t *va
 A64_INLINE enum a64_status
 load_one(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned size)
 {
-	uint64_t va, base = 0, v[2] = { 0, 0 };
+	uint64_t va = 0, base = 0, v = 0;
 
 	TRY(address(c, i, kind, &va, &base));
-	if (size == 16)
-		TRY(load16(c, va, v));
-	else
-		TRY(load(c, va, size, &v[0]));
-	c->s->v[2 * i->rd] = v[0];
-	c->s->v[2 * i->rd + 1] = v[1];
+	if (size == 16) {
+		TRY(load16(c, va, &c->s->v[2 * i->rd]));
+	} else {
+		TRY(load(c, va, size, 0, &v));
+		c->s->v[2 * i->rd] = v;
+		c->s->v[2 * i->rd + 1] = 0;
+	}
 	if (kind == ADDR_POST || kind == ADDR_PRE)
 		R(i->rn) = base;
 	return (A64_NEXT(c, i));
@@ -68,7 +59,7 @@ store_one(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned s
 	if (size == 16)
 		TRY(store16(c, va, &c->s->v[2 * i->rd]));
 	else
-		TRY(store(c, va, size, c->s->v[2 * i->rd]));
+		TRY(store(c, va, size, 0, c->s->v[2 * i->rd]));
 	if (kind == ADDR_POST || kind == ADDR_PRE)
 		R(i->rn) = base;
 	return (A64_NEXT(c, i));
@@ -154,7 +145,7 @@ decode_one(uint32_t w, unsigned mode, struct a64_insn *i)
 A64_INLINE enum a64_status
 load_pair(struct a64 *c, const struct a64_insn *i, enum address kind)
 {
-	uint64_t va, base = 0, v[4] = { 0 };
+	uint64_t va, base = 0;
 	unsigned size = i->arg;
 	uint64_t *to = c->s->v;
 	const char *p;
@@ -162,8 +153,8 @@ load_pair(struct a64 *c, const struct a64_insn *i, enum address kind)
 	TRY(address(c, i, kind, &va, &base));
 	p = soft_tlb_hit(c->row, a64_tag(c, va), va, 2 * size, false);
 	if (unlikely(p == NULL)) {
-		TRY(a64_read(c, va, size, 2 * size, 0, v));
-		p = (const char *)v;
+		TRY(a64_read(c, va, size, 2 * size, 0, c->buf));
+		p = (const char *)c->buf;
 	}
 	if (size == 16) {
 		host_load16(p, &to[2 * i->rd]);
@@ -182,13 +173,13 @@ A64_INLINE enum a64_status
 store_pair(struct a64 *c, const struct a64_insn *i, enum address kind)
 {
 	const uint64_t *from = c->s->v;
-	uint64_t va, base = 0, v[4];
+	uint64_t va, base = 0;
 	unsigned size = i->arg;
 	char *p, *to;
 
 	TRY(address(c, i, kind, &va, &base));
 	p = soft_tlb_hit(c->row, a64_tag(c, va), va, 2 * size, true);
-	to = likely(p != NULL) ? p : (char *)v;
+	to = likely(p != NULL) ? p : (char *)c->buf;
 	if (size == 16) {
 		host_store16(to, &from[2 * i->rd]);
 		host_store16(to + 16, &from[2 * i->ra]);
@@ -200,7 +191,7 @@ store_pair(struct a64 *c, const struct a64_insn *i, enum address kind)
 		host_store(to + 4, 4, from[2 * i->ra]);
 	}
 	if (unlikely(p == NULL))
-		TRY(a64_write(c, va, size, 2 * size, 0, v));
+		TRY(a64_write(c, va, size, 2 * size, 0, c->buf));
 	if (kind != ADDR_IMM)
 		R(i->rn) = base;
 	return (A64_NEXT(c, i));

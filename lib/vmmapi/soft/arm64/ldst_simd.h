@@ -8,7 +8,7 @@
 #include "mem.h"
 
 A64_INLINE enum a64_status
-load16(struct a64 *c, uint64_t va, void *v)
+load16(struct a64 *c, uint64_t va, uint64_t *v)
 {
 	const void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, 16, false);
 
@@ -16,7 +16,10 @@ load16(struct a64 *c, uint64_t va, void *v)
 		host_load16(p, v);
 		return (A_DONE);
 	}
-	return (a64_read(c, va, 16, 16, 0, v));
+	TRY(a64_read(c, va, 16, 16, 0, c->buf));
+	v[0] = c->buf[0];
+	v[1] = c->buf[1];
+	return (A_DONE);
 }
 
 A64_INLINE enum a64_status

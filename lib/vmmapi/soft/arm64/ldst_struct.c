@@ -18,13 +18,6 @@ element(struct a64 *c, unsigned reg, unsigned lane, unsigned size)
 	return ((uint8_t *)&c->s->v[2 * (reg & 31)] + (size_t)lane * size);
 }
 
-static enum a64_status
-base_of(struct a64 *c, const struct a64_insn *i, uint64_t *va)
-{
-	*va = R(i->rn);
-	return (unlikely(sp_bad(c, i->rn, *va)) ? a64_sp_fault(c) : A_DONE);
-}
-
 static void
 write_back(struct a64 *c, const struct a64_insn *i, uint64_t va, unsigned total)
 {
@@ -108,6 +101,56 @@ store_multiple(struct a64 *c, const struct a64_insn *i)
 	return (A_DONE);
 }
 
+/* LD1 and ST1 of whole registers: what is in memory is what is in the registers, whatever an element is. */
+static enum a64_status
+load_registers(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned total = i->ra * i->arg2, reg = i->rd;
+	uint64_t va;
+	const char *p;
+
+	c->cur = i;
+	TRY(base_of(c, i, &va));
+	p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, false);
+	if (unlikely(p == NULL)) {
+		TRY(a64_read(c, va, i->arg, total, 0, c->buf));
+		p = (const char *)c->buf;
+	}
+	for (unsigned r = 0; r < i->ra; r++, p += i->arg2, reg = (reg + 1) & 31) {
+		if (i->arg2 == 16) {
+			host_load16(p, &c->s->v[2 * reg]);
+		} else {
+			c->s->v[2 * reg] = host_load(p, 8);
+			c->s->v[2 * reg + 1] = 0;
+		}
+	}
+	write_back(c, i, va, total);
+	return (A64_NEXT(c, i));
+}
+
+static enum a64_status
+store_registers(struct a64 *c, const struct a64_insn *i)
+{
+	unsigned total = i->ra * i->arg2, reg = i->rd;
+	uint64_t va;
+	char *p, *to;
+
+	c->cur = i;
+	TRY(base_of(c, i, &va));
+	p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, true);
+	to = likely(p != NULL) ? p : (char *)c->buf;
+	for (unsigned r = 0; r < i->ra; r++, to += i->arg2, reg = (reg + 1) & 31) {
+		if (i->arg2 == 16)
+			host_store16(to, &c->s->v[2 * reg]);
+		else
+			host_store(to, 8, c->s->v[2 * reg]);
+	}
+	if (unlikely(p == NULL))
+		TRY(a64_write(c, va, i->arg, total, 0, c->buf));
+	write_back(c, i, va, total);
+	return (A64_NEXT(c, i));
+}
+
 /* One structure: to and from a lane, and loaded to all lanes (arg2 is bytes of a register then). */
 static enum a64_status
 load_lane(struct a64 *c, const struct a64_insn *i)
@@ -176,7 +219,10 @@ decode_multiple(uint32_t w, struct a64_insn *i)
 	i->imm = ops[opcode].selem;
 	i->arg = (uint8_t)(1U << size);
 	i->arg2 = q != 0 ? 16 : 8;
-	i->fn = a64_bits(w, 22, 22) != 0 ? load_multiple : store_multiple;
+	if (ops[opcode].selem == 1)
+		i->go = a64_bits(w, 22, 22) != 0 ? load_registers : store_registers;
+	else
+		i->fn = a64_bits(w, 22, 22) != 0 ? load_multiple : store_multiple;
 	return (true);
 }
 

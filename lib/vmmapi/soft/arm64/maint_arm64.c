@@ -106,9 +106,15 @@ cache_all(struct a64 *c, const struct a64_insn *i)
 static enum a64_status
 dc_zva(struct a64 *c, const struct a64_insn *i)
 {
+	enum a64_status r;
+
 	if (a64_el0(c) && (c->s->sctlr_el1 & SCTLR_DZE) == 0)
 		return (a64_trapped(c, i));
-	return (a64_zero(c, a64_x(c, i->rd) & ~63ULL, 64));
+	r = a64_zero(c, a64_x(c, i->rd) & ~63ULL, 64);
+	/* An abort has the address that was given (D13.2.40); a watchpoint says which byte it was. */
+	if (r == A_FAULT && c->exc.esr >> 26 < EC_WATCHPOINT)
+		c->exc.far = a64_x(c, i->rd);
+	return (r);
 }
 
 /* AT (C5.5): PAR_EL1 (D13.2.104) of a walk; arg: the access. */

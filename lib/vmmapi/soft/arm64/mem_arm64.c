@@ -41,93 +41,74 @@ a64_translate(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_w
 	return (A_DONE);
 }
 
-/* Where [va, va + total) is: in one piece, or in two if it crosses a page. */
-struct spot {
-	vm_paddr_t	 gpa[2];
-	unsigned	 left;		/* bytes to the end of the first page */
-};
+static enum a64_status
+misaligned(struct a64 *c, uint64_t va, int prot)
+{
+	return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, FSC_ALIGNMENT, prot == VM_PROT_WRITE), va));
+}
+
+/* Watchpoints: of what reads and writes, those for loads come first. */
+static enum a64_status
+watched(struct a64 *c, uint64_t va, unsigned total, int prot, bool el0)
+{
+	if ((prot & VM_PROT_READ) != 0)
+		TRY(a64_debug_access(c, va, total, false, el0));
+	return ((prot & VM_PROT_WRITE) != 0 ? a64_debug_access(c, va, total, true, el0) : A_DONE);
+}
 
 /*
- * Everything that can fault about an access of total bytes in elements of size: translation of its first and its last page, and
- * alignment, which Device memory and SCTLR_EL1.A demand (Arm ARM B2.5.2).
+ * Everything that can fault about an access of total bytes in elements of size, in this order: alignment that the instruction or SCTLR_EL1.A
+ * demands, translation of its first and its last page, alignment that Device memory demands (Arm ARM B2.5.2, D1.13.2), and watchpoints.
+ * What a read would fault for too is reported as a read (D13.2.37, WnR).
  */
 static enum a64_status
-spot(struct a64 *c, uint64_t va, unsigned size, unsigned total, int prot, unsigned how, struct spot *s)
+spot(struct a64 *c, uint64_t va, unsigned size, unsigned total, int prot, unsigned how, struct soft_spot *s)
 {
 	unsigned row = (how & A64_UNPRIV) != 0 ? (unsigned)A64_ROW_EL0 : c->mmu;
+	bool aligned = (va & (size - 1)) == 0, device;
 	struct arm64_walk w;
-	bool device;
 
-	s->left = 4096 - (unsigned)(va & 4095);
+	if (!aligned && ((how & A64_ALIGNED) != 0 || (c->s->sctlr_el1 & SCTLR_A) != 0))
+		return (misaligned(c, va, prot));
+	if (prot == VM_PROT_RW)
+		TRY(a64_translate(c, va, VM_PROT_READ, row, &w));
+	soft_spot_split(s, va, total);
 	TRY(a64_translate(c, va, prot, row, &w));
 	s->gpa[0] = w.gpa;
 	device = w.device;
-	if (total > s->left) {
-		TRY(a64_translate(c, va + s->left, prot, row, &w));
+	if (s->size[1] != 0) {
+		TRY(a64_translate(c, va + s->size[0], prot, row, &w));
 		s->gpa[1] = w.gpa;
 		device |= w.device;
 	}
-	if ((va & (size - 1)) != 0 && (device || (how & A64_ALIGNED) != 0 || (c->s->sctlr_el1 & SCTLR_A) != 0))
-		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, FSC_ALIGNMENT, (prot & VM_PROT_WRITE) != 0), va));
+	if (device && (!aligned || (how & A64_MEMORY) != 0))
+		return (misaligned(c, va, prot));
 	if (unlikely((c->debug & A64_DEBUG_DATA) != 0))
-		return (a64_debug_access(c, va, total, (prot & VM_PROT_WRITE) != 0, row == A64_ROW_EL0));
+		return (watched(c, va, total, prot, row == A64_ROW_EL0));
 	return (A_DONE);
-}
-
-static vm_paddr_t
-place(const struct spot *s, unsigned off)
-{
-	return (off < s->left ? s->gpa[0] + off : s->gpa[1] + (off - s->left));
-}
-
-/* The largest piece for the next n bytes: an element in one, one that crosses pages by bytes. */
-static unsigned
-piece(const struct spot *s, unsigned off, unsigned size)
-{
-	if (size > 8)
-		size = 8;
-	return (off % size != 0 || (off < s->left && off + size > s->left) ? 1 : size);
 }
 
 enum a64_status
 a64_read(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned how, void *buf)
 {
-	enum a64_status r = A_DONE;
-	uint8_t *to = buf;
-	struct spot s;
-	unsigned n;
-	uint64_t v;
+	struct soft_spot s = { { 0 }, { 0 } };
+	enum soft_access r;
 
 	TRY(spot(c, va, size, total, VM_PROT_READ, how, &s));
 	a64_sync(c);
-	for (unsigned off = 0; off < total; off += n) {
-		n = piece(&s, off, size);
-		if (soft_load(c->cpu, place(&s, off), n, &v) != SOFT_DONE) {
-			r = A_EXIT;
-			break;
-		}
-		memcpy(to + off, &v, n);
-	}
+	r = soft_load_spot(c->cpu, &s, size, buf);
 	a64_after_device(c);
-	return (r);
+	return (r == SOFT_DONE ? A_DONE : A_EXIT);
 }
 
 enum a64_status
 a64_write(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned how, const void *buf)
 {
-	const uint8_t *from = buf;
-	struct spot s;
-	unsigned n;
-	uint64_t v;
+	struct soft_spot s = { { 0 }, { 0 } };
 
 	TRY(spot(c, va, size, total, VM_PROT_WRITE, how, &s));
 	a64_sync(c);
-	for (unsigned off = 0; off < total; off += n) {
-		n = piece(&s, off, size);
-		v = 0;
-		memcpy(&v, from + off, n);
-		(void)soft_store(c->cpu, place(&s, off), n, v);
-	}
+	soft_store_spot(c->cpu, &s, size, buf);
 	a64_after_device(c);
 	return (A_DONE);
 }
@@ -137,17 +118,16 @@ a64_write(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned ho
  * access (Arm ARM B2.9.2, D13.2.37 DFSC 0b110101), and this one does.
  */
 enum a64_status
-a64_atomic_slow(struct a64 *c, uint64_t va, unsigned size, bool write, struct a64_ref *ref)
+a64_atomic_slow(struct a64 *c, uint64_t va, unsigned size, int prot, struct a64_ref *ref)
 {
-	int prot = write ? VM_PROT_RW : VM_PROT_READ;
-	struct spot s;
+	struct soft_spot s = { { 0 }, { 0 } };
 
-	TRY(spot(c, va, size, size, write ? VM_PROT_RW : VM_PROT_READ, A64_ALIGNED, &s));
+	TRY(spot(c, va, size, size, prot, A64_ALIGNED, &s));
 	ref->gpa = s.gpa[0];
-	ref->p = soft_host(c->cpu, s.gpa[0], size, prot);
+	ref->p = soft_host(c->cpu, s.gpa[0], size, prot | VM_PROT_READ);
 	ref->slow = true;
 	if (ref->p == NULL)
-		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, FSC_EXCLUSIVE, write), va));
+		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, FSC_EXCLUSIVE, prot == VM_PROT_WRITE), va));
 	return (A_DONE);
 }
 
@@ -168,9 +148,9 @@ a64_zero(struct a64 *c, uint64_t va, unsigned size)
 		memset(p, 0, size);
 		return (A_DONE);
 	}
-	/* A fault or a device is met by the first line, before anything is stored. */
+	/* A fault is met by the first line, before anything is stored; so is Device memory, which faults (Arm ARM C5.3.28). */
 	for (unsigned off = 0; off < size; off += sizeof(zeros)) {
-		TRY(a64_write(c, va + off, 8, size < sizeof(zeros) ? size : (unsigned)sizeof(zeros), 0, zeros));
+		TRY(a64_write(c, va + off, 8, size < sizeof(zeros) ? size : (unsigned)sizeof(zeros), A64_MEMORY, zeros));
 		if (c->cpu->exiting)
 			break;
 	}

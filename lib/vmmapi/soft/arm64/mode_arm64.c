@@ -32,8 +32,8 @@ fp_traps(const struct arm64_state *s, bool el0)
 static void
 rekey(struct a64 *c)
 {
-	c->key[0] = c->jc_gen << 24 | (uint64_t)c->tag[0] << 8 | (uint64_t)c->mmu << 6 | c->mode;
-	c->key[1] = c->jc_gen << 24 | (uint64_t)c->tag[1] << 8 | (uint64_t)c->mmu << 6 | c->mode;
+	c->key[0] = soft_jump_key(c->tlb, c->tag[0], c->mmu, c->mode);
+	c->key[1] = soft_jump_key(c->tlb, c->tag[1], c->mmu, c->mode);
 }
 
 static void
@@ -74,7 +74,7 @@ a64_mode(struct a64 *c)
 void
 a64_forget_jumps(struct a64 *c)
 {
-	c->jc_gen++;
+	soft_tlb_forget_jumps(c->tlb);
 	rekey(c);
 }
 
