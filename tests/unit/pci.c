@@ -422,6 +422,7 @@ TEST(bars_that_overlap)
 	unsigned other = PCI_DEVFN(5, 0);
 	struct device *dev;
 	struct tpci *u;
+	unsigned moves;
 
 	setup();
 	dev = px_make(&fx, host, "test-pci", "u", other, NULL);
@@ -435,7 +436,14 @@ TEST(bars_that_overlap)
 	CHECK(t->bar[0].mapped && u->bar[0].mapped);
 	fx_write(&fx, VM_SPACE_MEM, 0xc2000000, 4, 1);		/* one of them gets it */
 	CHECK_EQ(t->last[0] + u->last[0], 1);
+	moves = t->bar[0].moves;
 	cfg_w(&fx, other, R_BAR(0), 4, 0xc1000000);
+	CHECK_EQ(t->bar[0].moves, moves + 1);			/* it has the place to itself, and can have its doorbells now */
+	CHECK(t->bar[0].mapped);
+	CHECK_EQ(t->bar[0].addr, 0xc2000000);
+	cfg_w(&fx, other, R_BAR(0), 4, 0xc1800000);		/* nothing to it */
+	cfg_w(&fx, other, R_BAR(0), 4, 0xc1000000);
+	CHECK_EQ(t->bar[0].moves, moves + 1);
 	t->last[0] = u->last[0] = 0;
 	fx_write(&fx, VM_SPACE_MEM, 0xc2000000, 4, 2);
 	fx_write(&fx, VM_SPACE_MEM, 0xc1000000, 4, 3);

@@ -69,6 +69,15 @@ cfg_write(struct pci_host *h, unsigned devfn, unsigned off, unsigned size, uint6
 	}
 }
 
+void
+pci_host_uncovered(struct pci_host *h, const struct pci_fn *fn, bool io, uint64_t addr, uint64_t len)
+{
+	for (unsigned i = 0; i < NSLOTS; i++) {
+		if (h->fn[i] != NULL && h->fn[i] != fn)
+			pci_fn_uncovered(h->fn[i], io, addr, len);
+	}
+}
+
 /* Bus in bits 27:20, device and function in 19:12, register in 11:0. */
 static uint64_t
 ecam_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)

@@ -151,26 +151,52 @@ bar_place(struct pci_fn *fn, unsigned n)
 	return (true);
 }
 
-/* Bring every BAR to where the registers say; the bits of those that moved.  Lock held. */
-static unsigned
+/* BARs that moved: their bits, and where they were (0: nowhere). */
+struct moves {
+	unsigned	 bits;
+	uint64_t	 from[PCI_NBARS];
+};
+
+/* Bring every BAR to where the registers say.  Lock held. */
+static struct moves
 bars_place(struct pci_fn *fn)
 {
-	unsigned moved = 0;
+	struct moves m = { 0 };
 
 	for (unsigned n = 0; n < PCI_NBARS; n++) {
+		m.from[n] = fn->bar[n].addr;
 		if (bar_place(fn, n))
-			moved |= 1U << n;
+			m.bits |= 1U << n;
 	}
-	return (moved);
+	return (m);
 }
 
-/* Tell the device.  Segment's lock held, the function's not. */
-static void
-tell_moved(struct pci_fn *fn, unsigned moved)
+/* A BAR of another function is no longer at addr: those that it shared the place with have it to themselves. */
+void
+pci_fn_uncovered(struct pci_fn *fn, bool io, uint64_t addr, uint64_t len)
 {
 	for (unsigned n = 0; n < PCI_NBARS; n++) {
-		if ((moved & (1U << n)) != 0 && fn->ops != NULL && fn->ops->bar_moved != NULL)
-			fn->ops->bar_moved(fn, n, fn->bar[n].addr != 0, fn->bar[n].addr);
+		const struct pci_bar *bar = &fn->bar[n];
+
+		if (bar->kind != PCI_BAR_NONE && (bar->kind == PCI_BAR_IO) == io && bar->addr != 0 && addr < bar->addr + bar->size &&
+		    bar->addr < addr + len && fn->ops != NULL && fn->ops->bar_moved != NULL)
+			fn->ops->bar_moved(fn, n, true, bar->addr);
+	}
+}
+
+/* Tell the device, and the others that were in the same place.  Segment's lock held, the function's not. */
+static void
+tell_moved(struct pci_fn *fn, const struct moves *m)
+{
+	for (unsigned n = 0; n < PCI_NBARS; n++) {
+		const struct pci_bar *bar = &fn->bar[n];
+
+		if ((m->bits & (1U << n)) == 0)
+			continue;
+		if (fn->ops != NULL && fn->ops->bar_moved != NULL)
+			fn->ops->bar_moved(fn, n, bar->addr != 0, bar->addr);
+		if (m->from[n] != 0)
+			pci_host_uncovered(fn->host, fn, bar->kind == PCI_BAR_IO, m->from[n], bar->size);
 	}
 }
 
@@ -267,7 +293,7 @@ void
 pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 {
 	bool cmd = pci_covers(off, size, PCI_COMMAND, 2);
-	unsigned moved = 0;
+	struct moves moved = { 0 };
 	uint16_t now;
 
 	pthread_mutex_lock(&fn->lock);
@@ -284,7 +310,7 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 		drive_pin(fn);
 	now = pci_command(fn);
 	pthread_mutex_unlock(&fn->lock);
-	tell_moved(fn, moved);
+	tell_moved(fn, &moved);
 	if (cmd && fn->ops != NULL && fn->ops->command != NULL)
 		fn->ops->command(fn, now);
 	if (off >= PCI_HEADER_END && fn->ops != NULL && fn->ops->cap_written != NULL)
@@ -344,7 +370,7 @@ pci_fini(struct pci_fn *fn)
 void
 pci_reset(struct pci_fn *fn)
 {
-	unsigned moved;
+	struct moves moved;
 
 	pci_host_lock(fn->host);
 	pthread_mutex_lock(&fn->lock);
@@ -354,7 +380,7 @@ pci_reset(struct pci_fn *fn)
 	pci_msix_reset(fn);
 	drive_pin(fn);
 	pthread_mutex_unlock(&fn->lock);
-	tell_moved(fn, moved);
+	tell_moved(fn, &moved);
 	pci_host_unlock(fn->host);
 }
 
@@ -369,7 +395,7 @@ pci_pause(struct pci_fn *fn)
 void
 pci_resume(struct pci_fn *fn)
 {
-	unsigned moved;
+	struct moves moved;
 
 	pci_host_lock(fn->host);
 	pthread_mutex_lock(&fn->lock);
@@ -377,7 +403,7 @@ pci_resume(struct pci_fn *fn)
 	pci_msix_resume(fn);
 	drive_pin(fn);
 	pthread_mutex_unlock(&fn->lock);
-	tell_moved(fn, moved);
+	tell_moved(fn, &moved);
 	pci_host_unlock(fn->host);
 }
 

@@ -56,8 +56,8 @@ struct pci_bar_ops {
 /* What a device wants to hear of.  Any may be NULL. */
 struct pci_ops {
 	/*
-	 * BAR n decodes at addr now, or (mapped false) nowhere: doorbells follow.  Not told when the
-	 * function goes.
+	 * BAR n decodes at addr now, or (mapped false) nowhere: doorbells follow.  Told again when the BAR of another
+	 * function that was in the same place has left it.  Not told when the function goes.
 	 */
 	void	(*bar_moved)(struct pci_fn *fn, unsigned n, bool mapped, uint64_t addr);
 	/* The command register was written. */

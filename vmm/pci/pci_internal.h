@@ -38,12 +38,15 @@ enum vm_space pci_host_io(const struct pci_host *h, uint64_t *addr);
 /* The segment's lock, under which ops are called.  Order: it, devices' locks, fn->lock. */
 void	pci_host_lock(struct pci_host *host);
 void	pci_host_unlock(struct pci_host *host);
+/* A BAR of fn is no longer at addr: pci_fn_uncovered() for all others.  The segment's lock held. */
+void	pci_host_uncovered(struct pci_host *host, const struct pci_fn *fn, bool io, uint64_t addr, uint64_t len);
 
 /* pci.c */
 
 /* Accesses to the registers of a function: off + size within them, aligned; the segment's lock held. */
 uint32_t pci_fn_read(struct pci_fn *fn, unsigned off, unsigned size);
 void	pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val);
+void	pci_fn_uncovered(struct pci_fn *fn, bool io, uint64_t addr, uint64_t len);
 
 /* Stored registers.  fn->lock held, or in init. */
 static inline uint32_t

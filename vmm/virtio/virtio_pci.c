@@ -343,8 +343,8 @@ doorbells_close(struct virtio *vd)
 }
 
 /*
- * Without its doorbell (another function is in the same place, the back end is full) a queue's
- * notifications come to regs_write().
+ * Without its doorbell a queue's notifications come to regs_write(): the back end is full, or another function is in the same
+ * place, as for a moment when an operating system moves all BARs.  bar_moved() is told when that one has left.
  */
 static void
 doorbells_open(struct virtio *vd, uint64_t addr)
@@ -356,7 +356,7 @@ doorbells_open(struct virtio *vd, uint64_t addr)
 		spec.fd = vd->vq[i].fd;
 		spec.arg = &vd->vq[i];
 		vd->vq[i].doorbell = vm_doorbell_open(vd->dev->vmm->vm, &spec);
-		if (vd->vq[i].doorbell == NULL)
+		if (vd->vq[i].doorbell == NULL && errno != EEXIST)
 			device_guest_log(vd->dev, "queue %u has no doorbell: %s", i, vm_errmsg());
 	}
 }
