@@ -59,6 +59,9 @@ def triple_fault(context):
 def power_button(context):
     """A guest that listens to its power button powers off when a signal or the escape key presses it."""
     if context.flavour not in guest.ARCHES[context.arch]["buttons"]:
+        g = context.boot("guest.button guest.poweroff")
+        g.expect("guest: ready")
+        g.ends(guest.POWEROFF)
         raise guest.Skipped("Debian's %s kernel for %s has no driver for this button" % (context.flavour, context.arch))
     for terminal, press in ((False, lambda g: g.signal(signal.SIGTERM)), (True, lambda g: g.send("\x1dp"))):
         g = context.boot("guest.button", terminal=terminal)
