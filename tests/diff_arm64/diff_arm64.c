@@ -26,7 +26,7 @@ const char *test_name_ = "?";
 #define	SHOWN	20U
 
 /* Groups that something decodes. */
-static const bool decoded[GROUP_N] = { [GROUP_SIMD] = true, [GROUP_FP] = true };
+static const bool decoded[GROUP_N] = { [GROUP_DP] = true, [GROUP_SIMD] = true, [GROUP_FP] = true };
 
 struct options {
 	uint64_t	 seed, cases;
