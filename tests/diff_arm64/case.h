@@ -20,10 +20,12 @@ struct arm_state {
 	uint64_t	nzcv;		/* in bits 31:28 */
 	uint64_t	fpcr, fpsr;
 	uint64_t	signal;		/* out: 0, or what the instruction ended with, and changed nothing */
+	uint64_t	fault;		/* out: of SIGBUS and SIGSEGV, the address */
+	uint64_t	unused;
 };
 
 _Static_assert(offsetof(struct arm_state, v) == 256 && offsetof(struct arm_state, nzcv) == 768 &&
-    offsetof(struct arm_state, signal) == 792, "oracle.c");
+    offsetof(struct arm_state, signal) == 792 && sizeof(struct arm_state) == 816, "oracle.c, cases.S");
 
 #define	ARM_WORDS	512U		/* of a batch: a page of slots */
 #define	ARM_SETS	4U		/* cases per word: a translator's time goes into new words */
@@ -32,12 +34,18 @@ _Static_assert(offsetof(struct arm_state, v) == 256 && offsetof(struct arm_state
 #define	ARM_SLOTS	0x02000000U
 #define	ARM_SLOT(word)	(ARM_SLOTS + (word) * 8U)
 #define	ARM_SLOT_REG	28U
+/* Memory for instructions that access it: over the end of a page, which is readable and writable as the next one is. */
+#define	ARM_WINDOW	0x03000f80U
+#define	ARM_WINDOW_LEN	256U
+#define	ARM_NOWHERE	0x03100000U	/* nothing is there */
 
 struct arm_batch {
 	uint32_t	nwords;
 	volatile uint32_t at;		/* the case that is being executed */
 	uint32_t	word[ARM_WORDS];
+	uint64_t	memory;		/* the window is used */
 	struct arm_state in[ARM_CASES], out[ARM_CASES];
+	uint64_t	mem_in[ARM_CASES][ARM_WINDOW_LEN / 8], mem_out[ARM_CASES][ARM_WINDOW_LEN / 8];
 };
 
 /* The oracle's file descriptors; it reads a byte for each batch and writes one when it is done. */

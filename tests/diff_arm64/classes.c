@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * classes.c - instructions by the Arm ARM's decoding tables (C4.1): user mode, from registers to registers.
+ * classes.c - instructions by the Arm ARM's decoding tables (C4.1): user mode.
  *
  * A class is a row of a table, or a few of its columns; each comes as often as any other.  Its free bits are random, so that it has the
  * unallocated encodings too.  Left out: what depends on the address (ADR, branches), memory, system instructions.
@@ -81,6 +81,21 @@ const struct class classes[] = {
 	{ "sca_diff", GROUP_SIMD, "01. 11110 .. 1 ..... .... 00 ..... .....", "sqdmlal sqdmull" },
 	{ "sca_shift", GROUP_SIMD, "01. 111110 .... ... ..... 1 ..... .....", "sshr shl sqshrn" },
 	{ "sca_element", GROUP_SIMD, "01. 11111 .. . . .... .... . 0 ..... .....", "sqdmull sqdmulh" },
+
+	/* Loads and stores (C4.1.94): by a whole processor */
+	{ "exclusive", GROUP_MEM, ".. 001000 0 . . ..... . ..... ..... .....", "stxr stlxr stxp ldxr ldaxr ldxp casp" },
+	{ "ordered", GROUP_MEM, ".. 001000 1 . 0 11111 . 11111 ..... .....", "stllr stlr ldlar ldar" },
+	{ "cas", GROUP_MEM, ".. 001000 1 . 1 ..... . 11111 ..... .....", "cas casa casl casal" },
+	{ "atomic", GROUP_MEM, ".. 111000 . . 1 ..... 0 ... 00 ..... .....", "ldadd ldclr ldeor ldset ldsmax ldsmin ldumax ldumin" },
+	{ "swap", GROUP_MEM, ".. 111000 . . 1 ..... 1000 00 ..... .....", "swp swpa swpl swpal" },
+	{ "pair", GROUP_MEM, ".. 101 . 0 .. . ....... ..... ..... .....", "stnp ldnp stp ldp ldpsw" },
+	{ "imm9", GROUP_MEM, ".. 111 . 00 .. 0 ......... .. ..... .....", "stur ldur str ldr sttr ldtr" },
+	{ "register", GROUP_MEM, ".. 111 . 00 .. 1 ..... ... . 10 ..... .....", "str ldr" },
+	{ "imm12", GROUP_MEM, ".. 111 . 01 .. ............ ..... .....", "str ldr" },
+	{ "multiple", GROUP_MEM, "0 . 0011000 . 000000 .... .. ..... .....", "st1 st2 st3 st4 ld1 ld2 ld3 ld4" },
+	{ "multiple_post", GROUP_MEM, "0 . 0011001 . 0 ..... .... .. ..... .....", "st1 st2 st3 st4 ld1 ld2 ld3 ld4" },
+	{ "single", GROUP_MEM, "0 . 0011010 . . 00000 ... . .. ..... .....", "st1 st2 st3 st4 ld1 ld1r ld2r ld3r ld4r" },
+	{ "single_post", GROUP_MEM, "0 . 0011011 . . ..... ... . .. ..... .....", "st1 st2 st3 st4 ld1 ld1r ld2r ld3r ld4r" },
 };
 
 const unsigned nclasses = sizeof(classes) / sizeof(classes[0]);

@@ -10,12 +10,15 @@ struct row {
 	uint32_t	mask, value;	/* words */
 	uint32_t	fpcr;		/* only if one of these bits is set; 0: always */
 	uint64_t	fpsr;
-	bool		skip;
+	bool		skip, fault;
 	const char	*why;
 };
 
 static const struct row rows[] = {
-	{ 0, 0, 0, 0, false, NULL },
+	{ 0x3fe00000, 0x08000000, 0, 0, false, true, "STXR: whether it faults when the monitor makes it fail is IMPLEMENTATION DEFINED (B2.9.2)" },
+	{ 0xbfe00000, 0x88200000, 0, 0, false, true, "STXP: the same" },
+	{ 0xbfbf7c00, 0x083e7c00, 0, 0, true, false, "CASP of X30 and XZR: the emulator writes SP, where register 31 is to be dropped (C6.2, J1.3)" },
+	{ 0, 0, 0, 0, false, false, NULL },
 };
 
 void
@@ -27,6 +30,7 @@ exceptions_apply(uint32_t word, const struct arm_state *in, struct excuse *e)
 			continue;
 		e->fpsr |= r->fpsr;
 		e->skip |= r->skip;
+		e->fault |= r->fault;
 		e->why = r->why;
 	}
 }

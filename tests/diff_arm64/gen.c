@@ -210,8 +210,17 @@ gen_batch(uint64_t seed, uint64_t number, const bool *wanted, struct arm_batch *
 			k = rng_below(&r, nclasses);
 		} while (!wanted[k]);
 		class_of[w] = (uint16_t)k;
-		b->word[w] = gen_word(&r, classes[k].pattern);
-		for (unsigned i = 0; i < ARM_SETS; i++)
-			gen_state(&r, b->word[w], &b->in[w * ARM_SETS + i], ARM_SLOT(w));
+		do {
+			b->word[w] = gen_word(&r, classes[k].pattern);
+		} while (classes[k].group == GROUP_MEM && !memory_defined(b->word[w]));
+		b->memory = classes[k].group == GROUP_MEM;
+		for (unsigned i = w * ARM_SETS; i < (w + 1) * ARM_SETS; i++) {
+			gen_state(&r, b->word[w], &b->in[i], ARM_SLOT(w));
+			if (b->memory == 0)
+				continue;
+			memory_place(&r, b->word[w], &b->in[i]);
+			for (unsigned n = 0; n < ARM_WINDOW_LEN / 8; n++)
+				b->mem_in[i][n] = rng_percent(&r, 50) ? value_int(&r) : rng_next(&r);
+		}
 	}
 }

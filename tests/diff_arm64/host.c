@@ -25,11 +25,11 @@ struct oracle {
 	char		 why[200];
 };
 
-/* In the child.  The processor is one without what came after Armv8.0, and with its cryptography. */
+/* In the child. */
 static void
-become(const char *emulator, const char *program, int go, int done, int shared)
+become(const char *emulator, const char *processor, const char *program, int go, int done, int shared)
 {
-	const char *const under[] = { emulator, "-cpu", "cortex-a57", program, NULL }, *const alone[] = { program, NULL };
+	const char *const under[] = { emulator, "-cpu", processor, program, NULL }, *const alone[] = { program, NULL };
 	int high[3] = { fcntl(go, F_DUPFD, 16), fcntl(done, F_DUPFD, 16), fcntl(shared, F_DUPFD, 16) };
 
 	if (dup2(high[0], ARM_FD_GO) < 0 || dup2(high[1], ARM_FD_DONE) < 0 || dup2(high[2], ARM_FD_SHARED) < 0 ||
@@ -43,7 +43,7 @@ become(const char *emulator, const char *program, int go, int done, int shared)
 }
 
 struct oracle *
-oracle_start(const char *emulator, const char *program, struct arm_batch **batch, const char **why)
+oracle_start(const char *emulator, const char *processor, const char *program, struct arm_batch **batch, const char **why)
 {
 	struct oracle *o = calloc(1, sizeof(*o));
 	int to[2] = { -1, -1 }, from[2] = { -1, -1 }, mem = memfd_create("hyve-diff-arm64", MFD_CLOEXEC);
@@ -58,7 +58,7 @@ oracle_start(const char *emulator, const char *program, struct arm_batch **batch
 		goto out;
 	o->pid = fork();
 	if (o->pid == 0)
-		become(emulator, program, to[0], from[1], mem);
+		become(emulator, processor, program, to[0], from[1], mem);
 	o->go = to[1];
 	o->done = from[0];
 	to[1] = from[0] = -1;

@@ -37,6 +37,11 @@ struct stack {
 	unsigned long	 size;
 };
 
+struct siginfo {
+	int		 sig, error, code, unused;
+	uint64_t	 addr;
+};
+
 struct context {
 	unsigned char	before[176];
 	uint64_t	fault, regs[31], sp, pc, pstate;
@@ -88,6 +93,7 @@ __asm__(
     "	stp	d10, d11, [x2, #128]\n"
     "	stp	d12, d13, [x2, #144]\n"
     "	stp	d14, d15, [x2, #160]\n"
+    "	clrex\n"
     "	ldr	x3, [x0, #768]\n"
     "	msr	nzcv, x3\n"
     "	ldr	x3, [x0, #776]\n"
@@ -164,8 +170,8 @@ static unsigned char alternate[65536];
 static void
 handler(int sig, void *info, void *context)
 {
-	(void)info;
 	current->signal = (uint64_t)sig;
+	current->fault = sig == SIGBUS || sig == SIGSEGV ? ((struct siginfo *)info)->addr : 0;
 	((struct context *)context)->pc = (uint64_t)case_done;
 }
 
@@ -197,15 +203,24 @@ place(const struct arm_batch *b)
 	__asm__ volatile("dsb ish\n\tisb" : : : "memory");
 }
 
+static void
+copy(volatile uint64_t *to, const volatile uint64_t *from)
+{
+	for (unsigned i = 0; i < ARM_WINDOW_LEN / 8; i++)
+		to[i] = from[i];
+}
+
 void
 oracle(void)
 {
+	volatile uint64_t *window = (volatile uint64_t *)(uint64_t)ARM_WINDOW;
 	struct stack st = { .sp = alternate, .size = sizeof(alternate) };
 	struct arm_batch *b;
 	char byte;
 
 	b = (struct arm_batch *)call(SYS_MMAP, 0, sizeof(*b), 3, 1, ARM_FD_SHARED, 0);
-	if ((uint64_t)b > -4096UL || call(SYS_MMAP, ARM_SLOTS, 4096, 7, 0x32, -1UL, 0) != ARM_SLOTS)
+	if ((uint64_t)b > -4096UL || call(SYS_MMAP, ARM_SLOTS, 4096, 7, 0x32, -1UL, 0) != ARM_SLOTS ||
+	    call(SYS_MMAP, ARM_WINDOW & ~4095UL, 8192, 3, 0x32, -1UL, 0) != (ARM_WINDOW & ~4095UL))
 		call(SYS_EXIT, 2, 0, 0, 0, 0, 0);
 	call(SYS_SIGALTSTACK, (uint64_t)&st, 0, 0, 0, 0, 0);
 	handle(SIGILL);
@@ -218,8 +233,12 @@ oracle(void)
 		for (uint32_t i = 0; i < b->nwords * ARM_SETS; i++) {
 			b->at = i;
 			current = &b->out[i];
-			current->signal = 0;
+			current->signal = current->fault = 0;
+			if (b->memory != 0)
+				copy(window, b->mem_in[i]);
 			run_case(&b->in[i], current);
+			if (b->memory != 0)
+				copy(b->mem_out[i], window);
 		}
 		call(SYS_WRITE, ARM_FD_DONE, (uint64_t)&byte, 1, 0, 0, 0);
 	}

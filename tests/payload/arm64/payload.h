@@ -103,21 +103,27 @@
 	isb
 	.endm
 
-/* The vector table: interrupts, and synchronous exceptions if one is named, at EL1 with SP_EL1 (Arm ARM D1.3.1). */
-	.macro	VECTORS irq=., sync=.
+/*
+ * The vector table: interrupts, and synchronous exceptions if one is named, at EL1 with SP_EL1; synchronous exceptions from EL0
+ * (Arm ARM D1.3.1).
+ */
+	.macro	VECTOR to=.
+	b	\to
+	.balign	128
+	.endm
+	.macro	VECTORS irq=., sync=., user=.
 	.balign	2048
 vectors:
 	.rept	4
-	b	.
-	.balign	128
+	VECTOR
 	.endr
-	b	\sync
-	.balign	128
-	b	\irq
-	.balign	128
-	.rept	10
-	b	.
-	.balign	128
+	VECTOR	\sync
+	VECTOR	\irq
+	VECTOR
+	VECTOR
+	VECTOR	\user
+	.rept	7
+	VECTOR
 	.endr
 	.endm
 
