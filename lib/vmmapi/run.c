@@ -278,17 +278,24 @@ vm_resume(struct vmctx *ctx)
 
 /* Running. */
 
+/* A thread that comes to a paused VM is parked before anyone can see it run: the pause's owner may be looking at the state. */
 static int
 claim(struct vcpu *vcpu)
 {
+	bool paused;
+
 	pthread_mutex_lock(&vcpu->lock);
 	if (vcpu->claimed) {
 		pthread_mutex_unlock(&vcpu->lock);
 		return (vm_fail(EBUSY, "vcpu %d: another thread runs it", vcpu->id));
 	}
-	vcpu->claimed = vcpu->running = true;
+	paused = atomic_load(&vcpu->vm->paused) != 0;
+	vcpu->claimed = true;
+	vcpu->running = !paused;
 	vcpu->thread = pthread_self();
 	pthread_mutex_unlock(&vcpu->lock);
+	if (paused)
+		park(vcpu);
 	return (0);
 }
 
@@ -361,8 +368,6 @@ vm_run(struct vcpu *vcpu, struct vm_exit *exit)
 		return (vm_fail(EINVAL, "vm_run: a NULL argument"));
 	if (!atomic_load(&vcpu->vm->started) && vm_start(vcpu->vm) != 0)
 		return (-1);
-	if (claim(vcpu) != 0)
-		return (-1);
 	if (!kick_blocked) {
 		sigset_t set;
 
@@ -371,6 +376,9 @@ vm_run(struct vcpu *vcpu, struct vm_exit *exit)
 		(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 		kick_blocked = true;
 	}
+	/* From here on it may be kicked. */
+	if (claim(vcpu) != 0)
+		return (-1);
 	current = vcpu;
 	error = run_loop(vcpu);
 	current = outer;
