@@ -76,7 +76,7 @@ def devices(context):
     g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def processor_models(context):
     """cpu.model is what the guest sees, and Debian runs on the smallest one too."""
     for model, lacks, has in guest.ARCHES[context.arch]["models"]:

@@ -59,7 +59,7 @@ def under_load(context, cpus):
         g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def clock_under_load_1_cpu(context):
     under_load(context, 1)
 

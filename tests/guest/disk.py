@@ -60,7 +60,7 @@ def written_and_read_again(context):
     host("e2fsck", "-fn", image)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def synced_survives_a_crash(context):
     """hyve is killed behind the guest's sync: the next boot replays the journal and finds everything."""
     image = make_image(context)
@@ -114,7 +114,7 @@ poweroff -f
         host("e2fsck", "-fn", image)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def read_only(context):
     """A read-only disk is one for the guest, and stays as it was; a disk beside it is written."""
     image = make_image(context)

@@ -25,7 +25,7 @@ def reset_starts_again(context):
     g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def reset_ends_with_no_reboot(context):
     g = context.boot("guest.reboot", more=["--no-reboot"])
     g.expect("guest: ready")
@@ -39,7 +39,7 @@ def panic_resets(context):
     g.ends(guest.RESET)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def panic_on_2_cpus_resets(context):
     g = context.boot("guest.panic panic=-1", more=["--no-reboot"], cpus=2)
     g.expect("Kernel panic - not syncing")
@@ -83,7 +83,7 @@ def signal_asks_and_then_ends(context):
     check("did not power off by itself" in g.said(), "hyve said: " + g.said())
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def second_signal_ends_at_once(context):
     g = context.script()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -111,7 +111,7 @@ def variables_persist(context):
     g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def image_without_variables(context):
     """QEMU_EFI.fd alone, on an empty flash."""
     only_arm64(context)
@@ -141,7 +141,7 @@ def disk_by_grub(context):
     g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def power_button(context):
     """The power button, pressed by the escape key, reaches a system that knows the machine by ACPI, and it powers off."""
     only_arm64(context)
@@ -163,7 +163,7 @@ def power_button(context):
     g.ends(guest.POWEROFF)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def kernel_by_firmware(context):
     """Kernel, initramfs and command line go through the firmware."""
     only_arm64(context)

@@ -109,7 +109,7 @@ def listens(g, port):
     g.run("n=0; while ! netstat -ltn | grep -q ':%d '; do usleep 50000; n=$((n + 1)); [ $n -lt 200 ] || break; done" % port)
 
 
-@case
+@case(slow=True)
 def transfers(context):
     """DHCP, ping, and SIZE MiB each way by the gateway's address and by a port of the host, with checksums."""
     port = free_port()
@@ -181,7 +181,7 @@ def tftp_server(sock, files):
         sock.sendto(struct.pack(">HH", 3, block) + files[name][block * 512 - 512:block * 512], peer)
 
 
-@case
+@case(slow=True)
 def udp_and_files(context):
     """UDP both ways, to a server on the host's loopback; and libslirp's own, with what DHCP tells."""
     folder = context.path("tftp")
@@ -221,7 +221,7 @@ def host_resolver():
             raise guest.Skipped("this host's name server does not answer") from error
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def names(context):
     host_resolver()
     g = context.script()
@@ -230,7 +230,7 @@ def names(context):
     check("10.0.2.3" in output and "timed out" not in output, "no answer by 10.0.2.3: " + output)
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def two_nics(context):
     """Each NIC has a network of its own; both addresses differ; one of them is what was asked for."""
     g = context.script(more=["--net", "user", "--net", "user,network=10.0.3.0/24,mac=02:00:5e:10:00:01,mtu=9000"])
@@ -250,7 +250,7 @@ def none(context):
     g.run("! [ -e /sys/class/net/eth0 ]")
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def restricted(context):
     """With restrict, and without loopback, nothing of the host is reached."""
     server = Server(True)
@@ -263,7 +263,7 @@ def restricted(context):
     check(server.result is None, "the guest reached the host")
 
 
-@case(slow=True)
+@case(slow=True, long=True)
 def reboot_and_stop(context):
     """After a reboot the network is there again, ports of the host too; a process that stands still for a time loses nothing."""
     port = free_port()
@@ -287,7 +287,7 @@ def reboot_and_stop(context):
     check(g.run("wait; cat /tmp/sum").split()[0] == digest(SIZE), "what was sent around a stop differs")
 
 
-@case
+@case(slow=True)
 def ends_with_connections(context):
     """The guest powers off, and hyve is killed, with connections open both ways: the host's ends are closed, at once."""
     port = free_port()
