@@ -145,16 +145,8 @@ def disk_by_grub(context):
 def power_button(context):
     """The power button, pressed by the escape key, reaches a system that knows the machine by ACPI, and it powers off."""
     only_arm64(context)
-    package = "linux-image-" + context.fetch()["version"]
-    modules = os.path.join(guest.unpack("arm64", package)[package], "lib/modules", context.fetch()["version"])
-    with open(os.path.join(modules, "kernel/drivers/input/evdev.ko"), "rb") as file:
-        module = file.read()
-    second = context.path("module.img")             # the initramfs has no such module
-    with open(second, "wb") as file:
-        file.write(module + b"\0" * (-len(module) % 512))
-    g = firmware(context, images(context)["code"], disks=[grub_disk(context), second], memory="512M", terminal=True)
+    g = firmware(context, images(context)["code"], disks=[grub_disk(context)], memory="512M", terminal=True)
     g.expect(r"guest: script\r?\n")
-    g.run("head -c %d /dev/vdb >/tmp/evdev.ko && insmod /tmp/evdev.ko" % len(module))
     check("Power Button" in g.run("cat /sys/class/input/event0/device/name"), "the first input device is no power button")
     g.run("exec 3</dev/input/event0")
     g.send("\x1dp")
