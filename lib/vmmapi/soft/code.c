@@ -250,13 +250,18 @@ soft_code_writable(struct soft_cpu *cpu, int segid, size_t off)
 	struct vmctx *vm = cpu->vcpu->vm;
 	struct soft_vm *sv = vm->accel_vm;
 	struct soft_track *t;
+	uint32_t gen, had;
 
 	if (cpu->code == NULL)
 		return (true);
 	t = track_get(vm, segid);
 	if (t == NULL)
 		return (false);
-	atomic_store(&t->wgen[off >> 12], atomic_load(&sv->wgen));
+	/* It only grows: a vCPU that is late does not take back what another one noted. */
+	gen = atomic_load(&sv->wgen);
+	had = atomic_load(&t->wgen[off >> 12]);
+	while (had < gen && !atomic_compare_exchange_weak(&t->wgen[off >> 12], &had, gen))
+		continue;
 	return (atomic_load(&t->lines[off >> 12]) == 0);
 }
 
