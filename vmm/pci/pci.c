@@ -175,12 +175,23 @@ bars_place(struct pci_fn *fn)
 void
 pci_fn_uncovered(struct pci_fn *fn, bool io, uint64_t addr, uint64_t len)
 {
+	uint64_t at[PCI_NBARS] = { 0 };
+
+	if (fn->ops == NULL || fn->ops->bar_moved == NULL)
+		return;
+	/* It may be one that is only just being made. */
+	pthread_mutex_lock(&fn->lock);
 	for (unsigned n = 0; n < PCI_NBARS; n++) {
 		const struct pci_bar *bar = &fn->bar[n];
 
 		if (bar->kind != PCI_BAR_NONE && (bar->kind == PCI_BAR_IO) == io && bar->addr != 0 && addr < bar->addr + bar->size &&
-		    bar->addr < addr + len && fn->ops != NULL && fn->ops->bar_moved != NULL)
-			fn->ops->bar_moved(fn, n, true, bar->addr);
+		    bar->addr < addr + len)
+			at[n] = bar->addr;
+	}
+	pthread_mutex_unlock(&fn->lock);
+	for (unsigned n = 0; n < PCI_NBARS; n++) {
+		if (at[n] != 0)
+			fn->ops->bar_moved(fn, n, true, at[n]);
 	}
 }
 
@@ -226,7 +237,9 @@ pci_add_bar(struct pci_fn *fn, unsigned n, enum pci_bar_kind kind, uint64_t size
 	if (bar_taken(fn, n) || (wide && bar_taken(fn, n + 1)) || size < 16 || (size & (size - 1)) != 0 ||
 	    size > (kind == PCI_BAR_IO ? 256 : wide ? 1ULL << 48 : 1ULL << 31))
 		return (vmm_fail(EINVAL, "%s: BAR %u of %#" PRIx64 " bytes cannot be", fn->dev->name, n, size));
+	pthread_mutex_lock(&fn->lock);
 	fn->bar[n] = (struct pci_bar){ .kind = kind, .size = size, .ops = ops, .arg = arg };
+	pthread_mutex_unlock(&fn->lock);
 	pci_store(fn, reg, 4, kind == PCI_BAR_IO ? BAR_IO : wide ? BAR_MEM64 | BAR_PREFETCH : 0);
 	for (unsigned i = 0; i < (wide ? 8U : 4U); i++)
 		fn->wmask[reg + i] = (uint8_t)(mask >> (8 * i));
