@@ -485,7 +485,7 @@ vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t a
 
 /*
  * One load or store of memory of a mapping; naturally aligned ones are single, as a processor's
- * are.
+ * are.  Other vCPUs may access the same bytes at once, which is the guest's business.
  */
 static void
 mem_access(uint8_t *host, unsigned size, bool write, uint64_t *val)
@@ -502,7 +502,7 @@ mem_access(uint8_t *host, unsigned size, bool write, uint64_t *val)
 			__atomic_store_n((uint16_t *)p, (uint16_t)*val, __ATOMIC_RELEASE);
 		else
 			for (unsigned i = 0; i < size; i++)
-				host[i] = (uint8_t)(*val >> (i * 8));
+				__atomic_store_n(&host[i], (uint8_t)(*val >> (i * 8)), __ATOMIC_RELAXED);
 	} else {
 		*val = 0;
 		if (single && size == 8)
@@ -513,7 +513,7 @@ mem_access(uint8_t *host, unsigned size, bool write, uint64_t *val)
 			*val = __atomic_load_n((uint16_t *)p, __ATOMIC_ACQUIRE);
 		else
 			for (unsigned i = 0; i < size; i++)
-				*val |= (uint64_t)host[i] << (i * 8);
+				*val |= (uint64_t)__atomic_load_n(&host[i], __ATOMIC_RELAXED) << (i * 8);
 	}
 }
 

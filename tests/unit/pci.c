@@ -41,7 +41,7 @@ of_bar(unsigned *n)
 static void
 t_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
 {
-	of_bar(arg)->last[*(unsigned *)arg] = val;
+	__atomic_store_n(&of_bar(arg)->last[*(unsigned *)arg], val, __ATOMIC_RELAXED);	/* several vCPUs */
 }
 
 static const struct pci_bar_ops bar_ops = { t_read, t_write };
