@@ -292,8 +292,9 @@ test_mode(unsigned mode)
 			SKIP(why + 6);
 		FAIL("%s", why);
 	}
-	CHECKF(st.once <= st.cases / 1000, "%llu of %llu cases differed once and then no more", (unsigned long long)st.once,
-	    (unsigned long long)st.cases);
+	/* Only a monitor without the processor's help loses flags; it was seen to do so once in 40000 cases. */
+	CHECKF(st.once <= (diff_cs32() ? 0 : st.cases / 10000), "%llu of %llu cases differed once and then no more",
+	    (unsigned long long)st.once, (unsigned long long)st.cases);
 	CHECKF(st.mismatches == 0, "%llu of %llu cases differ", (unsigned long long)st.mismatches,
 	    (unsigned long long)st.cases);
 }
