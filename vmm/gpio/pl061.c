@@ -3,12 +3,9 @@
  * pl061.c - the PrimeCell GPIO (Arm PL061 Technical Reference Manual, DDI 0190B, "TRM"): eight lines, each an input or an output,
  * with an interrupt by edge or level.  Lines that nothing drives are low.
  *
- * g->lock guards everything.
+ * The chip's lock guards everything.
  */
-#include <pthread.h>
-
-#include "../device.h"
-#include "../error.h"
+#include "../chip.h"
 #include "../primecell.h"
 #include "pl061.h"
 
@@ -30,12 +27,7 @@
 #define	DATA_MASK(off)	((uint8_t)((off) >> 2))
 
 struct gpio {
-	struct vm_irq	*irq;
-	struct vm_range	*range;
-	struct vm_timer	*timer;		/* milliseconds; lets buttons go */
-	pthread_mutex_t	 lock;
-	bool		 active;	/* between resume and pause */
-	bool		 level;		/* what GPIOINTR was driven to; derived */
+	struct chip	 chip;		/* its timer lets buttons go: milliseconds */
 
 	/* state */
 	uint8_t		 out;		/* data register: levels of outputs */
@@ -49,6 +41,7 @@ struct gpio {
 	uint8_t		 afsel;
 	uint64_t	 release;	/* count at which all buttons are let go; 0: none is pressed */
 };
+CHIP_FIRST(struct gpio, chip);
 
 /* Levels of the lines. */
 static uint8_t
@@ -66,21 +59,21 @@ raw_status(const struct gpio *g)
 	return ((uint8_t)(g->edges & ~g->is) | (now & g->is));
 }
 
-static void
-settle(struct gpio *g)
+static bool
+gpio_level(const void *soft)
 {
-	bool level = (raw_status(g) & g->ie) != 0;
+	const struct gpio *g = soft;
 
-	if (!g->active)
-		return;
-	if (level != g->level) {
-		g->level = level;
-		(void)(level ? vm_irq_assert(g->irq) : vm_irq_deassert(g->irq));
-	}
-	if (g->release != 0)
-		(void)vm_timer_arm(g->timer, g->release);
-	else
-		(void)vm_timer_disarm(g->timer);
+	return ((raw_status(g) & g->ie) != 0);
+}
+
+static bool
+gpio_deadline(const void *soft, uint64_t *count)
+{
+	const struct gpio *g = soft;
+
+	*count = g->release;
+	return (g->release != 0);
 }
 
 /* Levels were old: note the edges that count. */
@@ -103,24 +96,22 @@ set_inputs(struct gpio *g, uint8_t in)
 	see_edges(g, old);
 }
 
-/* Library's thread. */
 static void
-timer_fired(void *arg)
+gpio_expire(void *soft)
 {
-	struct gpio *g = arg;
+	struct gpio *g = soft;
 
-	pthread_mutex_lock(&g->lock);
-	if (g->active && g->release != 0 && vm_timer_count(g->timer) >= g->release) {
+	if (g->release != 0 && vm_timer_count(g->chip.timer) >= g->release) {
 		g->release = 0;
 		set_inputs(g, 0);
 	}
-	settle(g);
-	pthread_mutex_unlock(&g->lock);
 }
 
 static uint32_t
-read_reg(const struct gpio *g, uint64_t reg)
+gpio_read(void *soft, uint64_t reg)
 {
+	const struct gpio *g = soft;
+
 	if (reg < R_DIR)
 		return (lines(g) & DATA_MASK(reg));
 	switch (reg) {
@@ -146,9 +137,10 @@ read_reg(const struct gpio *g, uint64_t reg)
 }
 
 static void
-write_reg(struct gpio *g, uint64_t reg, uint8_t val)
+gpio_write(void *soft, uint64_t reg, uint32_t word)
 {
-	uint8_t old = lines(g);
+	struct gpio *g = soft;
+	uint8_t val = (uint8_t)word, old = lines(g);
 
 	if (reg < R_DIR) {
 		g->out = (uint8_t)(g->out & ~DATA_MASK(reg)) | (val & DATA_MASK(reg));
@@ -182,100 +174,16 @@ write_reg(struct gpio *g, uint64_t reg, uint8_t val)
 	}
 }
 
-static uint64_t
-gpio_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct gpio *g = arg;
-	uint64_t val;
-
-	pthread_mutex_lock(&g->lock);
-	val = read_reg(g, off & ~3ULL) >> 8 * (off & 3);
-	pthread_mutex_unlock(&g->lock);
-	return (val & (UINT64_MAX >> (64 - 8 * size)));
-}
-
 static void
-gpio_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
+gpio_reset(void *soft)
 {
-	struct gpio *g = arg;
+	struct gpio *g = soft;
 
-	pthread_mutex_lock(&g->lock);
-	if ((off & 3) == 0)
-		write_reg(g, off, (uint8_t)val);
-	settle(g);
-	pthread_mutex_unlock(&g->lock);
-}
-
-/* Life */
-
-static void
-gpio_fini(struct device *dev)
-{
-	struct gpio *g = dev->soft;
-
-	vm_range_remove(g->range);
-	(void)vm_range_sync(dev->vmm->vm);
-	vm_timer_close(g->timer);
-	pthread_mutex_destroy(&g->lock);
-}
-
-static int
-gpio_init(struct device *dev)
-{
-	struct gpio *g = dev->soft;
-
-	g->irq = dev->place.irq[0];
-	pthread_mutex_init(&g->lock, NULL);
-	g->timer = vm_timer_open(dev->vmm->vm, MS, timer_fired, g);
-	if (g->timer == NULL) {
-		(void)vmm_fail_vm("%s", dev->name);
-		goto fail;
-	}
-	g->range = device_claim(dev, PRIMECELL_LEN, gpio_read, gpio_write, g);
-	if (g->range == NULL)
-		goto fail;
-	return (0);
-fail:
-	gpio_fini(dev);
-	return (-1);
-}
-
-static void
-gpio_reset(struct device *dev)
-{
-	struct gpio *g = dev->soft;
-
-	pthread_mutex_lock(&g->lock);
 	g->out = g->in = g->dir = g->is = g->ibe = g->iev = g->ie = g->edges = g->afsel = 0;
 	g->release = 0;
-	g->level = false;
-	(void)vm_irq_deassert(g->irq);
-	pthread_mutex_unlock(&g->lock);
 }
 
-static void
-gpio_pause(struct device *dev)
-{
-	struct gpio *g = dev->soft;
-
-	pthread_mutex_lock(&g->lock);
-	g->active = false;
-	(void)vm_timer_disarm(g->timer);
-	pthread_mutex_unlock(&g->lock);
-}
-
-static void
-gpio_resume(struct device *dev)
-{
-	struct gpio *g = dev->soft;
-
-	pthread_mutex_lock(&g->lock);
-	g->active = true;
-	/* The handle may be at any level: drive it once in any case. */
-	g->level = (raw_status(g) & g->ie) == 0;
-	settle(g);
-	pthread_mutex_unlock(&g->lock);
-}
+static int	gpio_init(struct device *dev);
 
 void
 pl061_press(struct device *dev, unsigned line)
@@ -285,14 +193,14 @@ pl061_press(struct device *dev, unsigned line)
 	if (dev == NULL || dev->cls->init != gpio_init || line >= PL061_LINES)
 		return;
 	g = dev->soft;
-	pthread_mutex_lock(&g->lock);
+	pthread_mutex_lock(&g->chip.lock);
 	/* While it is paused nothing of the outside comes in. */
-	if (g->active) {
+	if (g->chip.active) {
 		set_inputs(g, g->in | (uint8_t)(1U << line));
-		g->release = vm_timer_count(g->timer) + PRESSED;
-		settle(g);
+		g->release = vm_timer_count(g->chip.timer) + PRESSED;
+		chip_settle(&g->chip);
 	}
-	pthread_mutex_unlock(&g->lock);
+	pthread_mutex_unlock(&g->chip.lock);
 }
 
 static void
@@ -328,14 +236,31 @@ static const struct vm_state_field fields[] = {
 
 static const struct vm_state_table state = VM_STATE_TABLE("pl061", 1, 1, fields, gpio_check);
 
+static const struct chip_ops ops = {
+	.bus = CHIP_WORDS,
+	.hz = MS,
+	.reset = gpio_reset,
+	.level = gpio_level,
+	.deadline = gpio_deadline,
+	.expire = gpio_expire,
+	.read = gpio_read,
+	.write = gpio_write,
+};
+
+static int
+gpio_init(struct device *dev)
+{
+	return (chip_init(dev, &ops));
+}
+
 DEVICE_CLASS_NOKEYS(pl061, "pl061", "PrimeCell GPIO", &state,
     .on = DEVICE_ON_MMIO,
     .range_len = PRIMECELL_LEN,
     .nirqs = 1,
     .size = sizeof(struct gpio),
     .init = gpio_init,
-    .fini = gpio_fini,
-    .reset = gpio_reset,
-    .pause = gpio_pause,
-    .resume = gpio_resume,
+    .fini = chip_fini,
+    .reset = chip_reset,
+    .pause = chip_pause,
+    .resume = chip_resume,
     .describe = gpio_describe);

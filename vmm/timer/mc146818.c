@@ -14,13 +14,12 @@
  * carry.  So changing the format without setting the time does what it does on the chip (DS,
  * "Time, Calendar, and Alarm Locations").
  *
- * r->lock guards everything.
+ * The chip's lock guards everything.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
-#include "../device.h"
+#include "../chip.h"
 #include "../error.h"
 #include "mc146818.h"
 #include "walltime.h"
@@ -85,13 +84,7 @@ enum {
 #define	UPDATE_TICKS	(65U + 8U)
 
 struct rtc {
-	struct device	*dev;
-	struct vm_irq	*irq;
-	struct vm_range	*range;
-	struct vm_timer	*timer;		/* HZ */
-	pthread_mutex_t	 lock;
-	bool		 active;	/* between resume and pause */
-	bool		 level;		/* what IRQ was driven to; derived */
+	struct chip	 chip;		/* its timer counts HZ */
 
 	/* state */
 	uint8_t		 index, index2;
@@ -99,6 +92,7 @@ struct rtc {
 	uint64_t	 chain;		/* ticks in the divider chain; an update ends at multiples of HZ */
 	uint64_t	 seen;		/* timer count when chain was right */
 };
+CHIP_FIRST(struct rtc, chip);
 
 /* Formats */
 
@@ -280,9 +274,10 @@ period(const struct rtc *r)
 
 /* Bring the chain and what hangs on it up to date. */
 static void
-catch_up(struct rtc *r)
+rtc_catch_up(void *soft)
 {
-	uint64_t now = vm_timer_count(r->timer), passed = now - r->seen, old = r->chain;
+	struct rtc *r = soft;
+	uint64_t now = vm_timer_count(r->chip.timer), passed = now - r->seen, old = r->chain;
 	unsigned p = period(r);
 
 	r->seen = now;
@@ -328,43 +323,21 @@ next_event(const struct rtc *r)
 }
 
 static bool
-irqf(const struct rtc *r)
+rtc_level(const void *soft)
 {
+	const struct rtc *r = soft;
+
 	return ((r->ram[R_B] & r->ram[R_C] & C_FLAGS) != 0);
 }
 
-/* After anything: the line and the deadline. */
-static void
-settle(struct rtc *r)
+static bool
+rtc_deadline(const void *soft, uint64_t *count)
 {
-	bool level = irqf(r);
-	uint64_t next;
+	const struct rtc *r = soft;
+	uint64_t next = next_event(r);
 
-	if (!r->active)
-		return;
-	if (level != r->level) {
-		r->level = level;
-		(void)(level ? vm_irq_assert(r->irq) : vm_irq_deassert(r->irq));
-	}
-	next = next_event(r);
-	if (next != 0)
-		(void)vm_timer_arm(r->timer, r->seen + next);
-	else
-		(void)vm_timer_disarm(r->timer);
-}
-
-/* Library's thread. */
-static void
-timer_fired(void *arg)
-{
-	struct rtc *r = arg;
-
-	pthread_mutex_lock(&r->lock);
-	if (r->active) {
-		catch_up(r);
-		settle(r);
-	}
-	pthread_mutex_unlock(&r->lock);
+	*count = r->seen + next;
+	return (next != 0);
 }
 
 /* Registers */
@@ -376,7 +349,7 @@ peek(const struct rtc *r, unsigned reg)
 	case R_A:
 		return (r->ram[R_A] | (update_in_progress(r) ? A_UIP : 0));
 	case R_C:
-		return (r->ram[R_C] | (irqf(r) ? C_IRQF : 0));
+		return (r->ram[R_C] | (rtc_level(r) ? C_IRQF : 0));
 	default:
 		return (r->ram[reg]);
 	}
@@ -429,9 +402,11 @@ write_reg(struct rtc *r, unsigned reg, uint8_t val)
 	}
 }
 
-static uint8_t
-read_port(struct rtc *r, unsigned port)
+static uint32_t
+rtc_read(void *soft, uint64_t port)
 {
+	struct rtc *r = soft;
+
 	switch (port) {
 	case P_INDEX:		/* write-only on the PC/AT; firmware of later machines reads it */
 		return (r->index);
@@ -445,8 +420,11 @@ read_port(struct rtc *r, unsigned port)
 }
 
 static void
-write_port(struct rtc *r, unsigned port, uint8_t val)
+rtc_write(void *soft, uint64_t port, uint32_t word)
 {
+	struct rtc *r = soft;
+	uint8_t val = (uint8_t)word;
+
 	switch (port) {
 	case P_INDEX:
 		r->index = val;
@@ -461,38 +439,6 @@ write_port(struct rtc *r, unsigned port, uint8_t val)
 		r->ram2[r->index2 & INDEX_MASK] = val;
 		break;
 	}
-}
-
-/* A wider access is as many byte accesses, as on the ISA bus. */
-static uint64_t
-rtc_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct rtc *r = arg;
-	uint64_t val = 0;
-	uint8_t byte;
-
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
-	for (unsigned i = 0; i < size; i++) {
-		byte = off + i < P_COUNT ? read_port(r, (unsigned)off + i) : 0xff;
-		val |= (uint64_t)byte << (8 * i);
-	}
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
-	return (val);
-}
-
-static void
-rtc_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
-{
-	struct rtc *r = arg;
-
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
-	for (unsigned i = 0; i < size && off + i < P_COUNT; i++)
-		write_port(r, (unsigned)off + i, (uint8_t)(val >> (8 * i)));
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
 }
 
 /* Life */
@@ -515,7 +461,7 @@ set_time(struct rtc *r, const struct tm *tm)
 
 /* What the battery kept: time, registers A and B, and RAM. */
 static int
-power_on(struct device *dev)
+rtc_open(struct device *dev)
 {
 	struct rtc *r = dev->soft;
 	struct tm tm;
@@ -528,89 +474,19 @@ power_on(struct device *dev)
 		return (-1);
 	set_time(r, &tm);
 	r->chain = (uint64_t)nsec * HZ / NS;
-	r->seen = vm_timer_count(r->timer);
+	r->seen = vm_timer_count(r->chip.timer);
 	return (0);
-}
-
-static void
-rtc_fini(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	vm_range_remove(r->range);
-	(void)vm_range_sync(dev->vmm->vm);
-	vm_timer_close(r->timer);
-	pthread_mutex_destroy(&r->lock);
-}
-
-static int
-rtc_init(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	r->dev = dev;
-	r->irq = dev->place.irq[0];
-	pthread_mutex_init(&r->lock, NULL);
-	r->timer = vm_timer_open(dev->vmm->vm, HZ, timer_fired, r);
-	if (r->timer == NULL) {
-		(void)vmm_fail_vm("%s", dev->name);
-		goto fail;
-	}
-	if (power_on(dev) != 0)
-		goto fail;
-	r->range = device_claim(dev, P_COUNT, rtc_read, rtc_write, r);
-	if (r->range == NULL)
-		goto fail;
-	return (0);
-fail:
-	rtc_fini(dev);
-	return (-1);
 }
 
 /* The RESET pin (DS): interrupts and square wave off, flags cleared; time and RAM have a battery. */
 static void
-rtc_reset(struct device *dev)
+rtc_reset(void *soft)
 {
-	struct rtc *r = dev->soft;
+	struct rtc *r = soft;
 
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
 	r->ram[R_B] &= (uint8_t)~(C_FLAGS | 0x08);
 	r->ram[R_C] = 0;
 	r->index = r->index2 = 0;
-	r->level = false;
-	(void)vm_irq_deassert(r->irq);
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void
-rtc_pause(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	pthread_mutex_lock(&r->lock);
-	/*
-	 * Bring flags and time up to the moment at which the clock stopped; what that raises, the
-	 * resume drives.
-	 */
-	catch_up(r);
-	r->active = false;
-	(void)vm_timer_disarm(r->timer);
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void
-rtc_resume(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	pthread_mutex_lock(&r->lock);
-	r->active = true;
-	catch_up(r);
-	/* The handle may be at any level: drive it once in any case. */
-	r->level = !irqf(r);
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
 }
 
 static void
@@ -618,6 +494,24 @@ rtc_describe(struct device *dev, struct device_description *desc)
 {
 	desc->compatible = "motorola,mc146818";
 	desc->hid = "PNP0B00";
+}
+
+static const struct chip_ops ops = {
+	.bus = CHIP_BYTES,
+	.hz = HZ,
+	.open = rtc_open,
+	.reset = rtc_reset,
+	.catch_up = rtc_catch_up,
+	.level = rtc_level,
+	.deadline = rtc_deadline,
+	.read = rtc_read,
+	.write = rtc_write,
+};
+
+static int
+rtc_init(struct device *dev)
+{
+	return (chip_init(dev, &ops));
 }
 
 /* The interface to the machine. */
@@ -637,9 +531,9 @@ mc146818_set(struct device *dev, unsigned index, uint8_t val)
 	if (r == NULL || index < R_RAM || index == R_CENTURY)
 		return (vmm_fail(EINVAL, "%s: byte %u of CMOS RAM cannot be set", dev != NULL ? dev->name : "rtc",
 		    index));
-	pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->chip.lock);
 	*(index < BANK ? &r->ram[index] : &r->ram2[index - BANK]) = val;
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->chip.lock);
 	return (0);
 }
 
@@ -651,11 +545,11 @@ mc146818_get(struct device *dev, unsigned index)
 
 	if (r == NULL)
 		return (0xff);
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
+	pthread_mutex_lock(&r->chip.lock);
+	rtc_catch_up(r);
 	val = index < BANK ? peek(r, index) : r->ram2[index - BANK];
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
+	chip_settle(&r->chip);
+	pthread_mutex_unlock(&r->chip.lock);
 	return (val);
 }
 
@@ -667,9 +561,9 @@ mc146818_nmi_masked(struct device *dev)
 
 	if (r == NULL)
 		return (false);
-	pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->chip.lock);
 	masked = (r->index & INDEX_NMI) != 0;
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->chip.lock);
 	return (masked);
 }
 
@@ -702,8 +596,8 @@ DEVICE_CLASS(mc146818, "mc146818", "PC/AT real-time clock and CMOS RAM", keys, &
     .nirqs = 1,
     .size = sizeof(struct rtc),
     .init = rtc_init,
-    .fini = rtc_fini,
-    .reset = rtc_reset,
-    .pause = rtc_pause,
-    .resume = rtc_resume,
+    .fini = chip_fini,
+    .reset = chip_reset,
+    .pause = chip_pause,
+    .resume = chip_resume,
     .describe = rtc_describe);

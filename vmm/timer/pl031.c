@@ -7,11 +7,9 @@
  * someone looks.  A deadline exists only for an alarm that is enabled and not yet pending.  The clock is one with a battery: it
  * runs from the start and shows the time of day, and only the interrupt is reset.
  *
- * r->lock guards everything.
+ * The chip's lock guards everything.
  */
-#include <pthread.h>
-
-#include "../error.h"
+#include "../chip.h"
 #include "../primecell.h"
 #include "walltime.h"
 
@@ -32,12 +30,7 @@
 #define	CR_RUN	1U		/* reads as 1 from when it was first set on (TRM 3.3.4): a clock with a battery was */
 
 struct rtc {
-	struct vm_irq	*irq;
-	struct vm_range	*range;
-	struct vm_timer	*timer;		/* nanoseconds */
-	pthread_mutex_t	 lock;
-	bool		 active;	/* between resume and pause */
-	bool		 level;		/* what RTCINTR was driven to; derived */
+	struct chip	 chip;		/* its timer counts nanoseconds */
 
 	/* state */
 	uint64_t	 zero;		/* count of the VM's clock at which the seconds were 0, modulo 2^64 */
@@ -45,6 +38,7 @@ struct rtc {
 	uint32_t	 mr, lr;
 	uint8_t		 imsc, ris;
 };
+CHIP_FIRST(struct rtc, chip);
 
 /* Seconds at a count of the clock.  They wrap around at 32 bits. */
 static uint64_t
@@ -65,9 +59,10 @@ next_alarm(const struct rtc *r, uint64_t count)
 
 /* Did the alarm's second begin since someone looked? */
 static void
-catch_up(struct rtc *r)
+rtc_catch_up(void *soft)
 {
-	uint64_t now = vm_timer_count(r->timer);
+	struct rtc *r = soft;
+	uint64_t now = vm_timer_count(r->chip.timer);
 
 	/* The VM's clock was set back: there is no such thing here. */
 	if ((int64_t)(now - r->seen) <= 0)
@@ -77,36 +72,21 @@ catch_up(struct rtc *r)
 	r->seen = now;
 }
 
-/* After anything: the line and the deadline. */
-static void
-settle(struct rtc *r)
+static bool
+rtc_level(const void *soft)
 {
-	bool level = (r->ris & r->imsc) != 0;
+	const struct rtc *r = soft;
 
-	if (!r->active)
-		return;
-	if (level != r->level) {
-		r->level = level;
-		(void)(level ? vm_irq_assert(r->irq) : vm_irq_deassert(r->irq));
-	}
-	if (r->imsc != 0 && r->ris == 0)
-		(void)vm_timer_arm(r->timer, next_alarm(r, r->seen));
-	else
-		(void)vm_timer_disarm(r->timer);
+	return ((r->ris & r->imsc) != 0);
 }
 
-/* Library's thread. */
-static void
-timer_fired(void *arg)
+static bool
+rtc_deadline(const void *soft, uint64_t *count)
 {
-	struct rtc *r = arg;
+	const struct rtc *r = soft;
 
-	pthread_mutex_lock(&r->lock);
-	if (r->active) {
-		catch_up(r);
-		settle(r);
-	}
-	pthread_mutex_unlock(&r->lock);
+	*count = next_alarm(r, r->seen);
+	return (r->imsc != 0 && r->ris == 0);
 }
 
 /* The comparator sees the second that it is, not only one that begins. */
@@ -120,13 +100,15 @@ compare(struct rtc *r)
 static void
 set_seconds(struct rtc *r, uint64_t s, uint64_t ns)
 {
-	r->seen = vm_timer_count(r->timer);
+	r->seen = vm_timer_count(r->chip.timer);
 	r->zero = r->seen - s * NS - ns;
 }
 
 static uint32_t
-read_reg(struct rtc *r, uint64_t reg)
+rtc_read(void *soft, uint64_t reg)
 {
+	const struct rtc *r = soft;
+
 	switch (reg) {
 	case R_DR:
 		return ((uint32_t)seconds(r, r->seen));
@@ -148,8 +130,10 @@ read_reg(struct rtc *r, uint64_t reg)
 }
 
 static void
-write_reg(struct rtc *r, uint64_t reg, uint32_t val)
+rtc_write(void *soft, uint64_t reg, uint32_t val)
 {
+	struct rtc *r = soft;
+
 	switch (reg) {
 	case R_MR:
 		r->mr = val;
@@ -169,111 +153,26 @@ write_reg(struct rtc *r, uint64_t reg, uint32_t val)
 	}
 }
 
-static uint64_t
-rtc_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct rtc *r = arg;
-	uint64_t val;
-
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
-	val = read_reg(r, off & ~3ULL) >> 8 * (off & 3);
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
-	return (val & (UINT64_MAX >> (64 - 8 * size)));
-}
-
-static void
-rtc_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
-{
-	struct rtc *r = arg;
-
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
-	if ((off & 3) == 0)
-		write_reg(r, off, (uint32_t)val);
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
-}
-
-/* Life */
-
-static void
-rtc_fini(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	vm_range_remove(r->range);
-	(void)vm_range_sync(dev->vmm->vm);
-	vm_timer_close(r->timer);
-	pthread_mutex_destroy(&r->lock);
-}
-
 static int
-rtc_init(struct device *dev)
+rtc_open(struct device *dev)
 {
-	struct rtc *r = dev->soft;
 	struct tm tm;
 	long nsec;
 
-	r->irq = dev->place.irq[0];
-	pthread_mutex_init(&r->lock, NULL);
-	r->timer = vm_timer_open(dev->vmm->vm, NS, timer_fired, r);
-	if (r->timer == NULL) {
-		(void)vmm_fail_vm("%s", dev->name);
-		goto fail;
-	}
 	if (walltime_start(dev, &tm, &nsec) != 0)
-		goto fail;
+		return (-1);
 	/* The register has 32 bits: dates from 2106 on are those of 136 years before. */
-	set_seconds(r, (uint32_t)timegm(&tm), (uint64_t)nsec);
-	r->range = device_claim(dev, PRIMECELL_LEN, rtc_read, rtc_write, r);
-	if (r->range == NULL)
-		goto fail;
+	set_seconds(dev->soft, (uint32_t)timegm(&tm), (uint64_t)nsec);
 	return (0);
-fail:
-	rtc_fini(dev);
-	return (-1);
 }
 
 static void
-rtc_reset(struct device *dev)
+rtc_reset(void *soft)
 {
-	struct rtc *r = dev->soft;
+	struct rtc *r = soft;
 
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
 	r->mr = r->lr = 0;
 	r->imsc = r->ris = 0;
-	r->level = false;
-	(void)vm_irq_deassert(r->irq);
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void
-rtc_pause(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	pthread_mutex_lock(&r->lock);
-	catch_up(r);
-	r->active = false;
-	(void)vm_timer_disarm(r->timer);
-	pthread_mutex_unlock(&r->lock);
-}
-
-static void
-rtc_resume(struct device *dev)
-{
-	struct rtc *r = dev->soft;
-
-	pthread_mutex_lock(&r->lock);
-	r->active = true;
-	catch_up(r);
-	/* The handle may be at any level: drive it once in any case. */
-	r->level = (r->ris & r->imsc) == 0;
-	settle(r);
-	pthread_mutex_unlock(&r->lock);
 }
 
 static void
@@ -306,14 +205,32 @@ static const struct vm_state_field fields[] = {
 
 static const struct vm_state_table state = VM_STATE_TABLE("pl031", 1, 1, fields, rtc_check);
 
+static const struct chip_ops ops = {
+	.bus = CHIP_WORDS,
+	.hz = NS,
+	.open = rtc_open,
+	.reset = rtc_reset,
+	.catch_up = rtc_catch_up,
+	.level = rtc_level,
+	.deadline = rtc_deadline,
+	.read = rtc_read,
+	.write = rtc_write,
+};
+
+static int
+rtc_init(struct device *dev)
+{
+	return (chip_init(dev, &ops));
+}
+
 DEVICE_CLASS(pl031, "pl031", "PrimeCell real-time clock", keys, &state,
     .on = DEVICE_ON_MMIO,
     .range_len = PRIMECELL_LEN,
     .nirqs = 1,
     .size = sizeof(struct rtc),
     .init = rtc_init,
-    .fini = rtc_fini,
-    .reset = rtc_reset,
-    .pause = rtc_pause,
-    .resume = rtc_resume,
+    .fini = chip_fini,
+    .reset = chip_reset,
+    .pause = chip_pause,
+    .resume = chip_resume,
     .describe = rtc_describe);

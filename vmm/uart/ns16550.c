@@ -2,24 +2,19 @@
 /*
  * ns16550.c - the 16550A UART (National Semiconductor PC16550D data sheet, "DS").
  *
- * Eight byte-wide registers, on I/O ports or MMIO.  Bytes move between the FIFOs and a
- * character device as fast as both sides take them; baud rate and word length only set the
+ * Eight byte-wide registers, on I/O ports or MMIO.  Baud rate and word length only set the
  * character time-out, so that a guest which never wrote LCR (an early console that trusts its
- * firmware) is heard all the same.  A host that does not take bytes leaves them in the transmit
- * FIFO, and the guest sees a transmitter that is busy.  INTR follows the interrupt
+ * firmware) is heard all the same.  INTR follows the interrupt
  * identification alone (DS 8.6.3); gating it by OUT2 is a matter of PC boards.
  *
- * u->lock guards everything.  Order: u->lock, then the character device's.
+ * The chip's lock guards everything.
  */
-#include <pthread.h>
 #include <string.h>
 
-#include "../error.h"
 #include "serial.h"
 
 #define	FIFO		16
 #define	CLOCK_HZ	1843200		/* the PC's crystal; 16 clocks a bit at divisor 1 */
-#define	NS		1000000000ULL
 
 /* Registers (DS table II), by address; RBR, THR, IER give way to the divisor while LCR.DLAB is set. */
 enum {
@@ -85,14 +80,7 @@ enum {
 #define	MSR_DCD		0x80
 
 struct uart {
-	struct device	*dev;
-	struct chardev	*cd;
-	struct vm_irq	*irq;
-	struct vm_range	*range;
-	struct vm_timer	*timer;		/* character time-out, in nanoseconds of the VM's clock */
-	pthread_mutex_t	 lock;
-	bool		 active;	/* between resume and pause */
-	bool		 level;		/* what INTR was driven to; derived */
+	struct serial	 port;
 
 	/* state */
 	uint8_t		 ier, fcr, lcr, mcr, msr, scr, dll, dlm;
@@ -102,6 +90,7 @@ struct uart {
 	uint8_t		 rx[FIFO], rxerr[FIFO], rxlen;	/* oldest first, with LSR_CHARERR bits */
 	uint8_t		 tx[FIFO], txlen;
 };
+CHIP_FIRST(struct uart, port);
 
 static unsigned
 fifo_size(const struct uart *u)
@@ -152,42 +141,25 @@ identify(const struct uart *u)
 	return (IIR_NONE);
 }
 
-static void
-drive_irq(struct uart *u)
+static bool
+uart_level(const void *soft)
 {
-	bool level = identify(u) != IIR_NONE;
-
-	if (!u->active || level == u->level)
-		return;
-	u->level = level;
-	if (level)
-		(void)vm_irq_assert(u->irq);
-	else
-		(void)vm_irq_deassert(u->irq);
+	return (identify(soft) != IIR_NONE);
 }
 
 /* Four character times (DS 8.6.4.1: FIFO time-out), with the frame that LCR describes. */
 static uint64_t
-timeout_ns(const struct uart *u)
+uart_timeout(const void *soft)
 {
+	const struct uart *u = soft;
 	uint64_t divisor = u->dll | (uint64_t)u->dlm << 8;
 	unsigned bits = 1 + LCR_WLEN(u->lcr) + ((u->lcr & LCR_PARITY) != 0) + ((u->lcr & LCR_STOP) != 0 ? 2 : 1);
 
+	if ((u->fcr & FCR_ENABLE) == 0 || u->rxlen == 0 || u->timeout)
+		return (0);
 	if (divisor == 0)
 		divisor = 1;
-	return (4 * bits * divisor * 16 * NS / CLOCK_HZ);
-}
-
-/* After a character came or went: the time-out starts anew, if there is something to time. */
-static void
-restart_timeout(struct uart *u)
-{
-	if (!u->active)
-		return;
-	if ((u->fcr & FCR_ENABLE) != 0 && u->rxlen != 0 && !u->timeout)
-		(void)vm_timer_arm(u->timer, vm_timer_count(u->timer) + timeout_ns(u));
-	else
-		(void)vm_timer_disarm(u->timer);
+	return (4 * bits * divisor * 16 * SERIAL_HZ / CLOCK_HZ);
 }
 
 /* A character arrives at the receiver. */
@@ -203,58 +175,43 @@ receive(struct uart *u, uint8_t byte, uint8_t err)
 	}
 	u->rx[u->rxlen] = byte;
 	u->rxerr[u->rxlen++] = err;
-	restart_timeout(u);
+	serial_restart_timeout(&u->port);
 }
 
-/* Take what the host has and the FIFO holds, then tell the host's side what is waited for. */
 static void
-exchange(struct uart *u)
+uart_receive(void *soft, uint8_t byte)
 {
-	uint8_t buf[FIFO];
-	size_t n;
-
-	if (!u->active)
-		return;
-	if (u->txlen != 0) {
-		n = chardev_write(u->cd, u->tx, u->txlen);
-		u->txlen -= (uint8_t)n;
-		memmove(u->tx, u->tx + n, u->txlen);
-		if (u->txlen == 0)
-			u->thre = true;
-	}
-	/* In loop-back the serial input is disconnected (DS 8.6.6 bit 4). */
-	if ((u->mcr & MCR_LOOP) == 0 && u->rxlen < fifo_size(u)) {
-		n = chardev_read(u->cd, buf, fifo_size(u) - u->rxlen);
-		for (size_t i = 0; i < n; i++)
-			receive(u, buf[i], 0);
-	}
-	chardev_want(u->cd, (u->mcr & MCR_LOOP) == 0 && u->rxlen < fifo_size(u), u->txlen != 0);
-	drive_irq(u);
+	receive(soft, byte, 0);
 }
 
-/* The host has bytes, or takes some.  Control thread. */
-static void
-host_ready(void *arg, bool readable, bool writable)
+static bool
+uart_tx_due(const void *soft)
 {
-	struct uart *u = arg;
-
-	pthread_mutex_lock(&u->lock);
-	exchange(u);
-	pthread_mutex_unlock(&u->lock);
+	return (((const struct uart *)soft)->txlen == 0);
 }
 
-/* Library's thread. */
 static void
-timer_fired(void *arg)
+uart_tx_drained(void *soft)
 {
-	struct uart *u = arg;
+	((struct uart *)soft)->thre = true;
+}
 
-	pthread_mutex_lock(&u->lock);
-	if (u->active && u->rxlen != 0 && (u->fcr & FCR_ENABLE) != 0) {
+/* In loop-back the serial input is disconnected (DS 8.6.6 bit 4). */
+static unsigned
+uart_rx_room(const void *soft)
+{
+	const struct uart *u = soft;
+
+	return ((u->mcr & MCR_LOOP) == 0 ? fifo_size(u) - u->rxlen : 0);
+}
+
+static void
+uart_expire(void *soft)
+{
+	struct uart *u = soft;
+
+	if (u->rxlen != 0 && (u->fcr & FCR_ENABLE) != 0)
 		u->timeout = true;
-		drive_irq(u);
-	}
-	pthread_mutex_unlock(&u->lock);
 }
 
 /* Modem inputs: a cable that is plugged in, or in loop-back the outputs (DS 8.6.6 bit 4). */
@@ -287,14 +244,15 @@ read_rbr(struct uart *u)
 	memmove(u->rx, u->rx + 1, u->rxlen);
 	memmove(u->rxerr, u->rxerr + 1, u->rxlen);
 	u->timeout = false;
-	restart_timeout(u);
-	exchange(u);
+	serial_restart_timeout(&u->port);
+	serial_exchange(&u->port);
 	return (byte);
 }
 
-static uint8_t
-read_reg(struct uart *u, unsigned reg)
+static uint32_t
+uart_read(void *soft, uint64_t reg)
 {
+	struct uart *u = soft;
 	uint8_t val = 0;
 
 	switch (reg) {
@@ -332,7 +290,6 @@ read_reg(struct uart *u, unsigned reg)
 		val = u->scr;
 		break;
 	}
-	drive_irq(u);
 	return (val);
 }
 
@@ -352,7 +309,7 @@ write_thr(struct uart *u, uint8_t val)
 		u->txlen = 0;
 	}
 	u->tx[u->txlen++] = val;
-	exchange(u);
+	serial_exchange(&u->port);
 }
 
 static void
@@ -360,7 +317,7 @@ clear_rx(struct uart *u)
 {
 	u->rxlen = 0;
 	u->timeout = false;
-	restart_timeout(u);
+	serial_restart_timeout(&u->port);
 }
 
 static void
@@ -384,13 +341,14 @@ write_fcr(struct uart *u, uint8_t val)
 		clear_rx(u);
 	if ((val & FCR_CLEAR_TX) != 0)
 		clear_tx(u);
-	exchange(u);
+	serial_exchange(&u->port);
 }
 
 static void
-write_reg(struct uart *u, unsigned reg, uint8_t val)
+uart_write(void *soft, uint64_t reg, uint32_t word)
 {
-	uint8_t old;
+	struct uart *u = soft;
+	uint8_t val = (uint8_t)word, old;
 
 	switch (reg) {
 	case R_RBR_THR_DLL:
@@ -422,7 +380,7 @@ write_reg(struct uart *u, unsigned reg, uint8_t val)
 	case R_MCR:
 		u->mcr = val & MCR_MASK;
 		update_modem(u);
-		exchange(u);
+		serial_exchange(&u->port);
 		break;
 	case R_LSR:		/* factory test; read-only for us */
 	case R_MSR:
@@ -431,81 +389,14 @@ write_reg(struct uart *u, unsigned reg, uint8_t val)
 		u->scr = val;
 		break;
 	}
-	drive_irq(u);
-}
-
-/* A wider access is as many byte accesses, as on the ISA bus. */
-static uint64_t
-uart_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct uart *u = arg;
-	uint64_t val = 0;
-	uint8_t byte;
-
-	pthread_mutex_lock(&u->lock);
-	for (unsigned i = 0; i < size; i++) {
-		byte = off + i < R_COUNT ? read_reg(u, (unsigned)off + i) : 0xff;
-		val |= (uint64_t)byte << (8 * i);
-	}
-	pthread_mutex_unlock(&u->lock);
-	return (val);
-}
-
-static void
-uart_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
-{
-	struct uart *u = arg;
-
-	pthread_mutex_lock(&u->lock);
-	for (unsigned i = 0; i < size && off + i < R_COUNT; i++)
-		write_reg(u, (unsigned)off + i, (uint8_t)(val >> (8 * i)));
-	pthread_mutex_unlock(&u->lock);
-}
-
-static void
-uart_fini(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	vm_range_remove(u->range);
-	(void)vm_range_sync(dev->vmm->vm);
-	vm_timer_close(u->timer);
-	serial_close(dev, u->cd);
-	pthread_mutex_destroy(&u->lock);
-}
-
-static int
-uart_init(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	u->dev = dev;
-	u->irq = dev->place.irq[0];
-	pthread_mutex_init(&u->lock, NULL);
-	u->cd = serial_open(dev, host_ready, u);
-	if (u->cd == NULL)
-		goto fail;
-	u->timer = vm_timer_open(dev->vmm->vm, NS, timer_fired, u);
-	if (u->timer == NULL) {
-		(void)vmm_fail_vm("%s", dev->name);
-		goto fail;
-	}
-	u->range = device_claim(dev, R_COUNT, uart_read, uart_write, u);
-	if (u->range == NULL)
-		goto fail;
-	return (0);
-fail:
-	uart_fini(dev);
-	return (-1);
 }
 
 /* DS table III, master reset.  The divisor is undefined there; 9600 baud is what PC firmware leaves. */
 static void
-uart_reset(struct device *dev)
+uart_reset(void *soft)
 {
-	struct uart *u = dev->soft;
+	struct uart *u = soft;
 
-	pthread_mutex_lock(&u->lock);
 	u->ier = u->fcr = u->lcr = u->mcr = u->scr = 0;
 	u->dll = 12;
 	u->dlm = 0;
@@ -516,36 +407,6 @@ uart_reset(struct device *dev)
 	u->msr = 0;
 	update_modem(u);
 	u->msr &= (uint8_t)~MSR_DELTAS;
-	u->level = false;
-	(void)vm_irq_deassert(u->irq);
-	pthread_mutex_unlock(&u->lock);
-}
-
-static void
-uart_pause(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	pthread_mutex_lock(&u->lock);
-	u->active = false;
-	(void)vm_timer_disarm(u->timer);
-	chardev_want(u->cd, false, false);
-	pthread_mutex_unlock(&u->lock);
-}
-
-static void
-uart_resume(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	pthread_mutex_lock(&u->lock);
-	u->active = true;
-	/* The handle may be at any level: drive it once in any case. */
-	u->level = identify(u) == IIR_NONE;
-	drive_irq(u);
-	restart_timeout(u);
-	exchange(u);
-	pthread_mutex_unlock(&u->lock);
 }
 
 static void
@@ -593,14 +454,45 @@ static const struct vm_state_field fields[] = {
 
 static const struct vm_state_table state = VM_STATE_TABLE("ns16550", 1, 1, fields, uart_check);
 
+static const struct serial_ops serial_ops = {
+	.tx_due = uart_tx_due,
+	.tx_drained = uart_tx_drained,
+	.rx_room = uart_rx_room,
+	.receive = uart_receive,
+	.timeout = uart_timeout,
+};
+
+static const struct chip_ops ops = {
+	.bus = CHIP_BYTES,
+	.hz = SERIAL_HZ,
+	.open = serial_open,
+	.close = serial_close,
+	.reset = uart_reset,
+	.level = uart_level,
+	.expire = uart_expire,
+	.read = uart_read,
+	.write = uart_write,
+};
+
+static int
+uart_init(struct device *dev)
+{
+	struct uart *u = dev->soft;
+
+	u->port.ops = &serial_ops;
+	u->port.tx = u->tx;
+	u->port.txlen = &u->txlen;
+	return (chip_init(dev, &ops));
+}
+
 DEVICE_CLASS(ns16550, "ns16550", "16550A serial port", keys, &state,
     .on = DEVICE_ON_MMIO | DEVICE_ON_IO,
     .range_len = R_COUNT,
     .nirqs = 1,
     .size = sizeof(struct uart),
     .init = uart_init,
-    .fini = uart_fini,
-    .reset = uart_reset,
-    .pause = uart_pause,
-    .resume = uart_resume,
+    .fini = chip_fini,
+    .reset = chip_reset,
+    .pause = serial_pause,
+    .resume = serial_resume,
     .describe = uart_describe);

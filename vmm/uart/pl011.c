@@ -2,23 +2,18 @@
 /*
  * pl011.c - the PrimeCell UART (Arm PL011 Technical Reference Manual, DDI 0183G, "TRM"), revision r1p5 with FIFOs of 32 characters.
  *
- * Bytes move between the FIFOs and a character device as fast as both sides take them; baud rate and word length only set the
- * receive time-out.  The transmitter sends whether it was enabled or not, so that an early console that trusts its firmware to
- * have done that is heard when there was no firmware.  A host that does not take bytes leaves them in the transmit FIFO, and the guest
- * sees a transmitter that is busy.  There is no DMA: its register is data.
+ * Baud rate and word length only set the receive time-out.  The transmitter sends whether it was enabled or not, so that an early console
+ * that trusts its firmware to have done that is heard when there was no firmware.  There is no DMA: its register is data.
  *
- * u->lock guards everything.  Order: u->lock, then the character device's.
+ * The chip's lock guards everything.
  */
-#include <pthread.h>
 #include <string.h>
 
-#include "../error.h"
 #include "../primecell.h"
 #include "serial.h"
 
 #define	FIFO		32
 #define	CLOCK_HZ	24000000	/* UARTCLK */
-#define	NS		1000000000ULL
 #define	PART		0x011
 #define	REVISION	3		/* r1p5 (TRM 3.3.14) */
 
@@ -84,13 +79,7 @@
 #define	INT_MASK	0x7ffU
 
 struct uart {
-	struct chardev	*cd;
-	struct vm_irq	*irq;
-	struct vm_range	*range;
-	struct vm_timer	*timer;		/* receive time-out, in nanoseconds of the VM's clock */
-	pthread_mutex_t	 lock;
-	bool		 active;	/* between resume and pause */
-	bool		 level;		/* what UARTINTR was driven to; derived */
+	struct serial	 port;
 
 	/* state */
 	uint16_t	 cr, ibrd, imsc, ris;
@@ -101,6 +90,7 @@ struct uart {
 	uint8_t		 rxlen;
 	uint8_t		 tx[FIFO], txlen;
 };
+CHIP_FIRST(struct uart, port);
 
 static unsigned
 fifo_size(const struct uart *u)
@@ -130,15 +120,12 @@ tx_due(const struct uart *u)
 	return (u->txlen <= ((u->lcrh & LCRH_FEN) != 0 ? trigger(u, IFLS_TX(u->ifls)) : 0));
 }
 
-static void
-drive_irq(struct uart *u)
+static bool
+uart_level(const void *soft)
 {
-	bool level = (u->ris & u->imsc) != 0;
+	const struct uart *u = soft;
 
-	if (!u->active || level == u->level)
-		return;
-	u->level = level;
-	(void)(level ? vm_irq_assert(u->irq) : vm_irq_deassert(u->irq));
+	return ((u->ris & u->imsc) != 0);
 }
 
 static uint16_t
@@ -161,23 +148,14 @@ flags(const struct uart *u)
 
 /* 32 bit periods (TRM 2.8.5), each 16 times the divisor of UARTCLK, which counts in 64ths. */
 static uint64_t
-timeout_ns(const struct uart *u)
+uart_timeout(const void *soft)
 {
+	const struct uart *u = soft;
 	uint64_t divisor = (uint64_t)u->ibrd << 6 | u->fbrd;
 
-	return (32 * 16 * (divisor != 0 ? divisor : 64) * NS / 64 / CLOCK_HZ);
-}
-
-/* After a character came or went: the time-out starts anew, if there is something to time. */
-static void
-restart_timeout(struct uart *u)
-{
-	if (!u->active)
-		return;
-	if (u->rxlen != 0 && (u->ris & INT_RT) == 0)
-		(void)vm_timer_arm(u->timer, vm_timer_count(u->timer) + timeout_ns(u));
-	else
-		(void)vm_timer_disarm(u->timer);
+	if (u->rxlen == 0 || (u->ris & INT_RT) != 0)
+		return (0);
+	return (32 * 16 * (divisor != 0 ? divisor : 64) * SERIAL_HZ / 64 / CLOCK_HZ);
 }
 
 /* A character arrives at the receiver, with DR_ERRORS. */
@@ -198,66 +176,44 @@ receive(struct uart *u, uint16_t ch)
 	u->ris |= (ch & DR_ERRORS) >> 1;
 	if (rx_due(u))
 		u->ris |= INT_RX;
-	restart_timeout(u);
+	serial_restart_timeout(&u->port);
 }
 
-/* Whether characters of the host are heard: in loop-back the serial input is disconnected (TRM 3.3.8, LBE). */
+static void
+uart_receive(void *soft, uint8_t byte)
+{
+	receive(soft, byte);
+}
+
 static bool
-listening(const struct uart *u)
+uart_tx_due(const void *soft)
 {
-	return ((u->cr & (CR_UARTEN | CR_RXE | CR_LBE)) == (CR_UARTEN | CR_RXE) && u->rxlen < fifo_size(u));
+	return (tx_due(soft));
 }
 
-/* Take what the host has and the FIFO holds, then tell the host's side what is waited for. */
+/* It is raised when the FIFO falls to its trigger level (TRM 2.8.4), not by being empty. */
 static void
-exchange(struct uart *u)
+uart_tx_drained(void *soft)
 {
-	bool was_due = tx_due(u);
-	uint8_t buf[FIFO];
-	size_t n;
-
-	if (!u->active)
-		return;
-	if (u->txlen != 0) {
-		n = chardev_write(u->cd, u->tx, u->txlen);
-		u->txlen -= (uint8_t)n;
-		memmove(u->tx, u->tx + n, u->txlen);
-		/* It is raised when the FIFO falls to its trigger level (TRM 2.8.4), not by being empty. */
-		if (!was_due && tx_due(u))
-			u->ris |= INT_TX;
-	}
-	if (listening(u)) {
-		n = chardev_read(u->cd, buf, fifo_size(u) - u->rxlen);
-		for (size_t i = 0; i < n; i++)
-			receive(u, buf[i]);
-	}
-	chardev_want(u->cd, listening(u), u->txlen != 0);
-	drive_irq(u);
+	((struct uart *)soft)->ris |= INT_TX;
 }
 
-/* The host has bytes, or takes some.  Control thread. */
-static void
-host_ready(void *arg, bool readable, bool writable)
+/* In loop-back the serial input is disconnected (TRM 3.3.8, LBE). */
+static unsigned
+uart_rx_room(const void *soft)
 {
-	struct uart *u = arg;
+	const struct uart *u = soft;
 
-	pthread_mutex_lock(&u->lock);
-	exchange(u);
-	pthread_mutex_unlock(&u->lock);
+	return ((u->cr & (CR_UARTEN | CR_RXE | CR_LBE)) == (CR_UARTEN | CR_RXE) ? fifo_size(u) - u->rxlen : 0);
 }
 
-/* Library's thread. */
 static void
-timer_fired(void *arg)
+uart_expire(void *soft)
 {
-	struct uart *u = arg;
+	struct uart *u = soft;
 
-	pthread_mutex_lock(&u->lock);
-	if (u->active && u->rxlen != 0) {
+	if (u->rxlen != 0)
 		u->ris |= INT_RT;
-		drive_irq(u);
-	}
-	pthread_mutex_unlock(&u->lock);
 }
 
 /* Modem inputs: a cable that is plugged in, or in loop-back the outputs (TRM 3.3.8, LBE).  A change interrupts. */
@@ -295,8 +251,8 @@ read_dr(struct uart *u)
 		u->ris &= (uint16_t)~INT_RX;
 	if (u->rxlen == 0)
 		u->ris &= (uint16_t)~INT_RT;
-	restart_timeout(u);
-	exchange(u);
+	serial_restart_timeout(&u->port);
+	serial_exchange(&u->port);
 	return (ch);
 }
 
@@ -313,7 +269,7 @@ write_dr(struct uart *u, uint8_t ch)
 	u->tx[u->txlen++] = ch;
 	if ((u->lcrh & LCRH_FEN) == 0 || !tx_due(u))
 		u->ris &= (uint16_t)~INT_TX;
-	exchange(u);
+	serial_exchange(&u->port);
 	/* Without FIFOs, or at a level that one character does not exceed, each that is sent interrupts. */
 	if (tx_due(u))
 		u->ris |= INT_TX;
@@ -332,13 +288,15 @@ write_lcrh(struct uart *u, uint8_t val)
 	}
 	if ((u->cr & CR_LBE) != 0 && (old & LCRH_BRK) == 0 && (val & LCRH_BRK) != 0)
 		receive(u, DR_BE | DR_FE);
-	restart_timeout(u);
-	exchange(u);
+	serial_restart_timeout(&u->port);
+	serial_exchange(&u->port);
 }
 
 static uint32_t
-read_reg(struct uart *u, uint64_t reg)
+uart_read(void *soft, uint64_t reg)
 {
+	struct uart *u = soft;
+
 	switch (reg) {
 	case R_DR:
 		return (read_dr(u));
@@ -372,8 +330,10 @@ read_reg(struct uart *u, uint64_t reg)
 }
 
 static void
-write_reg(struct uart *u, uint64_t reg, uint32_t val)
+uart_write(void *soft, uint64_t reg, uint32_t val)
 {
+	struct uart *u = soft;
+
 	switch (reg) {
 	case R_DR:
 		write_dr(u, (uint8_t)val);
@@ -396,7 +356,7 @@ write_reg(struct uart *u, uint64_t reg, uint32_t val)
 	case R_CR:
 		u->cr = val & CR_MASK;
 		update_modem(u);
-		exchange(u);
+		serial_exchange(&u->port);
 		break;
 	case R_IFLS:
 		u->ifls = val & 0x3f;
@@ -406,85 +366,20 @@ write_reg(struct uart *u, uint64_t reg, uint32_t val)
 		break;
 	case R_ICR:
 		u->ris &= (uint16_t)~val;
-		restart_timeout(u);
+		serial_restart_timeout(&u->port);
 		break;
 	case R_DMACR:
 		u->dmacr = val & 7;
 		break;
 	}
-	drive_irq(u);
-}
-
-/* Registers are at words; what of one an access does not reach is not read, and written as zero. */
-static uint64_t
-uart_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct uart *u = arg;
-	uint64_t val;
-
-	pthread_mutex_lock(&u->lock);
-	val = read_reg(u, off & ~3ULL) >> 8 * (off & 3);
-	drive_irq(u);
-	pthread_mutex_unlock(&u->lock);
-	return (val & (UINT64_MAX >> (64 - 8 * size)));
-}
-
-static void
-uart_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
-{
-	struct uart *u = arg;
-
-	pthread_mutex_lock(&u->lock);
-	if ((off & 3) == 0)
-		write_reg(u, off, (uint32_t)val);
-	pthread_mutex_unlock(&u->lock);
-}
-
-/* Life */
-
-static void
-uart_fini(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	vm_range_remove(u->range);
-	(void)vm_range_sync(dev->vmm->vm);
-	vm_timer_close(u->timer);
-	serial_close(dev, u->cd);
-	pthread_mutex_destroy(&u->lock);
-}
-
-static int
-uart_init(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	u->irq = dev->place.irq[0];
-	pthread_mutex_init(&u->lock, NULL);
-	u->cd = serial_open(dev, host_ready, u);
-	if (u->cd == NULL)
-		goto fail;
-	u->timer = vm_timer_open(dev->vmm->vm, NS, timer_fired, u);
-	if (u->timer == NULL) {
-		(void)vmm_fail_vm("%s", dev->name);
-		goto fail;
-	}
-	u->range = device_claim(dev, PRIMECELL_LEN, uart_read, uart_write, u);
-	if (u->range == NULL)
-		goto fail;
-	return (0);
-fail:
-	uart_fini(dev);
-	return (-1);
 }
 
 /* TRM table 3-1, reset values. */
 static void
-uart_reset(struct device *dev)
+uart_reset(void *soft)
 {
-	struct uart *u = dev->soft;
+	struct uart *u = soft;
 
-	pthread_mutex_lock(&u->lock);
 	u->cr = CR_TXE | CR_RXE;
 	u->ibrd = u->imsc = 0;
 	u->rsr = u->ilpr = u->fbrd = u->lcrh = u->dmacr = 0;
@@ -493,36 +388,6 @@ uart_reset(struct device *dev)
 	u->rxlen = u->txlen = 0;
 	update_modem(u);
 	u->ris = 0;
-	u->level = false;
-	(void)vm_irq_deassert(u->irq);
-	pthread_mutex_unlock(&u->lock);
-}
-
-static void
-uart_pause(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	pthread_mutex_lock(&u->lock);
-	u->active = false;
-	(void)vm_timer_disarm(u->timer);
-	chardev_want(u->cd, false, false);
-	pthread_mutex_unlock(&u->lock);
-}
-
-static void
-uart_resume(struct device *dev)
-{
-	struct uart *u = dev->soft;
-
-	pthread_mutex_lock(&u->lock);
-	u->active = true;
-	/* The handle may be at any level: drive it once in any case. */
-	u->level = (u->ris & u->imsc) == 0;
-	drive_irq(u);
-	restart_timeout(u);
-	exchange(u);
-	pthread_mutex_unlock(&u->lock);
 }
 
 static void
@@ -569,14 +434,45 @@ static const struct vm_state_field fields[] = {
 
 static const struct vm_state_table state = VM_STATE_TABLE("pl011", 1, 1, fields, uart_check);
 
+static const struct serial_ops serial_ops = {
+	.tx_due = uart_tx_due,
+	.tx_drained = uart_tx_drained,
+	.rx_room = uart_rx_room,
+	.receive = uart_receive,
+	.timeout = uart_timeout,
+};
+
+static const struct chip_ops ops = {
+	.bus = CHIP_WORDS,
+	.hz = SERIAL_HZ,
+	.open = serial_open,
+	.close = serial_close,
+	.reset = uart_reset,
+	.level = uart_level,
+	.expire = uart_expire,
+	.read = uart_read,
+	.write = uart_write,
+};
+
+static int
+uart_init(struct device *dev)
+{
+	struct uart *u = dev->soft;
+
+	u->port.ops = &serial_ops;
+	u->port.tx = u->tx;
+	u->port.txlen = &u->txlen;
+	return (chip_init(dev, &ops));
+}
+
 DEVICE_CLASS(pl011, "pl011", "PrimeCell serial port", keys, &state,
     .on = DEVICE_ON_MMIO,
     .range_len = PRIMECELL_LEN,
     .nirqs = 1,
     .size = sizeof(struct uart),
     .init = uart_init,
-    .fini = uart_fini,
-    .reset = uart_reset,
-    .pause = uart_pause,
-    .resume = uart_resume,
+    .fini = chip_fini,
+    .reset = chip_reset,
+    .pause = serial_pause,
+    .resume = serial_resume,
     .describe = uart_describe);

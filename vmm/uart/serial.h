@@ -1,23 +1,57 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * serial.h - what serial ports share: the host's end of the line, by configuration or by the machine.
+ * serial.h - what serial ports share: the host's end of the line, by configuration or by the machine, and how characters come and go.
+ *
+ * Bytes move between a port's FIFOs and a character device as fast as both sides take them.  A host that does not take bytes leaves them
+ * in the transmit FIFO, and the guest sees a transmitter that is busy; a receiver without room leaves the host's bytes with the host.
+ *
+ * The struct of a port begins with struct serial.  The chip's lock guards it, and is taken before the character device's.
  */
 #ifndef _HYVE_SERIAL_H_
 #define	_HYVE_SERIAL_H_
 
+#include "../chip.h"
 #include "../console/chardev.h"
-#include "../device.h"
 
 /* The keys of a serial port. */
 #define	SERIAL_KEYS								\
 	KEY_PATH("path", NULL, "the host's end: a terminal, a FIFO, or stdio; without one, output is dropped")
 
-/*
- * The device's character device, whose user it becomes: that of its place, else the one that its keys say.  NULL with a
- * sentence.  Control thread.
- */
-struct chardev *serial_open(struct device *dev, chardev_fn *fn, void *arg);
-/* Give it back; cd may be NULL. */
-void	serial_close(struct device *dev, struct chardev *cd);
+/* The most characters that a FIFO holds. */
+#define	SERIAL_FIFO	32
+
+/* What is a port's own.  Called with the lock. */
+struct serial_ops {
+	/* Whether the transmit FIFO is as empty as the transmit interrupt wants it; and what to do when it has just become so. */
+	bool	(*tx_due)(const void *soft);
+	void	(*tx_drained)(void *soft);
+	/* Characters of the host that the receiver takes now: none if it is full, off, or hears itself. */
+	unsigned (*rx_room)(const void *soft);
+	void	(*receive)(void *soft, uint8_t byte);
+	/* Nanoseconds from the last character to its time-out; 0: there is nothing to time. */
+	uint64_t (*timeout)(const void *soft);
+};
+
+struct serial {
+	struct chip	 chip;		/* its timer is the time-out's, in nanoseconds */
+	const struct serial_ops *ops;
+	struct chardev	*cd;
+	uint8_t		*tx, *txlen;	/* the transmit FIFO, in the port's state: oldest first */
+};
+
+/* The timer's unit. */
+#define	SERIAL_HZ	1000000000ULL
+
+/* Make it; port->ops, tx and txlen are set.  The members open and close of ops are serial_open() and serial_close(). */
+int	serial_open(struct device *dev);
+void	serial_close(struct device *dev);
+/* As the members of struct device_class. */
+void	serial_pause(struct device *dev);
+void	serial_resume(struct device *dev);
+
+/* Let the host have what is in the FIFO, take what it has, and tell its side what is waited for.  Any thread, with the lock. */
+void	serial_exchange(struct serial *port);
+/* After a character came or went: the time-out starts anew, if there is something to time.  Any thread, with the lock. */
+void	serial_restart_timeout(struct serial *port);
 
 #endif /* _HYVE_SERIAL_H_ */
