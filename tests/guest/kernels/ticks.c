@@ -1,235 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ticks.c - a multiboot kernel that counts the ticks of a PC's timers: 8254 by the 8259, RTC by the 8259, HPET by messages, local
- * APIC, all at once, with the HPET's counter as clock.
+ * ticks.c - a kernel that counts the ticks of a machine's timers.
  *
- * The command line is "slow" (8254 20 Hz, RTC 16 Hz, HPET and local APIC 10 Hz) or "fast" (each about 1 kHz), and how many
- * seconds, a digit each in hexadecimal: "slow 0a".  On COM1 comes a line per timer: name, ticks, period, and the time that passed since it was
- * started, at least and at most; then what the registers say; all hexadecimal, in the units of tests/guest/ticks.py.  It ends by
- * the debug exit port.
- *
- * Specifications: 8254 and 8259A data sheets, MC146818A data sheet, IA-PC HPET 1.0a, Intel SDM vol. 3 chapter 10.
+ * The command line has "slow" (10 to 20 ticks a second) or "fast" (each timer about 1 kHz), and how many seconds, a digit each in
+ * hexadecimal: "slow 0a".  On the console comes a line per timer: name, ticks, period, the time that it ran for, at least and at most, and
+ * how many ticks were early; then what its registers say is left of the period, and how much later than that time they were
+ * read; all hexadecimal, in the units of tests/guest/ticks.py.  Then it ends.
  */
-#include <stdint.h>
+#include "ticks.h"
 
-#define	HPET		0xfed00000U
-#define	LAPIC		0xfee00000U
-#define	COM1		0x3f8
-
-#define	CODE		8
-#define	VEC_PIC		0x20
-#define	VEC_RTC		0x28
-#define	VEC_HPET	0x40
-#define	VEC_LAPIC	0x50
-
-struct timer {
-	const char	*name;
-	uint32_t	 ticks;
-	uint32_t	 period;
-	uint64_t	 before, after;	/* the clock around its start */
-};
-
-enum { PIT, RTC, HPET0, LAPICT, NTIMERS };
-
-static struct timer timers[NTIMERS] = { { .name = "i8254" }, { .name = "rtc" }, { .name = "hpet" }, { .name = "lapic" } };
-
-static inline void
-outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint8_t
-inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return (v);
-}
-
-static inline uint32_t
-rd(uint32_t addr)
-{
-	return (*(volatile uint32_t *)addr);
-}
-
-static inline void
-wr(uint32_t addr, uint32_t v)
-{
-	*(volatile uint32_t *)addr = v;
-}
+bool fast;
+unsigned current_round;
 
 static void
 put(const char *s)
 {
-	for (; *s != '\0'; s++) {
-		while ((inb(COM1 + 5) & 0x20) == 0)
-			;
-		outb(COM1, (uint8_t)*s);
-	}
+	for (; *s != '\0'; s++)
+		machine_put(*s);
 }
 
 static void
 put_hex(uint64_t v)
 {
-	char s[18] = " ";
-
-	for (int i = 0; i < 16; i++)
-		s[1 + i] = "0123456789abcdef"[(v >> (60 - 4 * i)) & 15];
-	s[17] = '\0';
-	put(s);
-}
-
-/* 2.4.1: 64 bits by halves. */
-static uint64_t
-clock_now(void)
-{
-	uint32_t high, low;
-
-	do {
-		high = rd(HPET + 0xf4);
-		low = rd(HPET + 0xf0);
-	} while (high != rd(HPET + 0xf4));
-	return ((uint64_t)high << 32 | low);
-}
-
-static uint8_t
-rtc_read(uint8_t reg)
-{
-	outb(0x70, reg);
-	return (inb(0x71));
-}
-
-static void
-rtc_write(uint8_t reg, uint8_t v)
-{
-	outb(0x70, reg);
-	outb(0x71, v);
-}
-
-__attribute__((used)) static void
-tick(uint32_t vector)
-{
-	switch (vector) {
-	case VEC_PIC:
-		timers[PIT].ticks++;
-		outb(0x20, 0x20);
-		break;
-	case VEC_RTC:
-		timers[RTC].ticks += (rtc_read(0x0c) & 0x40) != 0;
-		outb(0xa0, 0x20);
-		outb(0x20, 0x20);
-		break;
-	case VEC_HPET:
-		timers[HPET0].ticks++;
-		wr(LAPIC + 0xb0, 0);
-		break;
-	case VEC_LAPIC:
-		timers[LAPICT].ticks++;
-		wr(LAPIC + 0xb0, 0);
-		break;
-	}
-}
-
-#define	ENTRY(name, vector)	\
-	__asm__(".globl " name "\n" name ": pushal\n pushl $" #vector "\n call tick\n addl $4, %esp\n popal\n iretl\n")
-
-ENTRY("entry_pic", 0x20);
-ENTRY("entry_rtc", 0x28);
-ENTRY("entry_hpet", 0x40);
-ENTRY("entry_lapic", 0x50);
-extern char entry_pic[], entry_rtc[], entry_hpet[], entry_lapic[];
-
-static uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
-static uint64_t idt[256];
-
-static void
-gate(unsigned vector, const char *entry)
-{
-	uint32_t at = (uint32_t)entry;
-
-	idt[vector] = (uint64_t)(at & 0xffff0000U) << 32 | 0x8e0000000000ULL | CODE << 16 | (at & 0xffff);
-}
-
-struct __attribute__((packed)) table {
-	uint16_t limit;
-	uint32_t base;
-};
-
-static void
-set_tables(void)
-{
-	struct table g = { sizeof(gdt) - 1, (uint32_t)gdt }, i = { sizeof(idt) - 1, (uint32_t)idt };
-
-	gate(VEC_PIC, entry_pic);
-	gate(VEC_RTC, entry_rtc);
-	gate(VEC_HPET, entry_hpet);
-	gate(VEC_LAPIC, entry_lapic);
-	__asm__ volatile("lgdt %0\n lidt %1\n ljmp $8, $1f\n1: mov $16, %%eax\n mov %%eax, %%ds\n mov %%eax, %%es\n mov %%eax, %%ss"
-	    : : "m"(g), "m"(i) : "eax", "memory");
-}
-
-static void
-set_controllers(void)
-{
-	static const struct { uint16_t port; uint8_t v; } icw[] = {
-		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, VEC_PIC }, { 0xa1, VEC_RTC }, { 0x21, 4 }, { 0xa1, 2 }, { 0x21, 1 }, { 0xa1, 1 },
-		{ 0x21, 0xfa }, { 0xa1, 0xfe },		/* OCW1: lines 0, 2 and 8 */
-	};
-
-	for (unsigned i = 0; i < sizeof(icw) / sizeof(icw[0]); i++)
-		outb(icw[i].port, icw[i].v);
-	wr(LAPIC + 0xf0, 0x1ff);	/* on */
-	wr(LAPIC + 0x350, 0x700);	/* LINT0 is ExtINT */
-}
-
-/* Each is started between two readings of the clock. */
-static void
-start_timer(unsigned n, uint32_t period)
-{
-	struct timer *t = &timers[n];
-
-	t->period = period;
-	t->before = clock_now();
-	switch (n) {
-	case PIT:
-		outb(0x43, 0x34);
-		outb(0x40, (uint8_t)period);
-		outb(0x40, (uint8_t)(period >> 8));
-		break;
-	case RTC:
-		/* period in 1 / 32768 s is 2^(rate - 1) */
-		rtc_write(0x0a, (uint8_t)(0x20 | (32 - __builtin_clz(period))));
-		rtc_write(0x0b, (rtc_read(0x0b) & 0x0f) | 0x40);
-		(void)rtc_read(0x0c);
-		break;
-	case HPET0:
-		/* 2.3.9.2: periodic, by the comparator with VAL_SET and then the period */
-		wr(HPET + 0x110, VEC_HPET);
-		wr(HPET + 0x114, LAPIC);
-		wr(HPET + 0x100, 1 << 14 | 1 << 8 | 1 << 6 | 1 << 3 | 1 << 2);
-		wr(HPET + 0x108, (uint32_t)t->before + period);
-		wr(HPET + 0x108, period);
-		break;
-	case LAPICT:
-		wr(LAPIC + 0x3e0, 0xb);		/* by 1 */
-		wr(LAPIC + 0x320, 1 << 17 | VEC_LAPIC);
-		wr(LAPIC + 0x380, period);
-		break;
-	}
-	t->after = clock_now();
-}
-
-/* The channel's count, latched. */
-static uint32_t
-pit_count(void)
-{
-	uint32_t low;
-
-	outb(0x43, 0);
-	low = inb(0x40);
-	return (low | (uint32_t)inb(0x40) << 8);
+	put(" ");
+	for (int shift = 60; shift >= 0; shift -= 4)
+		machine_put("0123456789abcdef"[(v >> shift) & 15]);
 }
 
 static uint32_t
@@ -238,81 +33,95 @@ hex(char c)
 	return (c >= '0' && c <= '9' ? (uint32_t)(c - '0') : (uint32_t)(c - 'a') + 10);
 }
 
-struct multiboot {
-	uint32_t flags, mem[2], boot, cmdline;
-};
-
-__attribute__((used, noreturn)) void
-kernel(const struct multiboot *mb)
+/* The command line's words, behind whatever the loader put before; the seconds. */
+static uint32_t
+parse(const char *words)
 {
-	const char *words = (const char *)mb->cmdline;
-	uint32_t femto = rd(HPET + 4), hz10 = 0, seconds, left[2];
-	uint64_t end, now[3];
-	int fast;
-
 	while (*words != '\0' && !(words[0] == ' ' && (words[1] == 's' || words[1] == 'f')))
 		words++;
 	words += *words == ' ';
 	fast = words[0] == 'f';
-	seconds = hex(words[5]) << 4 | hex(words[6]);
-	set_tables();
-	set_controllers();
-	wr(HPET + 0x10, rd(HPET + 0x10) | 1);
-	/* 10^14 fs are a tenth of a second; there is no 64-bit division here. */
-	for (int i = 26; i >= 0; i--) {
-		if ((uint64_t)femto * (hz10 | 1U << i) <= 100000000000000ULL)
-			hz10 |= 1U << i;
-	}
-	start_timer(PIT, fast ? 1193 : 59659);
-	start_timer(RTC, fast ? 32 : 2048);
-	start_timer(HPET0, fast ? hz10 / 100 : hz10);
-	start_timer(LAPICT, fast ? 1000000 : 100000000);
-	end = clock_now();
-	for (uint32_t i = 0; i < seconds * 10; i++)
-		end += hz10;
-	__asm__ volatile("sti");
-	while (clock_now() < end)
-		;
-	/* What is due is taken: a tick takes no part in the count that came while nobody could have taken it. */
-	__asm__ volatile("nop\n nop\n cli");
-	now[0] = clock_now();
-	left[0] = rd(LAPIC + 0x390);
-	now[1] = clock_now();
-	left[1] = pit_count();
-	now[2] = clock_now();
-	for (unsigned i = 0; i < NTIMERS; i++) {
-		put(timers[i].name);
-		put_hex(timers[i].ticks);
-		put_hex(timers[i].period);
-		put_hex(now[0] - timers[i].after);
-		put_hex(now[0] - timers[i].before);
-		put("\n");
-	}
-	put("clock");
-	put_hex(femto);
-	put("\nlapic-left");
-	put_hex(left[0]);
-	put_hex(now[1] - now[0]);
-	put("\ni8254-left");
-	put_hex(left[1]);
-	put_hex(now[2] - now[0]);
-	put("\nend\n");
-	outb(0x501, 0);
-	for (;;)
-		__asm__ volatile("hlt");
+	return (hex(words[5]) << 4 | hex(words[6]));
 }
 
-__asm__(
-    ".section .head, \"ax\"\n"
-    ".align 4\n"
-    ".long 0x1badb002, 0, -0x1badb002\n"
-    ".globl _start\n"
-    "_start:\n"
-    "	movl	$stack_top, %esp\n"
-    "	pushl	%ebx\n"
-    "	call	kernel\n"
-    ".section .bss\n"
-    ".align 16\n"
-    "	.skip	16384\n"
-    "stack_top:\n"
-    ".text\n");
+void
+ticked(struct timer *t)
+{
+	t->ticks++;
+	if (t->clocked && clock_now() < t->before + t->stopped + (uint64_t)t->ticks * t->period[fast])
+		t->early++;
+}
+
+/* Let the timers of a round run. */
+static void
+run(unsigned round, uint32_t seconds)
+{
+	uint64_t end;
+
+	current_round = round;
+	for (struct timer *t = timers; t < timers + ntimers; t++) {
+		if (t->round != round)
+			continue;
+		t->before = clock_now();
+		timer_start(t, t->period[fast]);
+		t->after = clock_now();
+	}
+	end = clock_now();
+	for (uint32_t i = 0; i < seconds * 10; i++)
+		end += clock_tenth;
+	interrupts_on();
+	while (clock_now() < end)
+		;
+	interrupts_off();
+}
+
+/* Say what was counted in a round that has just ended. */
+static void
+report(unsigned round)
+{
+	uint64_t now = clock_now(), late[8];
+	uint32_t left[8];
+
+	for (unsigned i = 0; i < ntimers; i++) {
+		if (timers[i].round != round || !timers[i].down)
+			continue;
+		left[i] = timer_left(&timers[i], timers[i].period[fast], now);
+		late[i] = clock_now() - now;
+	}
+	for (unsigned i = 0; i < ntimers; i++) {
+		const struct timer *t = &timers[i];
+
+		if (t->round != round)
+			continue;
+		put(t->name);
+		put_hex(t->ticks);
+		put_hex(t->period[fast]);
+		put_hex(now - t->after - t->stopped);
+		put_hex(now - t->before - t->stopped);
+		put_hex(t->early);
+		put("\n");
+		if (!t->down)
+			continue;
+		put(t->name);
+		put("-left");
+		put_hex(left[i]);
+		put_hex(late[i]);
+		put("\n");
+	}
+}
+
+void
+kernel(const void *boot)
+{
+	uint32_t seconds = parse(machine_init(boot));
+
+	for (unsigned round = 0; round < nrounds; round++) {
+		run(round, seconds);
+		report(round);
+	}
+	put("clock");
+	put_hex(clock_counts);
+	put_hex(clock_femto);
+	put("\nend\n");
+	machine_end();
+}
