@@ -69,6 +69,26 @@ accel_choose(struct vmctx *vm)
 	return (&accel_soft);
 }
 
+/* Someone may be at the vCPU's registers meanwhile. */
+static int
+replay_vcpu(struct vcpu *vcpu)
+{
+	const struct accel_ops *accel = vcpu->vm->accel;
+	const struct md_ops *md = vcpu->vm->md;
+	int error;
+
+	pthread_mutex_lock(&vcpu->lock);
+	error = accel->vcpu_create(vcpu);
+	for (unsigned c = 0; error == 0 && accel->cap_set != NULL && c < md->ncaps; c++) {
+		int type = md->caps[c].type, val = vcpu->caps[type];
+
+		if (val != md->caps[c].initial)
+			error = accel->cap_set(vcpu, type, val);
+	}
+	pthread_mutex_unlock(&vcpu->lock);
+	return (error);
+}
+
 static int
 accel_replay(struct vmctx *vm)
 {
@@ -84,18 +104,8 @@ accel_replay(struct vmctx *vm)
 	if (accel->irq_set == NULL && vm->intc_ops->create(vm) != 0)
 		return (-1);
 	for (int i = 0; i < VM_MAXCPU; i++) {
-		struct vcpu *vcpu = vm->vcpus[i];
-
-		if (vcpu == NULL)
-			continue;
-		if (accel->vcpu_create(vcpu) != 0)
+		if (vm->vcpus[i] != NULL && replay_vcpu(vm->vcpus[i]) != 0)
 			return (-1);
-		for (unsigned c = 0; accel->cap_set != NULL && c < vm->md->ncaps; c++) {
-			int type = vm->md->caps[c].type, val = vcpu->caps[type];
-
-			if (val != vm->md->caps[c].initial && accel->cap_set(vcpu, type, val) != 0)
-				return (-1);
-		}
 	}
 	if (accel->vm_finalize != NULL && accel->vm_finalize(vm) != 0)
 		return (-1);

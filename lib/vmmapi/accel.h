@@ -31,7 +31,7 @@ struct accel_ops {
 
 	/*
 	 * vm_start(): vm_create, then mem_map for each mapping, vcpu_create for each vCPU, finalize when all vCPUs and
-	 * controllers exist.  destroy undoes any part of that.
+	 * controllers exist.  destroy undoes any part of that.  vcpu_create is called with vcpu->lock held.
 	 */
 	int	(*vm_create)(struct vmctx *vm);
 	int	(*vm_finalize)(struct vmctx *vm);

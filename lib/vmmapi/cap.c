@@ -65,7 +65,7 @@ vm_set_capability(struct vcpu *vcpu, enum vm_cap_type cap, int val)
 	pthread_mutex_lock(&vcpu->lock);
 	if (vcpu->running)
 		error = vm_fail(EBUSY, "vcpu %d: capability %s cannot change while it runs", vcpu->id, c->name);
-	else if (vcpu->vm->accel != NULL && vcpu->vm->accel->cap_set != NULL)
+	else if (vcpu->accel_cpu != NULL && vcpu->vm->accel->cap_set != NULL)
 		error = vcpu->vm->accel->cap_set(vcpu, (int)cap, val);
 	if (error == 0) {
 		vcpu->caps[cap] = (int8_t)val;

@@ -148,7 +148,7 @@ struct vcpu {
 	int		 id;
 	int		 refs;
 	void		*state;			/* state page: struct amd64_state or arm64_state */
-	void		*accel_cpu;		/* back end's own */
+	void		*accel_cpu;		/* back end's own; set with the lock held, and vm->accel is set before it */
 	void		*intc;			/* controller's part: local APIC, redistributor */
 
 	pthread_mutex_t	 lock;

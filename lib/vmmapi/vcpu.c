@@ -11,26 +11,28 @@
 
 /* The state page. */
 
-/* Counters in the page belong to the clock's time of the moment when it is looked at or set. */
+/*
+ * Counters in the page belong to the clock's time of the moment when it is looked at or set.  Another thread may be starting the VM: once
+ * the vCPU has a back end's part, which its lock says, so has the VM.
+ */
 static void
 refresh(struct vcpu *vcpu)
 {
-	const struct accel_ops *accel = vcpu->vm->accel;
-
-	if (accel != NULL && vcpu->accel_cpu != NULL && accel->state_refresh != NULL)
-		accel->state_refresh(vcpu);
+	if (vcpu->accel_cpu != NULL && vcpu->vm->accel->state_refresh != NULL)
+		vcpu->vm->accel->state_refresh(vcpu);
 }
 
 int
 vcpu_fetch(struct vcpu *vcpu)
 {
-	const struct accel_ops *accel = vcpu->vm->accel;
+	const struct accel_ops *accel;
 
-	if (!vcpu->in_accel || vcpu->page_valid || accel == NULL || accel->state_save == NULL) {
+	if (!vcpu->in_accel || vcpu->page_valid || vcpu->vm->accel->state_save == NULL) {
 		/* The clock may have gone on since. */
 		refresh(vcpu);
 		return (0);
 	}
+	accel = vcpu->vm->accel;
 	if (accel->settle != NULL && accel->settle(vcpu) != 0)
 		return (-1);
 	if (accel->state_save(vcpu) != 0)
