@@ -375,11 +375,11 @@ TEST(damaged_state_is_refused)
 	dev = with_timer(&v);
 	devices_resume(&v.fx.vmm);
 	devices_pause(&v.fx.vmm);
-	vfx_damage(&v);
-	sts = vfx_field(dev, "sts");
-	en = vfx_field(dev, "en");
-	cnt = vfx_field(dev, "cnt");
-	rst = vfx_field(dev, "rst");
+	fx_damage(&v.fx);
+	sts = fx_field(dev, "sts");
+	en = fx_field(dev, "en");
+	cnt = fx_field(dev, "cnt");
+	rst = fx_field(dev, "rst");
 	for (unsigned i = 0; i < 4; i++) {
 		struct vm_state_out *out = vm_state_out_open();
 		struct vm_state_in *in;
@@ -422,13 +422,11 @@ hammer(void *arg)
 
 TEST(any_access_from_any_thread)
 {
-	pthread_t th[2];
+	pthread_t th[FX_THREADS];
 
 	setup();
-	for (uintptr_t i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&th[i], NULL, hammer, (void *)(i + 1)), 0);
-	for (int i = 0; i < 2; i++)
-		pthread_join(th[i], NULL);
+	fx_hammer_start(th, hammer);
+	fx_hammer_join(th);
 	w(STS, 2, 0xffff);
 	CHECK_EQ(r(STS, 2), 0);
 	CHECK(!fx_level(&fx));

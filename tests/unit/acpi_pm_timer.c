@@ -2,7 +2,6 @@
 /*
  * acpi_pm_timer.c - the ACPI power management timer by ACPI 6.4 section 4.8.3.3, on virtual time.
  */
-#include <pthread.h>
 
 #include "timer/acpi_pm_timer.h"
 #include "virtual_fixture.h"
@@ -273,16 +272,16 @@ TEST(damaged_and_impossible_state_is_refused)
 {
 	setup(NULL);
 	devices_pause(&v.fx.vmm);
-	vfx_damage(&v);
-	*(uint8_t *)vfx_field(dev, "width") = 32;
+	fx_damage(&v.fx);
+	*(uint8_t *)fx_field(dev, "width") = 32;
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
 	CHECK_HAS(vm_errmsg(), "32 bits, but this one has 24");
-	*(uint8_t *)vfx_field(dev, "width") = 24;
+	*(uint8_t *)fx_field(dev, "width") = 24;
 	/* Any numbers else are some state. */
 	for (uint64_t seed = 1, i = 0; i < 1000; i++) {
-		*(uint64_t *)vfx_field(dev, "origin") = vfx_random(&seed);
-		*(uint64_t *)vfx_field(dev, "cleared") = vfx_random(&seed);
-		*(bool *)vfx_field(dev, "en") = i & 1;
+		*(uint64_t *)fx_field(dev, "origin") = vfx_random(&seed);
+		*(uint64_t *)fx_field(dev, "cleared") = vfx_random(&seed);
+		*(bool *)fx_field(dev, "en") = i & 1;
 		CHECK_EQ(dev->cls->state->check(dev->soft), 0);
 		devices_resume(&v.fx.vmm);
 		(void)val();
@@ -323,18 +322,8 @@ hammer(void *arg)
 
 TEST(any_access_from_any_thread)
 {
-	pthread_t t[3];
-
 	setup(NULL);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, hammer, NULL), 0);
-	for (unsigned i = 1; i < 50; i++) {
-		devices_pause(&v.fx.vmm);
-		devices_resume(&v.fx.vmm);
-		vfx_until(&v, i * NSEC);
-	}
-	for (int i = 0; i < 3; i++)
-		pthread_join(t[i], NULL);
+	vfx_hammer(&v, hammer, NSEC);
 	vfx_close(&v);
 }
 

@@ -5,7 +5,6 @@
  * Edges are seen in the request registers of the 8259 pair, levels of the legacy lines at their
  * handles, messages in the local APIC's request register.
  */
-#include <pthread.h>
 
 #include "timer/hpet.h"
 #include "virtual_fixture.h"
@@ -738,7 +737,7 @@ TEST(damaged_state_is_refused)
 	setup(NULL);
 	w64(T(2), INT | ROUTE(11));
 	devices_pause(&v.fx.vmm);
-	vfx_damage(&v);
+	fx_damage(&v.fx);
 	devices_resume(&v.fx.vmm);
 	CHECK_EQ(r64(T(2)) & ROUTE(31), ROUTE(11));
 	teardown();
@@ -746,10 +745,10 @@ TEST(damaged_state_is_refused)
 
 TEST(impossible_state_is_refused)
 {
-	static const struct { const char *field; uint64_t val; unsigned size; const char *words; } bad[] = {
+	static const struct fx_bad bad[] = {
 		{ "caps", 0x009896808086a301, 8, "other capabilities" }, { "hz", 10000000, 4, "other capabilities" },
 		{ "routes", 0x800, 4, "other capabilities" }, { "conf", 4, 1, "bits that do not exist" },
-		{ "status", 8, 4, "bits that do not exist" },
+		{ "status", 8, 4, "bits that do not exist" }, { .field = NULL }
 	};
 	static const char *const nomsi[] = { "hpet.msi", "no", NULL }, *const nolegacy[] = { "hpet.legacy", "no", NULL };
 	const struct vm_state_table *table;
@@ -758,23 +757,13 @@ TEST(impossible_state_is_refused)
 	setup(NULL);
 	table = dev->cls->state;
 	devices_pause(&v.fx.vmm);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		void *at = vfx_field(dev, bad[i].field);
-		uint64_t old;
-
-		memcpy(&old, at, bad[i].size);
-		memcpy(at, &bad[i].val, bad[i].size);
-		CHECK_EQ(table->check(dev->soft), -1);
-		CHECK_HAS(vm_errmsg(), bad[i].words);
-		memcpy(at, &old, bad[i].size);
-		CHECK_EQ(table->check(dev->soft), 0);
-	}
+	fx_refuses(dev, bad);
 	/* Of a timer: the first field of the struct in the last field. */
 	table = table->fields[table->nfields - 1].sub;
 	CHECK_STR(table->fields[0].name, "conf");
-	conf = (uint32_t *)(void *)((uint8_t *)vfx_field(dev, "t") + table->fields[0].offset);
+	conf = (uint32_t *)(void *)((uint8_t *)fx_field(dev, "t") + table->fields[0].offset);
 	*conf = 0x8000;
-	CHECK_EQ(table->check(vfx_field(dev, "t")), -1);
+	CHECK_EQ(table->check(fx_field(dev, "t")), -1);
 	CHECK_HAS(vm_errmsg(), "bits that do not exist");
 	*conf = ROUTE(5);
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
@@ -783,7 +772,7 @@ TEST(impossible_state_is_refused)
 	teardown();
 
 	setup(nomsi);
-	conf = (uint32_t *)(void *)((uint8_t *)vfx_field(dev, "t") + table->fields[0].offset);
+	conf = (uint32_t *)(void *)((uint8_t *)fx_field(dev, "t") + table->fields[0].offset);
 	devices_pause(&v.fx.vmm);
 	*conf = FSB_EN;
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
@@ -793,9 +782,9 @@ TEST(impossible_state_is_refused)
 
 	setup(nolegacy);
 	devices_pause(&v.fx.vmm);
-	*(uint8_t *)vfx_field(dev, "conf") = LEGACY;
+	*(uint8_t *)fx_field(dev, "conf") = LEGACY;
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
-	*(uint8_t *)vfx_field(dev, "conf") = 0;
+	*(uint8_t *)fx_field(dev, "conf") = 0;
 	teardown();
 }
 
@@ -856,18 +845,8 @@ hammer(void *arg)
 
 TEST(any_access_from_any_thread)
 {
-	pthread_t t[3];
-
 	setup(NULL);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, hammer, NULL), 0);
-	for (unsigned i = 1; i < 50; i++) {
-		devices_pause(&v.fx.vmm);
-		devices_resume(&v.fx.vmm);
-		vfx_until(&v, i * 1000000);
-	}
-	for (int i = 0; i < 3; i++)
-		pthread_join(t[i], NULL);
+	vfx_hammer(&v, hammer, 1000000);
 	devices_pause(&v.fx.vmm);
 	CHECK_EQ(dev->cls->state->check(dev->soft), 0);
 	teardown();

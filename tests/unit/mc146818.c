@@ -2,7 +2,6 @@
 /*
  * mc146818.c - the CMOS RTC by its data sheet, on virtual time.
  */
-#include <pthread.h>
 #include <time.h>
 
 #include "timer/mc146818.h"
@@ -676,8 +675,8 @@ TEST(damaged_and_impossible_state_is_refused)
 
 	setup("2026-01-31T23:59:00");
 	devices_pause(&v.fx.vmm);
-	vfx_damage(&v);
-	ram = vfx_field(dev, "ram");
+	fx_damage(&v.fx);
+	ram = fx_field(dev, "ram");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		uint8_t old = ram[bad[i].reg];
 
@@ -698,15 +697,15 @@ TEST(any_state_goes_on)
 
 	setup("2026-01-31T23:59:00");
 	devices_pause(&v.fx.vmm);
-	ram = vfx_field(dev, "ram");
+	ram = fx_field(dev, "ram");
 	for (int i = 0; i < 20000; i++) {
 		for (int k = 0; k < 128; k++)
 			ram[k] = (uint8_t)vfx_random(&seed);
 		ram[A] = (uint8_t)((i & 3) == 0 ? ram[A] & 0x7f : 0x26);
 		ram[C] &= 0x70;
 		ram[D] = 0x80;
-		*(uint64_t *)vfx_field(dev, "chain") = vfx_random(&seed) >> (i % 64);
-		*(uint64_t *)vfx_field(dev, "seen") = vfx_random(&seed) >> (i % 61);
+		*(uint64_t *)fx_field(dev, "chain") = vfx_random(&seed) >> (i % 64);
+		*(uint64_t *)fx_field(dev, "seen") = vfx_random(&seed) >> (i % 61);
 		CHECK_EQ(dev->cls->state->check(dev->soft), 0);
 		devices_resume(&v.fx.vmm);
 		for (uint8_t r = 0; r < 14; r++)
@@ -840,18 +839,8 @@ hammer(void *arg)
 
 TEST(any_access_from_any_thread)
 {
-	pthread_t t[3];
-
 	setup(NULL);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, hammer, NULL), 0);
-	for (unsigned i = 1; i < 50; i++) {
-		devices_pause(&v.fx.vmm);
-		devices_resume(&v.fx.vmm);
-		vfx_until(&v, i * NSEC);
-	}
-	for (int i = 0; i < 3; i++)
-		pthread_join(t[i], NULL);
+	vfx_hammer(&v, hammer, NSEC);
 	devices_pause(&v.fx.vmm);
 	CHECK_EQ(dev->cls->state->check(dev->soft), 0);
 	vfx_close(&v);

@@ -3,22 +3,16 @@
  * ns16550.c - the 16550A UART by its data sheet, and its host side.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <pty.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <time.h>
 
-#include "console/chardev.h"
-#include "vmm_fixture.h"
+#include "serial_fixture.h"
 
 #define	BASE	0x3f8
 
 enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR, THR = 0, FCR = 2, DLL = 0, DLM = 1 };
-
-static struct fx fx;
-static struct chardev *cd;
-static struct device *dev;
 
 static uint8_t
 in(unsigned reg)
@@ -43,42 +37,6 @@ make(struct fx *f, struct chardev *c)
 
 	CHECKF(d != NULL, "%s", vmm_errmsg());
 	return (d);
-}
-
-/* With a far end of size bytes. */
-static void
-setup(size_t size)
-{
-	fx_open(&fx);
-	cd = chardev_open_ring(fx.vmm.loop, size);
-	CHECK(cd != NULL);
-	dev = make(&fx, cd);
-	devices_resume(&fx.vmm);
-}
-
-static void
-teardown(void)
-{
-	devices_destroy(&fx.vmm);
-	chardev_close(cd);
-	fx_close(&fx);
-}
-
-static void
-type(const char *s)
-{
-	CHECK_EQ(chardev_ring_put(cd, s, strlen(s)), strlen(s));
-	fx_turn(&fx);
-}
-
-static void
-expect(const char *s)
-{
-	char buf[256];
-	size_t n = chardev_ring_get(cd, buf, sizeof(buf) - 1);
-
-	buf[n] = '\0';
-	CHECK_STR(buf, s);
 }
 
 TEST(after_reset)
@@ -436,35 +394,14 @@ TEST(state_moves_with_its_fifos)
 	teardown();
 }
 
-/* Every byte of the stream changed in turn: never a crash, and the device works on. */
 TEST(damaged_state_is_refused)
 {
-	struct vm_state_out *so;
-	struct vm_state_in *si;
-	const uint8_t *data;
-	uint8_t *copy;
-	size_t len;
-
 	setup(64);
 	out(LCR, 0x03);
 	out(FCR, 0x01);
 	type("zz");
 	devices_pause(&fx.vmm);
-	so = vm_state_out_open();
-	CHECK_EQ(devices_save(&fx.vmm, so), 0);
-	data = vm_state_out_data(so, &len);
-	copy = malloc(len);
-	for (size_t i = 0; i < len; i++) {
-		memcpy(copy, data, len);
-		copy[i] ^= 0xff;
-		si = vm_state_in_open(copy, len);
-		if (si == NULL)
-			continue;
-		CHECKF(devices_load(&fx.vmm, si) == -1, "byte %zu", i);
-		vm_state_in_close(si);
-	}
-	free(copy);
-	vm_state_out_close(so);
+	fx_damage(&fx);
 	devices_resume(&fx.vmm);
 	CHECK_EQ(in(RBR), 'z');
 	teardown();
@@ -473,34 +410,16 @@ TEST(damaged_state_is_refused)
 /* What the tables' check refuses: states that no 16550 can be in. */
 TEST(impossible_state_is_refused)
 {
-	static const struct { const char *field; uint8_t val; const char *words; } bad[] = {
-		{ "rxlen", 17, "characters in FIFOs of" }, { "txlen", 2, "characters in FIFOs of" },
-		{ "ier", 0x10, "bits that do not exist" }, { "mcr", 0x20, "bits that do not exist" },
-		{ "fcr", 0x40, "bits that do not exist" }, { "overrun", 1, "bits that do not exist" },
-		{ "timeout", 1, "time-out without a character" }, { "rxerr", 1, "errors that do not exist" },
+	static const struct fx_bad bad[] = {
+		{ "rxlen", 17, 1, "characters in FIFOs of" }, { "txlen", 2, 1, "characters in FIFOs of" },
+		{ "ier", 0x10, 1, "bits that do not exist" }, { "mcr", 0x20, 1, "bits that do not exist" },
+		{ "fcr", 0x40, 1, "bits that do not exist" }, { "overrun", 1, 1, "bits that do not exist" },
+		{ "timeout", 1, 1, "time-out without a character" }, { "rxerr", 1, 1, "errors that do not exist" }, { .field = NULL }
 	};
-	const struct vm_state_table *table;
 
 	setup(64);
-	table = dev->cls->state;
 	devices_pause(&fx.vmm);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		for (unsigned f = 0; f < table->nfields; f++) {
-			uint8_t *at = (uint8_t *)dev->soft + table->fields[f].offset;
-			uint8_t old = *at;
-
-			if (strcmp(table->fields[f].name, bad[i].field) != 0)
-				continue;
-			*at = bad[i].val;
-			CHECK_EQ(table->check(dev->soft), -1);
-			CHECK_HAS(vm_errmsg(), bad[i].words);
-			*at = old;
-			CHECK_EQ(table->check(dev->soft), 0);
-			goto next;
-		}
-		FAIL("no field %s", bad[i].field);
-next:;
-	}
+	fx_refuses(dev, bad);
 	teardown();
 }
 
@@ -610,26 +529,7 @@ hammer(void *arg)
 /* Several threads write anything anywhere while the host types and reads: whatever happens, it goes on. */
 TEST(any_access_from_any_thread)
 {
-	pthread_t t[3];
-	char buf[64];
-
-	setup(16);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, hammer, NULL), 0);
-	for (int i = 0; i < 500; i++) {
-		(void)chardev_ring_put(cd, "typing", 6);
-		(void)chardev_ring_get(cd, buf, sizeof(buf));
-		event_loop_once(fx.vmm.loop, 0);
-		if (i % 50 == 0) {
-			devices_pause(&fx.vmm);
-			devices_resume(&fx.vmm);
-		}
-	}
-	for (int i = 0; i < 3; i++)
-		pthread_join(t[i], NULL);
-	devices_pause(&fx.vmm);
-	CHECK_EQ(dev->cls->state->check(dev->soft), 0);
-	teardown();
+	storm(hammer);
 }
 
 TEST_MAIN()

@@ -921,13 +921,11 @@ hammer(void *arg)
 /* Several vCPUs may do anything at once. */
 TEST(any_access_from_any_thread)
 {
-	pthread_t th[3];
+	pthread_t th[FX_THREADS];
 
 	setup();
-	for (uintptr_t i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&th[i], NULL, hammer, (void *)(i + 1)), 0);
-	for (int i = 0; i < 3; i++)
-		pthread_join(th[i], NULL);
+	fx_hammer_start(th, hammer);
+	fx_hammer_join(th);
 	/* It is whole: what it was before, after a reset. */
 	devices_pause(&fx.vmm);
 	fx_move(&fx, &fx);
@@ -945,12 +943,11 @@ TEST(any_access_from_any_thread)
 /* A function goes while others access its registers and BARs. */
 TEST(removal_under_access)
 {
-	pthread_t th[2];
+	pthread_t th[FX_THREADS];
 	struct device *dev;
 
 	setup();
-	for (uintptr_t i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&th[i], NULL, hammer, (void *)(i + 7)), 0);
+	fx_hammer_start(th, hammer);
 	for (unsigned i = 0; i < 200; i++) {
 		unsigned devfn = PCI_DEVFN(9, i % 8);
 
@@ -961,8 +958,7 @@ TEST(removal_under_access)
 		device_destroy(dev);
 		CHECK_EQ(cfg_r(&fx, devfn, 0, 4), 0xffffffff);
 	}
-	for (int i = 0; i < 2; i++)
-		pthread_join(th[i], NULL);
+	fx_hammer_join(th);
 	teardown();
 }
 

@@ -2,10 +2,8 @@
 /*
  * pl011.c - the PrimeCell UART by its manual, and its host side.
  */
-#include <pthread.h>
-
-#include "console/chardev.h"
 #include "primecell.h"
+#include "serial_fixture.h"
 #include "virtual_fixture.h"
 
 enum {
@@ -27,47 +25,13 @@ enum {
 #define	INT_RT		0x40
 #define	INT_OE		0x400
 
-static struct fx fx;
-static struct chardev *cd;
-static struct device *dev;
-
 #define	in(reg)		pc_in(&fx, (reg))
 #define	out(reg, val)	pc_out(&fx, (reg), (val))
 
-/* With a far end of size bytes. */
-static void
-setup(size_t size)
+static struct device *
+make(struct fx *f, struct chardev *c)
 {
-	fx_open(&fx);
-	cd = chardev_open_ring(fx.vmm.loop, size);
-	CHECK(cd != NULL);
-	dev = pc_make(&fx, "pl011", cd, NULL, NULL);
-	devices_resume(&fx.vmm);
-}
-
-static void
-teardown(void)
-{
-	devices_destroy(&fx.vmm);
-	chardev_close(cd);
-	fx_close(&fx);
-}
-
-static void
-type(const char *s)
-{
-	CHECK_EQ(chardev_ring_put(cd, s, strlen(s)), strlen(s));
-	fx_turn(&fx);
-}
-
-static void
-expect(const char *s)
-{
-	char buf[256];
-	size_t n = chardev_ring_get(cd, buf, sizeof(buf) - 1);
-
-	buf[n] = '\0';
-	CHECK_STR(buf, s);
+	return (pc_make(f, "pl011", c, NULL, NULL));
 }
 
 TEST(after_reset)
@@ -233,7 +197,7 @@ TEST(receive_timeout)
 
 	vfx_open(&v);
 	cd = chardev_open_ring(v.fx.vmm.loop, 64);
-	dev = pc_make(&v.fx, "pl011", cd, NULL, NULL);
+	dev = make(&v.fx, cd);
 	devices_resume(&v.fx.vmm);
 	pc_out(&v.fx, IBRD, 13);
 	pc_out(&v.fx, LCRH, WORD8 | FEN);
@@ -320,7 +284,7 @@ TEST(moves_with_its_state)
 	setup(4);
 	fx_open(&other);
 	cd2 = chardev_open_ring(other.vmm.loop, 64);
-	(void)pc_make(&other, "pl011", cd2, NULL, NULL);
+	(void)make(&other, cd2);
 	out(LCRH, WORD8 | FEN);
 	out(CR, ON);
 	out(IMSC, INT_RX | INT_RT);
@@ -347,26 +311,17 @@ TEST(moves_with_its_state)
 
 TEST(impossible_state_is_refused)
 {
-	static const struct { const char *field; uint8_t val; const char *words; } bad[] = {
-		{ "rxlen", 33, "characters in FIFOs of" }, { "txlen", 2, "characters in FIFOs of" },
-		{ "cr", 0x08, "bits that do not exist" }, { "rsr", 0x10, "bits that do not exist" },
-		{ "fbrd", 0x40, "bits that do not exist" }, { "ifls", 0x40, "bits that do not exist" },
-		{ "dmacr", 8, "bits that do not exist" }, { "modem", 8, "bits that do not exist" },
+	static const struct fx_bad bad[] = {
+		{ "rxlen", 33, 1, "characters in FIFOs of" }, { "txlen", 2, 1, "characters in FIFOs of" },
+		{ "cr", 0x08, 2, "bits that do not exist" }, { "rsr", 0x10, 1, "bits that do not exist" },
+		{ "fbrd", 0x40, 1, "bits that do not exist" }, { "ifls", 0x40, 1, "bits that do not exist" },
+		{ "dmacr", 8, 1, "bits that do not exist" }, { "modem", 8, 2, "bits that do not exist" },
+		{ "rx", 0x1000, 2, "errors that do not exist" }, { .field = NULL }
 	};
 
 	setup(64);
 	devices_pause(&fx.vmm);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		uint8_t *at = vfx_field(dev, bad[i].field), old = *at;
-
-		*at = bad[i].val;
-		CHECK_EQ(dev->cls->state->check(dev->soft), -1);
-		CHECK_HAS(vm_errmsg(), bad[i].words);
-		*at = old;
-		CHECK_EQ(dev->cls->state->check(dev->soft), 0);
-	}
-	*(uint16_t *)vfx_field(dev, "rx") = 0x1000;
-	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
+	fx_refuses(dev, bad);
 	teardown();
 }
 
@@ -395,26 +350,7 @@ hammer(void *arg)
 /* Several threads write anything anywhere while the host types and reads: whatever happens, it goes on. */
 TEST(any_access_from_any_thread)
 {
-	pthread_t t[3];
-	char buf[64];
-
-	setup(16);
-	for (int i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&t[i], NULL, hammer, NULL), 0);
-	for (int i = 0; i < 500; i++) {
-		(void)chardev_ring_put(cd, "typing", 6);
-		(void)chardev_ring_get(cd, buf, sizeof(buf));
-		event_loop_once(fx.vmm.loop, 0);
-		if (i % 50 == 0) {
-			devices_pause(&fx.vmm);
-			devices_resume(&fx.vmm);
-		}
-	}
-	for (int i = 0; i < 3; i++)
-		pthread_join(t[i], NULL);
-	devices_pause(&fx.vmm);
-	CHECK_EQ(dev->cls->state->check(dev->soft), 0);
-	teardown();
+	storm(hammer);
 }
 
 TEST_MAIN()

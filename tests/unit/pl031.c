@@ -191,7 +191,7 @@ TEST(moves_with_its_state)
 	vfx_until(&w, 10 * NSEC);
 	CHECK(fx_level(&w.fx));
 	devices_pause(&w.fx.vmm);
-	vfx_damage(&w);
+	fx_damage(&w.fx);
 	vfx_close(&w);
 	vfx_close(&v);
 }
@@ -219,10 +219,10 @@ TEST(states_that_cannot_be)
 	setup(START);
 	devices_pause(&v.fx.vmm);
 	CHECK_EQ(dev->cls->state->check(dev->soft), 0);
-	*(uint8_t *)vfx_field(dev, "ris") = 2;
+	*(uint8_t *)fx_field(dev, "ris") = 2;
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
-	*(uint8_t *)vfx_field(dev, "ris") = 0;
-	*(uint8_t *)vfx_field(dev, "imsc") = 2;
+	*(uint8_t *)fx_field(dev, "ris") = 0;
+	*(uint8_t *)fx_field(dev, "imsc") = 2;
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
 	vfx_close(&v);
 }

@@ -198,7 +198,7 @@ TEST(moves_with_its_state)
 	CHECK_EQ(pc_in(&w.fx, DATA(0xff)), 0x50);
 	CHECK(fx_level(&w.fx));
 	devices_pause(&w.fx.vmm);
-	vfx_damage(&w);
+	fx_damage(&w.fx);
 	vfx_close(&w);
 	vfx_close(&v);
 }
@@ -208,8 +208,8 @@ TEST(states_that_cannot_be)
 	setup();
 	devices_pause(&fx.vmm);
 	CHECK_EQ(dev->cls->state->check(dev->soft), 0);
-	*(uint8_t *)vfx_field(dev, "is") = 4;
-	*(uint8_t *)vfx_field(dev, "edges") = 4;
+	*(uint8_t *)fx_field(dev, "is") = 4;
+	*(uint8_t *)fx_field(dev, "edges") = 4;
 	CHECK_EQ(dev->cls->state->check(dev->soft), -1);
 	fx_close(&fx);
 }

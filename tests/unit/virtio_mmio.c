@@ -321,15 +321,13 @@ hammer(void *arg)
 /* Several vCPUs may write anything at once. */
 TEST(any_access_from_any_thread)
 {
-	pthread_t th[3];
+	pthread_t th[FX_THREADS];
 
 	setup();
-	for (uintptr_t i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&th[i], NULL, hammer, (void *)(i + 1)), 0);
+	fx_hammer_start(th, hammer);
 	for (int i = 0; i < 100; i++)
 		fx_turn(&fx);
-	for (int i = 0; i < 3; i++)
-		pthread_join(th[i], NULL);
+	fx_hammer_join(th);
 	devices_reset(&fx.vmm);
 	CHECK_EQ(v_read(&fx, V_MAGIC), 0x74726976);
 	CHECK(v_negotiate(&fx, VIRTIO_F_VERSION_1));

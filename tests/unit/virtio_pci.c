@@ -975,16 +975,14 @@ hammer(void *arg)
 
 TEST(any_access_from_any_thread)
 {
-	pthread_t th[3];
+	pthread_t th[FX_THREADS];
 
 	setup("virtio-rnd");
 	vp_start(&p, &d, 0, 16, NO_VECTOR);
-	for (uintptr_t i = 0; i < 3; i++)
-		CHECK_EQ(pthread_create(&th[i], NULL, hammer, (void *)(i + 1)), 0);
+	fx_hammer_start(th, hammer);
 	for (int i = 0; i < 200; i++)
 		fx_turn(&fx);
-	for (int i = 0; i < 3; i++)
-		pthread_join(th[i], NULL);
+	fx_hammer_join(th);
 	devices_pause(&fx.vmm);
 	fx_move(&fx, &fx);
 	devices_reset(&fx.vmm);

@@ -103,45 +103,6 @@ vfx_move(struct vfx *from, struct vfx *to)
 	fx_move(&from->fx, &to->fx);
 }
 
-/* Every byte of the devices' stream changed in turn: refused, and never a crash.  They are paused. */
-static inline void
-vfx_damage(struct vfx *v)
-{
-	struct vm_state_out *so = vm_state_out_open();
-	struct vm_state_in *si;
-	const uint8_t *data;
-	uint8_t *copy;
-	size_t len;
-
-	CHECK_EQ(devices_save(&v->fx.vmm, so), 0);
-	data = vm_state_out_data(so, &len);
-	copy = malloc(len);
-	for (size_t i = 0; i < len; i++) {
-		memcpy(copy, data, len);
-		copy[i] ^= 0xff;
-		si = vm_state_in_open(copy, len);
-		if (si == NULL)
-			continue;
-		CHECKF(devices_load(&v->fx.vmm, si) == -1, "byte %zu", i);
-		vm_state_in_close(si);
-	}
-	free(copy);
-	vm_state_out_close(so);
-}
-
-/* The field of a device's state at its place, for states that its check must refuse. */
-static inline void *
-vfx_field(struct device *dev, const char *name)
-{
-	const struct vm_state_table *table = dev->cls->state;
-
-	for (unsigned i = 0; i < table->nfields; i++) {
-		if (strcmp(table->fields[i].name, name) == 0)
-			return ((uint8_t *)dev->soft + table->fields[i].offset);
-	}
-	FAIL("no field %s", name);
-}
-
 /* A VM on the host's clock, which runs, for what only the library's timer thread can show. */
 static inline struct vcpu *
 hfx_open(struct fx *fx)
@@ -163,6 +124,21 @@ hfx_stop_and_go(struct fx *fx)
 	devices_pause(&fx->vmm);
 	devices_resume(&fx->vmm);
 	CHECK_EQ(vm_resume(fx->vmm.vm), 0);
+}
+
+/* Three threads do what hammer does while time passes, a step of ns and then another, and devices pause and resume before each. */
+static inline void
+vfx_hammer(struct vfx *v, void *(*hammer)(void *), uint64_t ns)
+{
+	pthread_t t[FX_THREADS];
+
+	fx_hammer_start(t, hammer);
+	for (unsigned i = 1; i < 50; i++) {
+		devices_pause(&v->fx.vmm);
+		devices_resume(&v->fx.vmm);
+		vfx_until(v, i * ns);
+	}
+	fx_hammer_join(t);
 }
 
 /* Numbers that are the same in every run. */

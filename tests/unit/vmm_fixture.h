@@ -6,6 +6,8 @@
 #ifndef _VMM_FIXTURE_H_
 #define	_VMM_FIXTURE_H_
 
+#include <pthread.h>
+
 #include <vmmapi.h>
 #include <vmmapi/state.h>
 
@@ -133,6 +135,87 @@ fx_move(struct fx *from, struct fx *to)
 	CHECKF(vm_state_in_done(in) == 0, "%s", vm_errmsg());
 	vm_state_in_close(in);
 	vm_state_out_close(out);
+}
+
+/* Every byte of the devices' stream changed in turn: refused, and never a crash.  They are paused. */
+static inline void
+fx_damage(struct fx *fx)
+{
+	struct vm_state_out *so = vm_state_out_open();
+	struct vm_state_in *si;
+	const uint8_t *data;
+	uint8_t *copy;
+	size_t len;
+
+	CHECK_EQ(devices_save(&fx->vmm, so), 0);
+	data = vm_state_out_data(so, &len);
+	copy = malloc(len);
+	for (size_t i = 0; i < len; i++) {
+		memcpy(copy, data, len);
+		copy[i] ^= 0xff;
+		si = vm_state_in_open(copy, len);
+		if (si == NULL)
+			continue;
+		CHECKF(devices_load(&fx->vmm, si) == -1, "byte %zu", i);
+		vm_state_in_close(si);
+	}
+	free(copy);
+	vm_state_out_close(so);
+}
+
+/* The field of a device's state at its place, for states that its check must refuse. */
+static inline void *
+fx_field(struct device *dev, const char *name)
+{
+	const struct vm_state_table *table = dev->cls->state;
+
+	for (unsigned i = 0; i < table->nfields; i++) {
+		if (strcmp(table->fields[i].name, name) == 0)
+			return ((uint8_t *)dev->soft + table->fields[i].offset);
+	}
+	FAIL("no field %s", name);
+}
+
+/* A value of a field that its device cannot have, and what its check says. */
+struct fx_bad {
+	const char	*field;
+	uint64_t	 val;
+	unsigned	 size;
+	const char	*words;
+};
+
+/* Each of them, up to one without a field, is refused, and the state without it is not.  The device is paused. */
+static inline void
+fx_refuses(struct device *dev, const struct fx_bad *bad)
+{
+	for (; bad->field != NULL; bad++) {
+		void *at = fx_field(dev, bad->field);
+		uint64_t old;
+
+		memcpy(&old, at, bad->size);
+		memcpy(at, &bad->val, bad->size);
+		CHECK_EQ(dev->cls->state->check(dev->soft), -1);
+		CHECK_HAS(vm_errmsg(), bad->words);
+		memcpy(at, &old, bad->size);
+		CHECK_EQ(dev->cls->state->check(dev->soft), 0);
+	}
+}
+
+/* Threads that do the same at once, each with a number of its own from 1 on. */
+#define	FX_THREADS	3
+
+static inline void
+fx_hammer_start(pthread_t t[FX_THREADS], void *(*hammer)(void *))
+{
+	for (uintptr_t i = 0; i < FX_THREADS; i++)
+		CHECK_EQ(pthread_create(&t[i], NULL, hammer, (void *)(i + 1)), 0);
+}
+
+static inline void
+fx_hammer_join(pthread_t t[FX_THREADS])
+{
+	for (int i = 0; i < FX_THREADS; i++)
+		pthread_join(t[i], NULL);
 }
 
 #endif /* _VMM_FIXTURE_H_ */
