@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * soft_insns.c - how fast the software amd64 CPU executes: millions of instructions a second for
- * loops of one kind each, and the throughput of repeated string instructions.
+ * soft_insns.c - loops for the software amd64 processor, and repeated string instructions.
  *
- * Each loop runs until it writes to a port that nobody claims; the back end counts what it executed.
- * Figures are the best of a few runs.  usage: soft_insns [loop ...]
+ * Each runs until it writes to a port that nobody claims.  The host's compiler assembles them.
  */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <vmmapi.h>
 #include <vmmapi/amd64.h>
+
+#include "insns.h"
 
 #ifdef __x86_64__
 
-#define	RUNS	5
-#define	MEMORY	((size_t)64 << 20)
 #define	CODE	0x10000
 #define	STACK	0x9000
 #define	PML4	0x2000			/* and PDPT, PD behind it */
@@ -222,11 +212,7 @@ LOOP(scasb_4096,
     "	decl	%ebx\n"
     "	jnz	1b");
 
-static const struct loop {
-	const char	*name;
-	const uint8_t	*code, *end;
-	uint64_t	 bytes;		/* for a throughput, 0: count instructions */
-} loops[] = {
+static const struct loop loops[] = {
 #define	ENTRY(name, bytes)	{ #name, loop_##name, loop_##name##_end, bytes }
 	ENTRY(alu, 0), ENTRY(shift, 0), ENTRY(memory, 0), ENTRY(branch, 0), ENTRY(call, 0), ENTRY(sieve, 0),
 	ENTRY(crc, 0), ENTRY(sort, 0), ENTRY(lock, 0),
@@ -234,46 +220,19 @@ static const struct loop {
 	ENTRY(stosq_4096, 64 << 20), ENTRY(scasb_4096, 64 << 20),
 };
 
-static void
-need(bool ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "soft_insns: %s: %s\n", what, vm_errmsg());
-		exit(1);
-	}
-}
-
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
-}
-
-static void
-set(struct vcpu *vcpu, int reg, uint64_t val)
-{
-	need(vm_set_register(vcpu, reg, val) == 0, "register");
-}
-
 /* 64-bit mode, 1 GiB mapped to itself by large pages. */
 static void
-long_mode(struct vcpu *vcpu, uint8_t *mem)
+long_mode(struct vmctx *vm, struct vcpu *vcpu)
 {
 	static const int segs[] = { VM_AMD64_REG_DS, VM_AMD64_REG_ES, VM_AMD64_REG_SS, VM_AMD64_REG_FS,
 	    VM_AMD64_REG_GS };
-	uint64_t e;
+	const uint64_t pml4 = (PML4 + 0x1000) | 3, pdpt = (PML4 + 0x2000) | 3;
+	uint64_t pd[512];
 
-	for (uint64_t i = 0; i < 512; i++) {
-		e = i << 21 | 0x83;
-		memcpy(mem + PML4 + 0x2000 + 8 * i, &e, 8);
-	}
-	e = (PML4 + 0x1000) | 3;
-	memcpy(mem + PML4, &e, 8);
-	e = (PML4 + 0x2000) | 3;
-	memcpy(mem + PML4 + 0x1000, &e, 8);
+	for (uint64_t i = 0; i < 512; i++)
+		pd[i] = i << 21 | 0x83;
+	need(vm_gpa_write(vm, PML4, &pml4, 8) == 0 && vm_gpa_write(vm, PML4 + 0x1000, &pdpt, 8) == 0 &&
+	    vm_gpa_write(vm, PML4 + 0x2000, pd, sizeof(pd)) == 0, "tables");
 	need(vm_set_desc(vcpu, VM_AMD64_REG_CS, 0, 0xffffffff, 0xa09b) == 0, "cs");
 	for (size_t i = 0; i < sizeof(segs) / sizeof(segs[0]); i++)
 		need(vm_set_desc(vcpu, segs[i], 0, 0xffffffff, 0xc093) == 0, "segment");
@@ -287,77 +246,24 @@ long_mode(struct vcpu *vcpu, uint8_t *mem)
 	set(vcpu, VM_AMD64_REG_RIP, CODE);
 }
 
-static uint64_t
-executed(struct vcpu *vcpu)
+static bool
+at_end(const struct vm_exit *ex)
 {
-	int n;
-	const uint64_t *stats = vm_get_stats(vcpu, &n);
-
-	need(stats != NULL, "statistics");
-	return (stats[VM_STAT_INSNS]);
+	return (ex->code == VM_EXIT_IO);
 }
 
-static void
-measure(const struct loop *l)
-{
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-	struct vmctx *vm = vm_new(&spec);
-	struct vm_exit ex;
-	struct vcpu *vcpu;
-	double t, best = 0;
-	uint64_t n = 0;
-	uint8_t *mem;
-
-	need(vm != NULL && vm_setup_memory(vm, MEMORY, VM_MMAP_ALL) == 0, "memory");
-	mem = vm_map_gpa(vm, 0, MEMORY);
-	vcpu = vm_vcpu_open(vm, 0);
-	need(mem != NULL && vcpu != NULL, "vcpu");
-	memset(mem, 0, MEMORY);
-	memcpy(mem + CODE, l->code, (size_t)(l->end - l->code));
-	for (int i = 0; i < RUNS; i++) {
-		long_mode(vcpu, mem);
-		n = executed(vcpu);
-		t = now();
-		need(vm_run(vcpu, &ex) == 0, "run");
-		t = now() - t;
-		n = executed(vcpu) - n;
-		if (ex.code != VM_EXIT_IO) {
-			fprintf(stderr, "soft_insns: %s: exit %d at 0x%jx\n", l->name, (int)ex.code,
-			    (uintmax_t)ex.pc);
-			exit(1);
-		}
-		if (best == 0 || t < best)
-			best = t;
-	}
-	vm_close(vm);
-	if (l->bytes != 0)
-		printf("%-12s %9.2f GB/s\n", l->name, (double)l->bytes / best / 1e9);
-	else
-		printf("%-12s %9.1f million instructions/s\n", l->name, (double)n / best / 1e6);
-	fflush(stdout);
-}
-
-int
-main(int argc, char **argv)
-{
-	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
-		bool wanted = argc < 2;
-
-		for (int a = 1; a < argc; a++)
-			wanted = wanted || strcmp(argv[a], loops[i].name) == 0;
-		if (wanted)
-			measure(&loops[i]);
-	}
-	return (0);
-}
+const struct insns insns = {
+	.program = "soft_insns",
+	.arch = VM_ARCH_AMD64,
+	.at = CODE,
+	.loops = loops,
+	.nloops = sizeof(loops) / sizeof(loops[0]),
+	.ready = long_mode,
+	.at_end = at_end,
+};
 
 #else
 
-int
-main(void)
-{
-	fprintf(stderr, "soft_insns: amd64 guests need an amd64 host\n");
-	return (77);
-}
+const struct insns insns = { .program = "soft_insns" };
 
 #endif

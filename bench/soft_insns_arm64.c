@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * soft_insns_arm64.c - how fast the software arm64 processor executes: millions of instructions a second for loops of one kind each.
+ * soft_insns_arm64.c - loops for the software arm64 processor.
  *
- * Each loop runs until it stores where nobody is; the back end counts what it executed.  Figures are the best of a few
- * runs.  usage: soft_insns_arm64 [loop ...]
+ * Each runs until it stores where nobody is.
  */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <vmmapi.h>
 #include <vmmapi/arm64.h>
 
-#define	RUNS	5
+#include "insns.h"
+
 #define	RAM	0x40000000ULL
 #define	TABLES	(RAM + 0x10000)
 #define	STACK	(RAM + 0x40000)
@@ -164,38 +156,10 @@ static const uint32_t loop_atomic[] = {
 	0xf90003de,	/* str x30, [x30] */
 };
 
-static const struct loop {
-	const char	*name;
-	const uint32_t	*code;
-	size_t		 size;
-} loops[] = {
-#define	ENTRY(name)	{ #name, loop_##name, sizeof(loop_##name) }
+static const struct loop loops[] = {
+#define	ENTRY(n)	{ .name = #n, .code = loop_##n, .end = loop_##n + sizeof(loop_##n) / sizeof(uint32_t) }
 	ENTRY(alu), ENTRY(memory), ENTRY(branch), ENTRY(call), ENTRY(crc), ENTRY(sort), ENTRY(atomic),
 };
-
-static void
-need(bool ok, const char *what)
-{
-	if (!ok) {
-		fprintf(stderr, "soft_insns_arm64: %s: %s\n", what, vm_errmsg());
-		exit(1);
-	}
-}
-
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
-}
-
-static void
-set(struct vcpu *vcpu, int reg, uint64_t val)
-{
-	need(vm_set_register(vcpu, reg, val) == 0, "register");
-}
 
 /* 1 GiB of Normal memory and 1 GiB of devices, as they are. */
 static void
@@ -214,58 +178,19 @@ registers(struct vmctx *vm, struct vcpu *vcpu)
 	set(vcpu, VM_ARM64_REG_PC, RAM);
 }
 
-static uint64_t
-executed(struct vcpu *vcpu)
+static bool
+at_end(const struct vm_exit *ex)
 {
-	int n;
-	const uint64_t *stats = vm_get_stats(vcpu, &n);
-
-	need(stats != NULL, "statistics");
-	return (stats[VM_STAT_INSNS]);
+	return (ex->code == VM_EXIT_MMIO && ex->u.mmio.gpa == 0x9000000);
 }
 
-static void
-measure(const struct loop *l)
-{
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
-	struct vmctx *vm = vm_new(&spec);
-	struct vcpu *vcpu;
-	struct vm_exit ex;
-	double t, best = 0;
-	uint64_t n = 0;
-
-	need(vm != NULL && vm_setup_memory(vm, (size_t)64 << 20, VM_MMAP_ALL) == 0, "memory");
-	vcpu = vm_vcpu_open(vm, 0);
-	need(vcpu != NULL && vm_gpa_write(vm, RAM, l->code, l->size) == 0, "vcpu");
-	for (int i = 0; i < RUNS; i++) {
-		registers(vm, vcpu);
-		n = executed(vcpu);
-		t = now();
-		need(vm_run(vcpu, &ex) == 0, "run");
-		t = now() - t;
-		n = executed(vcpu) - n;
-		if (ex.code != VM_EXIT_MMIO || ex.u.mmio.gpa != 0x9000000) {
-			fprintf(stderr, "soft_insns_arm64: %s: exit %d at 0x%jx\n", l->name, (int)ex.code, (uintmax_t)ex.pc);
-			exit(1);
-		}
-		if (best == 0 || t < best)
-			best = t;
-	}
-	vm_close(vm);
-	printf("%-12s %9.1f million instructions/s\n", l->name, (double)n / best / 1e6);
-	fflush(stdout);
-}
-
-int
-main(int argc, char **argv)
-{
-	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
-		bool wanted = argc < 2;
-
-		for (int a = 1; a < argc; a++)
-			wanted = wanted || strcmp(argv[a], loops[i].name) == 0;
-		if (wanted)
-			measure(&loops[i]);
-	}
-	return (0);
-}
+const struct insns insns = {
+	.program = "soft_insns_arm64",
+	.arch = VM_ARCH_ARM64,
+	.ram = RAM,
+	.at = RAM,
+	.loops = loops,
+	.nloops = sizeof(loops) / sizeof(loops[0]),
+	.ready = registers,
+	.at_end = at_end,
+};
