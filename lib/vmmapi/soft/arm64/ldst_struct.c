@@ -58,47 +58,106 @@ write_all(struct a64 *c, uint64_t va, unsigned size, unsigned total, const void 
 	return (a64_write(c, va, size, total, 0, buf));
 }
 
-/* Multiple structures.  Element e of structure k of register group r is at (r * lanes + k) * selem + e. */
-static enum a64_status
-load_multiple(struct a64 *c, const struct a64_insn *i)
+/*
+ * How an instruction's elements lie: in memory element e of structure k of register group r is at r * lanes + k * stride + e; in registers it
+ * is lane first + k of register r + e.
+ */
+struct layout {
+	unsigned	selem;		/* elements of a structure: registers of a group */
+	unsigned	first, lanes;
+	unsigned	stride;		/* selem; 0: the same structure for every lane */
+};
+
+/* Between the registers and buf. */
+static inline __attribute__((always_inline)) void
+spread(struct a64 *c, const struct a64_insn *i, const struct layout *l, uint8_t *buf, bool load)
 {
-	unsigned size = i->arg, lanes = i->arg2 / size, selem = (unsigned)i->imm, total = i->ra * i->arg2;
-	uint8_t buf[64] __attribute__((aligned(16))), *from = buf;
+	unsigned size = i->arg;
+
+	for (unsigned r = 0; r < i->ra; r += l->selem) {
+		for (unsigned k = 0; k < l->lanes; k++) {
+			for (unsigned e = 0; e < l->selem; e++) {
+				uint8_t *reg = element(c, i->rd + r + e, l->first + k, size);
+				uint8_t *mem = buf + (size_t)(r * l->lanes + k * l->stride + e) * size;
+
+				memcpy(load ? reg : mem, load ? mem : reg, size);
+			}
+		}
+	}
+}
+
+static inline __attribute__((always_inline)) enum a64_status
+load_structures(struct a64 *c, const struct a64_insn *i, struct layout l, unsigned total, bool whole)
+{
+	uint8_t buf[64] __attribute__((aligned(16)));
 	uint64_t va;
 
 	TRY(base_of(c, i, &va));
-	TRY(read_all(c, va, size, total, buf));
-	for (unsigned r = 0; r < i->ra; r++) {
-		if (i->arg2 == 8)
-			c->s->v[2 * ((i->rd + r) & 31) + 1] = 0;
-	}
-	for (unsigned r = 0; r < i->ra; r += selem) {
-		for (unsigned k = 0; k < lanes; k++) {
-			for (unsigned e = 0; e < selem; e++, from += size)
-				memcpy(element(c, i->rd + r + e, k, size), from, size);
-		}
-	}
+	TRY(read_all(c, va, i->arg, total, buf));
+	spread(c, i, &l, buf, true);
+	/* What writes all of 64 bits makes the rest zero. */
+	for (unsigned r = 0; whole && i->arg2 == 8 && r < i->ra; r++)
+		c->s->v[2 * ((i->rd + r) & 31) + 1] = 0;
 	write_back(c, i, va, total);
 	return (A_DONE);
+}
+
+static inline __attribute__((always_inline)) enum a64_status
+store_structures(struct a64 *c, const struct a64_insn *i, struct layout l, unsigned total)
+{
+	uint8_t buf[64] __attribute__((aligned(16)));
+	uint64_t va;
+
+	TRY(base_of(c, i, &va));
+	spread(c, i, &l, buf, false);
+	TRY(write_all(c, va, i->arg, total, buf));
+	write_back(c, i, va, total);
+	return (A_DONE);
+}
+
+static inline struct layout
+multiple(const struct a64_insn *i)
+{
+	return ((struct layout){ (unsigned)i->imm, 0, i->arg2 / i->arg, (unsigned)i->imm });
+}
+
+static enum a64_status
+load_multiple(struct a64 *c, const struct a64_insn *i)
+{
+	return (load_structures(c, i, multiple(i), i->ra * i->arg2, true));
 }
 
 static enum a64_status
 store_multiple(struct a64 *c, const struct a64_insn *i)
 {
-	unsigned size = i->arg, lanes = i->arg2 / size, selem = (unsigned)i->imm, total = i->ra * i->arg2;
-	uint8_t buf[64] __attribute__((aligned(16))), *to = buf;
-	uint64_t va;
+	return (store_structures(c, i, multiple(i), i->ra * i->arg2));
+}
 
-	TRY(base_of(c, i, &va));
-	for (unsigned r = 0; r < i->ra; r += selem) {
-		for (unsigned k = 0; k < lanes; k++) {
-			for (unsigned e = 0; e < selem; e++, to += size)
-				memcpy(to, element(c, i->rd + r + e, k, size), size);
-		}
-	}
-	TRY(write_all(c, va, size, total, buf));
-	write_back(c, i, va, total);
-	return (A_DONE);
+/* One structure: to and from a lane, and loaded to all lanes (arg2 is bytes of a register then). */
+static inline struct layout
+one_lane(const struct a64_insn *i)
+{
+	return ((struct layout){ i->ra, i->arg2, 1, i->ra });
+}
+
+static enum a64_status
+load_lane(struct a64 *c, const struct a64_insn *i)
+{
+	return (load_structures(c, i, one_lane(i), i->ra * i->arg, false));
+}
+
+static enum a64_status
+store_lane(struct a64 *c, const struct a64_insn *i)
+{
+	return (store_structures(c, i, one_lane(i), i->ra * i->arg));
+}
+
+static enum a64_status
+load_all_lanes(struct a64 *c, const struct a64_insn *i)
+{
+	struct layout l = { i->ra, 0, i->arg2 / i->arg, 0 };
+
+	return (load_structures(c, i, l, i->ra * i->arg, true));
 }
 
 /* LD1 and ST1 of whole registers: what is in memory is what is in the registers, whatever an element is. */
@@ -149,56 +208,6 @@ store_registers(struct a64 *c, const struct a64_insn *i)
 		TRY(a64_write(c, va, i->arg, total, 0, c->buf));
 	write_back(c, i, va, total);
 	return (A64_NEXT(c, i));
-}
-
-/* One structure: to and from a lane, and loaded to all lanes (arg2 is bytes of a register then). */
-static enum a64_status
-load_lane(struct a64 *c, const struct a64_insn *i)
-{
-	unsigned size = i->arg, total = i->ra * size;
-	uint8_t buf[32];
-	uint64_t va;
-
-	TRY(base_of(c, i, &va));
-	TRY(read_all(c, va, size, total, buf));
-	for (unsigned r = 0; r < i->ra; r++)
-		memcpy(element(c, i->rd + r, i->arg2, size), buf + r * size, size);
-	write_back(c, i, va, total);
-	return (A_DONE);
-}
-
-static enum a64_status
-store_lane(struct a64 *c, const struct a64_insn *i)
-{
-	unsigned size = i->arg, total = i->ra * size;
-	uint8_t buf[32];
-	uint64_t va;
-
-	TRY(base_of(c, i, &va));
-	for (unsigned r = 0; r < i->ra; r++)
-		memcpy(buf + r * size, element(c, i->rd + r, i->arg2, size), size);
-	TRY(write_all(c, va, size, total, buf));
-	write_back(c, i, va, total);
-	return (A_DONE);
-}
-
-static enum a64_status
-load_all_lanes(struct a64 *c, const struct a64_insn *i)
-{
-	unsigned size = i->arg, total = i->ra * size;
-	uint8_t buf[32];
-	uint64_t va;
-
-	TRY(base_of(c, i, &va));
-	TRY(read_all(c, va, size, total, buf));
-	for (unsigned r = 0; r < i->ra; r++) {
-		if (i->arg2 == 8)
-			c->s->v[2 * ((i->rd + r) & 31) + 1] = 0;
-		for (unsigned k = 0; k < i->arg2 / size; k++)
-			memcpy(element(c, i->rd + r, k, size), buf + r * size, size);
-	}
-	write_back(c, i, va, total);
-	return (A_DONE);
 }
 
 static bool

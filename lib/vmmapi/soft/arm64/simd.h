@@ -150,6 +150,72 @@ SIMD_SAT(32)
 SIMD_SAT(64)
 
 /*
+ * Functions of one operand.  In the expressions a is the operand (Vn) and d the old destination, as unsigned elements; sa and sd the
+ * same as signed ones; sh is a shift's distance.
+ */
+#define	SIMD_VECTOR(bits, name, expr)						\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		typedef vu##bits vu SIMD_LOCAL;					\
+		typedef vs##bits vs SIMD_LOCAL;					\
+		const int sh SIMD_LOCAL = (int)i->imm;				\
+		const vu a SIMD_LOCAL = (vu)v_get(c, i->rn), d SIMD_LOCAL = (vu)v_get(c, i->rd);	\
+		const vs sa SIMD_LOCAL = (vs)a, sd SIMD_LOCAL = (vs)d;		\
+										\
+		return (v_put(c, i, (vu64)(expr)));				\
+	}
+
+/* The same where a has elements of twice the size: the result is cut, or saturated to lo to hi; sign is that of a. */
+#define	SIMD_NARROW(bits, wbits, name, expr)					\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		const int sh SIMD_LOCAL = (int)i->imm;				\
+		const vu##wbits a = (vu##wbits)v_get(c, i->rn);			\
+										\
+		return (v_put_half(c, i, (uint64_t)__builtin_convertvector(expr, hu##bits), 0));	\
+	}
+#define	SIMD_NARROW_SAT(bits, wbits, name, sign, expr, lo, hi)			\
+	static enum a64_status							\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
+	{									\
+		typedef v##sign##wbits vu;					\
+		const int sh SIMD_LOCAL = (int)i->imm;				\
+		const vu a = (vu)v_get(c, i->rn), r = expr;			\
+		const vu min = (vu){ 0 } + (lo), max = (vu){ 0 } + (hi);	\
+		const vu low = (vu)(r < min), high = (vu)(r > max);		\
+		const vu cut = SEL(low, min, SEL(high, max, r));		\
+										\
+		return (v_put_half(c, i, (uint64_t)__builtin_convertvector(cut, h##sign##bits),	\
+		    (uint64_t)__builtin_convertvector(low | high, h##sign##bits)));	\
+	}
+
+/* A macro of element sizes for each of them. */
+#define	SIMD_BHS(macro, ...)							\
+	macro(8, __VA_ARGS__)							\
+	macro(16, __VA_ARGS__)							\
+	macro(32, __VA_ARGS__)
+#define	SIMD_BHSD(macro, ...)							\
+	SIMD_BHS(macro, __VA_ARGS__)						\
+	macro(64, __VA_ARGS__)
+
+/* Polynomial product of 8-bit elements in elements of the result's size, or its lower byte (J1.2.3 PolynomialMult). */
+#define	SIMD_POLYNOMIAL(bits)							\
+	static inline vu##bits							\
+	simd_polynomial##bits(vu##bits a, vu##bits b)				\
+	{									\
+		vu##bits r = { 0 };						\
+										\
+		for (unsigned k = 0; k < 8; k++) {				\
+			r ^= a & -(b & 1);					\
+			a += a;							\
+			b >>= 1;						\
+		}								\
+		return (r);							\
+	}
+
+/*
  * a shifted by s, right if s is negative, in elements of bits bits (Arm ARM C7.2.391, USHL, and C7.2.300, SQSHL, with their
  * rounding forms).  A right shift is made in two steps, so that one by all bits needs nothing special, and none loses a carry.
  */

@@ -125,19 +125,8 @@ DOUBLEDS(32, 64, HALF, )
 DOUBLEDS(16, 32, ELEMENT, _e)
 DOUBLEDS(32, 64, ELEMENT, _e)
 
-static inline vu16
-polynomial(vu16 a, vu16 b)
-{
-	vu16 r = { 0 };
-
-	for (unsigned k = 0; k < 8; k++) {
-		r ^= a & -(b & 1);
-		a += a;
-		b >>= 1;
-	}
-	return (r);
-}
-UNSIGNED(8, 16, pmull, HALF, polynomial(a, b))
+SIMD_POLYNOMIAL(16)
+UNSIGNED(8, 16, pmull, HALF, simd_polynomial16(a, b))
 
 /* By U and opcode, bits 15:12. */
 static const struct simd_row rows[2][16] = {

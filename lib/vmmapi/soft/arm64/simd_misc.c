@@ -2,29 +2,10 @@
 /*
  * simd_misc.c - Advanced SIMD two-register miscellaneous, across lanes and scalar pairwise (Arm ARM C4.1.96), without the floating
  * point ones.
- *
- * In the expressions a is the operand (Vn) and d the old destination, as unsigned elements; sa and sd the same as signed ones.
  */
 #include "simd.h"
 
-#define	OPERANDS(bits)								\
-	typedef vu##bits vu SIMD_LOCAL;						\
-	typedef vs##bits vs SIMD_LOCAL;						\
-	const vu a = (vu)v_get(c, i->rn);					\
-	const vs sa SIMD_LOCAL = (vs)a
-#define	VECTOR(bits, name, expr)						\
-	static enum a64_status							\
-	name##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		OPERANDS(bits);							\
-										\
-		return (v_put(c, i, (vu64)(expr)));				\
-	}
-#define	VECTOR_BHSD(name, expr)							\
-	VECTOR(8, name, expr)							\
-	VECTOR(16, name, expr)							\
-	VECTOR(32, name, expr)							\
-	VECTOR(64, name, expr)
+#define	VECTOR_BHSD(name, expr)	SIMD_BHSD(SIMD_VECTOR, name, expr)
 
 VECTOR_BHSD(cmgt, sa > 0)
 VECTOR_BHSD(cmge, sa >= 0)
@@ -33,62 +14,42 @@ VECTOR_BHSD(cmle, sa <= 0)
 VECTOR_BHSD(cmlt, sa < 0)
 VECTOR_BHSD(abs, SEL(sa < 0, -a, a))
 VECTOR_BHSD(neg, -a)
-VECTOR(64, not, ~a)
+SIMD_VECTOR(64, not, ~a)
 
 /* The negative of the most negative element is itself, and saturates to the one below. */
 #define	NEGATE(bits, name, expr)						\
 	static enum a64_status							\
 	name##bits(struct a64 *c, const struct a64_insn *i)			\
 	{									\
-		OPERANDS(bits);							\
+		typedef vu##bits vu;						\
+		const vu a = (vu)v_get(c, i->rn);				\
+		const vs##bits sa SIMD_LOCAL = (vs##bits)a;			\
 		const vu over = (vu)(sa == INT##bits##_MIN);			\
 										\
 		return (v_put_sat(c, i, (vu64)((expr) + over), (vu64)over));	\
 	}
-#define	NEGATE_BHSD(name, expr)							\
-	NEGATE(8, name, expr)							\
-	NEGATE(16, name, expr)							\
-	NEGATE(32, name, expr)							\
-	NEGATE(64, name, expr)
-NEGATE_BHSD(sqabs, SEL(sa < 0, -a, a))
-NEGATE_BHSD(sqneg, -a)
+SIMD_BHSD(NEGATE, sqabs, SEL(sa < 0, -a, a))
+SIMD_BHSD(NEGATE, sqneg, -a)
 
 /* Add Vn to the destination, the one signed and the other not (C7.2.335 SUQADD, C7.2.399 USQADD). */
-#define	ACCUMULATE(bits)							\
+#define	ACCUMULATE(bits, name, sign, other)					\
 	static enum a64_status							\
-	suqadd##bits(struct a64 *c, const struct a64_insn *i)			\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
 	{									\
-		const vu##bits n = (vu##bits)v_get(c, i->rn);			\
-		const vs##bits old = (vs##bits)v_get(c, i->rd);			\
-		vs##bits r = { 0 }, sat = { 0 };				\
+		const v##other##bits n = (v##other##bits)v_get(c, i->rn);	\
+		const v##sign##bits old = (v##sign##bits)v_get(c, i->rd);	\
+		v##sign##bits r = { 0 }, sat = { 0 };				\
 										\
 		for (unsigned k = 0; k < 128 / bits; k++) {			\
 			bool q = false;						\
 										\
-			r[k] = sat_s##bits((wide##bits)old[k] + n[k], &q);	\
-			sat[k] = q;						\
-		}								\
-		return (v_put_sat(c, i, (vu64)r, (vu64)sat));			\
-	}									\
-	static enum a64_status							\
-	usqadd##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		const vs##bits n = (vs##bits)v_get(c, i->rn);			\
-		const vu##bits old = (vu##bits)v_get(c, i->rd);			\
-		vu##bits r = { 0 }, sat = { 0 };				\
-										\
-		for (unsigned k = 0; k < 128 / bits; k++) {			\
-			bool q = false;						\
-										\
-			r[k] = sat_u##bits((wide##bits)old[k] + n[k], &q);	\
+			r[k] = sat_##sign##bits((wide##bits)old[k] + n[k], &q);	\
 			sat[k] = q;						\
 		}								\
 		return (v_put_sat(c, i, (vu64)r, (vu64)sat));			\
 	}
-ACCUMULATE(8)
-ACCUMULATE(16)
-ACCUMULATE(32)
-ACCUMULATE(64)
+SIMD_BHSD(ACCUMULATE, suqadd, s, u)
+SIMD_BHSD(ACCUMULATE, usqadd, u, s)
 
 /* Counts. */
 #define	COUNTS(bits)								\
@@ -99,9 +60,9 @@ ACCUMULATE(64)
 			v[k] = v[k] == 0 ? bits : (uint##bits##_t)(__builtin_clz(v[k]) - (32 - bits));	\
 		return (v);							\
 	}									\
-	VECTOR(bits, clz, leading##bits(a))					\
+	SIMD_VECTOR(bits, clz, leading##bits(a))					\
 	/* of the bits below the sign, those that are as it is (C7.2.37 CLS) */	\
-	VECTOR(bits, cls, leading##bits(a ^ (vu)(sa >> 1)) - 1)
+	SIMD_VECTOR(bits, cls, leading##bits(a ^ (vu)(sa >> 1)) - 1)
 COUNTS(8)
 COUNTS(16)
 COUNTS(32)
@@ -121,15 +82,15 @@ reversed(vu8 v)
 	v = (v >> 2 & 0x33) | (v & 0x33) << 2;
 	return (v >> 4 | v << 4);
 }
-VECTOR(8, cnt, ones(a))
-VECTOR(8, rbit, reversed(a))
+SIMD_VECTOR(8, cnt, ones(a))
+SIMD_VECTOR(8, rbit, reversed(a))
 
 /*
  * Elements reversed in groups of 64, 32 and 16 bits.  Bytes are reversed in pairs first, then the pairs: hosts without a shuffle of
  * bytes have one of those.
  */
-#define	SHUFFLE(bits, name, ...)	VECTOR(bits, name, __builtin_shufflevector(a, a, __VA_ARGS__))
-#define	SHUFFLE_PAIRS(name, ...)	VECTOR(8, name, __builtin_shufflevector(swapped(a), swapped(a), __VA_ARGS__))
+#define	SHUFFLE(bits, name, ...)	SIMD_VECTOR(bits, name, __builtin_shufflevector(a, a, __VA_ARGS__))
+#define	SHUFFLE_PAIRS(name, ...)	SIMD_VECTOR(8, name, __builtin_shufflevector(swapped(a), swapped(a), __VA_ARGS__))
 static inline vu16
 swapped(vu8 v)
 {
@@ -140,66 +101,32 @@ SHUFFLE(16, rev64_, 3, 2, 1, 0, 7, 6, 5, 4)
 SHUFFLE(32, rev64_, 1, 0, 3, 2)
 SHUFFLE_PAIRS(rev32_, 1, 0, 3, 2, 5, 4, 7, 6)
 SHUFFLE(16, rev32_, 1, 0, 3, 2, 5, 4, 7, 6)
-VECTOR(8, rev16_, swapped(a))
+SIMD_VECTOR(8, rev16_, swapped(a))
 
 /* Sums of pairs: the two elements are the halves of one of twice the size. */
-#define	PAIRS(bits, wbits)							\
+#define	PAIR(bits, name, type, from)						\
 	static enum a64_status							\
-	saddlp##bits(struct a64 *c, const struct a64_insn *i)			\
+	name##bits(struct a64 *c, const struct a64_insn *i)			\
 	{									\
-		const vs##wbits v = (vs##wbits)v_get(c, i->rn);			\
+		const type v = (type)v_get(c, i->rn), d SIMD_LOCAL = (type)v_get(c, i->rd);	\
 										\
-		return (v_put(c, i, (vu64)((v >> bits) + (v << bits >> bits))));	\
-	}									\
-	static enum a64_status							\
-	uaddlp##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		const vu##wbits v = (vu##wbits)v_get(c, i->rn);			\
-										\
-		return (v_put(c, i, (vu64)((v >> bits) + (v << bits >> bits))));	\
-	}									\
-	static enum a64_status							\
-	sadalp##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		const vs##wbits v = (vs##wbits)v_get(c, i->rn), d = (vs##wbits)v_get(c, i->rd);	\
-										\
-		return (v_put(c, i, (vu64)(d + (v >> bits) + (v << bits >> bits))));	\
-	}									\
-	static enum a64_status							\
-	uadalp##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		const vu##wbits v = (vu##wbits)v_get(c, i->rn), d = (vu##wbits)v_get(c, i->rd);	\
-										\
-		return (v_put(c, i, (vu64)(d + (v >> bits) + (v << bits >> bits))));	\
+		return (v_put(c, i, (vu64)(from + (v >> bits) + (v << bits >> bits))));	\
 	}
+#define	PAIRS(bits, wbits)							\
+	PAIR(bits, saddlp, vs##wbits, )						\
+	PAIR(bits, uaddlp, vu##wbits, )						\
+	PAIR(bits, sadalp, vs##wbits, d)					\
+	PAIR(bits, uadalp, vu##wbits, d)
 PAIRS(8, 16)
 PAIRS(16, 32)
 PAIRS(32, 64)
 
-/* Narrowing, cut or saturated to lo to hi. */
-#define	NARROW_SAT(bits, wbits, name, sign, lo, hi)				\
-	static enum a64_status							\
-	name##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		typedef v##sign##wbits vu;					\
-		const vu a = (vu)v_get(c, i->rn);				\
-		const vu min = (vu){ 0 } + (lo), max = (vu){ 0 } + (hi);	\
-		const vu low = (vu)(a < min), high = (vu)(a > max);		\
-		const vu cut = SEL(low, min, SEL(high, max, a));		\
-										\
-		return (v_put_half(c, i, (uint64_t)__builtin_convertvector(cut, h##sign##bits),	\
-		    (uint64_t)__builtin_convertvector(low | high, h##sign##bits)));	\
-	}
+/* Narrowing, cut or saturated; and SHLL, the other way. */
 #define	NARROWS(bits, wbits)							\
-	static enum a64_status							\
-	xtn##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		return (v_put_half(c, i,					\
-		    (uint64_t)__builtin_convertvector((vu##wbits)v_get(c, i->rn), hu##bits), 0));	\
-	}									\
-	NARROW_SAT(bits, wbits, sqxtn, s, INT##bits##_MIN, INT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, sqxtun, s, 0, (int##wbits##_t)UINT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, uqxtn, u, 0, UINT##bits##_MAX)			\
+	SIMD_NARROW(bits, wbits, xtn, a)					\
+	SIMD_NARROW_SAT(bits, wbits, sqxtn, s, a, INT##bits##_MIN, INT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, sqxtun, s, a, 0, (int##wbits##_t)UINT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, uqxtn, u, a, 0, UINT##bits##_MAX)			\
 	static enum a64_status							\
 	shll##bits(struct a64 *c, const struct a64_insn *i)			\
 	{									\

@@ -23,13 +23,8 @@
 		return (v_put(c, i, (vu64)(expr)));				\
 	}
 #define	VECTOR(bits, name, expr)	VECTOR_(bits, name, (vu)v_get(c, i->rm), expr)
-#define	VECTOR_BHS(name, expr)							\
-	VECTOR(8, name, expr)							\
-	VECTOR(16, name, expr)							\
-	VECTOR(32, name, expr)
-#define	VECTOR_BHSD(name, expr)							\
-	VECTOR_BHS(name, expr)							\
-	VECTOR(64, name, expr)
+#define	VECTOR_BHS(name, expr)		SIMD_BHS(VECTOR, name, expr)
+#define	VECTOR_BHSD(name, expr)		SIMD_BHSD(VECTOR, name, expr)
 
 /* The same with saturation: over is all ones where it happened, else r is the result. */
 #define	VSAT(bits, name, r_, over_, sat_)					\
@@ -43,11 +38,7 @@
 										\
 		return (v_put_sat(c, i, (vu64)SEL(over, sat_, r), (vu64)over));	\
 	}
-#define	VSAT_BHSD(name, r, over, sat)						\
-	VSAT(8, name, r, over, sat)						\
-	VSAT(16, name, r, over, sat)						\
-	VSAT(32, name, r, over, sat)						\
-	VSAT(64, name, r, over, sat)
+#define	VSAT_BHSD(name, r, over, sat)	SIMD_BHSD(VSAT, name, r, over, sat)
 
 /* An operation on one element; it sets q if it saturates. */
 #define	LANES_(bits, name, second, expr)					\
@@ -116,20 +107,8 @@ VECTOR_(32, mla_e, ELEMENT, d + a * b)
 VECTOR_(16, mls_e, ELEMENT, d - a * b)
 VECTOR_(32, mls_e, ELEMENT, d - a * b)
 
-/* Polynomial product (J1.2.3 PolynomialMult), the lower byte. */
-static inline vu8
-polynomial(vu8 a, vu8 b)
-{
-	vu8 r = { 0 };
-
-	for (unsigned k = 0; k < 8; k++) {
-		r ^= a & -(b & 1);
-		a += a;
-		b >>= 1;
-	}
-	return (r);
-}
-VECTOR(8, pmul, polynomial(a, b))
+SIMD_POLYNOMIAL(8)
+VECTOR(8, pmul, simd_polynomial8(a, b))
 
 /* Doubling product, upper half (C7.2.288 SQDMULH, C7.2.298 SQRDMULH). */
 #define	DOUBLED(bits)	(2 * (wide##bits)sa * sb)

@@ -2,8 +2,7 @@
 /*
  * simd_shift.c - Advanced SIMD shift by immediate, vector and scalar (Arm ARM C4.1.96), without the conversions.
  *
- * In the expressions a is the operand (Vn) and d the old destination, as unsigned elements; sa and sd the same as signed ones; sh is
- * the distance.  Right shifts go from 1 to all bits and are made in two steps: C has no shift by all bits.
+ * Right shifts go from 1 to all bits and are made in two steps: C has no shift by all bits.
  */
 #include "simd.h"
 
@@ -11,24 +10,9 @@
 #define	RIGHT(a)	((a) >> (sh - 1) >> 1)
 #define	ROUNDED(a)	(((a) >> (sh - 1) >> 1) + ((a) >> (sh - 1) & 1))
 
-#define	VECTOR(bits, name, expr)						\
-	static enum a64_status							\
-	name##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		typedef vu##bits vu SIMD_LOCAL;					\
-		typedef vs##bits vs SIMD_LOCAL;					\
-		const int sh = (int)i->imm;					\
-		const vu a SIMD_LOCAL = (vu)v_get(c, i->rn), d SIMD_LOCAL = (vu)v_get(c, i->rd);	\
-		const vs sa SIMD_LOCAL = (vs)a, sd SIMD_LOCAL = (vs)d;		\
-		const vu ones SIMD_LOCAL = ~(vu){ 0 };				\
-										\
-		return (v_put(c, i, (vu64)(expr)));				\
-	}
-#define	VECTOR_BHSD(name, expr)							\
-	VECTOR(8, name, expr)							\
-	VECTOR(16, name, expr)							\
-	VECTOR(32, name, expr)							\
-	VECTOR(64, name, expr)
+#define	ONES		(~(vu){ 0 })
+
+#define	VECTOR_BHSD(name, expr)	SIMD_BHSD(SIMD_VECTOR, name, expr)
 
 VECTOR_BHSD(sshr, RIGHT(sa))
 VECTOR_BHSD(ushr, RIGHT(a))
@@ -38,9 +22,9 @@ VECTOR_BHSD(ssra, sd + RIGHT(sa))
 VECTOR_BHSD(usra, d + RIGHT(a))
 VECTOR_BHSD(srsra, sd + ROUNDED(sa))
 VECTOR_BHSD(ursra, d + ROUNDED(a))
-VECTOR_BHSD(sri, (d & ~RIGHT(ones)) | RIGHT(a))
+VECTOR_BHSD(sri, (d & ~RIGHT(ONES)) | RIGHT(a))
 VECTOR_BHSD(shl, a << sh)
-VECTOR_BHSD(sli, (d & ~(ones << sh)) | a << sh)
+VECTOR_BHSD(sli, (d & ~(ONES << sh)) | a << sh)
 
 /* Saturating left shifts, element by element. */
 #define	LANES(bits, name, expr)							\
@@ -81,40 +65,16 @@ LEFT(16)
 LEFT(32)
 LEFT(64)
 
-/* Narrowing: elements of twice the size, shifted, then cut. */
-#define	NARROW(bits, wbits, name, expr)						\
-	static enum a64_status							\
-	name##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		const int sh = (int)i->imm;					\
-		const vu##wbits a = (vu##wbits)v_get(c, i->rn);			\
-										\
-		return (v_put_half(c, i, (uint64_t)__builtin_convertvector(expr, hu##bits), 0));	\
-	}
-/* Or saturated to lo to hi. */
-#define	NARROW_SAT(bits, wbits, name, sign, shifted, lo, hi)			\
-	static enum a64_status							\
-	name##bits(struct a64 *c, const struct a64_insn *i)			\
-	{									\
-		typedef v##sign##wbits vu;					\
-		const int sh = (int)i->imm;					\
-		const vu a = (vu)v_get(c, i->rn), r = shifted;			\
-		const vu min = (vu){ 0 } + (lo), max = (vu){ 0 } + (hi);	\
-		const vu low = (vu)(r < min), high = (vu)(r > max);		\
-		const vu cut = SEL(low, min, SEL(high, max, r));		\
-										\
-		return (v_put_half(c, i, (uint64_t)__builtin_convertvector(cut, h##sign##bits),	\
-		    (uint64_t)__builtin_convertvector(low | high, h##sign##bits)));	\
-	}
+/* Narrowing: elements of twice the size, shifted, then cut or saturated. */
 #define	NARROWS(bits, wbits)							\
-	NARROW(bits, wbits, shrn, RIGHT(a))					\
-	NARROW(bits, wbits, rshrn, ROUNDED(a))					\
-	NARROW_SAT(bits, wbits, sqshrn, s, RIGHT(a), INT##bits##_MIN, INT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, sqrshrn, s, ROUNDED(a), INT##bits##_MIN, INT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, sqshrun, s, RIGHT(a), 0, (int##wbits##_t)UINT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, sqrshrun, s, ROUNDED(a), 0, (int##wbits##_t)UINT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, uqshrn, u, RIGHT(a), 0, UINT##bits##_MAX)	\
-	NARROW_SAT(bits, wbits, uqrshrn, u, ROUNDED(a), 0, UINT##bits##_MAX)
+	SIMD_NARROW(bits, wbits, shrn, RIGHT(a))					\
+	SIMD_NARROW(bits, wbits, rshrn, ROUNDED(a))					\
+	SIMD_NARROW_SAT(bits, wbits, sqshrn, s, RIGHT(a), INT##bits##_MIN, INT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, sqrshrn, s, ROUNDED(a), INT##bits##_MIN, INT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, sqshrun, s, RIGHT(a), 0, (int##wbits##_t)UINT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, sqrshrun, s, ROUNDED(a), 0, (int##wbits##_t)UINT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, uqshrn, u, RIGHT(a), 0, UINT##bits##_MAX)	\
+	SIMD_NARROW_SAT(bits, wbits, uqrshrn, u, ROUNDED(a), 0, UINT##bits##_MAX)
 NARROWS(8, 16)
 NARROWS(16, 32)
 NARROWS(32, 64)
