@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "net/merge.h"
 #include "net/net.h"
 #include "net/offload.h"
 #include "net/user.h"
@@ -53,6 +54,128 @@ TEST(finished_sums)
 	f.csum_off = 25;
 	CHECK(offload_finish_csum(frame, &f));
 	CHECK_EQ(frame[61], 0x5a);
+}
+
+/* Merged segments */
+
+#define	SEG_MAX		1600
+enum { SEG4_TCP = 34, SEG6_TCP = 54, SEG_OPTIONS = 12 };
+
+/* A segment with good sums: TCP header with a timestamp's 12 bytes of options, n bytes that follow from the sequence number. */
+static size_t
+segment(uint8_t *f, bool v6, uint32_t seq, size_t n, uint8_t flags)
+{
+	size_t tcp = v6 ? SEG6_TCP : SEG4_TCP, payload = tcp + 20 + SEG_OPTIONS, len = payload + n;
+	uint32_t proto = (uint32_t)htons(6) + htons((uint16_t)(len - tcp));
+	uint16_t sum;
+
+	memset(f, 0x11, payload);
+	memcpy(f + 12, v6 ? "\x86\xdd\x60\0\0" : "\x08\0\x45\0", v6 ? 5 : 4);
+	if (v6) {
+		f[18] = (uint8_t)((len - 54) >> 8);
+		f[19] = (uint8_t)(len - 54);
+		f[20] = 6;
+	} else {
+		f[16] = (uint8_t)((len - 14) >> 8);
+		f[17] = (uint8_t)(len - 14);
+		memset(f + 20, 0, 2);
+		f[23] = 6;
+		memset(f + 24, 0, 2);
+		sum = (uint16_t)~offload_sum(f + 14, 20, 0);
+		memcpy(f + 24, &sum, 2);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		f[tcp + 4 + i] = (uint8_t)(seq >> (24 - 8 * i));
+	f[tcp + 12] = (20 + SEG_OPTIONS) / 4 << 4;
+	f[tcp + 13] = flags;
+	memset(f + tcp + 16, 0, 4);
+	for (size_t i = 0; i < n; i++)
+		f[payload + i] = (uint8_t)((seq + i) * 7);
+	sum = (uint16_t)~offload_sum(f + tcp, len - tcp, offload_sum(f + (v6 ? 22 : 26), v6 ? 32 : 8, proto));
+	memcpy(f + tcp + 16, &sum, 2);
+	return (len);
+}
+
+/* Many in one, and what a receiver finds in that; after the last, shorter one nothing follows. */
+TEST(merged)
+{
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		uint8_t buf[NET_FRAME_MAX], f[SEG_MAX];
+		struct net_merge m = { .buf = buf };
+		size_t tcp = v6 != 0 ? SEG6_TCP : SEG4_TCP, payload = tcp + 20 + SEG_OPTIONS, len = 0;
+		uint32_t seq = 0xfffff000;	/* which wraps */
+		struct net_frame out;
+		struct iovec iov;
+
+		for (unsigned i = 0; i < 20; i++, seq += 1448)
+			CHECK(net_merge_add(&m, f, segment(f, v6 != 0, seq, 1448, 0x10)));
+		CHECK(!net_merge_add(&m, f, segment(f, v6 != 0, seq, 1449, 0x10)));
+		CHECK(net_merge_add(&m, f, segment(f, v6 != 0, seq, 100, 0x18)));
+		CHECK(!net_merge_add(&m, f, segment(f, v6 != 0, seq + 100, 100, 0x10)));
+		net_merge_take(&m, &out, &iov);
+		CHECK_EQ(m.len, 0);
+		CHECK_EQ(out.len, payload + 20UL * 1448 + 100);
+		CHECK(out.niov == 1 && iov.iov_len == out.len && iov.iov_base == buf);
+		CHECK_EQ(out.flags, NET_NEEDS_CSUM);
+		CHECK_EQ(out.gso, v6 != 0 ? NET_GSO_TCP6 : NET_GSO_TCP4);
+		CHECK(out.gso_size == 1448 && out.hdr_len == payload && out.csum_start == tcp && out.csum_off == 16);
+		CHECK_EQ(buf[tcp + 13], 0x18);
+		CHECK(v6 != 0 || (offload_sum(buf + 14, 20, 0) == 0xffff && (buf[16] << 8 | buf[17]) == (int)out.len - 14));
+		CHECK(v6 == 0 || (buf[18] << 8 | buf[19]) == (int)out.len - 54);
+		for (size_t i = payload; i < out.len; i++)
+			CHECK_EQ(buf[i], (uint8_t)((0xfffff000 + i - payload) * 7));
+		CHECK(offload_finish_csum(buf, &out));
+		len = out.len - tcp;
+		CHECK_EQ(offload_sum(buf + tcp, len, offload_sum(buf + (v6 != 0 ? 22 : 26), v6 != 0 ? 32 : 8,
+		    (uint32_t)htons(6) + htons((uint16_t)len))), 0xffff);
+		/* No IP packet is longer than 65535 bytes. */
+		for (seq = 0; net_merge_add(&m, f, segment(f, v6 != 0, seq, 1448, 0x10)); seq += 1448)
+			continue;
+		CHECK_EQ(seq / 1448, (65535 - (payload - 14)) / 1448);
+		net_merge_take(&m, &out, &iov);
+		/* One alone is what it was. */
+		len = segment(f, v6 != 0, seq, 10, 0x18);
+		CHECK(net_merge_add(&m, f, len));
+		net_merge_take(&m, &out, &iov);
+		CHECK(out.len == len && out.gso == NET_GSO_NONE && out.flags == NET_CSUM_GOOD && memcmp(buf, f, len) == 0);
+	}
+}
+
+/* What says anything else is not merged, whatever it says. */
+TEST(not_merged)
+{
+	static const struct { uint16_t at; uint8_t bits; bool alone; } other[] = {
+		{ 0, 1, true }, { 12, 1, false }, { 14, 0x10, false }, { 15, 4, true }, { 17, 1, false }, { 20, 0x20, false }, { 21, 1, false },
+		{ 22, 1, true }, { 23, 1, false }, { 26, 1, true }, { 33, 1, true }, { 34, 1, true }, { 37, 1, true }, { 38, 1, true },
+		{ 41, 1, true }, { 42, 1, true }, { 46, 0xf0, true }, { 46, 0x80, false }, { 46, 1, true }, { 47, 1, false }, { 47, 2, false },
+		{ 47, 4, false }, { 47, 0x10, false }, { 47, 0x20, false }, { 47, 0x80, false }, { 48, 1, true }, { 53, 1, true }, { 54, 1, true },
+		{ 65, 1, true },
+	};
+	uint8_t buf[NET_FRAME_MAX], first[SEG_MAX], f[SEG_MAX];
+	struct net_merge m = { .buf = buf };
+	size_t len;
+
+	for (unsigned i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		m.len = 0;
+		CHECK(net_merge_add(&m, first, segment(first, false, 1, 500, 0x10)));
+		len = segment(f, false, 501, 500, 0x10);
+		f[other[i].at] ^= other[i].bits;
+		CHECKF(!net_merge_add(&m, f, len), "with another byte %u it was merged", other[i].at);
+		m.len = 0;
+		CHECKF(net_merge_add(&m, f, len) == other[i].alone, "with another byte %u", other[i].at);
+	}
+	/* Lengths that lie. */
+	len = segment(f, false, 1, 100, 0x10);
+	for (size_t cut = 0; cut < len; cut++) {
+		uint8_t *tight = malloc(cut + 1);
+
+		m.len = 0;
+		memcpy(tight, f, cut);
+		CHECK(!net_merge_add(&m, tight, cut));
+		free(tight);
+	}
+	CHECK(!net_merge_add(&m, f, segment(f, false, 1, 0, 0x10)));
+	CHECK(!net_merge_add(&m, f, segment(f, true, 1, 0, 0x10)));
 }
 
 /* Options */

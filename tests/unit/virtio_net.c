@@ -106,6 +106,7 @@ NET_BACKEND(wire, "wire", NULL, "what the test sees", wire_open);
 
 static struct fx fx;
 static struct vdrv rx, tx, ctrl;
+static unsigned rxnum = NUM;
 static uint8_t *data, *rxbuf, *cmd;
 
 static struct device *
@@ -129,7 +130,7 @@ static void
 drive(uint64_t features)
 {
 	CHECK(v_negotiate(&fx, features | VIRTIO_F_VERSION_1));
-	v_rings(&rx, &fx, 0x100000, NUM);
+	v_rings(&rx, &fx, 0x100000, rxnum);
 	v_rings(&tx, &fx, 0x120000, NUM);
 	v_rings(&ctrl, &fx, 0x140000, NUM);
 	v_queue(&rx, RX);
@@ -348,8 +349,17 @@ TEST(receives)
 	finish();
 }
 
+/* A queue into which a large frame does not fit in small buffers. */
+TEST(short_queue)
+{
+	setup("", F_MRG_RXBUF | F_GUEST_CSUM | F_GUEST_TSO4);
+	CHECK_EQ(atomic_load(&wire.net->takes), NET_TAKES_CSUM);
+	finish();
+}
+
 TEST(merged_buffers_and_offloads)
 {
+	rxnum = 64;
 	setup("", F_MRG_RXBUF | F_GUEST_CSUM | F_GUEST_TSO4);
 	CHECK_EQ(atomic_load(&wire.net->takes), NET_TAKES_CSUM | NET_TAKES_TSO4);
 	post(4, 1024);

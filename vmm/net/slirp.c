@@ -7,6 +7,8 @@
  * the descriptors that it named last are watched by the event loop; when one is ready, or its time has come, they are polled
  * without waiting, libslirp does its work, and names its descriptors anew (serve()).  The same follows what the guest sent.
  *
+ * TCP segments that come one behind the other are merged for a guest that takes them so, until libslirp has done its work.
+ *
  * What the guest cannot receive is held, up to a limit, and meanwhile libslirp's sockets are not looked at, so that the host's
  * senders wait.
  */
@@ -20,6 +22,7 @@
 
 #include <slirp/libslirp.h>
 
+#include "merge.h"
 #include "offload.h"
 #include "user.h"
 
@@ -49,7 +52,8 @@ struct timer {
 
 struct held {
 	struct held	*next;
-	size_t		 len;
+	struct net_frame f;
+	struct iovec	 iov;
 	uint8_t		 data[];
 };
 
@@ -66,6 +70,7 @@ struct user {
 	struct event	*wake;		/* when libslirp wants to be called at the latest */
 	uint64_t	 wake_at;	/* 0: not armed */
 	bool		 running;
+	struct net_merge merge;		/* comes behind what is held */
 	struct held	*held, **heldend;
 	size_t		 heldlen;
 	uint64_t	 dropped;
@@ -83,32 +88,53 @@ now_ns(void)
 
 /* Towards the guest */
 
-static bool
-offer(struct user *u, const uint8_t *data, size_t len)
-{
-	const struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
-	/* libslirp computes every checksum. */
-	const struct net_frame f = { .iov = &iov, .niov = 1, .len = len, .flags = NET_CSUM_GOOD };
-
-	return (net_receive(u->net, &f));
-}
-
 /* Keep a frame, or drop it where there are too many: TCP sends it again, and others are used to it. */
 static void
-hold(struct user *u, const uint8_t *data, size_t len)
+hold(struct user *u, const struct net_frame *f)
 {
-	struct held *h = u->heldlen + len <= HELD_MAX ? malloc(sizeof(*h) + len) : NULL;
+	struct held *h = u->heldlen + f->len <= HELD_MAX ? malloc(sizeof(*h) + f->len) : NULL;
 
 	if (h == NULL) {
 		u->dropped++;
 		return;
 	}
 	h->next = NULL;
-	h->len = len;
-	memcpy(h->data, data, len);
+	h->f = *f;
+	h->iov = (struct iovec){ .iov_base = h->data, .iov_len = f->len };
+	h->f.iov = &h->iov;
+	memcpy(h->data, f->iov->iov_base, f->len);
 	*u->heldend = h;
 	u->heldend = &h->next;
-	u->heldlen += len;
+	u->heldlen += f->len;
+}
+
+static void
+offer(struct user *u, const struct net_frame *f)
+{
+	if (u->held != NULL || !net_receive(u->net, f))
+		hold(u, f);
+}
+
+/* Hand over the segments that were merged. */
+static void
+offer_merged(struct user *u)
+{
+	struct net_frame f;
+	struct iovec iov;
+
+	if (u->merge.len == 0)
+		return;
+	net_merge_take(&u->merge, &f, &iov);
+	if (u->running)
+		offer(u, &f);
+}
+
+/* No frame follows for now. */
+static void
+flush(struct user *u)
+{
+	offer_merged(u);
+	net_receive_flush(u->net);
 }
 
 /* Hand over what is held.  Whether nothing is left. */
@@ -118,23 +144,44 @@ release(struct user *u)
 	struct held *h;
 
 	while ((h = u->held) != NULL) {
-		if (u->running && !offer(u, h->data, h->len))
+		if (u->running && !net_receive(u->net, &h->f))
 			return (false);
 		u->held = h->next;
-		u->heldlen -= h->len;
+		u->heldlen -= h->f.len;
 		free(h);
 	}
 	u->heldend = &u->held;
 	return (true);
 }
 
+/* Does the guest take merged segments? */
+static bool
+merges(const struct user *u)
+{
+	unsigned takes = atomic_load(&u->net->takes), all = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6;
+
+	return ((takes & all) == all);
+}
+
 static ssize_t
 cb_send_packet(const void *buf, size_t len, void *arg)
 {
+	const struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+	/* libslirp computes every checksum. */
+	const struct net_frame f = { .iov = &iov, .niov = 1, .len = len, .flags = NET_CSUM_GOOD };
 	struct user *u = arg;
 
-	if (u->running && len >= NET_HEADER && len <= NET_FRAME_MAX && (u->held != NULL || !offer(u, buf, len)))
-		hold(u, buf, len);
+	if (!u->running || len < NET_HEADER || len > NET_FRAME_MAX)
+		return ((ssize_t)len);
+	if (merges(u)) {
+		if (net_merge_add(&u->merge, buf, len))
+			return ((ssize_t)len);
+		offer_merged(u);
+		if (net_merge_add(&u->merge, buf, len))
+			return ((ssize_t)len);
+	}
+	offer_merged(u);
+	offer(u, &f);
 	return ((ssize_t)len);
 }
 
@@ -304,7 +351,7 @@ serve(struct user *u)
 	if (u->held == NULL) {
 		n = u->nfds != 0 ? poll(u->fds, u->nfds, 0) : 0;
 		slirp_pollfds_poll(u->slirp, n < 0, cb_get_revents, u);
-		net_receive_flush(u->net);
+		flush(u);
 	}
 	rearm(u);
 }
@@ -328,7 +375,7 @@ on_timer(void *arg)
 		return;
 	}
 	slirp_handle_timer(u->slirp, t->id, t->arg);
-	net_receive_flush(u->net);
+	flush(u);
 	rearm(u);
 }
 
@@ -447,7 +494,7 @@ user_flush(struct net *n)
 {
 	struct user *u = n->priv;
 
-	net_receive_flush(n);
+	flush(u);
 	rearm(u);
 }
 
@@ -457,8 +504,8 @@ user_ready(struct net *n)
 	struct user *u = n->priv;
 	bool all = release(u);
 
-	net_receive_flush(n);
-	if (all)
+	flush(u);
+	if (all && u->held == NULL)
 		rearm(u);
 }
 
@@ -500,6 +547,7 @@ destroy(struct user *u)
 	u->host->remove(u->wake);
 	free(u->fds);
 	free(u->linear);
+	free(u->merge.buf);
 	free(u);
 }
 
@@ -569,7 +617,8 @@ user_open(struct net *n, const struct module_host *host, const struct user_optio
 	u->loop = n->dev->vmm->loop;
 	u->heldend = &u->held;
 	u->linear = malloc(NET_FRAME_MAX);
-	u->wake = u->linear != NULL ? host->timer_add(u->loop, on_wake, u) : NULL;
+	u->merge.buf = malloc(NET_FRAME_MAX);
+	u->wake = u->linear != NULL && u->merge.buf != NULL ? host->timer_add(u->loop, on_wake, u) : NULL;
 	u->slirp = u->wake != NULL ? slirp_new(&cfg, &callbacks, u) : NULL;
 	if (u->slirp == NULL)
 		(void)host->fail(ENOMEM, "%s: libslirp does not start", n->dev->name);

@@ -534,7 +534,10 @@ control(struct vnet *v)
 
 /* The device */
 
-/* The driver has chosen its features: tell the back end.  Control thread, without the lock. */
+/*
+ * The driver has chosen its features: tell the back end.  A queue too short for a large frame in buffers of a small one's length gets none.
+ * Control thread, without the lock.
+ */
 static void
 tell_takes(struct vnet *v)
 {
@@ -543,6 +546,8 @@ tell_takes(struct vnet *v)
 	pthread_mutex_lock(&v->vd.lock);
 	for (size_t i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++)
 		takes |= virtio_has(&v->vd, offloads[i].feature) ? offloads[i].takes : 0;
+	if (virtio_has(&v->vd, F_MRG_RXBUF) && v->vq[RX].num < CHAINS_MAX)
+		takes &= ~(NET_TAKES_TSO4 | NET_TAKES_TSO6);
 	pthread_mutex_unlock(&v->vd.lock);
 	net_set_takes(v->net, takes);
 }
