@@ -242,6 +242,14 @@ bits_clear(uint64_t *bits, size_t at, uint64_t w)
 		bits[at / 64 + 1] &= ~(w >> (64 - sh));
 }
 
+/* Set n bits of to, from bit at on, that are set in from, from bit first on. */
+static void
+bits_copy(uint64_t *to, size_t at, const uint64_t *from, size_t first, size_t n)
+{
+	for (size_t i = 0; i < n; i += 64)
+		bits_or(to, at + i, bits_get(from, first + i, n - i < 64 ? n - i : 64));
+}
+
 /* Move what writers marked to every consumer. */
 static void
 harvest(struct vmctx *vm, struct memseg *seg, size_t segoff, size_t len)
@@ -288,11 +296,7 @@ part_harvest(struct vm_dirty *d, struct memseg *seg, size_t segoff, size_t n, ui
 static void
 part_copy(struct vm_dirty *d, struct memseg *seg, size_t segoff, size_t n, uint64_t *out, size_t page)
 {
-	const uint64_t *bits = d->bits[seg - d->vm->segs];
-	size_t from = segoff >> PAGE_BITS, np = n >> PAGE_BITS;
-
-	for (size_t i = 0; i < np; i += 64)
-		bits_or(out, page + i, bits_get(bits, from + i, np - i < 64 ? np - i : 64));
+	bits_copy(out, page, d->bits[seg - d->vm->segs], segoff >> PAGE_BITS, n >> PAGE_BITS);
 }
 
 static void
@@ -308,11 +312,7 @@ part_clear(struct vm_dirty *d, struct memseg *seg, size_t segoff, size_t n, uint
 static void
 part_merge(struct vm_dirty *d, struct memseg *seg, size_t segoff, size_t n, uint64_t *in, size_t page)
 {
-	uint64_t *bits = d->bits[seg - d->vm->segs];
-	size_t to = segoff >> PAGE_BITS, np = n >> PAGE_BITS;
-
-	for (size_t i = 0; i < np; i += 64)
-		bits_or(bits, to + i, bits_get(in, page + i, np - i < 64 ? np - i : 64));
+	bits_copy(d->bits[seg - d->vm->segs], segoff >> PAGE_BITS, in, page, n >> PAGE_BITS);
 }
 
 static int

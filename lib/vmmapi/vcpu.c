@@ -101,14 +101,21 @@ vm_register_name(struct vmctx *ctx, int reg, unsigned *bits)
 	return (r->name);
 }
 
+/* For a set of registers: the arguments make sense, and the vCPU's state page is the caller's. */
+static int
+hold_registers(struct vcpu *vcpu, unsigned count, const int *regs, const uint64_t *vals)
+{
+	if (vcpu == NULL || (count > 0 && (regs == NULL || vals == NULL)))
+		return (vm_fail(EINVAL, "registers: a NULL argument"));
+	return (vcpu_hold(vcpu));
+}
+
 int
 vm_set_register_set(struct vcpu *vcpu, unsigned count, const int *regs, const uint64_t *vals)
 {
 	unsigned i;
 
-	if (vcpu == NULL || (count > 0 && (regs == NULL || vals == NULL)))
-		return (vm_fail(EINVAL, "registers: a NULL argument"));
-	if (vcpu_hold(vcpu) != 0)
+	if (hold_registers(vcpu, count, regs, vals) != 0)
 		return (-1);
 	for (i = 0; i < count; i++) {
 		const struct md_reg *r = reg_find(vcpu->vm->md, regs[i]);
@@ -139,9 +146,7 @@ vm_get_register_set(struct vcpu *vcpu, unsigned count, const int *regs, uint64_t
 {
 	unsigned i;
 
-	if (vcpu == NULL || (count > 0 && (regs == NULL || vals == NULL)))
-		return (vm_fail(EINVAL, "registers: a NULL argument"));
-	if (vcpu_hold(vcpu) != 0)
+	if (hold_registers(vcpu, count, regs, vals) != 0)
 		return (-1);
 	for (i = 0; i < count; i++) {
 		const struct md_reg *r = reg_find(vcpu->vm->md, regs[i]);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../firmware/checksum.h"
 #include "write.h"
 
 void
@@ -240,16 +241,6 @@ acpi_mcfg(struct acpi_out *o, uint64_t ecam, unsigned last_bus)
 
 /* The whole */
 
-static uint8_t
-sum(const uint8_t *p, size_t n)
-{
-	uint8_t s = 0;
-
-	while (n-- > 0)
-		s = (uint8_t)(s + *p++);
-	return (s);
-}
-
 void
 acpi_begin(struct acpi_out *o, struct acpi_blob *blob, const char id[static 8])
 {
@@ -303,11 +294,11 @@ acpi_place(struct acpi_blob *blob, struct vmctx *vm, uint64_t base, uint64_t len
 		uint8_t *t = blob->tables + blob->table[i].off;
 
 		t[9] = 0;
-		t[9] = (uint8_t)-sum(t, blob->table[i].len);
+		t[9] = (uint8_t)-byte_sum(t, blob->table[i].len);
 	}
 	blob->rsdp[8] = blob->rsdp[32] = 0;
-	blob->rsdp[8] = (uint8_t)-sum(blob->rsdp, 20);
-	blob->rsdp[32] = (uint8_t)-sum(blob->rsdp, sizeof(blob->rsdp));
+	blob->rsdp[8] = (uint8_t)-byte_sum(blob->rsdp, 20);
+	blob->rsdp[32] = (uint8_t)-byte_sum(blob->rsdp, sizeof(blob->rsdp));
 	if (vm_gpa_write(vm, base, blob->tables, blob->len) != 0 ||
 	    vm_gpa_write(vm, rsdp, blob->rsdp, sizeof(blob->rsdp)) != 0)
 		return (-1);

@@ -55,39 +55,33 @@ sum_of(const uint8_t *p, size_t len)
 	return (sum);
 }
 
-/* 0 or an errno. */
+/* All of len bytes of a file, to it or from it: 0 or an errno. */
 static int
-write_all(int fd, const uint8_t *p, size_t len, uint64_t off)
+transfer(int fd, uint8_t *in, const uint8_t *out, size_t len, uint64_t off)
 {
-	while (len > 0) {
-		ssize_t n = pwrite(fd, p, len, (off_t)off);
+	for (size_t done = 0; done < len;) {
+		ssize_t n = out != NULL ? pwrite(fd, out + done, len - done, (off_t)(off + done)) :
+		    pread(fd, in + done, len - done, (off_t)(off + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return (n < 0 ? errno : EIO);
-		p += n;
-		len -= (size_t)n;
-		off += (uint64_t)n;
+		done += (size_t)n;
 	}
 	return (0);
 }
 
 static int
+write_all(int fd, const uint8_t *p, size_t len, uint64_t off)
+{
+	return (transfer(fd, NULL, p, len, off));
+}
+
+static int
 read_all(int fd, uint8_t *p, size_t len, uint64_t off)
 {
-	while (len > 0) {
-		ssize_t n = pread(fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return (n < 0 ? errno : EIO);
-		p += n;
-		len -= (size_t)n;
-		off += (uint64_t)n;
-	}
-	return (0);
+	return (transfer(fd, p, NULL, len, off));
 }
 
 static int

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "checksum.h"
 #include "fw_cfg.h"
 #include "smbios.h"
 
@@ -298,16 +299,6 @@ boot_status(struct out *o)
 	end(o);
 }
 
-static uint8_t
-sum(const uint8_t *p, size_t n)
-{
-	uint8_t s = 0;
-
-	while (n-- > 0)
-		s = (uint8_t)(s + *p++);
-	return (s);
-}
-
 /* 5.2.2: the 64-bit entry point. */
 static void
 make_anchor(uint8_t a[SMBIOS_ANCHOR], size_t len)
@@ -319,7 +310,7 @@ make_anchor(uint8_t a[SMBIOS_ANCHOR], size_t len)
 	a[10] = 1;
 	for (unsigned i = 0; i < 4; i++)
 		a[12 + i] = (uint8_t)(len >> (8 * i));
-	a[5] = (uint8_t)-sum(a, SMBIOS_ANCHOR);
+	a[5] = (uint8_t)-byte_sum(a, SMBIOS_ANCHOR);
 }
 
 int

@@ -168,6 +168,14 @@ bool	amd64_canonical(uint64_t va, uint64_t cr4);
 uint64_t amd64_phys_mask(const struct vmctx *vm);
 /* md_amd64.c */
 int	amd64_reg_check(struct vcpu *vcpu, const struct md_reg *reg, uint64_t val);
+/* desc.c: is it an amd64 vCPU?  -1 with a sentence about what. */
+int	amd64_check_vcpu(struct vcpu *vcpu, const char *what);
+/* topology.c: processors of a package, and bits of an APIC id that they take. */
+unsigned amd64_package_cpus(const struct vmctx *vm);
+unsigned amd64_package_bits(const struct vmctx *vm);
+/* CPUID leaf 4, EAX bits 31:14, of a cache that a package shares, or else a core; and leaf 0BH. */
+uint32_t amd64_leaf4_ids(const struct vmctx *vm, bool package);
+void	amd64_leafb(const struct vcpu *vcpu, uint32_t sub, uint32_t r[4]);
 /* shim.c */
 void	amd64_vm_fini(struct vmctx *vm);
 /* apic.c: 8259 pair, I/O APIC and local APICs as one controller */

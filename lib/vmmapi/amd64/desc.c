@@ -6,9 +6,8 @@
 
 #include "amd64.h"
 
-/* Is it an amd64 vCPU? */
-static int
-check_vcpu(struct vcpu *vcpu, const char *what)
+int
+amd64_check_vcpu(struct vcpu *vcpu, const char *what)
 {
 	if (vcpu == NULL)
 		return (vm_fail(EINVAL, "%s: no vcpu", what));
@@ -38,7 +37,7 @@ vm_set_desc(struct vcpu *vcpu, int reg, uint64_t base, uint32_t limit, uint32_t 
 	bool table = reg == VM_AMD64_REG_GDTR || reg == VM_AMD64_REG_IDTR;
 	int i;
 
-	if (check_vcpu(vcpu, "vm_set_desc") != 0 || (i = segment_index(vcpu, reg, "vm_set_desc")) < 0)
+	if (amd64_check_vcpu(vcpu, "vm_set_desc") != 0 || (i = segment_index(vcpu, reg, "vm_set_desc")) < 0)
 		return (-1);
 	if (table && limit > 0xffff)
 		return (vm_fail(EINVAL, "vm_set_desc: a descriptor table's limit has 16 bits, not %#x", limit));
@@ -65,7 +64,7 @@ vm_get_desc(struct vcpu *vcpu, int reg, uint64_t *base, uint32_t *limit, uint32_
 	const struct amd64_state *st;
 	int i;
 
-	if (check_vcpu(vcpu, "vm_get_desc") != 0 || (i = segment_index(vcpu, reg, "vm_get_desc")) < 0)
+	if (amd64_check_vcpu(vcpu, "vm_get_desc") != 0 || (i = segment_index(vcpu, reg, "vm_get_desc")) < 0)
 		return (-1);
 	if (base == NULL || limit == NULL || access == NULL)
 		return (vm_fail(EINVAL, "vm_get_desc: no place for the result"));
@@ -91,7 +90,7 @@ vm_amd64_inject_exception(struct vcpu *vcpu, int vector, int errcode_valid, uint
 {
 	struct amd64_state *st;
 
-	if (check_vcpu(vcpu, "vm_amd64_inject_exception") != 0)
+	if (amd64_check_vcpu(vcpu, "vm_amd64_inject_exception") != 0)
 		return (-1);
 	if (vector < 0 || vector > 31 || vector == 2)
 		return (vm_fail(EINVAL, "vcpu %d: vector %d is no exception", vcpu->id, vector));
@@ -126,7 +125,7 @@ vm_amd64_inject_nmi(struct vcpu *vcpu)
 {
 	const struct accel_ops *accel;
 
-	if (check_vcpu(vcpu, "vm_amd64_inject_nmi") != 0)
+	if (amd64_check_vcpu(vcpu, "vm_amd64_inject_nmi") != 0)
 		return (-1);
 	accel = vcpu->vm->accel;
 	if (accel != NULL && accel->nmi != NULL)

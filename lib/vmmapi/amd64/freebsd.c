@@ -41,18 +41,6 @@ vm_setup_freebsd_gdt(uint64_t *gdt)
 	gdt[2] = DESC_DATA;
 }
 
-static int
-check(struct vcpu *vcpu, const char *what)
-{
-	if (vcpu == NULL)
-		return (vm_fail(EINVAL, "%s: no vcpu", what));
-	if (vcpu->vm->md->arch != VM_ARCH_AMD64) {
-		return (vm_fail(EINVAL, "%s: vcpu %d is of architecture %s, not amd64", what, vcpu->id,
-		    vcpu->vm->md->name));
-	}
-	return (0);
-}
-
 /* What both entries have in common. */
 static void
 enter(struct amd64_state *st, uint64_t pc, uint64_t sp, uint64_t gdtbase, uint32_t code_access)
@@ -77,7 +65,7 @@ vm_setup_freebsd_registers(struct vcpu *vcpu, uint64_t rip, uint64_t cr3, uint64
 {
 	struct amd64_state *st;
 
-	if (check(vcpu, "vm_setup_freebsd_registers") != 0)
+	if (amd64_check_vcpu(vcpu, "vm_setup_freebsd_registers") != 0)
 		return (-1);
 	if (cr3 >> 52 != 0) {
 		return (vm_fail(EINVAL, "vm_setup_freebsd_registers: cr3 %#llx has reserved bits set",
@@ -106,7 +94,7 @@ vm_setup_freebsd_registers_i386(struct vcpu *vcpu, uint32_t eip, uint32_t gdtbas
 	struct amd64_state *st;
 	void *host;
 
-	if (check(vcpu, "vm_setup_freebsd_registers_i386") != 0)
+	if (amd64_check_vcpu(vcpu, "vm_setup_freebsd_registers_i386") != 0)
 		return (-1);
 	host = vm_map_gpa(vcpu->vm, gdtbase, sizeof(gdt));
 	if (host == NULL) {

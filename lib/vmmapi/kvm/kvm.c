@@ -40,6 +40,19 @@ kvm_ioctl(int fd, unsigned long req, void *arg)
 	return (r);
 }
 
+int
+kvm_debug_set(struct vcpu *vcpu, uint32_t flag, int val)
+{
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+	uint32_t flags = val ? kc->debug | flag : kc->debug & ~flag;
+	struct kvm_guest_debug d = { .control = flags == 0 ? 0 : flags | KVM_GUESTDBG_ENABLE };
+
+	if (kvm_ioctl(kc->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
+		return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take this capability: %s", vcpu->id, strerror(errno)));
+	kc->debug = flags;
+	return (0);
+}
+
 /* SECTION: VMs and vCPUs */
 
 static int

@@ -82,6 +82,7 @@ struct kvm_cpu {
 	_Atomic uint32_t kicked;		/* a signal is on its way */
 	sigset_t	 mask;			/* what KVM_RUN blocks */
 	bool		 mask_set;
+	uint32_t	 debug;			/* KVM_GUESTDBG_* */
 	struct kvm_md_cpu *md;
 };
 
@@ -99,6 +100,8 @@ kvm_cpu(struct vcpu *vcpu)
 
 /* ioctl() that is repeated when a signal interrupts it (not for KVM_RUN). */
 int	kvm_ioctl(int fd, unsigned long req, void *arg);
+/* Set a KVM_GUESTDBG_* flag of a vCPU, or clear it. */
+int	kvm_debug_set(struct vcpu *vcpu, uint32_t flag, int val);
 /* Fill vcpu->exit for VM_EXIT_ERROR; the sentence was set by vm_fail(). */
 enum accel_run kvm_exit_error(struct vcpu *vcpu, int error, uint64_t detail);
 /* Start a new vcpu->exit. */

@@ -485,17 +485,9 @@ kvm_md_resample(void)
 static int
 debug_set(struct vcpu *vcpu, uint32_t flag, int val)
 {
-	struct kvm_md_cpu *mc = kvm_cpu(vcpu)->md;
-	uint32_t flags = val ? mc->debug | flag : mc->debug & ~flag;
-	struct kvm_guest_debug d = { .control = flags == 0 ? 0 : flags | KVM_GUESTDBG_ENABLE };
-
 	if (val && (kvm_vm(vcpu->vm)->md->debug_flags & flag) == 0)
 		return (vm_fail(ENOTSUP, "vcpu %d: the kernel's KVM does not have this capability", vcpu->id));
-	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
-		return (vm_fail_sys(ENOTSUP, "vcpu %d: kvm does not take this capability (%s)", vcpu->id,
-		    strerror(errno)));
-	mc->debug = flags;
-	return (0);
+	return (kvm_debug_set(vcpu, flag, val));
 }
 
 /* A feature of the processor: it is there, or it is not. */

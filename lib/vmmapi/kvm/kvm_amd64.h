@@ -33,7 +33,6 @@ struct kvm_md_cpu {
 	bool		 loaded;		/* state was loaded before */
 	uint64_t	 tsc;			/* of the page, when it was last filled or loaded */
 	uint64_t	 tsc_ref;		/* host TSC of that moment */
-	uint32_t	 debug;			/* KVM_GUESTDBG_* */
 };
 
 /* kvm_amd64_cpuid.c */

@@ -161,51 +161,31 @@ kvm_cpuid_has(struct vmctx *vm, uint32_t leaf, int reg, unsigned bit)
 	return (false);
 }
 
-/* Bits that n things need. */
-static unsigned
-width(unsigned n)
-{
-	unsigned w = 0;
-
-	while ((1U << w) < n)
-		w++;
-	return (w);
-}
-
 /* The vCPU's own numbers: APIC id and topology.  The id is the vCPU's number. */
 static void
 leaf_vcpu(struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 {
 	const struct vmctx *vm = vcpu->vm;
-	unsigned threads = vm->threads == 0 ? 1 : vm->threads, cores = vm->cores == 0 ? 1 : vm->cores;
-	unsigned n = threads * cores, id = (unsigned)vcpu->id;
+	unsigned n = amd64_package_cpus(vm), ids = 1U << amd64_package_bits(vm);
+	uint32_t r[4];
 
 	switch (e->function) {
 	case 0x1:
-		e->ebx = (e->ebx & 0xff00) | id << 24 | (n > 255 ? 255 : n) << 16;
+		e->ebx = (e->ebx & 0xff00) | (uint32_t)vcpu->id << 24 | (ids > 255 ? 255 : ids) << 16;
 		if (n > 1)
 			e->edx |= B(28);	/* HTT: the count in EBX is valid */
 		break;
 	case 0x4:
-		if ((e->eax & 0x1f) != 0) {
-			/* Level 3 is the package's, the others a core's. */
-			unsigned level = e->eax >> 5 & 7, sharing = level >= 3 ? n : threads;
-
-			e->eax =
-			    (e->eax & 0x3fff) | ((1U << width(sharing)) - 1) << 14 | ((1U << width(cores)) - 1) << 26;
-		}
+		/* Level 3 is the package's, the others a core's. */
+		if ((e->eax & 0x1f) != 0)
+			e->eax = (e->eax & 0x3fff) | amd64_leaf4_ids(vm, (e->eax >> 5 & 7) >= 3);
 		break;
 	case 0xb:
-		e->edx = id;
-		if (e->index == 0) {
-			e->eax = width(threads);
-			e->ebx = threads;
-			e->ecx = 1U << 8;
-		} else {
-			e->eax = width(threads) + width(cores);
-			e->ebx = n;
-			e->ecx = 2U << 8 | 1;
-		}
+		amd64_leafb(vcpu, e->index, r);
+		e->eax = r[0];
+		e->ebx = r[1];
+		e->ecx = r[2];
+		e->edx = r[3];
 		break;
 	case 0x80000001:
 		if (n > 1)
@@ -213,7 +193,7 @@ leaf_vcpu(struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 		break;
 	case 0x80000008:
 		if (!is_intel(kvm_vm(vcpu->vm)->md->cpuid))
-			e->ecx = width(n) << 12 | (n - 1);
+			e->ecx = amd64_package_bits(vm) << 12 | (n - 1);
 		break;
 	}
 }

@@ -30,10 +30,6 @@ struct kvm_md_vm {
 	bool		 started, stopped;
 };
 
-struct kvm_md_cpu {
-	uint32_t	 debug;			/* KVM_GUESTDBG_* */
-};
-
 const enum vm_arch kvm_md_arch = VM_ARCH_ARM64;
 
 const struct kvm_need kvm_md_needs[] = {
@@ -252,9 +248,6 @@ kvm_md_vcpu_create(struct vcpu *vcpu)
 	const struct arm64_state *st = vcpu->state;
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 
-	kc->md = calloc(1, sizeof(*kc->md));
-	if (kc->md == NULL)
-		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
 	if (vcpu_init(kvm_vm(vcpu->vm)->vmfd, kc->fd, arm64_load32(&st->run_state) == VM_ARM64_OFF) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm cannot initialise it", vcpu->id));
 	return (0);
@@ -263,8 +256,6 @@ kvm_md_vcpu_create(struct vcpu *vcpu)
 void
 kvm_md_vcpu_destroy(struct vcpu *vcpu)
 {
-	free(kvm_cpu(vcpu)->md);
-	kvm_cpu(vcpu)->md = NULL;
 }
 
 /* SECTION: the page */
@@ -572,27 +563,14 @@ kvm_md_resample(void)
 
 /* SECTION: capabilities, streams */
 
-static int
-debug_set(struct vcpu *vcpu, uint32_t flag, int val)
-{
-	struct kvm_md_cpu *mc = kvm_cpu(vcpu)->md;
-	uint32_t flags = val ? mc->debug | flag : mc->debug & ~flag;
-	struct kvm_guest_debug d = { .control = flags == 0 ? 0 : flags | KVM_GUESTDBG_ENABLE };
-
-	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
-		return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take this capability: %s", vcpu->id, strerror(errno)));
-	mc->debug = flags;
-	return (0);
-}
-
 int
 kvm_md_cap_set(struct vcpu *vcpu, int cap, int val)
 {
 	switch (cap) {
 	case VM_CAP_SINGLE_STEP:
-		return (debug_set(vcpu, KVM_GUESTDBG_SINGLESTEP, val));
+		return (kvm_debug_set(vcpu, KVM_GUESTDBG_SINGLESTEP, val));
 	case VM_CAP_BREAK_EXIT:
-		return (debug_set(vcpu, KVM_GUESTDBG_USE_SW_BP, val));
+		return (kvm_debug_set(vcpu, KVM_GUESTDBG_USE_SW_BP, val));
 	case VM_CAP_UNRESTRICTED_GUEST:
 		return (0);
 	default:

@@ -198,41 +198,10 @@ static const struct feature_bit fx1_edx[] = { { X86_F_1G, 26 }, { X86_F_RDTSCP, 
 
 #define	KVM_FEATURES	(B(1) | B(3) | B(24))	/* no I/O delays, clock at MSRs 4b564d0xh, which is stable */
 
-/* Topology */
-
-static unsigned
-width(unsigned n)
-{
-	unsigned w = 0;
-
-	while ((1U << w) < n)
-		w++;
-	return (w);
-}
-
-static unsigned
-threads(const struct x86 *x)
-{
-	return (x->vcpu->vm->threads == 0 ? 1 : x->vcpu->vm->threads);
-}
-
-static unsigned
-cores(const struct x86 *x)
-{
-	return (x->vcpu->vm->cores == 0 ? 1 : x->vcpu->vm->cores);
-}
-
-/* Numbers of APIC ids that threads, and a package, take. */
-static unsigned
-package_width(const struct x86 *x)
-{
-	return (width(threads(x)) + width(cores(x)));
-}
-
 static void
 leaf1(struct x86 *x, uint32_t r[4])
 {
-	uint32_t n = 1U << package_width(x);
+	uint32_t n = 1U << amd64_package_bits(x->vcpu->vm);
 
 	r[0] = amd64_signature(x->vcpu->vm);
 	r[1] = (uint32_t)x->vcpu->id << 24 | (n > 255 ? 255 : n) << 16 | 8 << 8;	/* lines of 64 bytes */
@@ -252,8 +221,7 @@ leaf4(struct x86 *x, uint32_t sub, uint32_t r[4])
 	if (sub >= nitems(m->cache) || m->cache[sub][0] == 0)
 		return;
 	last = sub == nitems(m->cache) - 1 || m->cache[sub + 1][0] == 0;
-	r[0] = m->cache[sub][0] | ((1U << (last ? package_width(x) : width(threads(x)))) - 1) << 14 |
-	    ((1U << width(cores(x))) - 1) << 26;
+	r[0] = m->cache[sub][0] | amd64_leaf4_ids(x->vcpu->vm, last);
 	r[1] = m->cache[sub][1];
 	r[2] = m->cache[sub][2];
 	r[3] = last ? B(1) : 0;			/* inclusive */
@@ -270,22 +238,6 @@ leaf7(struct x86 *x, uint32_t sub, uint32_t r[4])
 	r[1] = F7_EBX | bits(x, f7_ebx, nitems(f7_ebx));
 	r[2] = bits(x, f7_ecx, nitems(f7_ecx));
 	r[3] = F7_EDX;
-}
-
-static void
-leafb(struct x86 *x, uint32_t sub, uint32_t r[4])
-{
-	r[2] = sub & 0xff;
-	r[3] = (uint32_t)x->vcpu->id;
-	if (sub == 0) {
-		r[0] = width(threads(x));
-		r[1] = threads(x);
-		r[2] |= 1U << 8;		/* threads */
-	} else if (sub == 1) {
-		r[0] = package_width(x);
-		r[1] = threads(x) * cores(x);
-		r[2] |= 2U << 8;		/* cores */
-	}
 }
 
 static uint64_t
@@ -345,7 +297,7 @@ basic(struct x86 *x, uint32_t leaf, uint32_t sub, uint32_t r[4])
 		leaf7(x, sub, r);
 		break;
 	case 0xb:
-		leafb(x, sub, r);
+		amd64_leafb(x->vcpu, sub, r);
 		break;
 	case 0x15:
 		leaf15(x, r);
