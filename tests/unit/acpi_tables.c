@@ -8,7 +8,7 @@
 #include "acpi/tables.h"
 #include "acpica.h"
 #include "error.h"
-#include "test.h"
+#include "vm_fixture.h"
 
 #define	MEM	(1U << 20)
 #define	BASE	0xe0000U
@@ -30,12 +30,8 @@ static const struct acpi_isa_dev isa[] = {
 static void
 fx_open(struct fx *fx)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
 	memset(fx, 0, sizeof(*fx));
-	fx->vm = vm_new(&spec);
-	CHECKF(fx->vm != NULL, "%s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(fx->vm, MEM, VM_MMAP_ALL), 0);
+	fx->vm = tv_new(VM_ARCH_AMD64, MEM, 0);
 	fx->mem = vm_map_gpa(fx->vm, 0, MEM);
 	CHECK(fx->mem != NULL);
 	fx->spec = (struct acpi_pc){

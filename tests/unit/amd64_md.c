@@ -3,9 +3,8 @@
  * The amd64 architecture: registers, capabilities, layout, reset, descriptors, entry states,
  * events.
  */
-#include <test.h>
-
 #include "amd64/amd64.h"
+#include "vm_fixture.h"
 
 static struct vmctx *vm;
 static struct vcpu *cpu[2];
@@ -13,16 +12,9 @@ static struct vcpu *cpu[2];
 static void
 start(void)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	if (vm == NULL)
-		FAIL("vm_new: %s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(vm, 1 << 20, VM_MMAP_ALL), 0);
-	for (int i = 0; i < 2; i++) {
-		cpu[i] = vm_vcpu_open(vm, i);
-		CHECK(cpu[i] != NULL);
-	}
+	vm = tv_new(VM_ARCH_AMD64, 1 << 20, 0);
+	for (unsigned i = 0; i < 2; i++)
+		cpu[i] = tv_cpu(vm, i);
 }
 
 static void

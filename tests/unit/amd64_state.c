@@ -3,9 +3,8 @@
  * The declared state of an amd64 vCPU: every byte of it is carried over, and what no processor can
  * be in is refused.
  */
-#include <test.h>
-
 #include "amd64/amd64.h"
+#include "vm_fixture.h"
 
 static struct vmctx *vm;
 static struct vcpu *cpu;
@@ -14,13 +13,8 @@ static struct amd64_state *st;
 static void
 start(void)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	if (vm == NULL)
-		FAIL("vm_new: %s", vm_errmsg());
-	cpu = vm_vcpu_open(vm, 0);
-	CHECK(cpu != NULL);
+	vm = tv_new(VM_ARCH_AMD64, 0, 0);
+	cpu = tv_cpu(vm, 0);
 	st = cpu->state;
 }
 

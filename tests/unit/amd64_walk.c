@@ -4,9 +4,8 @@
  */
 #include <sys/mman.h>
 
-#include <test.h>
-
 #include "amd64/amd64.h"
+#include "vm_fixture.h"
 
 #define	P	0x001ULL
 #define	W	0x002ULL
@@ -21,16 +20,10 @@ static uint8_t *ram;
 static void
 start(void)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	if (vm == NULL)
-		FAIL("vm_new: %s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(vm, 4 << 20, VM_MMAP_ALL), 0);
+	vm = tv_new(VM_ARCH_AMD64, 4 << 20, 0);
 	ram = vm_map_gpa(vm, 0, 4 << 20);
 	CHECK(ram != NULL);
-	cpu = vm_vcpu_open(vm, 0);
-	CHECK(cpu != NULL);
+	cpu = tv_cpu(vm, 0);
 }
 
 static void

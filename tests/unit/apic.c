@@ -6,9 +6,8 @@
  */
 #include <pthread.h>
 
-#include <test.h>
-
 #include "amd64/apic.h"
+#include "vm_fixture.h"
 
 #define	LAPIC(reg)	(0xfee00000ULL + (reg))
 #define	IOAPIC(reg)	(0xfec00000ULL + (reg))
@@ -20,16 +19,9 @@ static struct vcpu *cpu[NCPU];
 static void
 start_vm(enum vm_clock_source clock)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT, .clock = clock };
-
-	vm = vm_new(&spec);
-	if (vm == NULL)
-		FAIL("vm_new: %s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(vm, 1 << 20, VM_MMAP_ALL), 0);
-	for (int i = 0; i < NCPU; i++) {
-		cpu[i] = vm_vcpu_open(vm, i);
-		CHECK(cpu[i] != NULL);
-	}
+	vm = clock == VM_CLOCK_ICOUNT ? tv_virtual(VM_ARCH_AMD64, 1 << 20, 0) : tv_new(VM_ARCH_AMD64, 1 << 20, 0);
+	for (unsigned i = 0; i < NCPU; i++)
+		cpu[i] = tv_cpu(vm, i);
 	if (vm_start(vm) != 0)
 		FAIL("vm_start: %s", vm_errmsg());
 }
@@ -84,39 +76,10 @@ wr(int i, unsigned reg, uint32_t val)
 	apic_finish(lp->apic, &w);
 }
 
-static uint32_t
-mem_read(uint64_t addr)
-{
-	uint64_t val;
-
-	CHECK_EQ(vm_access(vm, VM_SPACE_MEM, addr, 4, false, &val), 0);
-	return ((uint32_t)val);
-}
-
-static void
-mem_write(uint64_t addr, uint32_t val)
-{
-	uint64_t v = val;
-
-	CHECK_EQ(vm_access(vm, VM_SPACE_MEM, addr, 4, true, &v), 0);
-}
-
-static void
-outb(uint16_t port, uint8_t val)
-{
-	uint64_t v = val;
-
-	CHECK_EQ(vm_access(vm, VM_SPACE_IO, port, 1, true, &v), 0);
-}
-
-static uint8_t
-inb(uint16_t port)
-{
-	uint64_t v;
-
-	CHECK_EQ(vm_access(vm, VM_SPACE_IO, port, 1, false, &v), 0);
-	return ((uint8_t)v);
-}
+#define	mem_read(addr)		((uint32_t)tv_read(vm, VM_SPACE_MEM, (addr), 4))
+#define	mem_write(addr, val)	tv_write(vm, VM_SPACE_MEM, (addr), 4, (val))
+#define	inb(port)		((uint8_t)tv_read(vm, VM_SPACE_IO, (port), 1))
+#define	outb(port, val)		tv_write(vm, VM_SPACE_IO, (port), 1, (val))
 
 static uint32_t
 ioapic_rd(unsigned idx)

@@ -9,9 +9,8 @@
 #ifndef _TEST_ARM64_FIXTURE_H_
 #define	_TEST_ARM64_FIXTURE_H_
 
-#include <test.h>
-
 #include "arm64/arm64.h"
+#include "vm_fixture.h"
 
 #define	RAM	0x40000000ULL
 #define	VECTORS	(RAM + 0x10000)
@@ -52,35 +51,10 @@ static uint64_t here;
 
 #define	FIXTURE	static inline __attribute__((unused))
 
-FIXTURE uint64_t
-get(int reg)
-{
-	uint64_t v;
-
-	CHECKF(vm_get_register(cpu, reg, &v) == 0, "%s", vm_errmsg());
-	return (v);
-}
-
-FIXTURE void
-set(int reg, uint64_t v)
-{
-	CHECKF(vm_set_register(cpu, reg, v) == 0, "%s", vm_errmsg());
-}
-
-FIXTURE void
-poke(uint64_t gpa, uint64_t v)
-{
-	CHECK_EQ(vm_gpa_write(vm, gpa, &v, 8), 0);
-}
-
-FIXTURE uint64_t
-peek(uint64_t gpa)
-{
-	uint64_t v;
-
-	CHECK_EQ(vm_gpa_read(vm, gpa, &v, 8), 0);
-	return (v);
-}
+#define	get(reg)	tv_get(cpu, (reg))
+#define	set(reg, v)	tv_set(cpu, (reg), (v))
+#define	peek(gpa)	tv_peek(vm, (gpa))
+#define	poke(gpa, v)	tv_poke(vm, (gpa), (v))
 
 FIXTURE void
 org(uint64_t at)
@@ -114,13 +88,7 @@ end(void)
 FIXTURE void
 new_vm(unsigned ncpus)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	CHECKF(vm != NULL, "%s", vm_errmsg());
-	CHECKF(vm_setup_memory(vm, 16 << 20, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
-	for (unsigned i = 0; i < ncpus; i++)
-		CHECK(vm_vcpu_open(vm, (int)i) != NULL);
+	vm = tv_new(VM_ARCH_ARM64, 16 << 20, ncpus);
 	cpu = vm->vcpus[0];
 	st = cpu->state;
 	st->oslk = 0;

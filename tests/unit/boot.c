@@ -27,16 +27,11 @@ struct fx {
 static void
 fx_open(struct fx *fx)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
 	memset(fx, 0, sizeof(*fx));
-	fx->vm = vm_new(&spec);
-	CHECKF(fx->vm != NULL, "%s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(fx->vm, RAM_END, VM_MMAP_ALL), 0);
+	fx->vm = tv_new(VM_ARCH_AMD64, RAM_END, 0);
 	fx->mem = vm_map_gpa(fx->vm, 0, RAM_END);
 	CHECK(fx->mem != NULL);
-	fx->vcpu = vm_vcpu_open(fx->vm, 0);
-	CHECK(fx->vcpu != NULL);
+	fx->vcpu = tv_cpu(fx->vm, 0);
 	fx->spec.cmdline = "hello=1";
 	fx->spec.rsdp = RSDP;
 	fx->spec.nmap = 3;

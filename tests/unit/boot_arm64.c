@@ -11,7 +11,7 @@
 #include "boot_files.h"
 #include "error.h"
 #include "firmware/fdt.h"
-#include "test.h"
+#include "vm_fixture.h"
 
 #define	RAM	0x40000000ULL
 #define	RAM_LEN	0x1000000ULL
@@ -30,16 +30,13 @@ static const char initrd_text[] = "INITRD of the test, and then some";
 static void
 fx_open(struct fx *fx)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
 	struct dt_writer w;
 
 	memset(fx, 0, sizeof(*fx));
-	fx->vm = vm_new(&spec);
-	CHECKF(fx->vm != NULL, "%s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(fx->vm, RAM_LEN, VM_MMAP_ALL), 0);
+	fx->vm = tv_new(VM_ARCH_ARM64, RAM_LEN, 0);
 	fx->mem = vm_map_gpa(fx->vm, RAM, RAM_LEN);
-	fx->vcpu = vm_vcpu_open(fx->vm, 0);
-	CHECK(fx->mem != NULL && fx->vcpu != NULL);
+	CHECK(fx->mem != NULL);
+	fx->vcpu = tv_cpu(fx->vm, 0);
 	CHECK_EQ(dt_begin(&w), 0);
 	dt_node(&w, "chosen", DT_NO_UNIT);
 	dt_end(&w);

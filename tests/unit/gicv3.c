@@ -2,11 +2,9 @@
 /*
  * The GICv3 by its specification (Arm IHI 0069), as a guest's accesses and registers show it.
  */
-#include <test.h>
-
 #include <pthread.h>
 
-#include "arm64/arm64.h"
+#include "gic_fixture.h"
 
 #define	GICD	0x08000000ULL
 #define	GICR(n)	(0x080a0000ULL + (n) * 0x20000ULL)
@@ -28,39 +26,6 @@
 #define	IROUTER		0x6000
 #define	WAKER		0x014
 
-static struct vmctx *vm;
-static struct vcpu *cpu[3];
-
-static uint64_t
-rd(uint64_t addr, unsigned size)
-{
-	uint64_t v = 0;
-
-	CHECKF(vm_access(vm, VM_SPACE_MEM, addr, size, false, &v) == 0, "%s", vm_errmsg());
-	return (v);
-}
-
-static void
-wr(uint64_t addr, unsigned size, uint64_t v)
-{
-	CHECKF(vm_access(vm, VM_SPACE_MEM, addr, size, true, &v) == 0, "%s", vm_errmsg());
-}
-
-static uint64_t
-mrs(unsigned n, uint32_t reg)
-{
-	uint64_t v = 0;
-
-	CHECK(vm->intc_ops->sysreg(cpu[n], reg, false, &v));
-	return (v);
-}
-
-static void
-msr(unsigned n, uint32_t reg, uint64_t v)
-{
-	CHECK(vm->intc_ops->sysreg(cpu[n], reg, true, &v));
-}
-
 static bool
 irq(unsigned n)
 {
@@ -71,12 +36,7 @@ irq(unsigned n)
 static void
 bring_up(unsigned n)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	CHECKF(vm != NULL, "%s", vm_errmsg());
-	for (unsigned i = 0; i < n; i++)
-		cpu[i] = vm_vcpu_open(vm, (int)i);
+	gic_vm(0, n);
 	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
 	wr(GICD + CTLR, 4, 3);
 	for (unsigned i = 1; i <= 8; i++)
@@ -137,10 +97,7 @@ TEST(identification)
 /* Each of the gates holds an interrupt back, and the last one to open lets it through; GICR_WAKER is open, as EL3 leaves it. */
 TEST(power_on_forwards_nothing)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	cpu[0] = vm_vcpu_open(vm, 0);
+	gic_vm(0, 1);
 	CHECK_EQ(vm_start(vm), 0);
 	CHECK_EQ(rd(GICR(0) + WAKER, 4), 0);
 	CHECK_EQ(rd(GICD + CTLR, 4) & 3, 0);

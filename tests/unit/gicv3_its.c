@@ -3,11 +3,9 @@
  * The interrupt translation service and LPIs by their specification (Arm IHI 0069 chapter 5): commands, tables, messages, and
  * what of it a saved state carries.
  */
-#include <test.h>
-
 #include <vmmapi/state.h>
 
-#include "arm64/arm64.h"
+#include "gic_fixture.h"
 
 #define	MEG		0x100000ULL
 #define	RAM		0x40000000ULL
@@ -37,53 +35,9 @@
 #define	DEV		0x18U
 #define	LPI		8192U
 
-static struct vmctx *vm;
-static struct vcpu *cpu[3];
-
-static uint64_t
-rd(uint64_t addr, unsigned size)
-{
-	uint64_t v = 0;
-
-	CHECKF(vm_access(vm, VM_SPACE_MEM, addr, size, false, &v) == 0, "%s", vm_errmsg());
-	return (v);
-}
-
-static void
-wr(uint64_t addr, unsigned size, uint64_t v)
-{
-	CHECKF(vm_access(vm, VM_SPACE_MEM, addr, size, true, &v) == 0, "%s", vm_errmsg());
-}
-
-static uint64_t
-mem(uint64_t gpa)
-{
-	uint64_t v;
-
-	CHECK_EQ(vm_gpa_read(vm, gpa, &v, 8), 0);
-	return (v);
-}
-
-static void
-put(uint64_t gpa, uint64_t v)
-{
-	CHECK_EQ(vm_gpa_write(vm, gpa, &v, 8), 0);
-}
-
-static uint64_t
-iar(unsigned n)
-{
-	uint64_t v = 0;
-
-	CHECK(vm->intc_ops->sysreg(cpu[n], ICC_IAR1, false, &v));
-	return (v);
-}
-
-static void
-msr(unsigned n, uint32_t reg, uint64_t v)
-{
-	CHECK(vm->intc_ops->sysreg(cpu[n], reg, true, &v));
-}
+#define	mem(gpa)	tv_peek(vm, (gpa))
+#define	put(gpa, v)	tv_poke(vm, (gpa), (v))
+#define	iar(n)		mrs((n), ICC_IAR1)
 
 static void
 configure(uint32_t lpi, uint8_t prio, bool on)
@@ -145,13 +99,7 @@ invall(uint16_t icid)
 static void
 make_vm(unsigned n)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	CHECKF(vm != NULL, "%s", vm_errmsg());
-	CHECKF(vm_setup_memory(vm, 16 * MEG, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
-	for (unsigned i = 0; i < n; i++)
-		cpu[i] = vm_vcpu_open(vm, (int)i);
+	gic_vm(16 * MEG, n);
 	CHECKF(vm_attach_its(vm, ITS) == 0, "%s", vm_errmsg());
 	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
 }
@@ -226,10 +174,7 @@ TEST(identification)
 
 TEST(without_one)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	cpu[0] = vm_vcpu_open(vm, 0);
+	gic_vm(0, 1);
 	CHECK_EQ(vm_attach_its(vm, 0), -1);
 	CHECK_EQ(vm_attach_its(vm, 0x08080800), -1);
 	CHECK_EQ(vm_attach_its(vm, 0x08000000), -1);

@@ -2,9 +2,8 @@
 /*
  * The 8254 by its datasheet, on a VM whose virtual time passes when the test says so.
  */
-#include <test.h>
-
 #include "amd64/apic.h"
+#include "vm_fixture.h"
 
 #define	HZ	1193182ULL
 #define	NSEC	1000000000ULL
@@ -17,15 +16,8 @@ static uint64_t clocks;		/* passed since the start */
 static void
 start(void)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT,
-	    .clock = VM_CLOCK_ICOUNT };
-
-	vm = vm_new(&spec);
-	if (vm == NULL)
-		FAIL("vm_new: %s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(vm, 1 << 20, VM_MMAP_ALL), 0);
-	cpu = vm_vcpu_open(vm, 0);
-	CHECK(cpu != NULL);
+	vm = tv_virtual(VM_ARCH_AMD64, 1 << 20, 0);
+	cpu = tv_cpu(vm, 0);
 	pit = vm_amd64_i8254_open(vm);
 	if (pit == NULL)
 		FAIL("vm_amd64_i8254_open: %s", vm_errmsg());
@@ -53,22 +45,8 @@ pass(uint64_t n)
 	clock_icount_advance(vm, then - vm_clock_now(vm));
 }
 
-static void
-outb(uint16_t port, uint8_t val)
-{
-	uint64_t v = val;
-
-	CHECK_EQ(vm_access(vm, VM_SPACE_IO, port, 1, true, &v), 0);
-}
-
-static uint8_t
-inb(uint16_t port)
-{
-	uint64_t v;
-
-	CHECK_EQ(vm_access(vm, VM_SPACE_IO, port, 1, false, &v), 0);
-	return ((uint8_t)v);
-}
+#define	inb(port)		((uint8_t)tv_read(vm, VM_SPACE_IO, (port), 1))
+#define	outb(port, val)		tv_write(vm, VM_SPACE_IO, (port), 1, (val))
 
 static void
 program(unsigned c, unsigned mode, uint16_t count)

@@ -9,14 +9,12 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#include <vmmapi/amd64.h>
 #include <vmmapi/state.h>
 
-#include "test.h"
+#include "soft_amd64_code.h"
 
 #ifdef __x86_64__
 
-#define	END	0xf4
 #define	CODE	0x10000		/* where guest code is loaded */
 #define	STACK	0x9000
 #define	GDT	0x800
@@ -25,85 +23,10 @@
 #define	DATA	0x20000
 #define	MEMSIZE	(96U << 20)
 
-/* Bytes name to name_end, assembled for 16, 32 or 64 bits. */
-#define	GUEST(name, bits, text)							\
-	extern const uint8_t name[], name##_end[];				\
-	__asm__(".pushsection .rodata\n\t.code" #bits "\n" #name ":\n" text	\
-	    "\n" #name "_end:\n\t.code64\n\t.popsection")
-#define	FINISH	"\tout %al, $0xf4\n"
-
-struct guest {
-	struct vmctx	*vm;
-	struct vcpu	*vcpu;
-	uint8_t		*mem;
-	struct vm_exit	 ex;
-};
-
-static void
-guest_spec(struct guest *g, const struct vm_spec *spec)
-{
-	g->vm = vm_new(spec);
-	CHECKF(g->vm != NULL, "%s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(g->vm, MEMSIZE, VM_MMAP_ALL), 0);
-	g->mem = vm_map_gpa(g->vm, 0, MEMSIZE);
-	CHECK(g->mem != NULL);
-	g->vcpu = vm_vcpu_open(g->vm, 0);
-	CHECK(g->vcpu != NULL);
-}
-
 static void
 guest_open(struct guest *g)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64,
-	    .accel = VM_ACCEL_SOFT };
-
-	guest_spec(g, &spec);
-}
-
-static void
-set(struct vcpu *vcpu, int reg, uint64_t val)
-{
-	CHECKF(vm_set_register(vcpu, reg, val) == 0, "%s", vm_errmsg());
-}
-
-static uint64_t
-get(struct vcpu *vcpu, int reg)
-{
-	uint64_t val;
-
-	CHECKF(vm_get_register(vcpu, reg, &val) == 0, "%s", vm_errmsg());
-	return (val);
-}
-
-static void
-poke(struct guest *g, uint64_t gpa, uint64_t val, size_t size)
-{
-	memcpy(g->mem + gpa, &val, size);
-}
-
-static uint64_t
-peek(struct guest *g, uint64_t gpa, size_t size)
-{
-	uint64_t val = 0;
-
-	memcpy(&val, g->mem + gpa, size);
-	return (val);
-}
-
-static const int data_segs[] = {
-	VM_AMD64_REG_DS, VM_AMD64_REG_ES, VM_AMD64_REG_SS, VM_AMD64_REG_FS, VM_AMD64_REG_GS,
-};
-
-static void
-segments(struct vcpu *vcpu, uint16_t cs, uint64_t cs_base, uint32_t cs_access, uint16_t ds,
-    uint32_t ds_access, uint32_t limit)
-{
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_CS, cs_base, limit, cs_access), 0);
-	set(vcpu, VM_AMD64_REG_CS, cs);
-	for (size_t i = 0; i < sizeof(data_segs) / sizeof(data_segs[0]); i++) {
-		CHECK_EQ(vm_set_desc(vcpu, data_segs[i], 0, limit, ds_access), 0);
-		set(vcpu, data_segs[i], ds);
-	}
+	guest_new(g, MEMSIZE);
 }
 
 #define	GDT_CODE16	0x00009b000000ffffULL
@@ -127,7 +50,7 @@ tables(struct guest *g)
 static void
 mode16(struct guest *g, struct vcpu *vcpu)
 {
-	segments(vcpu, 0x1000, CODE, 0x9b, 0, 0x93, 0xffff);
+	segments(vcpu, 0x1000, CODE, 0xffff, 0x9b, 0, 0xffff, 0x93);
 	set(vcpu, VM_AMD64_REG_CR0, 0x10);
 	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_IDTR, 0, 0x3ff, 0), 0);
 	set(vcpu, VM_AMD64_REG_RSP, STACK);
@@ -138,7 +61,7 @@ static void
 mode32(struct guest *g, struct vcpu *vcpu)
 {
 	tables(g);
-	segments(vcpu, 8, 0, 0xc09b, 0x10, 0xc093, 0xffffffff);
+	segments(vcpu, 8, 0, 0xffffffff, 0xc09b, 0x10, 0xffffffff, 0xc093);
 	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_GDTR, GDT, 0x27, 0), 0);
 	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_IDTR, IDT, 0x7ff, 0), 0);
 	set(vcpu, VM_AMD64_REG_CR0, 0x11);
@@ -150,7 +73,7 @@ static void
 mode64(struct guest *g, struct vcpu *vcpu)
 {
 	mode32(g, vcpu);
-	segments(vcpu, 0x18, 0, 0xa09b, 0x10, 0xc093, 0xffffffff);
+	segments(vcpu, 0x18, 0, 0xffffffff, 0xa09b, 0x10, 0xffffffff, 0xc093);
 	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_IDTR, IDT, 0xfff, 0), 0);
 	set(vcpu, VM_AMD64_REG_CR3, PML4);
 	set(vcpu, VM_AMD64_REG_CR4, 0x20);
@@ -973,7 +896,7 @@ race_open(struct guest *g, struct runner r[RACERS], uint64_t seed)
 	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT,
 	    .clock = VM_CLOCK_ICOUNT, .seed = seed };
 
-	guest_spec(g, &spec);
+	guest_spec(g, &spec, MEMSIZE);
 	memset(r, 0, RACERS * sizeof(*r));
 	for (int i = 0; i < RACERS; i++) {
 		r[i].vcpu = vm_vcpu_open(g->vm, i);
@@ -1136,7 +1059,7 @@ sipi(uint64_t seed, uint64_t out[2])
 	struct runner r = { 0 };
 	struct guest g;
 
-	guest_spec(&g, &spec);
+	guest_spec(&g, &spec, MEMSIZE);
 	LOAD(&g, sipi_code);
 	mode32(&g, g.vcpu);
 	gate32(&g, 0x40, CODE + 0x100);
@@ -1192,7 +1115,7 @@ TEST(an_idle_vm_jumps_to_its_next_timer)
 	struct vm_timer *timer;
 	struct guest g;
 
-	guest_spec(&g, &spec);
+	guest_spec(&g, &spec, MEMSIZE);
 	CHECK_EQ(vm_set_counter_freq(g.vm, 1000000000), 0);
 	LOAD(&g, jump_code);
 	mode32(&g, g.vcpu);
@@ -1224,7 +1147,7 @@ TEST(virtual_time_counts_instructions)
 	    .clock = VM_CLOCK_ICOUNT, .insn_ns = 10 };
 	struct guest g;
 
-	guest_spec(&g, &spec);
+	guest_spec(&g, &spec, MEMSIZE);
 	CHECK_EQ(vm_set_counter_freq(g.vm, 1000000000), 0);
 	LOAD(&g, tsc_code);
 	mode32(&g, g.vcpu);

@@ -2,18 +2,11 @@
 /*
  * soft_amd64_guest.h - small guests for the tests of the software amd64 CPU's instructions, in real
  * mode, 32-bit mode with and without paging, and 64-bit mode.
- *
- * Guest code is assembled beside the test that runs it.  It ends with a write to port END.
  */
 #ifndef _SOFT_AMD64_GUEST_H_
 #define	_SOFT_AMD64_GUEST_H_
 
-#include <vmmapi.h>
-#include <vmmapi/amd64.h>
-
-#include "test.h"
-
-#define	END	0xf4
+#include "soft_amd64_code.h"
 #define	CODE	0x10000		/* where guest code is loaded */
 #define	STACK	0x9000
 #define	IDT	0x1000
@@ -27,81 +20,11 @@
 #define	TF	0x100
 #define	DF	0x400
 
-/* Bytes name to name_end, assembled for 16, 32 or 64 bits. */
-#define	GUEST(name, bits, text)							\
-	extern const uint8_t name[], name##_end[];				\
-	__asm__(".pushsection .rodata\n\t.code" #bits "\n" #name ":\n" text	\
-	    "\n" #name "_end:\n\t.code64\n\t.popsection")
-#define	FINISH	"\tout %al, $0xf4\n"
-
-struct guest {
-	struct vmctx	*vm;
-	struct vcpu	*vcpu;
-	uint8_t		*mem;
-	struct vm_exit	 ex;
-};
-
 static inline void
 guest_open(struct guest *g, const uint8_t *code, const uint8_t *end)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
-	g->vm = vm_new(&spec);
-	CHECKF(g->vm != NULL, "%s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(g->vm, MEMSIZE, VM_MMAP_ALL), 0);
-	g->mem = vm_map_gpa(g->vm, 0, MEMSIZE);
-	CHECK(g->mem != NULL);
-	g->vcpu = vm_vcpu_open(g->vm, 0);
-	CHECK(g->vcpu != NULL);
+	guest_new(g, MEMSIZE);
 	memcpy(g->mem + CODE, code, (size_t)(end - code));
-}
-
-static inline void
-set(struct vcpu *vcpu, int reg, uint64_t val)
-{
-	CHECKF(vm_set_register(vcpu, reg, val) == 0, "%s", vm_errmsg());
-}
-
-static inline uint64_t
-get(struct vcpu *vcpu, int reg)
-{
-	uint64_t val;
-
-	CHECKF(vm_get_register(vcpu, reg, &val) == 0, "%s", vm_errmsg());
-	return (val);
-}
-
-#define	SET(g, reg, val)	set((g)->vcpu, VM_AMD64_REG_##reg, val)
-#define	GET(g, reg)		get((g)->vcpu, VM_AMD64_REG_##reg)
-
-static inline void
-poke(struct guest *g, uint64_t gpa, uint64_t val, size_t size)
-{
-	memcpy(g->mem + gpa, &val, size);
-}
-
-static inline uint64_t
-peek(struct guest *g, uint64_t gpa, size_t size)
-{
-	uint64_t val = 0;
-
-	memcpy(&val, g->mem + gpa, size);
-	return (val);
-}
-
-static inline void
-segments(struct vcpu *vcpu, uint16_t cs, uint64_t cs_base, uint32_t cs_limit, uint32_t cs_access,
-    uint16_t ds, uint32_t limit, uint32_t access)
-{
-	static const int data[] = { VM_AMD64_REG_DS, VM_AMD64_REG_ES, VM_AMD64_REG_SS, VM_AMD64_REG_FS,
-	    VM_AMD64_REG_GS };
-
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_CS, cs_base, cs_limit, cs_access), 0);
-	set(vcpu, VM_AMD64_REG_CS, cs);
-	for (size_t i = 0; i < sizeof(data) / sizeof(data[0]); i++) {
-		CHECK_EQ(vm_set_desc(vcpu, data[i], 0, limit, access), 0);
-		set(vcpu, data[i], ds);
-	}
 }
 
 static inline void

@@ -6,9 +6,7 @@
  * Every vector of the IDT leads to a stub that pushes its number and ends the run, so that the frame
  * can be looked at; tests put other gates there.
  */
-#include <vmmapi/amd64.h>
-
-#include "test.h"
+#include "soft_amd64_code.h"
 
 #ifdef __x86_64__
 
@@ -27,12 +25,7 @@
 #define	STACKB	0xc000
 #define	MEMSIZE	(16U << 20)
 
-#define	GUEST(name, bits, text)							\
-	extern const uint8_t name[], name##_end[];				\
-	__asm__(".pushsection .rodata\n\t.code" #bits "\n" #name ":\n" text	\
-	    "\n" #name "_end:\n\t.code64\n\t.popsection")
-#define	LOAD(name)	memcpy(mem + CODE, (name), (size_t)(name##_end - (name)))
-#define	FINISH	"\tout %al, $0xf4\n"
+#define	LOAD(name)	memcpy(g.mem + CODE, (name), (size_t)(name##_end - (name)))
 
 /* Selectors */
 enum {
@@ -40,53 +33,21 @@ enum {
 	CGATE = 0x48, LONG0 = 0x50, LONG3 = 0x58 | 3, CONF = 0x60, SEL_LDT = 0x68, TSS64 = 0x70, GDT_END = 0x80
 };
 
-static struct vmctx *vm;
-static struct vcpu *vcpu;
-static uint8_t *mem;
-static struct vm_exit ex;
+static struct guest g;
 
-static void
-poke(uint64_t gpa, uint64_t val, size_t size)
-{
-	memcpy(mem + gpa, &val, size);
-}
-
-static uint64_t
-peek(uint64_t gpa, size_t size)
-{
-	uint64_t val = 0;
-
-	memcpy(&val, mem + gpa, size);
-	return (val);
-}
-
-static void
-set(int reg, uint64_t val)
-{
-	CHECKF(vm_set_register(vcpu, reg, val) == 0, "%s", vm_errmsg());
-}
-
-static uint64_t
-get(int reg)
-{
-	uint64_t val;
-
-	CHECKF(vm_get_register(vcpu, reg, &val) == 0, "%s", vm_errmsg());
-	return (val);
-}
-#define	REG(r)	get(VM_AMD64_REG_##r)
+#define	REG(r)	GET(&g, r)
 
 static void
 desc(unsigned sel, uint32_t base, uint32_t limit, uint32_t access)
 {
-	poke(GDT + (sel & 0xfff8), (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
+	poke(&g, GDT + (sel & 0xfff8), (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
 	    (uint64_t)(access & 0xf0ff) << 40 | (uint64_t)(limit & 0xf0000) << 32 | (uint64_t)(base >> 24) << 56, 8);
 }
 
 static uint64_t
 access_of(unsigned sel)
 {
-	return (peek(GDT + (sel & 0xfff8) + 5, 1));
+	return (peek(&g, GDT + (sel & 0xfff8) + 5, 1));
 }
 
 /* type with P and DPL, as bits 15 to 8 of the second word have it */
@@ -100,34 +61,27 @@ gate(unsigned sel, uint32_t off, unsigned type, unsigned params)
 static void
 idt32(unsigned vector, unsigned sel, uint32_t off, unsigned type)
 {
-	poke(IDT + 8 * vector, gate(sel, off, type, 0), 8);
+	poke(&g, IDT + 8 * vector, gate(sel, off, type, 0), 8);
 }
 
 static void
 idt64(unsigned vector, uint32_t off, unsigned type, unsigned ist)
 {
-	poke(IDT + 16 * vector, gate(LONG0, off, type, ist), 8);
-	poke(IDT + 16 * vector + 8, 0, 8);
+	poke(&g, IDT + 16 * vector, gate(LONG0, off, type, ist), 8);
+	poke(&g, IDT + 16 * vector + 8, 0, 8);
 }
 
 static void
 segment(int reg, uint16_t sel, uint32_t access)
 {
-	CHECK_EQ(vm_set_desc(vcpu, reg, 0, 0xffffffff, access), 0);
-	set(reg, sel);
+	CHECK_EQ(vm_set_desc(g.vcpu, reg, 0, 0xffffffff, access), 0);
+	set(g.vcpu, reg, sel);
 }
 
 static void
 machine(void)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-
-	vm = vm_new(&spec);
-	CHECKF(vm != NULL, "%s", vm_errmsg());
-	CHECK_EQ(vm_setup_memory(vm, MEMSIZE, VM_MMAP_ALL), 0);
-	mem = vm_map_gpa(vm, 0, MEMSIZE);
-	vcpu = vm_vcpu_open(vm, 0);
-	CHECK(mem != NULL && vcpu != NULL);
+	guest_new(&g, MEMSIZE);
 
 	desc(C0, 0, 0xfffff, 0xc09b);
 	desc(D0, 0, 0xfffff, 0xc093);
@@ -136,17 +90,17 @@ machine(void)
 	desc(SEL_A, TSS_A, 0x67, 0x8b);
 	desc(SEL_B, TSS_B, 0x67, 0x89);
 	desc(SEL_C, TSS_C, 0x2b, 0x81);
-	poke(GDT + TGATE, gate(SEL_B, 0, 0xe5, 0), 8);
+	poke(&g, GDT + TGATE, gate(SEL_B, 0, 0xe5, 0), 8);
 	desc(LONG0, 0, 0xfffff, 0xa09b);
 	desc(LONG3, 0, 0xfffff, 0xa0fb);
 	desc(CONF, 0, 0xfffff, 0xc09f);
 	desc(SEL_LDT, LDT, 7, 0x82);
 	desc(TSS64, TSS_A, 0x67, 0x89);
-	poke(TSS_A + 4, INNER, 4);
-	poke(TSS_A + 8, D0, 2);
+	poke(&g, TSS_A + 4, INNER, 4);
+	poke(&g, TSS_A + 8, D0, 2);
 	for (unsigned v = 0; v < 256; v++) {
 		/* push $v, sign-extended; out */
-		poke(STUBS + 16 * v, 0x6a | (v & 0x7f) << 8 | 0xf4e60000, 4);
+		poke(&g, STUBS + 16 * v, 0x6a | (v & 0x7f) << 8 | 0xf4e60000, 4);
 	}
 }
 
@@ -162,13 +116,13 @@ mode32(void)
 	segment(VM_AMD64_REG_CS, C0, 0xc09b);
 	for (size_t i = 0; i < 5; i++)
 		segment(data[i], D0, 0xc093);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_GDTR, GDT, GDT_END - 1, 0), 0);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_IDTR, IDT, 0x3ff, 0), 0);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_TR, TSS_A, 0x67, 0x8b), 0);
-	set(VM_AMD64_REG_TR, SEL_A);
-	set(VM_AMD64_REG_CR0, 0x11);
-	set(VM_AMD64_REG_RSP, STACK0);
-	set(VM_AMD64_REG_RIP, CODE);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_GDTR, GDT, GDT_END - 1, 0), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_IDTR, IDT, 0x3ff, 0), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_TR, TSS_A, 0x67, 0x8b), 0);
+	set(g.vcpu, VM_AMD64_REG_TR, SEL_A);
+	set(g.vcpu, VM_AMD64_REG_CR0, 0x11);
+	set(g.vcpu, VM_AMD64_REG_RSP, STACK0);
+	set(g.vcpu, VM_AMD64_REG_RIP, CODE);
 }
 
 static void
@@ -177,44 +131,44 @@ mode64(void)
 	mode32();
 	for (unsigned v = 0; v < 64; v++)
 		idt64(v, STUBS + 16 * v, v < 32 ? 0x8e : 0xee, 0);
-	poke(PML4, (PML4 + 0x1000) | 7, 8);
-	poke(PML4 + 0x1000, (PML4 + 0x2000) | 7, 8);
+	poke(&g, PML4, (PML4 + 0x1000) | 7, 8);
+	poke(&g, PML4 + 0x1000, (PML4 + 0x2000) | 7, 8);
 	for (uint64_t i = 0; i < 8; i++)
-		poke(PML4 + 0x2000 + 8 * i, i << 21 | 0x87, 8);
+		poke(&g, PML4 + 0x2000 + 8 * i, i << 21 | 0x87, 8);
 	segment(VM_AMD64_REG_CS, LONG0, 0xa09b);
-	poke(TSS_A + 4, INNER, 8);
-	set(VM_AMD64_REG_CR3, PML4);
-	set(VM_AMD64_REG_CR4, 0x20);
-	set(VM_AMD64_REG_EFER, 0x501);
-	set(VM_AMD64_REG_CR0, 0x80000011);
+	poke(&g, TSS_A + 4, INNER, 8);
+	set(g.vcpu, VM_AMD64_REG_CR3, PML4);
+	set(g.vcpu, VM_AMD64_REG_CR4, 0x20);
+	set(g.vcpu, VM_AMD64_REG_EFER, 0x501);
+	set(g.vcpu, VM_AMD64_REG_CR0, 0x80000011);
 }
 
 static void
 run(void)
 {
-	CHECKF(vm_run(vcpu, &ex) == 0, "%s", vm_errmsg());
-	CHECKF(ex.code == VM_EXIT_IO && ex.u.io.port == 0xf4, "exit %d at %#llx", ex.code,
-	    (unsigned long long)ex.pc);
+	CHECKF(vm_run(g.vcpu, &g.ex) == 0, "%s", vm_errmsg());
+	CHECKF(g.ex.code == VM_EXIT_IO && g.ex.u.io.port == 0xf4, "exit %d at %#llx", g.ex.code,
+	    (unsigned long long)g.ex.pc);
 }
 
 /* What the stub left on the stack: vector, error code if there is one, EIP, CS, flags, ESP, SS */
 static uint64_t
 frame(unsigned n)
 {
-	return (peek(REG(RSP) + 4 * n, 4));
+	return (peek(&g, REG(RSP) + 4 * n, 4));
 }
 
 static uint64_t
 frame64(unsigned n)
 {
-	return (peek(REG(RSP) + 8 * n, 8));
+	return (peek(&g, REG(RSP) + 8 * n, 8));
 }
 
 static void
 leave(void)
 {
-	vm_close(vm);
-	vm = NULL;
+	vm_close(g.vm);
+	g.vm = NULL;
 }
 
 /* Call gates */
@@ -247,7 +201,7 @@ TEST(call_gate_copies_parameters_and_returns_outwards)
 {
 	mode32();
 	LOAD(ring3);
-	poke(GDT + CGATE, gate(C0, CODE + 0x100, 0xec, 2), 8);
+	poke(&g, GDT + CGATE, gate(C0, CODE + 0x100, 0xec, 2), 8);
 	run();
 	CHECK_EQ(frame(0), 0x30);
 	CHECK_EQ(frame(2), C3);
@@ -276,19 +230,19 @@ TEST(call_gate_errors_name_what_is_wrong)
 {
 	mode32();
 	LOAD(ring3);
-	poke(GDT + CGATE, gate(C0, CODE + 0x100, 0x8c, 2), 8);	/* for level 0 */
+	poke(&g, GDT + CGATE, gate(C0, CODE + 0x100, 0x8c, 2), 8);	/* for level 0 */
 	expect_ring3(13, CGATE);
 	mode32();
 	LOAD(ring3);
-	poke(GDT + CGATE, gate(C0, CODE + 0x100, 0x6c, 2), 8);	/* not present */
+	poke(&g, GDT + CGATE, gate(C0, CODE + 0x100, 0x6c, 2), 8);	/* not present */
 	expect_ring3(11, CGATE);
 	mode32();
 	LOAD(ring3);
-	poke(GDT + CGATE, gate(D0, CODE + 0x100, 0xec, 2), 8);	/* no code */
+	poke(&g, GDT + CGATE, gate(D0, CODE + 0x100, 0xec, 2), 8);	/* no code */
 	expect_ring3(13, D0);
 	mode32();
 	LOAD(ring3);
-	poke(GDT + CGATE, gate(CONF, CODE + 0x100, 0xec, 2), 8);
+	poke(&g, GDT + CGATE, gate(CONF, CODE + 0x100, 0xec, 2), 8);
 	run();							/* the level stays: the frame has no stack */
 	CHECK_EQ(frame(0), 0x30);
 	CHECK_EQ(REG(RCX), 0x2222);
@@ -316,14 +270,14 @@ GUEST(tasks, 32,
 static void
 task_b(void)
 {
-	poke(TSS_B + 0x20, CODE + 0x100, 4);
-	poke(TSS_B + 0x24, 2, 4);
-	poke(TSS_B + 0x38, STACKB, 4);
-	poke(TSS_B + 0x48, D0, 2);
-	poke(TSS_B + 0x4c, C0, 2);
-	poke(TSS_B + 0x50, D0, 2);
-	poke(TSS_B + 0x54, D0, 2);
-	poke(TSS_B + 0x60, SEL_LDT, 2);
+	poke(&g, TSS_B + 0x20, CODE + 0x100, 4);
+	poke(&g, TSS_B + 0x24, 2, 4);
+	poke(&g, TSS_B + 0x38, STACKB, 4);
+	poke(&g, TSS_B + 0x48, D0, 2);
+	poke(&g, TSS_B + 0x4c, C0, 2);
+	poke(&g, TSS_B + 0x50, D0, 2);
+	poke(&g, TSS_B + 0x54, D0, 2);
+	poke(&g, TSS_B + 0x60, SEL_LDT, 2);
 }
 
 TEST(tasks_nest_return_and_are_left)
@@ -331,26 +285,26 @@ TEST(tasks_nest_return_and_are_left)
 	mode32();
 	LOAD(tasks);
 	task_b();
-	poke(TSS_C + 0x0e, 0x200, 2);
+	poke(&g, TSS_C + 0x0e, 0x200, 2);
 	desc(CONF, CODE, 0xffff, 0x9b);
-	poke(TSS_C + 0x10, 2, 2);
-	poke(TSS_C + 0x12, 0x5555, 2);
-	poke(TSS_C + 0x1a, STACKB, 2);
-	poke(TSS_C + 0x22, D0, 2);
-	poke(TSS_C + 0x24, CONF, 2);
-	poke(TSS_C + 0x26, D0, 2);
-	poke(TSS_C + 0x28, D0, 2);
+	poke(&g, TSS_C + 0x10, 2, 2);
+	poke(&g, TSS_C + 0x12, 0x5555, 2);
+	poke(&g, TSS_C + 0x1a, STACKB, 2);
+	poke(&g, TSS_C + 0x22, D0, 2);
+	poke(&g, TSS_C + 0x24, CONF, 2);
+	poke(&g, TSS_C + 0x26, D0, 2);
+	poke(&g, TSS_C + 0x28, D0, 2);
 	run();
 	CHECK_EQ(frame(0), 0x30);
 	/* What B left behind: NT in its flags, its link, TR as it saw it; and it is available again. */
-	CHECK_EQ(peek(TSS_B, 2), SEL_A);
-	CHECK_EQ(peek(TSS_B + 0x30, 4), 0x4002);
-	CHECK_EQ(peek(TSS_B + 0x34, 2), SEL_B);
-	CHECK_EQ(peek(TSS_B + 0x24, 4), 2);
+	CHECK_EQ(peek(&g, TSS_B, 2), SEL_A);
+	CHECK_EQ(peek(&g, TSS_B + 0x30, 4), 0x4002);
+	CHECK_EQ(peek(&g, TSS_B + 0x34, 2), SEL_B);
+	CHECK_EQ(peek(&g, TSS_B + 0x24, 4), 2);
 	CHECK_EQ(access_of(SEL_B), 0x89);
 	/* A had its registers again, and was left by JMP. */
-	CHECK_EQ(peek(TSS_A + 0x2c, 4), 0x11111111);
-	CHECK_EQ(peek(TSS_A + 0x40, 4), 2);
+	CHECK_EQ(peek(&g, TSS_A + 0x2c, 4), 0x11111111);
+	CHECK_EQ(peek(&g, TSS_A + 0x40, 4), 2);
 	CHECK_EQ(access_of(SEL_A), 0x89);
 	CHECK_EQ(access_of(SEL_C), 0x83);
 	CHECK_EQ(REG(TR), SEL_C);
@@ -386,7 +340,7 @@ TEST(task_switch_errors)
 	mode32();
 	LOAD(tasks);
 	task_b();
-	poke(TSS_B + 0x54, SEL_A, 2);			/* DS: no data */
+	poke(&g, TSS_B + 0x54, SEL_A, 2);			/* DS: no data */
 	run();
 	CHECK_EQ(frame(0), 10);
 	CHECK_EQ(frame(1), SEL_A);
@@ -400,7 +354,7 @@ TEST(task_switch_errors)
 	mode32();
 	LOAD(tasks);
 	task_b();
-	poke(TSS_B + 0x64, 1, 2);
+	poke(&g, TSS_B + 0x64, 1, 2);
 	run();
 	CHECK_EQ(frame(0), 1);
 	CHECK_EQ(frame(1), CODE + 0x100);
@@ -425,8 +379,8 @@ TEST(exceptions_come_through_task_gates_with_their_error_code)
 	CHECK_EQ(frame(0), 0x30);
 	CHECK_EQ(REG(RCX), SEL_A);
 	CHECK_EQ(REG(RSP), STACKB - 16);
-	CHECK_EQ(peek(TSS_A + 0x20, 4), CODE + 4);
-	CHECK_EQ(peek(TSS_A + 0x24, 4) & 0x10000, 0x10000);
+	CHECK_EQ(peek(&g, TSS_A + 0x20, 4), CODE + 4);
+	CHECK_EQ(peek(&g, TSS_A + 0x24, 4) & 0x10000, 0x10000);
 	leave();
 
 	/* A task that cannot be had: its error has EXT set, and there are two contributory ones. */
@@ -469,10 +423,10 @@ TEST(virtual_8086_mode_is_left_through_gates)
 
 		mode32();
 		LOAD(v86);
-		set(VM_AMD64_REG_RAX, 0x20002 | iopl << 12);
+		set(g.vcpu, VM_AMD64_REG_RAX, 0x20002 | iopl << 12);
 		run();
 		CHECK_EQ(frame(0), iopl == 3 ? 0x31 : 13);
-		CHECK_EQ(peek(0x20005, 1), 0x77);
+		CHECK_EQ(peek(&g, 0x20005, 1), 0x77);
 		CHECK_EQ(frame(1), iopl == 3 ? (uint64_t)(v86_end - v86) : 0);
 		CHECK_EQ(frame(2 + n), 0x1000);
 		CHECK_EQ(frame(3 + n), (iopl == 3 ? 0x20002 : 0x30002) | iopl << 12);
@@ -512,10 +466,10 @@ iretq_to(uint64_t ss, uint64_t rsp, uint64_t cs, uint64_t rip)
 {
 	mode64();
 	LOAD(iretq);
-	set(VM_AMD64_REG_RAX, ss);
-	set(VM_AMD64_REG_RBX, rsp);
-	set(VM_AMD64_REG_RCX, cs);
-	set(VM_AMD64_REG_RDX, rip);
+	set(g.vcpu, VM_AMD64_REG_RAX, ss);
+	set(g.vcpu, VM_AMD64_REG_RBX, rsp);
+	set(g.vcpu, VM_AMD64_REG_RCX, cs);
+	set(g.vcpu, VM_AMD64_REG_RDX, rip);
 	run();
 }
 
@@ -568,12 +522,12 @@ TEST(syscall_and_interrupt_stack_table)
 	mode64();
 	LOAD(iretq);
 	idt64(0x30, CODE + 0x200, 0xee, 2);
-	poke(TSS_A + 0x24 + 8, STACKB + 8, 8);
-	set(VM_AMD64_REG_RIP, CODE + 0x100);
-	set(VM_AMD64_REG_STAR, (uint64_t)D0 << 48 | (uint64_t)LONG0 << 32);
-	set(VM_AMD64_REG_LSTAR, STUBS + 16 * 0x31);
-	set(VM_AMD64_REG_SFMASK, 0x4000);
-	set(VM_AMD64_REG_RFLAGS, 0x4002);
+	poke(&g, TSS_A + 0x24 + 8, STACKB + 8, 8);
+	set(g.vcpu, VM_AMD64_REG_RIP, CODE + 0x100);
+	set(g.vcpu, VM_AMD64_REG_STAR, (uint64_t)D0 << 48 | (uint64_t)LONG0 << 32);
+	set(g.vcpu, VM_AMD64_REG_LSTAR, STUBS + 16 * 0x31);
+	set(g.vcpu, VM_AMD64_REG_SFMASK, 0x4000);
+	set(g.vcpu, VM_AMD64_REG_RFLAGS, 0x4002);
 	run();
 	CHECK_EQ(frame64(0), 0x31);
 	CHECK_EQ(frame64(1), CODE + 0x102);
@@ -592,17 +546,17 @@ TEST(iret_that_faults_ends_the_blocking_of_nmis)
 	mode64();
 	LOAD(iretq);
 	idt64(2, CODE + 0x300, 0x8e, 0);
-	set(VM_AMD64_REG_RIP, CODE + 0x100);
-	CHECK_EQ(vm_amd64_inject_nmi(vcpu), 0);
+	set(g.vcpu, VM_AMD64_REG_RIP, CODE + 0x100);
+	CHECK_EQ(vm_amd64_inject_nmi(g.vcpu), 0);
 	idt64(13, STUBS + 16 * 13, 0x8e, 1);
-	poke(TSS_A + 0x24, STACKB, 8);
+	poke(&g, TSS_A + 0x24, STACKB, 8);
 	run();
 	/* IRET found the code selector as address and the flags as selector. */
 	CHECK_EQ(frame64(0), 13);
 	CHECK_EQ(frame64(2), CODE + 0x301);
-	CHECK_EQ(vm_amd64_inject_nmi(vcpu), 0);
+	CHECK_EQ(vm_amd64_inject_nmi(g.vcpu), 0);
 	idt64(2, STUBS + 16 * 2, 0x8e, 2);
-	poke(TSS_A + 0x2c, STACKB, 8);
+	poke(&g, TSS_A + 0x2c, STACKB, 8);
 	run();
 	CHECK_EQ(frame64(0), 2);
 	leave();
@@ -620,14 +574,14 @@ run_answering(void)
 	unsigned reads = 0;
 
 	for (;;) {
-		CHECKF(vm_run(vcpu, &ex) == 0, "%s", vm_errmsg());
-		if (ex.code != VM_EXIT_MMIO)
+		CHECKF(vm_run(g.vcpu, &g.ex) == 0, "%s", vm_errmsg());
+		if (g.ex.code != VM_EXIT_MMIO)
 			break;
-		CHECK(!ex.u.mmio.write && ex.u.mmio.gpa >= NOWHERE);
+		CHECK(!g.ex.u.mmio.write && g.ex.u.mmio.gpa >= NOWHERE);
 		CHECKF(++reads < 100, "the same read again and again");
-		CHECK_EQ(vm_exit_reply(vcpu, peek(ex.u.mmio.gpa - NOWHERE, ex.u.mmio.size)), 0);
+		CHECK_EQ(vm_exit_reply(g.vcpu, peek(&g, g.ex.u.mmio.gpa - NOWHERE, g.ex.u.mmio.size)), 0);
 	}
-	CHECK_EQ(ex.code, VM_EXIT_IO);
+	CHECK_EQ(g.ex.code, VM_EXIT_IO);
 	return (reads);
 }
 
@@ -638,9 +592,9 @@ TEST(tables_may_be_where_nobody_is)
 {
 	mode32();
 	LOAD(ring3);
-	poke(GDT + CGATE, gate(C0, CODE + 0x100, 0xec, 2), 8);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_GDTR, NOWHERE + GDT, GDT_END - 1, 0), 0);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_IDTR, NOWHERE + IDT, 0x3ff, 0), 0);
+	poke(&g, GDT + CGATE, gate(C0, CODE + 0x100, 0xec, 2), 8);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_GDTR, NOWHERE + GDT, GDT_END - 1, 0), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_IDTR, NOWHERE + IDT, 0x3ff, 0), 0);
 	CHECK(run_answering() > 10);
 	CHECK_EQ(frame(0), 0x30);
 	CHECK_EQ(REG(RCX), 0x2222);
@@ -650,8 +604,8 @@ TEST(tables_may_be_where_nobody_is)
 
 	mode32();
 	LOAD(undefined);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_GDTR, NOWHERE + GDT, GDT_END - 1, 0), 0);
-	CHECK_EQ(vm_set_desc(vcpu, VM_AMD64_REG_IDTR, NOWHERE + IDT, 0x3ff, 0), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_GDTR, NOWHERE + GDT, GDT_END - 1, 0), 0);
+	CHECK_EQ(vm_set_desc(g.vcpu, VM_AMD64_REG_IDTR, NOWHERE + IDT, 0x3ff, 0), 0);
 	CHECK_EQ(run_answering(), 2);
 	CHECK_EQ(frame(0), 6);
 	CHECK_EQ(frame(1), CODE);

@@ -5,7 +5,7 @@
  * A program is the words of its instructions, the assembler's text beside them.  It starts at the beginning of RAM at EL1 with the MMU off and
  * ends by a store to DONE, where nobody is.
  */
-#include <test.h>
+#include "vm_fixture.h"
 
 #include <pthread.h>
 
@@ -24,20 +24,10 @@
 static struct vmctx *vm;
 static struct vcpu *cpu;
 
-static uint64_t
-get(struct vcpu *c, int reg)
-{
-	uint64_t v;
-
-	CHECKF(vm_get_register(c, reg, &v) == 0, "%s", vm_errmsg());
-	return (v);
-}
-
-static void
-set(struct vcpu *c, int reg, uint64_t v)
-{
-	CHECKF(vm_set_register(c, reg, v) == 0, "%s", vm_errmsg());
-}
+#define	get		tv_get
+#define	set		tv_set
+#define	peek(gpa)	tv_peek(vm, (gpa))
+#define	poke(gpa, v)	tv_poke(vm, (gpa), (v))
 
 static void
 load(uint64_t gpa, const uint32_t *code, size_t size)
@@ -46,31 +36,12 @@ load(uint64_t gpa, const uint32_t *code, size_t size)
 	CHECK_EQ(vm_gpa_write(vm, gpa, code, size), 0);
 }
 
-static uint64_t
-peek(uint64_t gpa)
-{
-	uint64_t v;
-
-	CHECK_EQ(vm_gpa_read(vm, gpa, &v, sizeof(v)), 0);
-	return (v);
-}
-
-static void
-poke(uint64_t gpa, uint64_t v)
-{
-	CHECK_EQ(vm_gpa_write(vm, gpa, &v, sizeof(v)), 0);
-}
-
 static void
 new_vm(enum vm_clock_source clock, unsigned ncpus)
 {
 	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT, .clock = clock };
 
-	vm = vm_new(&spec);
-	CHECKF(vm != NULL, "%s", vm_errmsg());
-	CHECKF(vm_setup_memory(vm, 16 * MEG, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
-	for (unsigned i = 0; i < ncpus; i++)
-		CHECK(vm_vcpu_open(vm, (int)i) != NULL);
+	vm = tv_spec(&spec, 16 * MEG, ncpus);
 	cpu = vm->vcpus[0];
 	set(cpu, VM_ARM64_REG_PC, RAM);
 	set(cpu, VM_ARM64_REG_SP_EL1, STACK);

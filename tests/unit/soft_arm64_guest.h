@@ -7,10 +7,9 @@
 
 #include <string.h>
 
-#include <vmmapi.h>
 #include <vmmapi/arm64.h>
 
-#include <test.h>
+#include "vm_fixture.h"
 
 #define	RAM		0x40000000ULL
 #define	VECTORS		(RAM + 0x10000)
@@ -23,20 +22,10 @@ static struct vmctx *vm;
 static struct vcpu *cpu;
 static struct vm_exit ex;
 
-static inline void
-set(int reg, uint64_t v)
-{
-	CHECKF(vm_set_register(cpu, reg, v) == 0, "%s", vm_errmsg());
-}
-
-static inline uint64_t
-get(int reg)
-{
-	uint64_t v = 0;
-
-	CHECKF(vm_get_register(cpu, reg, &v) == 0, "%s", vm_errmsg());
-	return (v);
-}
+#define	get(reg)	tv_get(cpu, (reg))
+#define	set(reg, v)	tv_set(cpu, (reg), (v))
+#define	peek(gpa)	tv_peek(vm, (gpa))
+#define	poke(gpa, v)	tv_poke(vm, (gpa), (v))
 
 static inline void
 load_code(uint64_t gpa, const uint32_t *code, size_t size)
@@ -44,33 +33,14 @@ load_code(uint64_t gpa, const uint32_t *code, size_t size)
 	CHECK_EQ(vm_gpa_write(vm, gpa, code, size), 0);
 }
 
-static inline uint64_t
-peek(uint64_t gpa)
-{
-	uint64_t v = 0;
-
-	CHECK_EQ(vm_gpa_read(vm, gpa, &v, sizeof(v)), 0);
-	return (v);
-}
-
-static inline void
-poke(uint64_t gpa, uint64_t v)
-{
-	CHECK_EQ(vm_gpa_write(vm, gpa, &v, sizeof(v)), 0);
-}
-
 static inline void
 new_vm(void)
 {
 	/* Exceptions leave ESR in X20, FAR in X21, ELR in X22. */
 	static const uint32_t vector[] = { 0xd5385214, 0xd5386015, 0xd5384036, 0xd2a1201e, 0xf90003de };
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_ARM64, .accel = VM_ACCEL_SOFT };
 
-	vm = vm_new(&spec);
-	CHECKF(vm != NULL, "%s", vm_errmsg());
-	CHECKF(vm_setup_memory(vm, (size_t)16 << 20, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
-	cpu = vm_vcpu_open(vm, 0);
-	CHECK(cpu != NULL);
+	vm = tv_new(VM_ARCH_ARM64, 16 << 20, 0);
+	cpu = tv_cpu(vm, 0);
 	set(VM_ARM64_REG_SP_EL1, RAM + 0x30000);
 	set(VM_ARM64_REG_VBAR_EL1, VECTORS);
 	for (unsigned i = 0; i < 16; i++)

@@ -46,15 +46,10 @@ vfx_open(struct vfx *v)
 {
 	/* movl $0x1ff, 0xfee000f0 (spurious vector register: enable); 1: hlt; jmp 1b */
 	static const uint8_t code[] = { 0xc7, 0x05, 0xf0, 0x00, 0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00, 0xf4, 0xeb, 0xfd };
-	struct vm_spec spec = {
-		.size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT, .clock = VM_CLOCK_ICOUNT,
-	};
 	struct vmctx *vm;
 
 	memset(v, 0, sizeof(*v));
-	vm = v->fx.vmm.vm = vm_new(&spec);
-	CHECKF(vm != NULL, "vm_new: %s", vm_errmsg());
-	CHECKF(vm_setup_memory(vm, FX_MEM, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
+	vm = v->fx.vmm.vm = tv_virtual(VM_ARCH_AMD64, FX_MEM, 0);
 	v->fx.vmm.loop = event_loop_new();
 	v->fx.vmm.log = log_new(fx_log, &v->fx);
 	v->fx.vmm.config = config_new();

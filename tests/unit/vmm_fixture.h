@@ -16,7 +16,7 @@
 #include "error.h"
 #include "event/event.h"
 #include "log.h"
-#include "test.h"
+#include "vm_fixture.h"
 
 #define	FX_MEM	(16UL << 20)
 
@@ -47,9 +47,7 @@ fx_open(struct fx *fx)
 	};
 
 	memset(fx, 0, sizeof(*fx));
-	fx->vmm.vm = vm_new(&spec);
-	CHECKF(fx->vmm.vm != NULL, "vm_new: %s", vm_errmsg());
-	CHECKF(vm_setup_memory(fx->vmm.vm, FX_MEM, VM_MMAP_ALL) == 0, "%s", vm_errmsg());
+	fx->vmm.vm = tv_spec(&spec, FX_MEM, 0);
 	fx->vmm.loop = event_loop_new();
 	CHECK(fx->vmm.loop != NULL);
 	fx->vmm.log = log_new(fx_log, fx);
@@ -96,16 +94,13 @@ fx_level(struct fx *fx)
 static inline uint64_t
 fx_read(struct fx *fx, enum vm_space space, uint64_t addr, unsigned size)
 {
-	uint64_t val = 0;
-
-	CHECKF(vm_access(fx->vmm.vm, space, addr, size, false, &val) == 0, "%s", vm_errmsg());
-	return (val);
+	return (tv_read(fx->vmm.vm, space, addr, size));
 }
 
 static inline void
 fx_write(struct fx *fx, enum vm_space space, uint64_t addr, unsigned size, uint64_t val)
 {
-	CHECKF(vm_access(fx->vmm.vm, space, addr, size, true, &val) == 0, "%s", vm_errmsg());
+	tv_write(fx->vmm.vm, space, addr, size, val);
 }
 
 /* Let the loop do what is ready now. */
