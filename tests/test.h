@@ -228,6 +228,16 @@ test_long(int times)
 	return (env != NULL && env[0] == '1' ? times : 1);
 }
 
+/* Numbers that are the same in every run: the next one of a seed that is not 0 (xorshift). */
+static inline uint64_t
+test_random(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return (*seed);
+}
+
 static inline int
 test_main_(int argc, char **argv)
 {

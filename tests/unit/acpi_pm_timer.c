@@ -279,8 +279,8 @@ TEST(damaged_and_impossible_state_is_refused)
 	*(uint8_t *)fx_field(dev, "width") = 24;
 	/* Any numbers else are some state. */
 	for (uint64_t seed = 1, i = 0; i < 1000; i++) {
-		*(uint64_t *)fx_field(dev, "origin") = vfx_random(&seed);
-		*(uint64_t *)fx_field(dev, "cleared") = vfx_random(&seed);
+		*(uint64_t *)fx_field(dev, "origin") = test_random(&seed);
+		*(uint64_t *)fx_field(dev, "cleared") = test_random(&seed);
 		*(bool *)fx_field(dev, "en") = i & 1;
 		CHECK_EQ(dev->cls->state->check(dev->soft), 0);
 		devices_resume(&v.fx.vmm);

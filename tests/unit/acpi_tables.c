@@ -7,6 +7,7 @@
 #include "acpi/aml.h"
 #include "acpi/tables.h"
 #include "acpica.h"
+#include "bytes.h"
 #include "error.h"
 #include "vm_fixture.h"
 
@@ -53,25 +54,6 @@ fx_place(struct fx *fx)
 	CHECKF(acpi_place(&blob, fx->vm, BASE, ROOM, RSDP) == 0, "%s", vmm_errmsg());
 	CHECK_EQ(fx->mem[BASE + blob.len], 0xee);
 	acpi_free(&blob);
-}
-
-static uint64_t
-num(const uint8_t *p, unsigned size)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, p, size);
-	return (v);
-}
-
-static unsigned
-sum(const uint8_t *p, size_t n)
-{
-	uint8_t s = 0;
-
-	while (n-- > 0)
-		s = (uint8_t)(s + *p++);
-	return (s);
 }
 
 /* A table at a guest address: inside the room, with its length and sum right. */

@@ -7,6 +7,7 @@
 
 #include "acpi/tables.h"
 #include "acpica.h"
+#include "bytes.h"
 #include "firmware/fw_cfg.h"
 #include "vmm_fixture.h"
 
@@ -32,25 +33,6 @@ static struct fx fx;
 static uint8_t *tables, *rsdp;		/* the files, as placed */
 static size_t tables_len, rsdp_len;
 static bool have_tables, have_rsdp;
-
-static uint64_t
-num(const uint8_t *p, unsigned size)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, p, size);
-	return (v);
-}
-
-static uint8_t
-sum(const uint8_t *p, size_t n)
-{
-	uint8_t s = 0;
-
-	while (n-- > 0)
-		s = (uint8_t)(s + *p++);
-	return (s);
-}
 
 static uint8_t *
 file(const char *name, size_t *len, uint64_t *at)

@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 #include "block/block.h"
-#include "vq_driver.h"
+#include "blk_driver.h"
 
 #define	SECTORS		256U
 #define	SECTOR		BLOCK_SECTOR
@@ -21,9 +21,6 @@
 #define	SLOT(n)		(8ULL + (n) * 8ULL)
 #define	EVENTS		4096U
 
-#define	DATA		0x200000ULL
-#define	HEAD		0x1f0000ULL
-#define	STATUS		0x1f8000ULL
 #define	RING		64
 #define	REQS		8U		/* outstanding */
 
@@ -53,19 +50,13 @@ static struct {
 	bool		 closed;
 } disk = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static struct fx fx;
-static struct vdrv d;
-static uint8_t *data, *head, *status;
 static unsigned durable;		/* transactions that the guest was told are, under disk.lock */
 static uint64_t seed = 0x9e3779b97f4a7c15ULL;
 
 static unsigned
 below(unsigned n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return ((unsigned)(seed >> 20) % n);
+	return ((unsigned)(test_random(&seed) >> 20) % n);
 }
 
 static unsigned
@@ -213,24 +204,9 @@ __wrap_block_open(const char *path, bool readonly)
 static void
 setup(const char *keys, uint64_t features)
 {
-	const struct device_class *cls = device_class_find("virtio-blk");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1 };
-	struct config_node *node;
-	char text[256];
-
-	CHECK(cls != NULL);
 	fx_open(&fx);
-	node = fx_node(&fx, "disk", cls);
-	(void)snprintf(text, sizeof(text), "disk.path=faulty\n%s", keys);
-	CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	place.irq[0] = fx.irq;
-	CHECKF(device_create(&fx.vmm, cls, "disk", node, &place) != NULL, "%s", vmm_errmsg());
-	devices_resume(&fx.vmm);
-	v_start(&d, &fx, features, RING);
-	data = vm_map_gpa(fx.vmm.vm, DATA, 0x100000);
-	head = vm_map_gpa(fx.vmm.vm, HEAD, 4096);
-	status = vm_map_gpa(fx.vmm.vm, STATUS, 4096);
-	CHECK(data != NULL && head != NULL && status != NULL);
+	CHECKF(blk_make("faulty", keys) != NULL, "%s", vmm_errmsg());
+	blk_start(features, RING);
 }
 
 static void
@@ -248,31 +224,17 @@ finish(void)
 static void
 ask(unsigned n, uint32_t type, uint64_t sector, uint32_t len)
 {
-	struct { uint32_t type, reserved; uint64_t sector; } h = { type, 0, sector };
-	unsigned at = 3 * n;
-
 	CHECK(n < REQS);
-	memcpy(head + 64 * n, &h, sizeof(h));
-	status[n] = 0xee;
-	d.desc[at] = (struct vdesc){ HEAD + 64 * n, sizeof(h), D_NEXT, (uint16_t)(len != 0 ? at + 1 : at + 2) };
-	d.desc[at + 1] = (struct vdesc){ DATA + 4096 * n, len, D_NEXT | (type == IN ? D_WRITE : 0), (uint16_t)(at + 2) };
-	d.desc[at + 2] = (struct vdesc){ STATUS + n, 1, D_WRITE, 0 };
-	v_avail(&d, (uint16_t)at);
+	blk_request(n, type, sector, DATA + 4096 * n, len, type == IN);
 }
 
 /* Wait for all that was asked; whether all of it went well. */
 static bool
 wait_all(unsigned n)
 {
-	uint16_t want = d.avail[1];
 	bool good = true;
 
-	v_write(&fx, V_NOTIFY, 0);
-	for (unsigned i = 0; __atomic_load_n(&d.used[1], __ATOMIC_ACQUIRE) != want; i++) {
-		CHECKF(i < 600000, "no answer");
-		fx_turn(&fx);
-		usleep(50);
-	}
+	blk_answers(d.avail[1]);
 	for (unsigned i = 0; i < n; i++) {
 		CHECK(status[i] == S_OK || status[i] == S_IOERR);
 		good = good && status[i] == S_OK;

@@ -595,11 +595,11 @@ TEST(agrees_with_counting)
 
 	setup(NULL);
 	for (int i = 0; i < 3000; i++) {
-		bool mode32 = vfx_random(&seed) & 1, per = vfx_random(&seed) & 1, hit = false;
-		uint64_t mask = mode32 ? UINT32_MAX : UINT64_MAX, period = vfx_random(&seed) % 60;
-		uint64_t counter = (vfx_random(&seed) & 1) != 0 ? mask - vfx_random(&seed) % 50 : vfx_random(&seed);
-		uint64_t cmp = (counter + vfx_random(&seed) % 300 - 20) & mask;
-		unsigned passed = (unsigned)(vfx_random(&seed) % 700);
+		bool mode32 = test_random(&seed) & 1, per = test_random(&seed) & 1, hit = false;
+		uint64_t mask = mode32 ? UINT32_MAX : UINT64_MAX, period = test_random(&seed) % 60;
+		uint64_t counter = (test_random(&seed) & 1) != 0 ? mask - test_random(&seed) % 50 : test_random(&seed);
+		uint64_t cmp = (counter + test_random(&seed) % 300 - 20) & mask;
+		unsigned passed = (unsigned)(test_random(&seed) % 700);
 
 		w64(CONF, 0);
 		w64(COUNTER, counter);
@@ -796,7 +796,7 @@ TEST(random_accesses)
 
 	setup(many);
 	for (int i = 0; i < 200000 * test_long(10); i++) {
-		uint64_t r = vfx_random(&seed), val = vfx_random(&seed);
+		uint64_t r = test_random(&seed), val = test_random(&seed);
 		unsigned size = 1U << (r & 3), off = (unsigned)(r >> 8) % 0x400;
 
 		if ((r & 0x30) != 0)
@@ -808,7 +808,7 @@ TEST(random_accesses)
 		else
 			(void)rd(off, size);
 		if (i % 5 == 0) {
-			now += vfx_random(&seed) >> (20 + i % 44);
+			now += test_random(&seed) >> (20 + i % 44);
 			CHECK_EQ(vm_clock_set(v.fx.vmm.vm, now & (UINT64_MAX >> 1)), 0);
 		}
 		if (i % 1000 == 0) {

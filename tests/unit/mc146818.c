@@ -203,8 +203,8 @@ TEST(agrees_with_the_calendar_of_the_host)
 	setup("2000-01-01T00:00:00");
 	for (int i = 0; i < 2000; i++) {
 		uint8_t b = (uint8_t)(i & 3) << 1;
-		time_t t = (time_t)(vfx_random(&seed) % (200ULL * 366 * 86400)), then;
-		uint64_t later = vfx_random(&seed) % (i % 2 == 0 ? 100000 : 20ULL * 366 * 86400);
+		time_t t = (time_t)(test_random(&seed) % (200ULL * 366 * 86400)), then;
+		uint64_t later = test_random(&seed) % (i % 2 == 0 ? 100000 : 20ULL * 366 * 86400);
 		struct tm tm;
 
 		(void)gmtime_r(&t, &tm);
@@ -475,19 +475,19 @@ TEST(alarm_agrees_with_counting)
 	setup("2000-01-01T00:00:00");
 	for (int i = 0; i < 60; i++) {
 		uint8_t b = (uint8_t)(i & 3) << 1, alarm[3];
-		unsigned tod = (unsigned)(vfx_random(&seed) % 86400), wait, t;
+		unsigned tod = (unsigned)(test_random(&seed) % 86400), wait, t;
 		struct tm tm = {
 			.tm_mday = 1, .tm_year = 100, .tm_hour = (int)(tod / 3600), .tm_min = (int)(tod / 60 % 60),
 			.tm_sec = (int)(tod % 60),
 		};
 
 		set_tm(b, &tm);
-		alarm[0] = to(b, (unsigned)(vfx_random(&seed) % 60));
-		alarm[1] = to(b, (unsigned)(vfx_random(&seed) % 60));
-		alarm[2] = to_hour(b, (unsigned)(vfx_random(&seed) % 24));
+		alarm[0] = to(b, (unsigned)(test_random(&seed) % 60));
+		alarm[1] = to(b, (unsigned)(test_random(&seed) % 60));
+		alarm[2] = to_hour(b, (unsigned)(test_random(&seed) % 24));
 		for (int k = 0; k < 3; k++) {
-			if (vfx_random(&seed) % 3 == 0)
-				alarm[k] = 0xc0 | (uint8_t)vfx_random(&seed);
+			if (test_random(&seed) % 3 == 0)
+				alarm[k] = 0xc0 | (uint8_t)test_random(&seed);
 			out((uint8_t)(1 + 2 * k), alarm[k]);
 		}
 		for (wait = 1; wait <= 86400; wait++) {
@@ -700,12 +700,12 @@ TEST(any_state_goes_on)
 	ram = fx_field(dev, "ram");
 	for (int i = 0; i < 20000; i++) {
 		for (int k = 0; k < 128; k++)
-			ram[k] = (uint8_t)vfx_random(&seed);
+			ram[k] = (uint8_t)test_random(&seed);
 		ram[A] = (uint8_t)((i & 3) == 0 ? ram[A] & 0x7f : 0x26);
 		ram[C] &= 0x70;
 		ram[D] = 0x80;
-		*(uint64_t *)fx_field(dev, "chain") = vfx_random(&seed) >> (i % 64);
-		*(uint64_t *)fx_field(dev, "seen") = vfx_random(&seed) >> (i % 61);
+		*(uint64_t *)fx_field(dev, "chain") = test_random(&seed) >> (i % 64);
+		*(uint64_t *)fx_field(dev, "seen") = test_random(&seed) >> (i % 61);
 		CHECK_EQ(dev->cls->state->check(dev->soft), 0);
 		devices_resume(&v.fx.vmm);
 		for (uint8_t r = 0; r < 14; r++)
@@ -723,17 +723,17 @@ TEST(random_accesses)
 
 	setup(NULL);
 	for (int i = 0; i < 100000 * test_long(10); i++) {
-		uint64_t r = vfx_random(&seed);
+		uint64_t r = test_random(&seed);
 		unsigned off = (unsigned)(r & 3), size = 1U << (r >> 2 & 3);
 
 		if (size == 8)
 			size = 1;
 		if ((r & 0x10) != 0)
-			fx_write(&v.fx, VM_SPACE_IO, BASE + off, size, vfx_random(&seed) & (r & 0x20 ? 0x0f0f0f0f : ~0U));
+			fx_write(&v.fx, VM_SPACE_IO, BASE + off, size, test_random(&seed) & (r & 0x20 ? 0x0f0f0f0f : ~0U));
 		else
 			(void)fx_read(&v.fx, VM_SPACE_IO, BASE + off, size);
 		if (i % 7 == 0) {
-			now += vfx_random(&seed) >> (20 + i % 40);
+			now += test_random(&seed) >> (20 + i % 40);
 			CHECK_EQ(vm_clock_set(v.fx.vmm.vm, now & (UINT64_MAX >> 1)), 0);
 		}
 		if (i % 1000 == 0) {

@@ -39,10 +39,7 @@ static uint64_t seed = 0x243f6a8885a308d3ULL;
 static unsigned
 below(unsigned n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return ((unsigned)(seed >> 20) % n);
+	return ((unsigned)(test_random(&seed) >> 20) % n);
 }
 
 static bool

@@ -182,21 +182,6 @@ teardown(void)
 	fx_close(&fx);
 }
 
-/* Configuration registers by ports: off may be in the middle of a register. */
-static uint32_t
-port_r(unsigned devfn, unsigned off, unsigned size)
-{
-	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | devfn << 8 | (off & 0xfc));
-	return ((uint32_t)fx_read(&fx, VM_SPACE_IO, 0xcfc + (off & 3), size));
-}
-
-static void
-port_w(unsigned devfn, unsigned off, unsigned size, uint32_t val)
-{
-	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | devfn << 8 | (off & 0xfc));
-	fx_write(&fx, VM_SPACE_IO, 0xcfc + (off & 3), size, val);
-}
-
 TEST(identity_in_every_width)
 {
 	static const uint8_t head[] = {
@@ -211,7 +196,7 @@ TEST(identity_in_every_width)
 			memcpy(&want, head + off, size);
 			CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, ECAM + (SLOT << 12) + off, size), want);
 			if (off % 4 + size <= 4)
-				CHECK_EQ(port_r(SLOT, off, size), want);
+				CHECK_EQ(cfg_port_r(&fx, SLOT, off, size), want);
 		}
 	}
 	CHECK_EQ(cfg_r(&fx, SLOT, 0x2c, 4), 0xdef09abcU);
@@ -239,7 +224,7 @@ TEST(nobody_there)
 		if (devfn == SLOT)
 			continue;
 		CHECK_EQ(cfg_r(&fx, devfn, 0, 4), 0xffffffff);
-		CHECK_EQ(port_r(devfn, 2, 2), 0xffff);
+		CHECK_EQ(cfg_port_r(&fx, devfn, 2, 2), 0xffff);
 		cfg_w(&fx, devfn, 4, 2, 0xffff);
 	}
 	/* Other buses, and accesses that leave the function. */
@@ -288,12 +273,12 @@ TEST(writable_bits_only)
 	CHECK_EQ(t->command, 0x547);
 	cfg_w(&fx, SLOT, R_COMMAND, 4, 0xffff0000);
 	CHECK_EQ(cfg_r(&fx, SLOT, R_COMMAND, 4), 0x00100000);
-	port_w(SLOT, R_COMMAND + 1, 1, 0x04);
+	cfg_port_w(&fx, SLOT, R_COMMAND + 1, 1, 0x04);
 	CHECK_EQ(t->command, 0x400);
 	CHECK_EQ(cfg_r(&fx, SLOT, R_COMMAND, 2), 0x400);
 	cfg_w(&fx, SLOT, 0x0c, 4, 0xffffffff);
 	CHECK_EQ(cfg_r(&fx, SLOT, 0x0c, 4), 0xff);		/* cache line size */
-	port_w(SLOT, R_LINE, 4, 0xffffffff);
+	cfg_port_w(&fx, SLOT, R_LINE, 4, 0xffffffff);
 	CHECK_EQ(cfg_r(&fx, SLOT, R_LINE, 4), 0x01ff);
 	CHECK_EQ(cfg_r(&fx, SLOT, 0x30, 4), 0);			/* no ROM */
 	cfg_w(&fx, SLOT, 0x30, 4, 0xffffffff);
@@ -333,7 +318,7 @@ TEST(bar_sizing)
 	/* By bytes and halves too. */
 	cfg_w(&fx, SLOT, R_BAR(0), 4, 0);
 	cfg_w(&fx, SLOT, R_BAR(0) + 1, 1, 0xff);
-	port_w(SLOT, R_BAR(0) + 2, 2, 0xd123);
+	cfg_port_w(&fx, SLOT, R_BAR(0) + 2, 2, 0xd123);
 	CHECK_EQ(cfg_r(&fx, SLOT, R_BAR(0), 4), 0xd123f000);
 	teardown();
 }
@@ -401,10 +386,10 @@ TEST(bars_in_impossible_places)
 		cfg_w(&fx, SLOT, R_BAR(3), 4, places[i]);
 		cfg_w(&fx, SLOT, R_BAR(1), 4, places[i]);
 		CHECK_EQ(cfg_r(&fx, SLOT, 0, 4), 0x56781234);	/* configuration space stays above it */
-		CHECK_EQ(port_r(SLOT, 0, 4), 0x56781234);
+		CHECK_EQ(cfg_port_r(&fx, SLOT, 0, 4), 0x56781234);
 	}
 	cfg_w(&fx, SLOT, R_BAR(1), 4, 0xcf8);			/* ports too */
-	CHECK_EQ(port_r(SLOT, 0, 4), 0x56781234);
+	CHECK_EQ(cfg_port_r(&fx, SLOT, 0, 4), 0x56781234);
 	cfg_w(&fx, SLOT, R_BAR(1), 4, 0x10000);			/* beyond the last port */
 	CHECK(!t->bar[1].mapped);
 	CHECK_EQ(vm_gpa_write(fx.vmm.vm, 0x1000, "ram!", 4), 0);

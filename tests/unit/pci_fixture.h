@@ -55,6 +55,21 @@ px_make(struct fx *fx, struct pci_host *host, const char *cls, const char *name,
 	return (device_create(&fx->vmm, c, name, fx_node(fx, name, c), &place));
 }
 
+/* Configuration registers by ports; off may be in the middle of a register. */
+static inline uint32_t
+cfg_port_r(struct fx *fx, unsigned devfn, unsigned off, unsigned size)
+{
+	fx_write(fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | devfn << 8 | (off & 0xfc));
+	return ((uint32_t)fx_read(fx, VM_SPACE_IO, 0xcfc + (off & 3), size));
+}
+
+static inline void
+cfg_port_w(struct fx *fx, unsigned devfn, unsigned off, unsigned size, uint32_t val)
+{
+	fx_write(fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | devfn << 8 | (off & 0xfc));
+	fx_write(fx, VM_SPACE_IO, 0xcfc + (off & 3), size, val);
+}
+
 /* Configuration registers by memory. */
 static inline uint32_t
 cfg_r(struct fx *fx, unsigned devfn, unsigned off, unsigned size)

@@ -37,21 +37,6 @@ teardown(struct fx *f, struct pci_host *h)
 	fx_close(f);
 }
 
-/* By ports, as firmware begins. */
-static uint32_t
-port_r(unsigned devfn, unsigned off, unsigned size)
-{
-	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | devfn << 8 | (off & 0xfc));
-	return ((uint32_t)fx_read(&fx, VM_SPACE_IO, 0xcfc + (off & 3), size));
-}
-
-static void
-port_w(unsigned devfn, unsigned off, unsigned size, uint32_t val)
-{
-	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | devfn << 8 | (off & 0xfc));
-	fx_write(&fx, VM_SPACE_IO, 0xcfc + (off & 3), size, val);
-}
-
 static bool
 there(uint64_t addr)
 {
@@ -63,19 +48,19 @@ there(uint64_t addr)
 TEST(identities)
 {
 	setup(&fx, &host, 0);
-	CHECK_EQ(port_r(HOST, 0, 4), 0x29c08086);
-	CHECK_EQ(port_r(HOST, 0x0a, 2), 0x0600);		/* host bridge */
-	CHECK_EQ(port_r(HOST, 0x2c, 4), 0x11001af4);
-	CHECK_EQ(port_r(LPC, 0, 4), 0x29188086);
-	CHECK_EQ(port_r(LPC, 0x0a, 2), 0x0601);			/* ISA bridge */
-	CHECK_EQ(port_r(LPC, 0x2c, 4), 0x11001af4);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0, 4), 0x29c08086);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x0a, 2), 0x0600);		/* host bridge */
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x2c, 4), 0x11001af4);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0, 4), 0x29188086);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x0a, 2), 0x0601);			/* ISA bridge */
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x2c, 4), 0x11001af4);
 	for (unsigned off = 0x10; off < 0x28; off += 4) {
-		port_w(HOST, off, 4, 0xffffffff);
-		port_w(LPC, off, 4, 0xffffffff);
-		CHECK_EQ(port_r(HOST, off, 4) | port_r(LPC, off, 4), 0);
+		cfg_port_w(&fx, HOST, off, 4, 0xffffffff);
+		cfg_port_w(&fx, LPC, off, 4, 0xffffffff);
+		CHECK_EQ(cfg_port_r(&fx, HOST, off, 4) | cfg_port_r(&fx, LPC, off, 4), 0);
 	}
-	CHECK_EQ(port_r(HOST, 0x3d, 1) | port_r(LPC, 0x3d, 1), 0);
-	CHECK_EQ(port_r(HOST, 0x34, 1), 0);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x3d, 1) | cfg_port_r(&fx, LPC, 0x3d, 1), 0);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x34, 1), 0);
 	teardown(&fx, host);
 }
 
@@ -84,11 +69,11 @@ TEST(firmware_opens_the_window)
 {
 	setup(&fx, &host, 0);
 	CHECK_EQ(pci_host_ecam(host), 0);
-	CHECK_EQ(port_r(HOST, 0x60, 4), 0);
-	port_w(HOST, 0x60, 4, 0);
-	port_w(HOST, 0x64, 4, 0);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x60, 4), 0);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0);
+	cfg_port_w(&fx, HOST, 0x64, 4, 0);
 	CHECK(!there(0xb0000000));
-	port_w(HOST, 0x60, 4, 0xb0000001);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xb0000001);
 	CHECK_EQ(pci_host_ecam(host), 0xb0000000);
 	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, 0xb0000000, 4), 0x29c08086);
 	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, 0xb0000000 + (LPC << 12), 2), 0x8086);
@@ -99,7 +84,7 @@ TEST(firmware_opens_the_window)
 	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, 0x8b0000000, 4), 0x29c08086);
 	fx_write(&fx, VM_SPACE_MEM, 0x8b0000060, 8, 0x1c0000001);
 	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, 0x1c0000000, 4), 0x29c08086);
-	port_w(HOST, 0x60, 1, 0);				/* off */
+	cfg_port_w(&fx, HOST, 0x60, 1, 0);				/* off */
 	CHECK(!there(0x1c0000000));
 	CHECK_EQ(pci_host_ecam(host), 0);
 	teardown(&fx, host);
@@ -108,19 +93,19 @@ TEST(firmware_opens_the_window)
 TEST(windows_of_fewer_buses)
 {
 	setup(&fx, &host, 0);
-	port_w(HOST, 0x60, 4, 0xb8000003);			/* 128 */
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xb8000003);			/* 128 */
 	CHECK(there(0xb8000000) && there(0xbffffffc) && !there(0xc0000000));
-	port_w(HOST, 0x60, 4, 0xbc000005);			/* 64 */
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xbc000005);			/* 64 */
 	CHECK(there(0xbc000000) && there(0xbffffffc) && !there(0xc0000000) && !there(0xb8000000));
-	port_w(HOST, 0x60, 4, 0xbc000001);			/* 256: the lower bits are none of its address */
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xbc000001);			/* 256: the lower bits are none of its address */
 	CHECK(there(0xb0000000) && there(0xbffffffc) && !there(0xc0000000));
-	port_w(HOST, 0x60, 4, 0xb0000007);			/* reserved */
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xb0000007);			/* reserved */
 	CHECK(!there(0xb0000000));
 	/* Bits that are no bits of it do not stay. */
-	port_w(HOST, 0x64, 4, 0xffffffff);
-	port_w(HOST, 0x60, 4, 0xfffffffe);
-	CHECK_EQ(port_r(HOST, 0x60, 4), 0xfc000006);
-	CHECK_EQ(port_r(HOST, 0x64, 4), 0xf);
+	cfg_port_w(&fx, HOST, 0x64, 4, 0xffffffff);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xfffffffe);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x60, 4), 0xfc000006);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x64, 4), 0xf);
 	teardown(&fx, host);
 }
 
@@ -133,14 +118,14 @@ TEST(windows_in_the_way)
 	setup(&fx, &host, 0);
 	range = vm_range_add(fx.vmm.vm, &spec);
 	CHECK(range != NULL);
-	port_w(HOST, 0x60, 4, 0xe0000001);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xe0000001);
 	CHECK_EQ(pci_host_ecam(host), 0);
 	CHECK_HAS(fx.log, "overlaps range 'other'");
-	CHECK_EQ(port_r(HOST, 0x60, 4), 0xe0000001);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x60, 4), 0xe0000001);
 	CHECK_EQ(vm_gpa_write(fx.vmm.vm, 0, "RAM!", 4), 0);
-	port_w(HOST, 0x60, 4, 1);
+	cfg_port_w(&fx, HOST, 0x60, 4, 1);
 	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, 0, 4), 0x214d4152);
-	port_w(HOST, 0x60, 4, 0xb0000001);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xb0000001);
 	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, 0xb0000000, 4), 0x29c08086);
 	vm_range_remove(range);
 	teardown(&fx, host);
@@ -150,11 +135,11 @@ TEST(windows_in_the_way)
 TEST(window_of_direct_boot)
 {
 	setup(&fx, &host, ECAM);
-	CHECK_EQ(port_r(HOST, 0x60, 4), ECAM + 1);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x60, 4), ECAM + 1);
 	CHECK_EQ(cfg_r(&fx, HOST, 0, 4), 0x29c08086);
 	CHECK_EQ(pci_host_assign(host), 0);
 	CHECK_EQ(cfg_r(&fx, HOST, 0x60, 4), ECAM + 1);
-	port_w(HOST, 0x60, 4, 0xc0000001);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xc0000001);
 	CHECK(!there(ECAM) && there(0xc0000000));
 	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80001234);
 	devices_pause(&fx.vmm);
@@ -162,7 +147,7 @@ TEST(window_of_direct_boot)
 	devices_resume(&fx.vmm);
 	CHECK(there(ECAM) && !there(0xc0000000));
 	CHECK_EQ(fx_read(&fx, VM_SPACE_IO, 0xcf8, 4), 0);
-	CHECK_EQ(port_r(HOST, 0x60, 4), ECAM + 1);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x60, 4), ECAM + 1);
 	teardown(&fx, host);
 }
 
@@ -170,18 +155,18 @@ TEST(memory_registers_are_data)
 {
 	setup(&fx, &host, 0);
 	for (unsigned off = 0x90; off < 0x97; off++)
-		CHECK_EQ(port_r(HOST, off, 1), 0);
-	port_w(HOST, 0x90, 1, 0xff);				/* PAM0: the upper half only */
-	CHECK_EQ(port_r(HOST, 0x90, 1), 0x30);
-	port_w(HOST, 0x91, 1, 0xff);
-	port_w(HOST, 0x94, 2, 0x1110);
-	CHECK_EQ(port_r(HOST, 0x90, 4), 0x3330);
-	CHECK_EQ(port_r(HOST, 0x94, 4) & 0xffffff, 0x001110);
-	CHECK_EQ(port_r(HOST, 0x9d, 1), 0x02);			/* SMRAM, as SeaBIOS writes it */
-	port_w(HOST, 0x9d, 1, 0x4a);
-	CHECK_EQ(port_r(HOST, 0x9d, 1), 0x4a);
-	port_w(HOST, 0x9d, 1, 0x0a);
-	CHECK_EQ(port_r(HOST, 0x9d, 1), 0x0a);
+		CHECK_EQ(cfg_port_r(&fx, HOST, off, 1), 0);
+	cfg_port_w(&fx, HOST, 0x90, 1, 0xff);				/* PAM0: the upper half only */
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x90, 1), 0x30);
+	cfg_port_w(&fx, HOST, 0x91, 1, 0xff);
+	cfg_port_w(&fx, HOST, 0x94, 2, 0x1110);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x90, 4), 0x3330);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x94, 4) & 0xffffff, 0x001110);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x9d, 1), 0x02);			/* SMRAM, as SeaBIOS writes it */
+	cfg_port_w(&fx, HOST, 0x9d, 1, 0x4a);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x9d, 1), 0x4a);
+	cfg_port_w(&fx, HOST, 0x9d, 1, 0x0a);
+	CHECK_EQ(cfg_port_r(&fx, HOST, 0x9d, 1), 0x0a);
 	teardown(&fx, host);
 }
 
@@ -191,32 +176,32 @@ TEST(lpc)
 	static const uint8_t route[] = { 0x0a, 0x0a, 0x0b, 0x0b };
 
 	setup(&fx, &host, 0);
-	CHECK_EQ(port_r(LPC, 0x40, 4), PMBASE | 1);		/* where the ACPI registers are */
-	CHECK_EQ(port_r(LPC, 0x44, 1), 0x80);			/* and that they are there */
-	port_w(LPC, 0x40, 4, 0x601);
-	port_w(LPC, 0x44, 1, 0x80);
-	CHECK_EQ(port_r(LPC, 0x40, 4), PMBASE | 1);
-	port_w(LPC, 0x40, 4, 0xffffffff);
-	CHECK_EQ(port_r(LPC, 0x40, 4), 0xff81);
-	CHECK_EQ(port_r(LPC, 0xf0, 4), 0);
-	port_w(LPC, 0xf0, 4, 0xfed1c001);
-	CHECK_EQ(port_r(LPC, 0xf0, 4), 0xfed1c001);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x40, 4), PMBASE | 1);		/* where the ACPI registers are */
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x44, 1), 0x80);			/* and that they are there */
+	cfg_port_w(&fx, LPC, 0x40, 4, 0x601);
+	cfg_port_w(&fx, LPC, 0x44, 1, 0x80);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x40, 4), PMBASE | 1);
+	cfg_port_w(&fx, LPC, 0x40, 4, 0xffffffff);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x40, 4), 0xff81);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0xf0, 4), 0);
+	cfg_port_w(&fx, LPC, 0xf0, 4, 0xfed1c001);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0xf0, 4), 0xfed1c001);
 	for (unsigned i = 0; i < 4; i++) {
-		CHECK_EQ(port_r(LPC, 0x60 + i, 1), 0x80);
-		CHECK_EQ(port_r(LPC, 0x68 + i, 1), 0x80);
-		port_w(LPC, 0x60 + i, 1, route[i]);
-		port_w(LPC, 0x68 + i, 1, route[i] | 0x70);
+		CHECK_EQ(cfg_port_r(&fx, LPC, 0x60 + i, 1), 0x80);
+		CHECK_EQ(cfg_port_r(&fx, LPC, 0x68 + i, 1), 0x80);
+		cfg_port_w(&fx, LPC, 0x60 + i, 1, route[i]);
+		cfg_port_w(&fx, LPC, 0x68 + i, 1, route[i] | 0x70);
 	}
-	CHECK_EQ(port_r(LPC, 0x60, 4), 0x0b0b0a0a);
-	CHECK_EQ(port_r(LPC, 0x68, 4), 0x0b0b0a0a);
-	port_w(LPC, 0xa0, 2, 0x10);
-	CHECK_EQ(port_r(LPC, 0xa0, 2), 0x10);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x60, 4), 0x0b0b0a0a);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x68, 4), 0x0b0b0a0a);
+	cfg_port_w(&fx, LPC, 0xa0, 2, 0x10);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0xa0, 2), 0x10);
 	devices_pause(&fx.vmm);
 	devices_reset(&fx.vmm);
 	devices_resume(&fx.vmm);
-	CHECK_EQ(port_r(LPC, 0x40, 4), PMBASE | 1);
-	CHECK_EQ(port_r(LPC, 0x60, 4), 0x80808080);
-	CHECK_EQ(port_r(LPC, 0xf0, 4), 0);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x40, 4), PMBASE | 1);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0x60, 4), 0x80808080);
+	CHECK_EQ(cfg_port_r(&fx, LPC, 0xf0, 4), 0);
 	teardown(&fx, host);
 }
 
@@ -237,8 +222,8 @@ TEST(lpc_places)
 	}
 	place.base = 0;
 	CHECK(device_create(&fx.vmm, cls, "other", node, &place) != NULL);
-	CHECK_EQ(port_r(0x10, 0x40, 4), 1);
-	CHECK_EQ(port_r(0x10, 0x44, 1), 0);
+	CHECK_EQ(cfg_port_r(&fx, 0x10, 0x40, 4), 1);
+	CHECK_EQ(cfg_port_r(&fx, 0x10, 0x44, 1), 0);
 	teardown(&fx, host);
 }
 
@@ -249,9 +234,9 @@ TEST(state)
 	struct pci_host *host2;
 
 	setup(&fx, &host, 0);
-	port_w(HOST, 0x60, 4, 0xb0000001);
-	port_w(HOST, 0x94, 2, 0x2112);
-	port_w(LPC, 0x61, 1, 0x05);
+	cfg_port_w(&fx, HOST, 0x60, 4, 0xb0000001);
+	cfg_port_w(&fx, HOST, 0x94, 2, 0x2112);
+	cfg_port_w(&fx, LPC, 0x61, 1, 0x05);
 	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80000000U | LPC << 8 | 0x60);
 	devices_pause(&fx.vmm);
 	setup(&to, &host2, 0);

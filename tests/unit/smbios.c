@@ -2,6 +2,7 @@
 /*
  * smbios.c - the SMBIOS structures as a system reads them (DMTF DSP0134), and as dmidecode does.
  */
+#include "bytes.h"
 #include "firmware/fw_cfg.h"
 #include "firmware/smbios.h"
 #include "vmm_fixture.h"
@@ -13,15 +14,6 @@ static const struct smbios_spec plain = {
 	.cpu_family = SMBIOS_FAMILY_ARMV8, .cpu_version = "arm64", .sockets = 2, .cores = 3, .threads = 2,
 	.ram = { { 0x40000000, 0x80000000 }, { 0x40000000000ULL, 1ULL << 30 } }, .nram = 2,
 };
-
-static uint64_t
-num(const uint8_t *p, unsigned size)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, p, size);
-	return (v);
-}
 
 static void
 build(const struct smbios_spec *spec, const char *keys)

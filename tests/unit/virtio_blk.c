@@ -6,17 +6,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "vq_driver.h"
+#include "blk_driver.h"
 
-#define	DATA	0x200000ULL
-#define	HEAD	0x1f0000ULL
-#define	STATUS	0x1f8000ULL
 #define	SECTORS	2048U
 #define	RING	16
 
-static struct fx fx;
-static struct vdrv d;
-static uint8_t *data, *head, *status;
 static char path[] = "/tmp/hyve-blk-XXXXXX";
 static int fd;
 
@@ -33,23 +27,9 @@ image(void)
 	}
 }
 
-static struct device *
-disk(const char *keys)
-{
-	const struct device_class *cls = device_class_find("virtio-blk");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1 };
-	struct config_node *node;
-	char text[512];
-	struct device *dev;
-
-	CHECK(cls != NULL);
-	node = fx_node(&fx, "disk", cls);
-	(void)snprintf(text, sizeof(text), "disk.path=%s\n%s", path, keys);
-	CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	place.irq[0] = fx.irq;
-	dev = device_create(&fx.vmm, cls, "disk", node, &place);
-	return (dev);
-}
+#define	disk(keys)	blk_make(path, (keys))
+#define	ask		blk_request
+#define	answers		blk_answers
 
 static void
 setup(const char *keys, uint64_t features)
@@ -57,12 +37,7 @@ setup(const char *keys, uint64_t features)
 	fx_open(&fx);
 	image();
 	CHECKF(disk(keys) != NULL, "%s", vmm_errmsg());
-	devices_resume(&fx.vmm);
-	v_start(&d, &fx, features, RING);
-	data = vm_map_gpa(fx.vmm.vm, DATA, 0x100000);
-	head = vm_map_gpa(fx.vmm.vm, HEAD, 4096);
-	status = vm_map_gpa(fx.vmm.vm, STATUS, 4096);
-	CHECK(data != NULL && head != NULL && status != NULL);
+	blk_start(features, RING);
 }
 
 static void
@@ -71,36 +46,6 @@ finish(void)
 	fx_close(&fx);
 	close(fd);
 	CHECK_EQ(unlink(path), 0);
-}
-
-/* Put a request in descriptors 3n.. and make it available. */
-static void
-ask(unsigned n, uint32_t type, uint64_t sector, uint64_t gpa, uint32_t len, bool in)
-{
-	struct { uint32_t type, reserved; uint64_t sector; } h = { type, 0, sector };
-	unsigned at = 3 * n;
-
-	memcpy(head + 64 * n, &h, sizeof(h));
-	status[n] = 0xee;
-	d.desc[at] = (struct vdesc){ HEAD + 64 * n, sizeof(h), D_NEXT, (uint16_t)(at + 1) };
-	d.desc[at + 1] = (struct vdesc){ gpa, len, D_NEXT | (in ? D_WRITE : 0), (uint16_t)(at + 2) };
-	d.desc[at + 2] = (struct vdesc){ STATUS + n, 1, D_WRITE, 0 };
-	if (len == 0) {
-		d.desc[at].next = (uint16_t)(at + 2);
-	}
-	v_avail(&d, (uint16_t)at);
-}
-
-/* Notify, and wait for so many answers in all. */
-static void
-answers(uint16_t n)
-{
-	v_write(&fx, V_NOTIFY, 0);
-	for (unsigned i = 0; __atomic_load_n(&d.used[1], __ATOMIC_ACQUIRE) != n; i++) {
-		CHECKF(i < 60000, "%u of %u answers", d.used[1], n);
-		fx_turn(&fx);
-		usleep(1000);
-	}
 }
 
 TEST(reads_and_writes)

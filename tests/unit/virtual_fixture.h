@@ -136,14 +136,4 @@ vfx_hammer(struct vfx *v, void *(*hammer)(void *), uint64_t ns)
 	fx_hammer_join(t);
 }
 
-/* Numbers that are the same in every run. */
-static inline uint64_t
-vfx_random(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return (*seed);
-}
-
 #endif /* _VIRTUAL_FIXTURE_H_ */

@@ -21,6 +21,19 @@ struct timer {
 	uint64_t	 stopped;	/* counts of the clock since then for which it is known to have stood */
 };
 
+/* A register of a device in memory. */
+static inline uint32_t
+rd(uintptr_t addr)
+{
+	return (*(volatile uint32_t *)addr);
+}
+
+static inline void
+wr(uintptr_t addr, uint32_t v)
+{
+	*(volatile uint32_t *)addr = v;
+}
+
 /* The machine's part. */
 
 extern struct timer timers[];

@@ -45,18 +45,6 @@ inb(uint16_t port)
 	return (v);
 }
 
-static inline uint32_t
-rd(uint32_t addr)
-{
-	return (*(volatile uint32_t *)addr);
-}
-
-static inline void
-wr(uint32_t addr, uint32_t v)
-{
-	*(volatile uint32_t *)addr = v;
-}
-
 void
 machine_put(char c)
 {

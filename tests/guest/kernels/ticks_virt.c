@@ -60,18 +60,6 @@ unsigned ntimers = NTIMERS, nrounds = 2;
 uint64_t clock_counts, clock_femto = 1000000000000000ULL;
 uint32_t clock_tenth;
 
-static inline uint32_t
-rd(uintptr_t addr)
-{
-	return (*(volatile uint32_t *)addr);
-}
-
-static inline void
-wr(uintptr_t addr, uint32_t v)
-{
-	*(volatile uint32_t *)addr = v;
-}
-
 void
 machine_put(char c)
 {

@@ -22,12 +22,7 @@
 	movl	%eax, IOAPIC_WIN
 	movl	$PORT_REPORT, %edx	/* ready */
 	outl	%eax, %dx
-1:	sti
-	hlt
-	cli
-	movl	RESULT(0), %eax
-	cmpl	PARAM(0), %eax
-	jb	1b
+	WAIT_COUNT
 	FINISH
 line:
 	pushl	%eax

@@ -7,12 +7,7 @@
 	LAPIC_ON
 	movl	$PORT_REPORT, %edx	/* ready */
 	outl	%eax, %dx
-1:	sti
-	hlt
-	cli
-	movl	RESULT(0), %eax
-	cmpl	PARAM(0), %eax
-	jb	1b
+	WAIT_COUNT
 	FINISH
 message:
 	pushl	%eax

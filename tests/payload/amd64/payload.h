@@ -67,6 +67,16 @@ _start:
 8:	iretl
 	.endm
 
+/* Wait for interrupts until RESULT(0) is PARAM(0).  One that comes between the look and the HLT waits for the STI. */
+	.macro	WAIT_COUNT
+4:	sti
+	hlt
+	cli
+	movl	RESULT(0), %eax
+	cmpl	PARAM(0), %eax
+	jb	4b
+	.endm
+
 /* End this vCPU. */
 	.macro	FINISH
 	cli

@@ -17,12 +17,7 @@
 	PUTB	0x43, 0x34		/* channel 0, low then high byte, mode 2 (8254 data sheet) */
 	PUTB	0x40, 0xa9		/* 1193 */
 	PUTB	0x40, 0x04
-1:	sti
-	hlt
-	cli
-	movl	RESULT(0), %eax
-	cmpl	PARAM(0), %eax
-	jb	1b
+	WAIT_COUNT
 	FINISH
 tick:
 	pushl	%eax
