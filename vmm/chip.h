@@ -67,6 +67,9 @@ void	chip_reset(struct device *dev);
 void	chip_pause(struct device *dev);
 void	chip_resume(struct device *dev);
 
+/* Those of a chip's class that are all chips'. */
+#define	CHIP_LIFE	.fini = chip_fini, .reset = chip_reset, .pause = chip_pause, .resume = chip_resume
+
 /* After its state changed in any other way than by a register: the line and the deadline.  Any thread, with the lock. */
 void	chip_settle(struct chip *chip);
 

@@ -12,16 +12,14 @@
  *mnemonics that contain this, or =pcmpeqb diff --exceptions				what is not
  *compared, and why
  */
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <Zydis/Zydis.h>
 
 #include "diff.h"
+#include "program.h"
 #include "test.h"
 
 struct test_case *test_first_, **test_last_;
@@ -52,20 +50,6 @@ struct stats {
 
 static const char *self;
 static uint64_t per_run = CASES;
-
-static const char *
-native_program(void)
-{
-	static char path[4096];
-	char exe[4000];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	if (n <= 0)
-		return ("diff-native");
-	exe[n] = '\0';
-	snprintf(path, sizeof(path), "%s/diff-native", dirname(exe));
-	return (path);
-}
 
 static void
 reproducer(const struct options *o, const struct diff_case *c, const char *what)
@@ -192,15 +176,6 @@ compare(const struct options *o, struct diff_session *s, uint32_t i, struct stat
 	return (0);
 }
 
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
-}
-
 /* Run the cases: 0, or -1 and the reason. */
 static int
 run(const struct options *o, struct stats *st, const char **why)
@@ -213,7 +188,7 @@ run(const struct options *o, struct stats *st, const char **why)
 	*why = "skip: the host has no 32-bit code segment for users";
 	if (o->mode == 32 && !diff_cs32())
 		return (-1);
-	if ((s.host = host_start(native_program(), &s.shared, why)) == NULL)
+	if ((s.host = host_start(beside("diff-native"), &s.shared, why)) == NULL)
 		return (-1);
 	if (!o->native_only && (s.soft = soft_start(why)) == NULL)
 		goto out;

@@ -11,14 +11,12 @@
  *	diff_arm64 --list				classes
  *	diff_arm64 --exceptions				what is not compared, and why
  */
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "diff_arm64.h"
+#include "program.h"
 #include "test.h"
 
 struct test_case *test_first_, **test_last_;
@@ -48,20 +46,6 @@ struct stats {
 };
 
 static uint64_t per_run = CASES;
-
-static const char *
-oracle_program(void)
-{
-	static char path[4200];
-	char exe[4000];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	if (n <= 0)
-		return ("diff-arm64-oracle");
-	exe[n] = '\0';
-	snprintf(path, sizeof(path), "%s/diff-arm64-oracle", dirname(exe));
-	return (path);
-}
 
 #define	ADDRESS		0x00ffffffffffffffULL	/* without the tag */
 
@@ -168,15 +152,6 @@ batch(const struct options *o, const struct arm_batch *b, const uint16_t class_o
 	}
 }
 
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
-}
-
 static void
 print_stats(const struct options *o, const struct stats *st, double seconds)
 {
@@ -206,7 +181,7 @@ run(const struct options *o, const struct part *part, struct stats *st, const ch
 	for (unsigned k = 0; k < nclasses; k++)
 		any |= wanted[k] = (classes[k].group == GROUP_MEM) == part->memory && (o->class == NULL || strstr(classes[k].name, o->class) != NULL);
 	*why = "no such class";
-	if (!any || (oracle = oracle_start(HYVE_ARM64_EMULATOR, part->processor, oracle_program(), &b, why)) == NULL)
+	if (!any || (oracle = oracle_start(HYVE_ARM64_EMULATOR, part->processor, beside("diff-arm64-oracle"), &b, why)) == NULL)
 		return (-1);
 	if (part->memory)
 		vm = vm_side_open();

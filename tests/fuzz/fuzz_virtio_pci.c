@@ -251,23 +251,16 @@ operate(const uint8_t **p, const uint8_t *end)
 		(void)mem(bar(0) + 0x1000 + 4 * q, 2, true, q);
 		break;
 	case OP_DESC:
-		i = fuzz_bytes(p, end, 1) % 64;
-		val = fuzz_bytes(p, end, 3);
-		memcpy(rings + 16 * i, &val, 8);
-		val = fuzz_bytes(p, end, 2) | (fuzz_bytes(p, end, 1) % 8) << 32 | fuzz_bytes(p, end, 1) << 48;
-		memcpy(rings + 16 * i + 8, &val, 8);
+		fuzz_ring_desc(rings, p, end);
 		break;
 	case OP_AVAIL:
-		i = fuzz_bytes(p, end, 1) % 64;
-		rings[0x4000 + 4 + 2 * i] = (uint8_t)fuzz_bytes(p, end, 1);
+		fuzz_ring_avail(rings, p, end);
 		break;
 	case OP_INDEX:
-		val = fuzz_bytes(p, end, 2);
-		memcpy(rings + 0x4002, &val, 2);
+		fuzz_ring_index(rings, p, end);
 		break;
 	case OP_POKE:
-		i = fuzz_bytes(p, end, 3) % RAM;
-		ram[i] = (uint8_t)fuzz_bytes(p, end, 1);
+		fuzz_poke(ram, RAM, p, end);
 		break;
 	case OP_MOVE:
 		fuzz_move(&vmm);

@@ -138,23 +138,17 @@ static void
 operate(const uint8_t **p, const uint8_t *end)
 {
 	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1), *rings = ram + RINGS + ((op & 0x80) != 0 ? 0x10000 : 0);
-	uint64_t i, val;
+	uint64_t i;
 
 	switch ((op & 0x7f) % OP_LAST) {
 	case OP_DESC:
-		i = fuzz_bytes(p, end, 1) % QMAX;
-		val = fuzz_bytes(p, end, 3);
-		memcpy(rings + 16 * i, &val, 8);
-		val = fuzz_bytes(p, end, 2) | (fuzz_bytes(p, end, 1) % 8) << 32 | fuzz_bytes(p, end, 1) << 48;
-		memcpy(rings + 16 * i + 8, &val, 8);
+		fuzz_ring_desc(rings, p, end);
 		break;
 	case OP_AVAIL:
-		i = fuzz_bytes(p, end, 1) % QMAX;
-		rings[0x4000 + 4 + 2 * i] = (uint8_t)fuzz_bytes(p, end, 1);
+		fuzz_ring_avail(rings, p, end);
 		break;
 	case OP_INDEX:
-		val = fuzz_bytes(p, end, 2);
-		memcpy(rings + 0x4002, &val, 2);
+		fuzz_ring_index(rings, p, end);
 		break;
 	case OP_NOTIFY:
 		reg(0x50, 4, op >> 7);
@@ -164,8 +158,7 @@ operate(const uint8_t **p, const uint8_t *end)
 		reg((unsigned)i, 1U << (op >> 6), fuzz_bytes(p, end, 4));
 		break;
 	case OP_POKE:
-		i = fuzz_bytes(p, end, 3) % RAM;
-		ram[i] = (uint8_t)fuzz_bytes(p, end, 1);
+		fuzz_poke(ram, RAM, p, end);
 		break;
 	case OP_MOVE:
 		fuzz_move(&vmm);

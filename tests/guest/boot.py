@@ -21,8 +21,7 @@ def look(context, cpus):
         text = "%d\n" % cpu * 5000
         digest = g.run("yes %d | head -n 5000 | taskset -c %d sha256sum" % (cpu, cpu)).split()[0]
         check(digest == hashlib.sha256(text.encode()).hexdigest(), "wrong digest on processor %d" % cpu)
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True, flavours=guest.BOTH)
@@ -72,8 +71,7 @@ def devices(context):
     # timers and the clock of the other processor run
     local = re.search(guest.ARCHES[context.arch]["timer"] + r"\s+(\d+)\s+(\d+)", interrupts, re.M)
     check(local and int(local.group(1)) and int(local.group(2)), "local timers do not tick: %s" % interrupts)
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True, long=True)
@@ -83,8 +81,7 @@ def processor_models(context):
         g = context.script(more=["--set", "cpu.model=" + model])
         flags = g.run("grep -m 1 -i -E '^(flags|features)' /proc/cpuinfo").split()
         check(has in flags and lacks not in flags, "model %s has %s" % (model, " ".join(flags)))
-        g.send("poweroff -f\n")
-        g.ends(guest.POWEROFF)
+        g.power_off()
 
 
 @case(slow=True, flavours=guest.BOTH)
@@ -103,8 +100,7 @@ def no_mitigation_costs(context):
     check(not costly, "; ".join(costly))
     log = g.run("dmesg").lower()
     check("page tables isolation: enabled" not in log and "detected: kernel page table isolation" not in log, "page table isolation is on")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True)
@@ -118,8 +114,7 @@ def console(context):
     check(g.run("echo %s | sha256sum" % text).split()[0] == hashlib.sha256((text + "\n").encode()).hexdigest(), "input differs")
     check("file" in g.run("mkdir /tmp/d; cd /tmp/d; for i in 1 2 3; do echo $i >file$i; done; ls; cat file3; cd /"), "ls")
     g.run("false", status=1)
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 guest.main()

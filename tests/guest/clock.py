@@ -55,8 +55,7 @@ def under_load(context, cpus):
         check(g.run("cat /sys/devices/system/clocksource/clocksource0/available_clocksource").split() == sources,
               "a clock source is gone")
         no_complaints(g)
-        g.send("poweroff -f\n")
-        g.ends(guest.POWEROFF)
+        g.power_off()
 
 
 @case(slow=True, long=True)
@@ -82,8 +81,7 @@ def date_is_the_hosts(context):
     date = int(g.run("date +%s"))
     after = time.time()
     check(before - 3 <= date <= after + 1, "the guest's date is off by %.1f s" % (date - before))
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 guest.main()

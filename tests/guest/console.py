@@ -88,8 +88,7 @@ def both_ways(context, far):
     g.run("head -c %d <&3 >/tmp/every; cat /tmp/every >&3" % len(every))
     writer.join()
     check(far.read(lambda got: len(got) >= len(every), "bytes that come back") == every, "bytes are changed on their way")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
     check(termios.tcgetattr(far.slave) == before, "the terminal did not get its modes back")
 
 
@@ -112,8 +111,7 @@ def a_shell_on_it(context, far):
     far.read(lambda got: got.endswith(b"hvc# \x1b[6n"), "no prompt behind the end of input")
     far.write(b"echo $((40 + 2))y\r")
     far.read(lambda got: b"42y" in got, "no shell behind the end of input")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True)

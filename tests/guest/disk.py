@@ -48,16 +48,14 @@ def written_and_read_again(context):
     check(int(g.run("cat /sys/block/vda/size")) == (64 << 20) // 512, "the disk has the wrong size")
     digest = write_files(g)
     g.run("umount /mnt")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
     host("e2fsck", "-fn", image)
 
     g = context.script(disks=[image], cpus=2)
     g.run("mount -t ext4 /dev/vda /mnt")
     verify_files(g, digest)
     g.run("umount /mnt")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
     host("e2fsck", "-fn", image)
 
 
@@ -74,8 +72,7 @@ def synced_survives_a_crash(context):
     g.run("mount -t ext4 /dev/vda /mnt")
     verify_files(g, digest)
     g.run("umount /mnt")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
     host("e2fsck", "-fn", image)
 
 
@@ -129,8 +126,7 @@ def read_only(context):
     g.run("dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=fsync 2>/dev/null", status=1)
     g.run("mount -t ext4 -o ro /dev/vda /mnt; umount /mnt")
     g.run("echo written | dd of=/dev/vdb bs=512 seek=3 conv=fsync 2>/dev/null")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
     with open(image, "rb") as file:
         check(file.read() == before, "the read-only disk was written")
     with open(other, "rb") as file:

@@ -21,8 +21,7 @@ def reset_starts_again(context):
     g.send("reboot -f\n")
     g.expect(r"guest: script\r?\n")
     check(g.run("cat /proc/sys/kernel/random/boot_id") != first, "it is the same boot")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True, long=True)

@@ -137,8 +137,7 @@ def disk_by_grub(context):
     g.run("test -b /dev/vda1")
     g.run("grep -q 'ITS-MSI.*virtio' /proc/interrupts")     # the IORT leads from the root bridge to the interrupt translation service
     check(os.path.exists(disk + ".vars"), "the variables are not beside the disk")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True, long=True)
@@ -151,8 +150,7 @@ def power_button(context):
     g.run("exec 3</dev/input/event0")
     g.send("\x1dp")
     g.run("head -c 24 <&3 >/dev/null")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True, long=True)
@@ -165,8 +163,7 @@ def kernel_by_firmware(context):
     g.expect(r"guest: script\r?\n")
     check("hyve.word=seen" in g.run("cat /proc/cmdline"), "the command line is another")
     g.run("test -d /sys/firmware/efi")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True)
@@ -179,8 +176,7 @@ def u_boot(context):
     g.expect(r"Flash:\s+64 MiB")
     g.expect(r"guest: script\r?\n")
     g.run("test -b /dev/vda1")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 @case(slow=True, long=True)

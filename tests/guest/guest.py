@@ -204,6 +204,11 @@ class Guest:
         status = self.wait(limit)
         check(status == code, "exit code %d, not %d" % (status, code))
 
+    def power_off(self):
+        """End a guest booted by script()."""
+        self.send("poweroff -f\n")
+        self.ends(POWEROFF)
+
     def signal(self, number):
         self.process.send_signal(number)
 

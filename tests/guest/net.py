@@ -143,8 +143,7 @@ def transfers(context):
     g.run("wait")
     check(g.run("cat /sys/class/net/eth0/statistics/rx_errors /sys/class/net/eth0/statistics/tx_errors").split() == ["0", "0"],
           "the guest counted errors")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 def tftp_server(sock, files):
@@ -201,8 +200,7 @@ def udp_and_files(context):
         check(files.get("up") == content, "what went there and back by UDP differs")
         sums = g.run("cd /tmp; tftp -g -r boot.img -l boot.img 10.0.2.2 && sha256sum down boot.img; cd").split()
         check(sums[0] == sums[2] == hashlib.sha256(content).hexdigest(), "what TFTP gave differs")
-    g.send("poweroff -f\n")
-    g.ends(guest.POWEROFF)
+    g.power_off()
 
 
 def host_resolver():
@@ -258,8 +256,7 @@ def restricted(context):
         g = context.script(more=["--net", "user," + keys])
         up(g)
         g.run("nc -w 3 10.0.2.2 %d </dev/null | grep -q 0" % server.port, status=1)
-        g.send("poweroff -f\n")
-        g.ends(guest.POWEROFF)
+        g.power_off()
     check(server.result is None, "the guest reached the host")
 
 

@@ -308,13 +308,27 @@ TEST(round_trip)
 	free(data);
 }
 
+/* An object is written as these bytes. */
+static void
+check_wire(const struct vm_state_table *table, const char *id, const void *obj, const struct wire *w)
+{
+	struct vm_state_out *out = vm_state_out_open();
+	const void *data;
+	size_t len;
+
+	CHECK(out != NULL);
+	CHECK_EQ(vm_state_put(out, table, id, obj), 0);
+	data = vm_state_out_data(out, &len);
+	CHECK(data != NULL);
+	CHECK_EQ(len, w->len);
+	CHECK(memcmp(data, w->buf, len) == 0);
+	vm_state_out_close(out);
+}
+
 TEST(wire_is_as_documented)
 {
 	struct small s = { 0x01020304, true };
-	struct vm_state_out *out;
 	static struct wire w;
-	const void *data;
-	size_t len;
 
 	w_start(&w);
 	w_section(&w, "small", "disk 0", 3, 2);
@@ -324,15 +338,7 @@ TEST(wire_is_as_documented)
 	w_int(&w, 1, 1);
 	w_section_end(&w);
 	w_end(&w);
-
-	out = vm_state_out_open();
-	CHECK(out != NULL);
-	CHECK_EQ(vm_state_put(out, &small_table, "disk 0", &s), 0);
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	CHECK_EQ(len, w.len);
-	CHECK(memcmp(data, w.buf, len) == 0);
-	vm_state_out_close(out);
+	check_wire(&small_table, "disk 0", &s, &w);
 }
 
 TEST(structs_on_the_wire)
@@ -345,10 +351,8 @@ TEST(structs_on_the_wire)
 		  .stride = sizeof(struct inner), .since = 1, .sub = &inner_table },
 	};
 	const struct vm_state_table table = VM_STATE_TABLE("pair", 1, 1, fields, NULL);
-	struct vm_state_out *out;
 	static struct wire w;
-	const void *data;
-	size_t len, at;
+	size_t at;
 
 	w_start(&w);
 	w_section(&w, "pair", "", 1, 1);
@@ -366,15 +370,7 @@ TEST(structs_on_the_wire)
 	w_patch(&w, at, w.len - at - 4, 4);
 	w_section_end(&w);
 	w_end(&w);
-
-	out = vm_state_out_open();
-	CHECK(out != NULL);
-	CHECK_EQ(vm_state_put(out, &table, "", &obj), 0);
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	CHECK_EQ(len, w.len);
-	CHECK(memcmp(data, w.buf, len) == 0);
-	vm_state_out_close(out);
+	check_wire(&table, "", &obj, &w);
 }
 
 TEST(nothing_but_declared_bytes_are_written)

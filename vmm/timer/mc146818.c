@@ -596,8 +596,5 @@ DEVICE_CLASS(mc146818, "mc146818", "PC/AT real-time clock and CMOS RAM", keys, &
     .nirqs = 1,
     .size = sizeof(struct rtc),
     .init = rtc_init,
-    .fini = chip_fini,
-    .reset = chip_reset,
-    .pause = chip_pause,
-    .resume = chip_resume,
+    CHIP_LIFE,
     .describe = rtc_describe);

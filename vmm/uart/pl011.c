@@ -434,7 +434,11 @@ static const struct vm_state_field fields[] = {
 
 static const struct vm_state_table state = VM_STATE_TABLE("pl011", 1, 1, fields, uart_check);
 
-static const struct serial_ops serial_ops = {
+static const struct serial_ops ops = {
+	.chip = {
+		SERIAL_CHIP, .bus = CHIP_WORDS, .reset = uart_reset, .level = uart_level, .expire = uart_expire, .read = uart_read,
+		.write = uart_write,
+	},
 	.tx_due = uart_tx_due,
 	.tx_drained = uart_tx_drained,
 	.rx_room = uart_rx_room,
@@ -442,27 +446,12 @@ static const struct serial_ops serial_ops = {
 	.timeout = uart_timeout,
 };
 
-static const struct chip_ops ops = {
-	.bus = CHIP_WORDS,
-	.hz = SERIAL_HZ,
-	.open = serial_open,
-	.close = serial_close,
-	.reset = uart_reset,
-	.level = uart_level,
-	.expire = uart_expire,
-	.read = uart_read,
-	.write = uart_write,
-};
-
 static int
 uart_init(struct device *dev)
 {
 	struct uart *u = dev->soft;
 
-	u->port.ops = &serial_ops;
-	u->port.tx = u->tx;
-	u->port.txlen = &u->txlen;
-	return (chip_init(dev, &ops));
+	return (serial_init(dev, &ops, u->tx, &u->txlen));
 }
 
 DEVICE_CLASS(pl011, "pl011", "PrimeCell serial port", keys, &state,
@@ -471,8 +460,5 @@ DEVICE_CLASS(pl011, "pl011", "PrimeCell serial port", keys, &state,
     .nirqs = 1,
     .size = sizeof(struct uart),
     .init = uart_init,
-    .fini = chip_fini,
-    .reset = chip_reset,
-    .pause = serial_pause,
-    .resume = serial_resume,
+    SERIAL_LIFE,
     .describe = uart_describe);

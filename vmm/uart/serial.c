@@ -70,6 +70,17 @@ host_ready(void *arg, bool readable, bool writable)
 
 /* Life */
 
+int
+serial_init(struct device *dev, const struct serial_ops *ops, uint8_t *tx, uint8_t *txlen)
+{
+	struct serial *port = dev->soft;
+
+	port->ops = ops;
+	port->tx = tx;
+	port->txlen = txlen;
+	return (chip_init(dev, &ops->chip));
+}
+
 /* Become the user of the character device that the place has, else the keys say. */
 int
 serial_open(struct device *dev)

@@ -22,6 +22,7 @@
 
 /* What is a port's own.  Called with the lock. */
 struct serial_ops {
+	struct chip_ops	 chip;		/* with SERIAL_CHIP */
 	/* Whether the transmit FIFO is as empty as the transmit interrupt wants it; and what to do when it has just become so. */
 	bool	(*tx_due)(const void *soft);
 	void	(*tx_drained)(void *soft);
@@ -42,12 +43,17 @@ struct serial {
 /* The timer's unit. */
 #define	SERIAL_HZ	1000000000ULL
 
-/* Make it; port->ops, tx and txlen are set.  The members open and close of ops are serial_open() and serial_close(). */
+/* Make it, with the transmit FIFO of its state: as chip_init(). */
+int	serial_init(struct device *dev, const struct serial_ops *ops, uint8_t *tx, uint8_t *txlen);
+/* Members of struct chip_ops, and of struct device_class. */
 int	serial_open(struct device *dev);
 void	serial_close(struct device *dev);
-/* As the members of struct device_class. */
 void	serial_pause(struct device *dev);
 void	serial_resume(struct device *dev);
+
+/* What all ports have of them. */
+#define	SERIAL_CHIP	.hz = SERIAL_HZ, .open = serial_open, .close = serial_close
+#define	SERIAL_LIFE	.fini = chip_fini, .reset = chip_reset, .pause = serial_pause, .resume = serial_resume
 
 /* Let the host have what is in the FIFO, take what it has, and tell its side what is waited for.  Any thread, with the lock. */
 void	serial_exchange(struct serial *port);

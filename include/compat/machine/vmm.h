@@ -41,6 +41,33 @@
 #include <machine/vmm_amd64.h>
 #endif
 
+static inline void
+vm_exit_from_native(struct vm_exit *exit, const struct vm_native_exit *n)
+{
+	exit->exitcode = VM_EXITCODE_BOGUS;
+	exit->inst_length = (int)n->insn_len;
+	exit->native = *n;
+	vm_exit_from_native_md(exit, n);
+	switch (n->code) {
+	case VM_EXIT_MMIO:
+		exit->exitcode = VM_EXITCODE_MMIO;
+		exit->u.mmio.gpa = n->u.mmio.gpa;
+		exit->u.mmio.data = n->u.mmio.data;
+		exit->u.mmio.size = n->u.mmio.size;
+		exit->u.mmio.write = n->u.mmio.write;
+		break;
+	case VM_EXIT_SUSPENDED:
+		exit->exitcode = VM_EXITCODE_SUSPENDED;
+		exit->u.suspended.how = n->u.suspended.how;
+		break;
+	case VM_EXIT_ERROR:
+		exit->exitcode = VM_EXITCODE_ERROR;
+		break;
+	default:
+		break;
+	}
+}
+
 /* Where vm_run() puts what it has to say. */
 struct vm_run {
 	struct vm_exit	*vm_exit;

@@ -129,21 +129,12 @@ struct vm_exit {
 	struct vm_native_exit native;	/* all that the library said */
 };
 
+/* What vmm.h leaves of an exit: the program counter, and codes that are the architecture's. */
 static inline void
-vm_exit_from_native(struct vm_exit *exit, const struct vm_native_exit *n)
+vm_exit_from_native_md(struct vm_exit *exit, const struct vm_native_exit *n)
 {
-	exit->exitcode = VM_EXITCODE_BOGUS;
-	exit->inst_length = (int)n->insn_len;
 	exit->rip = n->pc;
-	exit->native = *n;
 	switch (n->code) {
-	case VM_EXIT_MMIO:
-		exit->exitcode = VM_EXITCODE_MMIO;
-		exit->u.mmio.gpa = n->u.mmio.gpa;
-		exit->u.mmio.data = n->u.mmio.data;
-		exit->u.mmio.size = n->u.mmio.size;
-		exit->u.mmio.write = n->u.mmio.write;
-		break;
 	case VM_EXIT_IO:
 		exit->exitcode = VM_EXITCODE_INOUT;
 		exit->u.inout.bytes = n->u.io.size;
@@ -162,19 +153,12 @@ vm_exit_from_native(struct vm_exit *exit, const struct vm_native_exit *n)
 		exit->u.msr.code = (uint32_t)n->u.sysreg.reg;
 		exit->u.msr.wval = n->u.sysreg.data;
 		break;
-	case VM_EXIT_SUSPENDED:
-		exit->exitcode = VM_EXITCODE_SUSPENDED;
-		exit->u.suspended.how = n->u.suspended.how;
-		break;
 	case VM_EXIT_DEBUG:
 		exit->exitcode = n->u.debug.reason == VM_AMD64_DEBUG_STEP ? VM_EXITCODE_MTRAP :
 		    n->u.debug.reason == VM_AMD64_DEBUG_INT3 ? VM_EXITCODE_BPT : VM_EXITCODE_DB;
 		break;
 	case VM_EXIT_HYPERCALL:
 		exit->exitcode = VM_EXITCODE_HYPERCALL;
-		break;
-	case VM_EXIT_ERROR:
-		exit->exitcode = VM_EXITCODE_ERROR;
 		break;
 	default:
 		break;

@@ -94,30 +94,17 @@ struct vm_exit {
 	struct vm_native_exit native;	/* all that the library said */
 };
 
+/* What vmm.h leaves of an exit: the program counter, and codes that are the architecture's. */
 static inline void
-vm_exit_from_native(struct vm_exit *exit, const struct vm_native_exit *n)
+vm_exit_from_native_md(struct vm_exit *exit, const struct vm_native_exit *n)
 {
-	exit->exitcode = VM_EXITCODE_BOGUS;
-	exit->inst_length = (int)n->insn_len;
 	exit->pc = n->pc;
-	exit->native = *n;
 	switch (n->code) {
-	case VM_EXIT_MMIO:
-		exit->exitcode = VM_EXITCODE_MMIO;
-		exit->u.mmio.gpa = n->u.mmio.gpa;
-		exit->u.mmio.data = n->u.mmio.data;
-		exit->u.mmio.size = n->u.mmio.size;
-		exit->u.mmio.write = n->u.mmio.write;
-		break;
 	case VM_EXIT_HALT:
 		exit->exitcode = VM_EXITCODE_WFI;
 		break;
 	case VM_EXIT_SYSREG:
 		exit->exitcode = VM_EXITCODE_REG_EMUL;
-		break;
-	case VM_EXIT_SUSPENDED:
-		exit->exitcode = VM_EXITCODE_SUSPENDED;
-		exit->u.suspended.how = n->u.suspended.how;
 		break;
 	case VM_EXIT_HYPERCALL:
 		exit->exitcode = VM_EXITCODE_SMCCC;
@@ -128,9 +115,6 @@ vm_exit_from_native(struct vm_exit *exit, const struct vm_native_exit *n)
 	case VM_EXIT_DEBUG:
 		exit->exitcode = n->u.debug.reason == VM_ARM64_DEBUG_STEP ? VM_EXITCODE_SS :
 		    n->u.debug.reason == VM_ARM64_DEBUG_BRK ? VM_EXITCODE_BRK : VM_EXITCODE_DEBUG;
-		break;
-	case VM_EXIT_ERROR:
-		exit->exitcode = VM_EXITCODE_ERROR;
 		break;
 	default:
 		break;

@@ -307,11 +307,37 @@ use_stack(struct x86 *x, const struct ret *r)
 	x86_gpr_set(x, RSP, wide ? 8 : (r->ss.access & VM_AMD64_SEG_DB) != 0 ? 4 : 2, r->rsp);
 }
 
+/* The outer stack of a return, off the present one. */
+static enum x86_status
+pop_stack(struct x86 *x, uint64_t *sp, unsigned size, struct ret *r)
+{
+	uint64_t ss = 0;
+
+	TRY(x86_pop_at(x, sp, size, &r->rsp));
+	TRY(x86_pop_at(x, sp, size, &ss));
+	return (return_stack(x, (uint16_t)ss, r));
+}
+
+/* Code and stack of a return from level cpl: nothing faults behind the check of the code. */
+static enum x86_status
+go_back(struct x86 *x, struct ret *r, uint64_t sp, unsigned cpl, bool stack)
+{
+	TRY(x86_code_offset(x, &r->cs, r->rip, 0));
+	if (stack)
+		use_stack(x, r);
+	else
+		x86_sp_set(x, sp);
+	x86_set_cs(x, &r->cs, r->cpl);
+	if (r->cpl != cpl)
+		drop_segments(x, r->cpl);
+	return (X_DONE);
+}
+
 static enum x86_status
 ret_protected(struct x86 *x, const struct x86_insn *i)
 {
 	unsigned size = i->opsize, cpl = x86_cpl(x);
-	uint64_t sp = x->s->gpr[RSP], cs = 0, ss = 0;
+	uint64_t sp = x->s->gpr[RSP], cs = 0;
 	struct ret r = { .rip = 0 };
 
 	TRY(x86_pop_at(x, &sp, size, &r.rip));
@@ -319,19 +345,10 @@ ret_protected(struct x86 *x, const struct x86_insn *i)
 	TRY(return_code(x, (uint16_t)cs, &r));
 	sp = (sp + i->imm) & x86_mask(x86_stacksize(x));
 	if (r.cpl != cpl) {
-		TRY(x86_pop_at(x, &sp, size, &r.rsp));
-		TRY(x86_pop_at(x, &sp, size, &ss));
-		TRY(return_stack(x, (uint16_t)ss, &r));
+		TRY(pop_stack(x, &sp, size, &r));
 		r.rsp += i->imm;
 	}
-	TRY(x86_code_offset(x, &r.cs, r.rip, 0));
-	if (r.cpl != cpl)
-		use_stack(x, &r);
-	else
-		x86_sp_set(x, sp);
-	x86_set_cs(x, &r.cs, r.cpl);
-	if (r.cpl != cpl)
-		drop_segments(x, r.cpl);
+	TRY(go_back(x, &r, sp, cpl, r.cpl != cpl));
 	return (arrive(x, r.rip));
 }
 
@@ -467,7 +484,7 @@ static enum x86_status
 iret_protected(struct x86 *x, const struct x86_insn *i)
 {
 	unsigned size = i->opsize, cpl = x86_cpl(x);
-	uint64_t sp = x->s->gpr[RSP], cs = 0, ss = 0, fl = 0, mask = flags_allowed(x, size);
+	uint64_t sp = x->s->gpr[RSP], cs = 0, fl = 0, mask = flags_allowed(x, size);
 	struct ret r = { .rip = 0 };
 	bool stack;
 
@@ -480,18 +497,9 @@ iret_protected(struct x86 *x, const struct x86_insn *i)
 	/* From 64-bit mode the stack is always in the frame (6.14.3). */
 	stack = r.cpl != cpl || x86_64bit(x);
 	if (stack) {
-		TRY(x86_pop_at(x, &sp, size, &r.rsp));
-		TRY(x86_pop_at(x, &sp, size, &ss));
-		TRY(return_stack(x, (uint16_t)ss, &r));
+		TRY(pop_stack(x, &sp, size, &r));
 	}
-	TRY(x86_code_offset(x, &r.cs, r.rip, 0));
-	if (stack)
-		use_stack(x, &r);
-	else
-		x86_sp_set(x, sp);
-	x86_set_cs(x, &r.cs, r.cpl);
-	if (r.cpl != cpl)
-		drop_segments(x, r.cpl);
+	TRY(go_back(x, &r, sp, cpl, stack));
 	return (iret_done(x, r.rip, fl, mask));
 }
 
