@@ -25,7 +25,7 @@
 
 #include <vmmapi/amd64.h>
 
-#include "test.h"
+#include "vm_fixture.h"
 
 /* Where things are.  The first 2 MiB are mapped by 4 KiB pages, all of it user and writable. */
 #define	IVT		0x00000		/* real mode */

@@ -291,23 +291,8 @@ TEST(changes_and_exits)
 
 /* Several processors. */
 
-struct runner {
-	struct vcpu	*cpu;
-	pthread_t	 thread;
-	struct vm_exit	 ex;
-};
-
-static void *
-runner_main(void *arg)
-{
-	struct runner *r = arg;
-
-	CHECKF(vm_run(r->cpu, &r->ex) == 0, "%s", vm_errmsg());
-	return (NULL);
-}
-
 static void
-two_cpus(struct mach *m, struct runner r[2], enum mode mode)
+two_cpus(struct mach *m, struct tv_runner r[2], enum mode mode)
 {
 	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64,
 	    .accel = VM_ACCEL_SOFT };
@@ -323,13 +308,11 @@ two_cpus(struct mach *m, struct runner r[2], enum mode mode)
 }
 
 static void
-run_both(struct mach *m, struct runner r[2])
+run_both(struct mach *m, struct tv_runner r[2])
 {
 	CHECKF(vm_start(m->vm) == 0, "%s", vm_errmsg());
-	for (unsigned i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&r[i].thread, NULL, runner_main, &r[i]), 0);
+	tv_run(r, 2);
 	for (unsigned i = 0; i < 2; i++) {
-		pthread_join(r[i].thread, NULL);
 		CHECK_EQ(r[i].ex.code, VM_EXIT_IO);
 		CHECK_EQ(r[i].ex.u.io.port, 0xf4);
 	}
@@ -341,7 +324,7 @@ run_both(struct mach *m, struct runner r[2])
  */
 TEST(code_changed_by_another_processor)
 {
-	struct runner r[2];
+	struct tv_runner r[2];
 	struct mach m;
 
 	two_cpus(&m, r, LM64);
@@ -381,7 +364,7 @@ TEST(code_changed_by_another_processor)
  */
 TEST(locked_accesses_across_pages)
 {
-	struct runner r[2];
+	struct tv_runner r[2];
 	struct mach m;
 
 	two_cpus(&m, r, LM64);

@@ -393,26 +393,11 @@ TEST(process_context_identifiers)
  * 4.10.5: the other processor's translations end by its own INVLPG, which an interrupt asks it
  * for.
  */
-struct runner {
-	struct vcpu	*cpu;
-	pthread_t	 thread;
-	struct vm_exit	 ex;
-};
-
-static void *
-runner_main(void *arg)
-{
-	struct runner *r = arg;
-
-	CHECKF(vm_run(r->cpu, &r->ex) == 0, "%s", vm_errmsg());
-	return (NULL);
-}
-
 TEST(translations_of_another_processor)
 {
 	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64,
 	    .accel = VM_ACCEL_SOFT };
-	struct runner r[2] = { 0 };
+	struct tv_runner r[2] = { 0 };
 	struct mach m;
 
 	m_open_n(&m, 2, &spec);
@@ -444,10 +429,8 @@ TEST(translations_of_another_processor)
 	    "4:");
 	ASM_AT(&m, CODE + 0x800, 32, "invlpg 0x40000; movl $0, 0xfee000b0; movl $1, 0x45000; iret");
 	CHECKF(vm_start(m.vm) == 0, "%s", vm_errmsg());
-	for (unsigned i = 0; i < 2; i++)
-		CHECK_EQ(pthread_create(&r[i].thread, NULL, runner_main, &r[i]), 0);
+	tv_run(r, 2);
 	for (unsigned i = 0; i < 2; i++) {
-		pthread_join(r[i].thread, NULL);
 		CHECK_EQ(r[i].ex.code, VM_EXIT_IO);
 		CHECK_EQ(r[i].ex.u.io.port, 0xf4);
 	}

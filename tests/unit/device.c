@@ -271,9 +271,7 @@ TEST(state_is_refused_in_words)
 	CHECK_EQ(errno, EBUSY);
 	devices_pause(&from.vmm);
 	CHECK_EQ(devices_save(&from.vmm, out), 0);
-	data = vm_state_out_data(out, &len);
-	in = vm_state_in_open(data, len);
-	CHECK(in != NULL);
+	in = tv_reader(out);
 	t = add(&to, "a", 0x80000000)->soft;
 	CHECK_EQ(devices_load(&to.vmm, in), -1);
 	CHECK_HAS(vmm_errmsg(), "a: ");

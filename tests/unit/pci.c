@@ -765,22 +765,11 @@ refused(const char *why)
 {
 	static struct fx to;
 	struct pci_host *host2;
-	struct vm_state_out *out = vm_state_out_open();
-	struct vm_state_in *in;
-	const void *data;
-	size_t len;
 
 	fx_open(&to);
 	host2 = px_host(&to);
 	CHECK(px_make(&to, host2, "test-pci", "t", SLOT, to.irq) != NULL);
-	CHECKF(devices_save(&fx.vmm, out) == 0, "%s", vmm_errmsg());
-	data = vm_state_out_data(out, &len);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
-	CHECK_EQ(devices_load(&to.vmm, in), -1);
-	CHECK_HAS(vmm_errmsg(), why);
-	vm_state_in_close(in);
-	vm_state_out_close(out);
+	fx_refused(&fx, &to, why);
 	devices_resume(&to.vmm);
 	CHECK_EQ(cfg_r(&to, SLOT, 0, 4), 0x56781234);
 	devices_destroy(&to.vmm);

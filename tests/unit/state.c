@@ -9,7 +9,7 @@
 #include <vmmapi.h>
 #include <vmmapi/state.h>
 
-#include "test.h"
+#include "vm_fixture.h"
 
 TEST_MAIN()
 
@@ -410,14 +410,9 @@ TEST(empty_stream)
 	struct vm_state_out *out = vm_state_out_open();
 	struct vm_state_in *in;
 	struct small s;
-	const void *data;
-	size_t len;
 
 	CHECK(out != NULL);
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
+	in = tv_reader(out);
 	CHECK_EQ(vm_state_in_done(in), 0);
 	CHECK(!vm_state_has(in, "small", NULL));
 	CHECK_EQ(vm_state_get(in, &small_table, "", &s), -1);
@@ -431,17 +426,13 @@ TEST(data_may_be_asked_for_in_between)
 	struct small s = { 1, false };
 	struct vm_state_out *out = vm_state_out_open();
 	struct vm_state_in *in;
-	const void *data;
 	size_t len;
 
 	CHECK(out != NULL);
 	CHECK_EQ(vm_state_put(out, &small_table, "a", &s), 0);
 	CHECK(vm_state_out_data(out, &len) != NULL);
 	CHECK_EQ(vm_state_put(out, &small_table, "b", &s), 0);
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
+	in = tv_reader(out);
 	CHECK_EQ(vm_state_get(in, &small_table, "b", &s), 0);
 	CHECK_EQ(vm_state_get(in, &small_table, "a", &s), 0);
 	vm_state_in_close(in);
@@ -453,9 +444,7 @@ TEST(a_thousand_sections_in_any_order)
 	struct vm_state_out *out = vm_state_out_open();
 	struct vm_state_in *in;
 	struct small s;
-	const void *data;
 	char name[16];
-	size_t len;
 
 	CHECK(out != NULL);
 	for (uint32_t i = 0; i < 1000; i++) {
@@ -463,10 +452,7 @@ TEST(a_thousand_sections_in_any_order)
 		snprintf(name, sizeof(name), "%u", i);
 		CHECK_EQ(vm_state_put(out, &small_table, name, &s), 0);
 	}
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
+	in = tv_reader(out);
 	for (uint32_t i = 0; i < 1000; i++) {
 		uint32_t j = (i * 7 + 3) % 1000;
 
@@ -491,17 +477,12 @@ TEST(a_large_field)
 	struct vm_state_out *out = vm_state_out_open();
 	uint8_t *a = malloc(SIZE), *b = calloc(1, SIZE);
 	struct vm_state_in *in;
-	const void *data;
-	size_t len;
 
 	CHECK(out != NULL && a != NULL && b != NULL);
 	for (size_t i = 0; i < SIZE; i++)
 		a[i] = (uint8_t)(i * 31 + (i >> 8));
 	CHECK_EQ(vm_state_put(out, &table, "", a), 0);
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
+	in = tv_reader(out);
 	CHECK_EQ(vm_state_get(in, &table, "", b), 0);
 	CHECK(memcmp(a, b, SIZE) == 0);
 	vm_state_in_close(in);
@@ -517,15 +498,11 @@ TEST(has_done_and_taken)
 	struct small s = { 1, false };
 	struct vm_state_out *out = vm_state_out_open();
 	struct vm_state_in *in;
-	const void *data;
-	size_t len;
 
 	CHECK(out != NULL);
 	CHECK_EQ(vm_state_put(out, &small_table, "zz", &s), 0);
 	CHECK_EQ(vm_state_put(out, &small_table, "b", &s), 0);
-	data = vm_state_out_data(out, &len);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
+	in = tv_reader(out);
 	CHECK(vm_state_has(in, "small", NULL));
 	CHECK(vm_state_has(in, "small", "b"));
 	CHECK(!vm_state_has(in, "small", "c"));
@@ -1094,13 +1071,10 @@ TEST(nulls)
 	struct small s = { 1, true };
 	struct vm_state_out *out = vm_state_out_open();
 	struct vm_state_in *in;
-	const void *data;
 	size_t len;
 
 	CHECK(out != NULL);
-	data = vm_state_out_data(out, &len);
-	in = vm_state_in_open(data, len);
-	CHECK(in != NULL);
+	in = tv_reader(out);
 #define	EINVAL_OF(call) do {							\
 	errno = 0;								\
 	CHECK(!(call));								\

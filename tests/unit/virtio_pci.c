@@ -792,23 +792,7 @@ TEST(state_goes_on)
 	teardown();
 }
 
-static void
-refused(const char *why)
-{
-	struct vm_state_out *out = vm_state_out_open();
-	struct vm_state_in *in;
-	const void *data;
-	size_t len;
-
-	CHECKF(devices_save(&fx.vmm, out) == 0, "%s", vmm_errmsg());
-	data = vm_state_out_data(out, &len);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
-	CHECK_EQ(devices_load(&fx.vmm, in), -1);
-	CHECK_HAS(vmm_errmsg(), why);
-	vm_state_in_close(in);
-	vm_state_out_close(out);
-}
+#define	refused(why)	fx_refused(&fx, &fx, (why))
 
 TEST(impossible_state_is_refused)
 {

@@ -5,7 +5,10 @@
 #ifndef _VM_FIXTURE_H_
 #define	_VM_FIXTURE_H_
 
+#include <pthread.h>
+
 #include <vmmapi.h>
+#include <vmmapi/state.h>
 
 #include <test.h>
 
@@ -97,6 +100,47 @@ static inline void
 tv_write(struct vmctx *vm, enum vm_space space, uint64_t addr, unsigned size, uint64_t val)
 {
 	CHECKF(vm_access(vm, space, addr, size, true, &val) == 0, "%s", vm_errmsg());
+}
+
+/* A reader of what was written so far; out stays. */
+static inline struct vm_state_in *
+tv_reader(struct vm_state_out *out)
+{
+	struct vm_state_in *in;
+	const void *data;
+	size_t len;
+
+	data = vm_state_out_data(out, &len);
+	CHECK(data != NULL);
+	in = vm_state_in_open(data, len);
+	CHECKF(in != NULL, "%s", vm_errmsg());
+	return (in);
+}
+
+/* vCPUs on threads of their own, each up to its exit. */
+struct tv_runner {
+	struct vcpu	*cpu;
+	pthread_t	 thread;
+	struct vm_exit	 ex;
+};
+
+static inline void *
+tv_runner_main(void *arg)
+{
+	struct tv_runner *r = arg;
+
+	CHECKF(vm_run(r->cpu, &r->ex) == 0, "%s", vm_errmsg());
+	return (NULL);
+}
+
+/* Run n of them to their ends; the VM has been started. */
+static inline void
+tv_run(struct tv_runner *r, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		CHECK_EQ(pthread_create(&r[i].thread, NULL, tv_runner_main, &r[i]), 0);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(r[i].thread, NULL);
 }
 
 #endif /* _VM_FIXTURE_H_ */

@@ -117,17 +117,28 @@ fx_move(struct fx *from, struct fx *to)
 {
 	struct vm_state_out *out = vm_state_out_open();
 	struct vm_state_in *in;
-	const void *data;
-	size_t len;
 
 	CHECK(out != NULL);
 	CHECKF(devices_save(&from->vmm, out) == 0, "%s", vmm_errmsg());
-	data = vm_state_out_data(out, &len);
-	CHECK(data != NULL);
-	in = vm_state_in_open(data, len);
-	CHECKF(in != NULL, "%s", vm_errmsg());
+	in = tv_reader(out);
 	CHECKF(devices_load(&to->vmm, in) == 0, "%s", vmm_errmsg());
 	CHECKF(vm_state_in_done(in) == 0, "%s", vm_errmsg());
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+}
+
+/* The same, where it is refused with these words. */
+static inline void
+fx_refused(struct fx *from, struct fx *to, const char *why)
+{
+	struct vm_state_out *out = vm_state_out_open();
+	struct vm_state_in *in;
+
+	CHECK(out != NULL);
+	CHECKF(devices_save(&from->vmm, out) == 0, "%s", vmm_errmsg());
+	in = tv_reader(out);
+	CHECK_EQ(devices_load(&to->vmm, in), -1);
+	CHECK_HAS(vmm_errmsg(), why);
 	vm_state_in_close(in);
 	vm_state_out_close(out);
 }
