@@ -116,6 +116,22 @@ struct vm_layout {
 #define	VM_SPEC_CHECK_WRITES	0x0001	/* read-only views outside write sections (debugging) */
 #define	VM_SPEC_DESTROY		0x0002	/* a named VM is destroyed by vm_close() */
 
+/*
+ * Native code of the soft back end: whether its processors translate what they execute often to code of the host.  What a guest sees of it is nothing
+ * but speed.  Hosts that are not amd64 have none.
+ */
+enum vm_jit_how {
+	VM_JIT_AUTO,		/* where the host can; the environment variable HYVE_JIT may say otherwise */
+	VM_JIT_OFF,
+	VM_JIT_ON,		/* a vCPU that cannot have it does not start */
+};
+
+struct vm_jit {
+	enum vm_jit_how	 how;
+	uint32_t	 hot;		/* entries of a stretch of code before it is translated, to 65535; 1: at once */
+	size_t		 size;		/* bytes of native code of a vCPU; when full, all of it goes */
+};
+
 /* What vm_new() makes.  Zero members mean the default. */
 struct vm_spec {
 	size_t			 size;		/* sizeof(struct vm_spec) */
@@ -128,6 +144,7 @@ struct vm_spec {
 	uint64_t		 seed;		/* icount: order in which vCPUs take turns */
 	uint32_t		 insn_ns;	/* icount: nanoseconds per instruction, default 1 */
 	const char		*intc;		/* interrupt controller, default the architecture's */
+	struct vm_jit		 jit;
 };
 
 /*
@@ -828,6 +845,11 @@ enum vm_stat {
 	VM_STAT_INTR,		/* interrupts taken (soft) */
 	VM_STAT_HALT,		/* waits for an interrupt */
 	VM_STAT_KICK,		/* kicks received */
+	VM_STAT_JIT_BLOCKS,	/* stretches of code that were translated to native code (soft), the bytes of that */
+	VM_STAT_JIT_BYTES,
+	VM_STAT_JIT_FLUSHES,	/* times that all of it was dropped because it was full */
+	VM_STAT_JIT_LINKS,	/* jumps led directly from native code to native code */
+	VM_STAT_JIT_ENTRIES,	/* times that native code was entered */
 	VM_STAT_LAST
 };
 

@@ -12,6 +12,7 @@
 static const enum vm_arch archs[] = { VM_ARCH_AMD64, VM_ARCH_ARM64 };
 static const enum vm_accel accels[] = { VM_ACCEL_AUTO, VM_ACCEL_KVM, VM_ACCEL_SOFT };
 static const enum vm_clock_source clocks[] = { VM_CLOCK_HOST, VM_CLOCK_ICOUNT };
+static const enum vm_jit_how jits[] = { VM_JIT_AUTO, VM_JIT_OFF, VM_JIT_ON };
 
 int
 vmm_get_topology(struct config *cfg, struct vmm_topology *topo)
@@ -59,6 +60,8 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 		.flags = VM_SPEC_DESTROY,
 		.layout = layout,
 		.seed = (uint64_t)config_num(root, "seed"),
+		.jit = { .how = jits[config_num(root, "jit")], .hot = (uint32_t)config_num(root, "jit_hot"),
+		    .size = (size_t)config_num(root, "jit_size") },
 	};
 	const char *model = config_str(root, "cpu.model");
 	struct vmm_topology topo;

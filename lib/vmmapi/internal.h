@@ -82,6 +82,7 @@ struct vmctx {
 	void		*accel_vm;		/* its own */
 	char		 reason[256];
 	const struct intc_ops *intc_ops;
+	struct vm_jit	 jit;			/* soft */
 	void		*intc;			/* controller's own */
 
 	/* memory */

@@ -305,6 +305,11 @@ static const char *const stat_names[VM_STAT_LAST] = {
 	[VM_STAT_INTR] = "interrupts taken",
 	[VM_STAT_HALT] = "waits for an interrupt",
 	[VM_STAT_KICK] = "kicks received",
+	[VM_STAT_JIT_BLOCKS] = "blocks translated to native code",
+	[VM_STAT_JIT_BYTES] = "bytes of native code made",
+	[VM_STAT_JIT_FLUSHES] = "times native code was dropped because it was full",
+	[VM_STAT_JIT_LINKS] = "jumps joined in native code",
+	[VM_STAT_JIT_ENTRIES] = "entries of native code",
 };
 
 const uint64_t *

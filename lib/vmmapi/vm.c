@@ -62,6 +62,25 @@ vm_alloc(void)
 	return (vm);
 }
 
+/* HYVE_JIT: off, or how many times a stretch of code is entered before it is translated. */
+static void
+jit_configure(struct vmctx *vm, const struct vm_spec *spec)
+{
+	const char *env = secure_getenv("HYVE_JIT");
+	unsigned long hot;
+	char *end;
+
+	if (spec != NULL)
+		vm->jit = spec->jit;
+	if (vm->jit.how != VM_JIT_AUTO || env == NULL)
+		return;
+	hot = strtoul(env, &end, 10);
+	if (strcmp(env, "off") == 0)
+		vm->jit.how = VM_JIT_OFF;
+	else if (end != env && *end == '\0' && hot <= UINT16_MAX)
+		vm->jit.hot = hot == 0 ? 1 : (uint32_t)hot;
+}
+
 static int
 vm_setup(struct vmctx *vm, const struct vm_spec *spec)
 {
@@ -81,6 +100,7 @@ vm_setup(struct vmctx *vm, const struct vm_spec *spec)
 		vm->want = spec->accel;
 		vm->flags |= spec->flags;
 	}
+	jit_configure(vm, spec);
 	for (; vm->nparts < nitems(parts); vm->nparts++) {
 		if (parts[vm->nparts].init(vm) != 0)
 			return (-1);
@@ -156,6 +176,11 @@ spec_check(const struct vm_spec *spec)
 		return (vm_fail(EINVAL, "vm: 0x%x has unknown flags", spec->flags));
 	if (spec->insn_ns > 1000000)
 		return (vm_fail(EINVAL, "vm: %u ns for an instruction: at most 1000000", spec->insn_ns));
+	if ((int)spec->jit.how < VM_JIT_AUTO || spec->jit.how > VM_JIT_ON)
+		return (vm_fail(EINVAL, "vm: native code %d: there is no such choice", (int)spec->jit.how));
+	if (spec->jit.hot > UINT16_MAX || spec->jit.size > 1UL << 30)
+		return (vm_fail(EINVAL, "vm: native code after %u entries and of %zu bytes: at most %u, and 1 GiB", spec->jit.hot,
+		    spec->jit.size, UINT16_MAX));
 	return (0);
 }
 

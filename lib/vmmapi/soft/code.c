@@ -87,6 +87,8 @@ soft_code_add(struct soft_cpu *cpu, struct soft_block *b, size_t used)
 
 	c->used += (((sizeof(*b) + 15) & ~(size_t)15) + used + 15) & ~(size_t)15;
 	b->stale = false;
+	b->heat = 0;
+	b->jit = NULL;
 	b->hnext = *h;
 	*h = b;
 	b->pnext[0] = *p;

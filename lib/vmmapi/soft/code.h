@@ -28,6 +28,7 @@
 struct soft_cpu;
 struct vmctx;
 struct vm_mapping;
+struct jit_block;
 
 /* A place in memory. */
 #define	SOFT_PLACE(segid, off)	((uint64_t)(segid) << 48 | (off))
@@ -42,6 +43,8 @@ struct soft_block {
 	uint16_t	 bytes;
 	uint16_t	 n;		/* instructions */
 	bool		 stale;
+	uint16_t	 heat;		/* entries since it was made: jit/jit.h */
+	struct jit_block *jit;		/* its translation to native code, NULL */
 	/* the core's instructions follow, aligned to 16 */
 };
 

@@ -22,7 +22,10 @@ struct soft_block;
 struct soft_jump {
 	uint64_t	 va, key;
 	struct soft_block *block;
+	const void	*native;	/* its translation's entry (jit/jit.h), NULL: none, or the core has not entered it here */
 };
+
+_Static_assert(sizeof(struct soft_jump) == 32, "native code finds an entry by a shift");
 
 /* row: of the TLB; mode: struct soft_block.mode, as far as it changes while the vCPU runs, 6 bits. */
 static inline uint64_t

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * jit.c - native code: its memory, the way in and out, and which translations lead to which.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../hostmem.h"
+#include "jit.h"
+
+/* Entries before a block is translated: what runs less often is not worth the time. */
+#define	HOT		16U
+#define	SIZE		(16UL << 20)
+/* More than any translation takes, with what belongs to it. */
+#define	ROOM		(96UL << 10)
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+
+#ifndef MFD_EXEC
+#define	MFD_EXEC	0x0010U		/* Linux 6.3 */
+#endif
+
+/* LAHF and SAHF in 64-bit mode (SDM vol. 2, CPUID 80000001h:ECX[0]): all but the very first. */
+static bool
+host_can(void)
+{
+	unsigned a, b, c, d;
+
+	return (__get_cpuid(0x80000001U, &a, &b, &c, &d) != 0 && (c & 1) != 0);
+}
+
+/* Close to the library, whose functions are then called directly; elsewhere it works too. */
+static void *
+map_near(size_t size, int fd)
+{
+	uintptr_t here = (uintptr_t)&jit_run & ~(uintptr_t)0x1fffff;
+	void *p;
+
+	for (uintptr_t off = 64UL << 20; off < (1UL << 30) && off < here; off *= 2) {
+		p = mmap((void *)(here - off), size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		if (p == MAP_FAILED)
+			return (p);
+		if ((uintptr_t)p + (1UL << 30) > here && (uintptr_t)p < here + (1UL << 30))
+			return (p);
+		(void)munmap(p, size);
+	}
+	return (mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
+}
+
+static int
+map_code(struct jit *j)
+{
+	int fd = memfd_create("hyve-native", MFD_CLOEXEC | MFD_EXEC);
+	void *w = MAP_FAILED, *x = MAP_FAILED;
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("hyve-native", MFD_CLOEXEC);
+	if (fd < 0)
+		return (-1);
+	if (ftruncate(fd, (off_t)j->size) == 0) {
+		w = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		x = map_near(j->size, fd);
+	}
+	(void)close(fd);
+	if (w != MAP_FAILED)
+		j->write = w;
+	if (x != MAP_FAILED)
+		j->run = x;
+	return (j->write == NULL || j->run == NULL ? -1 : 0);
+}
+
+static void
+emit_begin(struct jit *j, struct emit *e)
+{
+	*e = (struct emit){ .start = j->write + j->used, .at = j->write + j->used, .end = j->write + j->size,
+	    .run = (intptr_t)((uintptr_t)j->run - (uintptr_t)j->write) };
+}
+
+/* System V ABI: what a function keeps.  Seven words below the return address leave the stack aligned. */
+static const uint8_t saved[] = { RBX, RBP, R12, R13, R14, R15 };
+
+static void
+make_stubs(struct jit *j)
+{
+	struct emit e;
+
+	emit_begin(j, &e);
+	for (unsigned i = 0; i < sizeof(saved); i++)
+		emit_push(&e, saved[i]);
+	emit_alu_ri(&e, 8, ALU_SUB, RSP, 8);
+	emit_mov_rr(&e, 8, R15, RDI);
+	emit_mov_rr(&e, 8, RBP, RSI);
+	emit_jmp_r(&e, RDX);
+	j->leave = jit_run_address(j, e.at);
+	emit_alu_ri(&e, 8, ALU_ADD, RSP, 8);
+	for (unsigned i = sizeof(saved); i-- > 0;)
+		emit_pop(&e, saved[i]);
+	emit_ret(&e);
+	j->ops->stubs(j->cpu, j, &e);
+	j->used = j->stubs = (size_t)(e.at - j->write);
+}
+
+typedef uint64_t jit_way_in(void *core, void *base, const void *first, uint64_t arg);
+
+uint64_t
+jit_run(struct jit *j, void *core, void *base, const void *first, uint64_t arg)
+{
+	jit_way_in *in;
+
+	memcpy(&in, &j->run, sizeof(in));	/* the first of the stubs */
+	vcpu_count(j->cpu->vcpu, VM_STAT_JIT_ENTRIES);
+	return (in(core, base, first, arg));
+}
+
+#else
+
+static bool
+host_can(void)
+{
+	return (false);
+}
+
+#endif
+
+static void
+release(struct jit *j)
+{
+	if (j->write != NULL)
+		(void)munmap(j->write, j->size);
+	if (j->run != NULL)
+		(void)munmap((void *)(uintptr_t)j->run, j->size);
+	if (j->data != NULL)
+		(void)munmap(j->data, j->data_size);
+	free(j);
+}
+
+int
+jit_create(struct soft_cpu *cpu, const struct jit_ops *ops, struct jit **jit)
+{
+	const struct vm_jit *set = &cpu->vcpu->vm->jit;
+	struct jit *j;
+	void *p;
+
+	*jit = NULL;
+	if (set->how == VM_JIT_OFF)
+		return (0);
+	if (!host_can()) {
+		return (set->how == VM_JIT_ON ? vm_fail(ENOTSUP, "soft: native code is made for amd64 hosts only") : 0);
+	}
+#if defined(__x86_64__)
+	j = calloc(1, sizeof(*j));
+	if (j == NULL)
+		return (vm_fail(ENOMEM, "soft: no memory for native code"));
+	j->cpu = cpu;
+	j->ops = ops;
+	j->hot = set->hot == 0 ? HOT : set->hot;
+	j->size = set->size == 0 ? SIZE : set->size < 4 * ROOM ? 4 * ROOM : (set->size + 4095) & ~(size_t)4095;
+	j->data_size = j->size;
+	p = mmap(NULL, j->data_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p != MAP_FAILED)
+		j->data = p;
+	if (j->data == NULL || map_code(j) != 0) {
+		release(j);
+		return (set->how == VM_JIT_ON ? vm_fail(errno, "soft: there can be no memory that runs native code here: %s",
+		    strerror(errno)) : 0);
+	}
+	make_stubs(j);
+	*jit = j;
+#endif
+	return (0);
+}
+
+void
+jit_free(struct jit *j)
+{
+	if (j != NULL)
+		release(j);
+}
+
+/* Translations */
+
+void *
+jit_alloc(struct jit *j, size_t size)
+{
+	void *p = j->data + j->data_used;
+
+	size = (size + 15) & ~(size_t)15;
+	if (size > j->data_size - j->data_used)
+		return (NULL);
+	j->data_used += size;
+	memset(p, 0, size);
+	return (p);
+}
+
+void
+jit_flush(struct jit *j)
+{
+	for (struct jit_block *b = j->all; b != NULL; b = b->next) {
+		if (b->block != NULL) {
+			b->block->jit = NULL;
+			b->block->heat = 0;
+		}
+	}
+	j->all = NULL;
+	j->used = j->stubs;
+	j->data_used = 0;
+	vcpu_count(j->cpu->vcpu, VM_STAT_JIT_FLUSHES);
+	j->ops->flushed(j->cpu);
+}
+
+#if defined(__x86_64__)
+
+const void *
+jit_count(struct jit *j, struct soft_block *b)
+{
+	struct jit_block *jb;
+	struct emit e;
+	bool made;
+
+	if (++b->heat < j->hot)
+		return (NULL);
+	b->heat = 0;
+	if (j->size - j->used < ROOM || j->data_size - j->data_used < ROOM)
+		jit_flush(j);
+	jb = jit_alloc(j, sizeof(*jb));
+	emit_begin(j, &e);
+	jb->block = b;
+	jb->entry = jit_run_address(j, e.at);
+	made = j->ops->translate(j->cpu, j, jb, &e);
+	if (!made || e.full)
+		return (NULL);
+	atomic_fetch_add_explicit(&j->cpu->vcpu->stats[VM_STAT_JIT_BYTES], (uint64_t)(e.at - e.start), memory_order_relaxed);
+	vcpu_count(j->cpu->vcpu, VM_STAT_JIT_BLOCKS);
+	j->used = ((size_t)(e.at - j->write) + 15) & ~(size_t)15;
+	jb->next = j->all;
+	j->all = jb;
+	b->jit = jb;
+	return (jb->entry);
+}
+
+#else
+
+const void *
+jit_count(struct jit *j, struct soft_block *b)
+{
+	return (NULL);
+}
+
+uint64_t
+jit_run(struct jit *j, void *core, void *base, const void *first, uint64_t arg)
+{
+	return (0);
+}
+
+#endif
+
+/* From jump to jump */
+
+struct jit_link *
+jit_link(struct jit *j, struct emit *e)
+{
+	struct jit_link *l = jit_alloc(j, sizeof(*l));
+
+	if (l != NULL)
+		l->rel = e->at - 4;
+	return (l);
+}
+
+/*
+ * The processor that runs the code is the one that writes it, and has left it meanwhile.  The displacement is written whole: it may be in a line
+ * that is being executed further up.
+ */
+static void
+turn(struct jit_link *l, const uint8_t *to)
+{
+	uint32_t rel = (uint32_t)(to - (l->rel + 4));
+
+	host_store(l->rel, 4, rel);
+}
+
+static void
+take_out(struct jit_link *l)
+{
+	struct jit_link **p = &l->to->in;
+
+	while (*p != NULL && *p != l)
+		p = &(*p)->next;
+	if (*p != NULL)
+		*p = l->next;
+	l->to = NULL;
+}
+
+void
+jit_join(struct jit *j, struct jit_link *l, struct jit_block *to)
+{
+	if (l->to != to) {
+		if (l->to != NULL)
+			take_out(l);
+		l->to = to;
+		l->next = to->in;
+		to->in = l;
+		turn(l, j->write + ((const uint8_t *)to->entry - j->run));
+	}
+	vcpu_count(j->cpu->vcpu, VM_STAT_JIT_LINKS);
+}
+
+void
+jit_drop(struct jit *j, struct soft_block *b)
+{
+	struct jit_block *jb = b->jit;
+	struct jit_link *next;
+
+	if (jb == NULL)
+		return;
+	for (struct jit_link *l = jb->in; l != NULL; l = next) {
+		next = l->next;
+		l->to = NULL;
+		turn(l, l->out);
+	}
+	jb->in = NULL;
+	jb->block = NULL;
+	b->jit = NULL;
+}
