@@ -65,14 +65,20 @@ struct a64 {
 	const struct a64_insn *cur;	/* the instruction being executed; NULL between instructions */
 	uint64_t	 pc0;		/* PC of its block's start */
 	bool		 attention;	/* core_arm64.c is to look at events before the next block */
+	bool		 native;	/* native code runs: native.h */
+	bool		 lazy;		/* NZCV is in eflags */
+	uint16_t	 eflags;
+	int32_t		 left;		/* native code: instructions until it is to come out */
+	const struct soft_tlbe *row_el0;	/* of accesses with EL0's rights */
+	uint64_t	 key[2];	/* of the table of jumps (jump.h), for the lower and the upper half */
+	struct soft_jump *jumps;
+	uint64_t	 limit;		/* what *retired is when left is 0 */
 	uint8_t		 mode;		/* A64_MODE_* */
 	uint8_t		 mmu;		/* enum a64_row, were it not A64_ROW_NONE */
 	bool		 upper_ng;	/* the upper half's tag has entries that are not global */
 	uint32_t	 asid;
 
 	struct a64_exc	 exc;
-	uint64_t	 key[2];	/* of the table of jumps (jump.h), for the lower and the upper half */
-	struct soft_jump *jumps;
 	uint64_t	 buf[8];	/* between an instruction and a64_read(), a64_write(): see mem.h */
 	uint64_t	 chain;		/* up to how many retired instructions a branch goes on by itself */
 	unsigned	 features;	/* A64_F_* */
@@ -83,7 +89,7 @@ struct a64 {
 	struct soft_code *code;
 	uint64_t	*retired;	/* of run() */
 	uint64_t	 done;		/* instructions that retired before the present block */
-	struct a64_insn	*block_code;	/* of the present block; this vCPU's own */
+	const struct a64_insn *block_code;	/* of the present block; this vCPU's own */
 	/* an instruction made to end its block, and what it was before: a64_cut() */
 	struct a64_insn	*cut;
 	a64_op		*cut_go;
@@ -93,6 +99,11 @@ struct a64 {
 	bool		 stepping;	/* the present instruction is stepped */
 	bool		 stepped;	/* the last one was, and no exception return since */
 	bool		 step_excl;	/* it was a Load-Exclusive */
+
+	/* native code (native.h) */
+	struct jit	*jit;		/* NULL: there is none */
+	struct jit_link	*link;		/* what it came out for, to be joined to the block at PC */
+	const struct a64_stubs *stubs;
 	struct vm_timer	*timer[A64_NTIMERS];	/* virtual, physical */
 };
 

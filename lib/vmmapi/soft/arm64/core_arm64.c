@@ -10,6 +10,7 @@
 
 #include "debug.h"
 #include "fp.h"
+#include "native.h"
 #include "sys.h"
 
 /* Offsets of vectors from VBAR_EL1 (Arm ARM table D1-7) */
@@ -168,6 +169,7 @@ core_stale(struct soft_cpu *cpu, struct soft_block *b)
 
 	for (unsigned n = 0; n < b->n; n++)
 		i[n].go = a64_end;
+	a64_native_stale(a64_of(cpu), b);
 	a64_forget_jumps(a64_of(cpu));
 }
 
@@ -178,8 +180,8 @@ a64_cut(struct a64 *c)
 
 	if (c->cut != NULL || c->cur == NULL)
 		return;
-	/* The block is this vCPU's own, and ends with one that is not executed. */
-	next = c->block_code + (c->cur - c->block_code) + 1;
+	/* The block is this vCPU's own, and ends with one that is not executed.  So are the copies that native code calls. */
+	next = (struct a64_insn *)(uintptr_t)c->cur + 1;
 	c->cut = next;
 	c->cut_go = next->go;
 	next->go = a64_end;
@@ -200,7 +202,10 @@ a64_sync(struct a64 *c)
 	if (c->cur == NULL)
 		return;
 	c->s->pc = a64_pc(c, c->cur);
-	*c->retired = c->done + (uint64_t)(c->cur - c->block_code);
+	if (c->native)
+		a64_native_sync(c);
+	else
+		*c->retired = c->done + (uint64_t)(c->cur - c->block_code);
 }
 
 void
@@ -283,21 +288,10 @@ finish(struct a64 *c, enum a64_status r)
 	return (c->cpu->exiting || stop == SOFT_EXIT ? exiting(c) : stop);
 }
 
-/* one: no more than the first instruction. */
+/* A block came to its end, in whichever way, at c->cur. */
 static inline enum soft_stop
-run_block(struct a64 *c, struct soft_block *b, bool one)
+block_done(struct a64 *c, enum a64_status r)
 {
-	const struct a64_insn *code = SOFT_BLOCK_CODE(b);
-	enum a64_status r;
-
-	c->block_code = SOFT_BLOCK_CODE(b);
-	c->pc0 = c->s->pc;
-	c->cur = code;
-	if (one)
-		a64_cut(c);
-	r = code->go(c, code);
-	/* Perhaps of another block: branch.c. */
-	c->done += (uint64_t)(c->cur - c->block_code);
 	if (unlikely(c->cut != NULL))
 		uncut(c);
 	if (likely(r == A_JUMP))
@@ -306,6 +300,37 @@ run_block(struct a64 *c, struct soft_block *b, bool one)
 		c->s->pc = a64_pc(c, c->cur);
 	else
 		return (finish(c, r));
+	*c->retired = c->done;
+	c->cur = NULL;
+	return (unlikely(c->cpu->exiting) ? exiting(c) : SOFT_OK);
+}
+
+/* one: no more than the first instruction. */
+static inline enum soft_stop
+run_block(struct a64 *c, struct soft_block *b, bool one)
+{
+	const struct a64_insn *code = SOFT_BLOCK_CODE(b);
+	enum a64_status r;
+
+	c->block_code = code;
+	c->pc0 = c->s->pc;
+	c->cur = code;
+	if (one)
+		a64_cut(c);
+	r = code->go(c, code);
+	/* Perhaps of another block: branch.c. */
+	c->done += (uint64_t)(c->cur - c->block_code);
+	return (block_done(c, r));
+}
+
+/* The same by its translation, and what that leads to. */
+static inline enum soft_stop
+run_native(struct a64 *c, const void *entry, uint64_t budget)
+{
+	enum a64_status r = a64_native_run(c, entry, budget);
+
+	if (unlikely(r != A_DONE))
+		return (block_done(c, r));
 	*c->retired = c->done;
 	c->cur = NULL;
 	return (unlikely(c->cpu->exiting) ? exiting(c) : SOFT_OK);
@@ -349,16 +374,21 @@ run(struct a64 *c, uint64_t budget)
 {
 	struct vcpu *vcpu = c->vcpu;
 	struct soft_block *b = NULL;
+	const void *native;
 	enum soft_stop stop;
 	bool one;
 
+	c->link = NULL;
 	for (;;) {
 		if (unlikely(atomic_load_explicit(&vcpu->request, memory_order_relaxed) != 0) && !c->cpu->replay)
 			return (SOFT_REQUEST);
 		if (unlikely(c->done >= budget))
 			return (SOFT_BUDGET);
-		if (unlikely(c->attention) && attend(c))
-			continue;
+		if (unlikely(c->attention)) {
+			c->link = NULL;
+			if (attend(c))
+				continue;
+		}
 		one = (c->debug & A64_DEBUG_INSN) != 0;
 		if ((unlikely(one) && a64_debug_before(c) != A_DONE) || unlikely(find(c, &b) != A_DONE)) {
 			*c->retired = ++c->done;
@@ -366,7 +396,18 @@ run(struct a64 *c, uint64_t budget)
 			continue;
 		}
 		one |= b->n > budget - c->done;
-		c->chain = one || budget < CHAIN ? 0 : c->done < budget - CHAIN ? c->done + CHAIN - A64_BLOCK_MAX : budget - A64_BLOCK_MAX;
+		if (c->jit != NULL && likely(!one)) {
+			native = a64_native_entry(c, b);
+			if (likely(native != NULL)) {
+				stop = run_native(c, native, budget);
+				if (unlikely(stop != SOFT_OK))
+					return (stop);
+				continue;
+			}
+		}
+		/* With native code every block comes back here to be counted until it is translated. */
+		c->chain = c->jit != NULL || one || budget < CHAIN ? 0 :
+		    c->done < budget - CHAIN ? c->done + CHAIN - A64_BLOCK_MAX : budget - A64_BLOCK_MAX;
 		stop = run_block(c, b, unlikely(one));
 		if (unlikely(c->stepping))
 			step_done(c, b, stop);
@@ -485,6 +526,7 @@ core_destroy(struct soft_cpu *cpu)
 	struct a64 *c = a64_of(cpu);
 
 	a64_timers_destroy(c);
+	a64_native_destroy(c);
 	free(c->jumps);
 }
 
@@ -499,7 +541,8 @@ core_create(struct soft_cpu *cpu)
 	c->tlb = cpu->tlb;
 	c->code = cpu->code;
 	c->jumps = calloc(SOFT_JUMPS, sizeof(*c->jumps));
-	if (c->jumps == NULL || a64_timers_create(c) != 0) {
+	if (c->jumps == NULL || a64_native_create(c) != 0 || a64_timers_create(c) != 0) {
+		a64_native_destroy(c);
 		free(c->jumps);
 		return (-1);
 	}

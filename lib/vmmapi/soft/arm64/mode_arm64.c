@@ -34,6 +34,9 @@ rekey(struct a64 *c)
 {
 	c->key[0] = soft_jump_key(c->tlb, c->tag[0], c->mmu, c->mode);
 	c->key[1] = soft_jump_key(c->tlb, c->tag[1], c->mmu, c->mode);
+	/* Native code of one page goes on without looking at them. */
+	if (c->native)
+		a64_cut(c);
 }
 
 static void
@@ -63,6 +66,7 @@ a64_mode(struct a64 *c)
 	c->mmu = el0 ? A64_ROW_EL0 : A64_ROW_EL1;
 	c->debug = (uint8_t)a64_debug(c);
 	c->row = c->tlb->e[(s->sctlr_el1 & SCTLR_A) != 0 || (c->debug & A64_DEBUG_DATA) != 0 ? (unsigned)A64_ROW_NONE : c->mmu];
+	c->row_el0 = c->row == c->tlb->e[A64_ROW_NONE] ? c->row : c->tlb->e[A64_ROW_EL0];
 	if (asid != c->asid && c->upper_ng) {
 		soft_tlb_flush_space(c->tlb, A64_SPACE_GLOBAL);
 		c->upper_ng = false;

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * native.h - the arm64 core's front end of native code (jit/jit.h).
+ *
+ * native.c enters native code and comes out of it, and translates block by block; native_*.c have emitters for groups of instructions.  What has none is a
+ * call of the first tier's function.
+ *
+ * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; rax, rcx and rdx are anybody's; the
+ * others hold guest registers within a block.  Memory always has what they hold too, so they are good for nothing but speed and forgotten at any time.
+ *
+ * In native code c->pc0 is the address of the page that code is in, and the instructions that functions get are copies whose offset is one within the page;
+ * behind each copy is one that returns, and that has in imm how many instructions were counted ahead of time.  NZCV is in c->eflags as LAHF and SETO have it,
+ * with Arm's carry, unless c->lazy says that PSTATE has it: around functions that look.
+ */
+#ifndef _SOFT_A64_NATIVE_H_
+#define	_SOFT_A64_NATIVE_H_
+
+#include "../jit/jit.h"
+#include "ops.h"
+
+int	a64_native_create(struct a64 *c);
+void	a64_native_destroy(struct a64 *c);
+/* The translation of b, which is about to be entered; NULL: there is none. */
+const void *a64_native_entry(struct a64 *c, struct soft_block *b);
+/*
+ * Run it at s->pc, within the budget that covers it.  c->done is the count up to where it came out.  A_DONE: s->pc says where that is; else it is in place of the
+ * instruction c->cur, or behind it (A_JUMP).
+ */
+enum a64_status a64_native_run(struct a64 *c, const void *entry, uint64_t budget);
+/* A block was dropped. */
+void	a64_native_stale(struct a64 *c, struct soft_block *b);
+/* Count and NZCV of the present instruction, in native code: a64_sync(). */
+void	a64_native_sync(struct a64 *c);
+
+/* What follows is for native*.c. */
+
+#define	NATIVE_BIAS	128
+
+/* Code that all translations share. */
+struct a64_stubs {
+	const void	*enter;		/* jumps to rcx */
+	const void	*status;	/* leave with eax, of a function */
+	const void	*out;		/* go back by eax >> 16 instructions, leave at offset eax & 0xffff of the page */
+	const void	*link;		/* leave at offset ecx of the page, for the link in rax */
+	const void	*miss;		/* leave at the address in rax */
+	const void	*to_page;	/* called: NZCV to PSTATE */
+	const void	*from_page;	/* called: NZCV from PSTATE */
+};
+
+#define	NATIVE_GONE	0xffU		/* a host register that holds no guest register */
+
+/* Code of a translation that is emitted behind its end. */
+struct late {
+	enum late_kind { LATE_SLOW, LATE_TAKEN } kind;
+	struct emit_label from, back;
+	unsigned	 k;		/* the instruction */
+	uint8_t		 holds[16];	/* LATE_SLOW: what has to be loaded again */
+	int64_t		 target;	/* LATE_TAKEN: offset from the page's start */
+};
+
+/* A block being translated. */
+struct tr {
+	struct a64	*c;
+	struct jit	*jit;
+	struct jit_block *jb;
+	struct emit	*e;
+	const struct a64_insn *code, *i;	/* the block; the present instruction */
+	struct a64_insn	*copy;		/* [2 * k] and what returns behind it */
+	unsigned	 k, n;
+	unsigned	 off;		/* of the block in its page */
+	unsigned	 half;		/* where its code is, and most likely its data */
+	uint64_t	 place;		/* of the page */
+	uint64_t	 seen;		/* bit k: someone may see NZCV as it is behind instruction k */
+	bool		 eflags;	/* host flags have NZCV too, with Arm's carry */
+	bool		 ended;		/* the present instruction went elsewhere in any case */
+
+	uint8_t		 holds[16];	/* guest register in each host register */
+	uint16_t	 busy;		/* host registers of the present instruction */
+	unsigned	 turn;
+	uint64_t	 konst;		/* the value of guest register konst_of */
+	uint8_t		 konst_of;
+
+	struct late	 late[2 * A64_BLOCK_MAX];
+	unsigned	 nlate;
+};
+
+/* What an emitter says. */
+enum native {
+	NATIVE_NOT,		/* nothing emitted: call the function */
+	NATIVE_DONE,
+	NATIVE_KEPT,		/* and the host's flags are as tr.eflags says */
+};
+
+static inline struct emit_mem
+core_at(size_t off)
+{
+	return (emit_at(R15, (int32_t)off));
+}
+
+#define	CORE(field)	core_at(offsetof(struct a64, field))
+#define	PAGE(field)	emit_at(RBP, (int32_t)offsetof(struct arm64_state, field) - NATIVE_BIAS)
+
+static inline struct emit_mem
+slot_at(unsigned slot)
+{
+	return (emit_at(RBP, (int32_t)(8 * slot) - NATIVE_BIAS));
+}
+
+/* native_block.c: jit_ops.translate */
+bool	a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e);
+
+/* native_block.c: registers.  A host register stays good for the present instruction. */
+unsigned native_use(struct tr *t, unsigned slot);	/* one that holds a guest register: not to be changed */
+unsigned native_new(struct tr *t);			/* one to compute in */
+void	native_put(struct tr *t, unsigned slot, unsigned reg);	/* all 64 bits of it become the guest register */
+/* Forget what host registers hold. */
+void	native_forget(struct tr *t);
+/* Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV if anybody may see that.  rax is lost; flags stay. */
+void	native_set_flags(struct tr *t, bool borrow);
+/* The host's condition for one of NZCV, with flags loaded; *undo: CMC brings Arm's carry back behind its use. */
+enum emit_cc native_condition(struct tr *t, unsigned cond, bool *undo);
+/* A jump that leaves to code behind the block's end, which executes the present instruction by its function and comes back to native_joined(). */
+struct late *native_slow(struct tr *t);
+void	native_joined(struct tr *t, struct late *l);
+/* Go to an offset from the page's start; what was counted of instructions behind the present one is given back.  Does not come back. */
+void	native_goto(struct tr *t, int64_t target, unsigned k);
+/* Go to the address in rax, likewise. */
+void	native_goto_rax(struct tr *t);
+
+static inline struct late *
+native_late(struct tr *t, enum late_kind kind)
+{
+	struct late *l = &t->late[t->nlate < nitems(t->late) - 1 ? t->nlate++ : t->nlate];
+
+	if (t->nlate == nitems(t->late) - 1)
+		t->e->full = true;
+	*l = (struct late){ .kind = kind, .k = t->k };
+	return (l);
+}
+
+/* Emitters by groups. */
+enum native native_branch(struct tr *t);
+enum native native_dp(struct tr *t);
+enum native native_ldst(struct tr *t);
+
+#endif /* _SOFT_A64_NATIVE_H_ */

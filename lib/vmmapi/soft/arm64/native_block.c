@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * native_block.c - translation of an arm64 block to native code: instruction by instruction, with what they share: registers, flags, jumps, and calls of
+ * the first tier's functions.
+ */
+#include "native.h"
+
+#if defined(__x86_64__)
+
+/* Registers */
+
+/* Host registers that hold guest registers. */
+static const uint8_t pool[] = { RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14 };
+
+void
+native_forget(struct tr *t)
+{
+	memset(t->holds, NATIVE_GONE, sizeof(t->holds));
+}
+
+unsigned
+native_new(struct tr *t)
+{
+	unsigned reg;
+
+	do {
+		reg = pool[t->turn++ % nitems(pool)];
+	} while ((t->busy >> reg & 1) != 0);
+	t->busy |= (uint16_t)(1U << reg);
+	t->holds[reg] = NATIVE_GONE;
+	return (reg);
+}
+
+static void
+fetch(struct tr *t, unsigned reg, unsigned slot)
+{
+	if (slot == SLOT_ZERO)
+		emit_mov_ri(t->e, reg, 0);
+	else
+		emit_mov_rm(t->e, 8, reg, slot_at(slot));
+}
+
+unsigned
+native_use(struct tr *t, unsigned slot)
+{
+	unsigned reg;
+
+	for (unsigned n = 0; n < nitems(pool); n++) {
+		if (t->holds[pool[n]] == slot) {
+			t->busy |= (uint16_t)(1U << pool[n]);
+			return (pool[n]);
+		}
+	}
+	reg = native_new(t);
+	fetch(t, reg, slot);
+	t->holds[reg] = (uint8_t)slot;
+	return (reg);
+}
+
+static void
+changed(struct tr *t, unsigned slot)
+{
+	for (unsigned n = 0; n < nitems(pool); n++) {
+		if (t->holds[pool[n]] == slot)
+			t->holds[pool[n]] = NATIVE_GONE;
+	}
+	if (t->konst_of == slot)
+		t->konst_of = NATIVE_GONE;
+}
+
+void
+native_put(struct tr *t, unsigned slot, unsigned reg)
+{
+	if (slot == SLOT_SINK)
+		return;
+	changed(t, slot);
+	emit_mov_mr(t->e, 8, slot_at(slot), reg);
+	t->holds[reg] = (uint8_t)slot;
+}
+
+/* Flags */
+
+void
+native_set_flags(struct tr *t, bool borrow)
+{
+	if ((t->seen >> t->k & 1) == 0)
+		return;
+	if (borrow)
+		emit_cmc(t->e);
+	emit_lahf(t->e);
+	emit_setcc_r(t->e, CC_O, RAX);
+	emit_mov_mr(t->e, 2, CORE(eflags), RAX);
+	t->eflags = true;
+}
+
+enum emit_cc
+native_condition(struct tr *t, unsigned cond, bool *undo)
+{
+	/* By condition (Arm ARM C1.2.4); HI and LS with carry complemented. */
+	static const uint8_t ccs[14] = { CC_E, CC_NE, CC_B, CC_AE, CC_S, CC_NS, CC_O, CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G, CC_LE };
+
+	if (!t->eflags) {
+		emit_movzx_rm(t->e, 2, RAX, CORE(eflags));
+		emit_alu_ri(t->e, 1, ALU_ADD, RAX, 0x7f);
+		emit_sahf(t->e);
+		t->eflags = true;
+	}
+	*undo = cond >> 1 == 4;
+	if (*undo)
+		emit_cmc(t->e);
+	return ((enum emit_cc)ccs[cond]);
+}
+
+/* Elsewhere */
+
+static void
+give_back(struct tr *t, unsigned k)
+{
+	if (k + 1 < t->n)
+		emit_alu_mi(t->e, 4, ALU_ADD, CORE(left), (int32_t)(t->n - 1 - k));
+}
+
+/* To the page at a distance from this one: if that is what it is known to be. */
+static void
+goto_page(struct tr *t, int64_t delta, uint32_t off)
+{
+	struct emit *e = t->e;
+	struct emit_label miss = { 0 }, out = { 0 }, page = { 0 }, key = { 0 };
+	struct jit_link *l;
+	uint8_t *guard;
+
+	emit_mov_rm(e, 8, RAX, CORE(pc0));
+	emit_alu_rm(e, 8, ALU_CMP, RAX, emit_rip(&page));
+	emit_jcc(e, CC_NE, &miss);
+	emit_mov_rm(e, 8, RCX, core_at(offsetof(struct a64, key) + 8 * t->half));
+	emit_alu_rm(e, 8, ALU_CMP, RCX, emit_rip(&key));
+	emit_jcc(e, CC_NE, &miss);
+	emit_alu_ri(e, 8, ALU_ADD, RAX, (int32_t)delta);
+	emit_mov_mr(e, 8, CORE(pc0), RAX);
+	emit_jmp(e, &out);
+	l = jit_link(t->jit, e);
+	if (l == NULL) {
+		e->full = true;
+		return;
+	}
+	emit_bind(e, &miss);
+	emit_alu_ri(e, 8, ALU_ADD, RAX, (int32_t)delta);
+	emit_alu_ri(e, 8, ALU_ADD, RAX, (int32_t)off);
+	emit_mov_mr(e, 8, PAGE(pc), RAX);
+	emit_mov_ri(e, RAX, (uintptr_t)l);
+	emit_jmp_to(e, t->jit->leave);
+	emit_bind(e, &out);
+	l->out = e->at;
+	emit_mov_ri(e, RAX, (uintptr_t)l);
+	emit_mov_ri(e, RCX, off);
+	emit_jmp_to(e, t->c->stubs->link);
+	while ((e->at - e->start) % 8 != 0)
+		emit8(e, 0xcc);
+	guard = e->at;
+	emit_bind(e, &page);
+	emit64(e, 0);
+	emit_bind(e, &key);
+	emit64(e, 0);
+	l->guard = (uint64_t *)(void *)guard;
+	l->arg = (uint64_t)delta;
+}
+
+void
+native_goto(struct tr *t, int64_t target, unsigned k)
+{
+	struct emit_label out = { 0 };
+	struct emit *e = t->e;
+	struct jit_link *l;
+
+	give_back(t, k);
+	if (target < 0 || target >= 4096) {
+		goto_page(t, target & ~4095LL, (uint32_t)(target & 4095));
+		return;
+	}
+	emit_jmp(e, &out);
+	l = jit_link(t->jit, e);
+	if (l == NULL) {
+		e->full = true;
+		return;
+	}
+	emit_bind(e, &out);
+	l->out = e->at;
+	l->arg = t->place + (uint64_t)target;
+	emit_mov_ri(e, RAX, (uintptr_t)l);
+	emit_mov_ri(e, RCX, (uint64_t)target);
+	emit_jmp_to(e, t->c->stubs->link);
+}
+
+/* As soft_jump_at() and soft_jump_hit() do it. */
+void
+native_goto_rax(struct tr *t)
+{
+	struct emit *e = t->e;
+
+	give_back(t, t->k);
+	emit_mov_rr(e, 8, RCX, RAX);
+	emit_shift_ri(e, 8, SH_SHR, RCX, 2);
+	emit_mov_rr(e, 8, RDX, RAX);
+	emit_shift_ri(e, 8, SH_SHR, RDX, 2 + SOFT_JUMP_BITS);
+	emit_alu_rr(e, 4, ALU_XOR, RCX, RDX);
+	emit_alu_ri(e, 4, ALU_AND, RCX, SOFT_JUMPS - 1);
+	emit_shift_ri(e, 4, SH_SHL, RCX, 5);
+	emit_alu_rm(e, 8, ALU_ADD, RCX, CORE(jumps));
+	emit_alu_rm(e, 8, ALU_CMP, RAX, emit_at(RCX, (int32_t)offsetof(struct soft_jump, va)));
+	emit_jcc_to(e, CC_NE, t->c->stubs->miss);
+	emit_mov_rm(e, 8, RDX, core_at(offsetof(struct a64, key) + 8 * t->half));
+	emit_alu_rm(e, 8, ALU_CMP, RDX, emit_at(RCX, (int32_t)offsetof(struct soft_jump, key)));
+	emit_jcc_to(e, CC_NE, t->c->stubs->miss);
+	emit_mov_rm(e, 8, RCX, emit_at(RCX, (int32_t)offsetof(struct soft_jump, native)));
+	emit_test_rr(e, 8, RCX, RCX);
+	emit_jcc_to(e, CC_E, t->c->stubs->miss);
+	emit_alu_ri(e, 8, ALU_AND, RAX, -4096);
+	emit_mov_mr(e, 8, CORE(pc0), RAX);
+	emit_jmp_r(e, RCX);
+}
+
+/* Calls of functions */
+
+/* Behind a copy that native code calls. */
+static enum a64_status
+come_back(struct a64 *c, const struct a64_insn *i)
+{
+	return (A_DONE);
+}
+
+/* May the function of this one look at NZCV, or change it?  Of what is frequent it is known that it does not. */
+static bool
+knows_flags(uint32_t w)
+{
+	switch (a64_bits(w, 28, 25)) {
+	case 0x4:
+	case 0x6:
+	case 0xc:
+	case 0xe:
+		return (false);			/* loads and stores */
+	case 0x7:
+	case 0xf:
+		/* Scalar floating point: compare, conditional compare and select */
+		return ((w & 0x5f200c00) == 0x1e200400 || (w & 0x5f200c00) == 0x1e200c00 || (w & 0x5f203c00) == 0x1e202000);
+	case 0x5:
+	case 0xd:
+		/* One to three sources */
+		return ((w & 0x1f000000) != 0x1b000000 && (w & 0x1fe00000) != 0x1ac00000);
+	default:
+		return (true);
+	}
+}
+
+/* Execute instruction k by its function; RAX, flags and what host registers hold are lost. */
+static void
+call(struct tr *t, unsigned k)
+{
+	const struct a64_insn *i = &t->code[k];
+	bool flags = knows_flags(i->word);
+	struct emit *e = t->e;
+
+	if (flags)
+		emit_call_to(e, t->c->stubs->to_page);
+	emit_mov_rr(e, 8, RDI, R15);
+	emit_mov_ri(e, RSI, (uintptr_t)&t->copy[2 * k]);
+	emit_call_to(e, (const void *)(uintptr_t)i->go);
+	emit_test_rr(e, 4, RAX, RAX);
+	emit_jcc_to(e, CC_NE, t->c->stubs->status);
+	if (flags)
+		emit_call_to(e, t->c->stubs->from_page);
+}
+
+struct late *
+native_slow(struct tr *t)
+{
+	return (native_late(t, LATE_SLOW));
+}
+
+void
+native_joined(struct tr *t, struct late *l)
+{
+	memcpy(l->holds, t->holds, sizeof(l->holds));
+	emit_bind(t->e, &l->back);
+}
+
+static void
+emit_late(struct tr *t, struct late *l)
+{
+	emit_bind(t->e, &l->from);
+	if (l->kind == LATE_TAKEN) {
+		native_goto(t, l->target, l->k);
+		return;
+	}
+	call(t, l->k);
+	for (unsigned n = 0; n < nitems(pool); n++) {
+		if (l->holds[pool[n]] != NATIVE_GONE)
+			fetch(t, pool[n], l->holds[pool[n]]);
+	}
+	emit_jmp(t->e, &l->back);
+}
+
+/* Blocks */
+
+/* What an instruction does with NZCV, and whether it may end the block before its end. */
+enum flag_use { USE_NONE, USE_SETS, USE_ANY };
+
+static enum flag_use
+flag_use(uint32_t w)
+{
+	switch (a64_bits(w, 28, 25)) {
+	case 0x8:
+	case 0x9:
+		/* ADDS, SUBS, ANDS (immediate) set them all; the others do nothing with them. */
+		if (a64_bits(w, 25, 23) == 2)
+			return (a64_bits(w, 29, 29) != 0 ? USE_SETS : USE_NONE);
+		if (a64_bits(w, 25, 23) == 4)
+			return (a64_bits(w, 30, 29) == 3 ? USE_SETS : USE_NONE);
+		return (USE_NONE);
+	case 0x5:
+	case 0xd:
+		if ((w & 0x1f000000) == 0x0a000000)
+			return (a64_bits(w, 30, 29) == 3 ? USE_SETS : USE_NONE);
+		if ((w & 0x1f000000) == 0x0b000000)
+			return (a64_bits(w, 29, 29) != 0 ? USE_SETS : USE_NONE);
+		if ((w & 0x1f000000) == 0x1b000000 || (w & 0x1fe00000) == 0x1ac00000)
+			return (USE_NONE);
+		return (USE_ANY);
+	default:
+		return (USE_ANY);
+	}
+}
+
+/* Where NZCV may be seen: by what reads it, leaves the block or faults, before it is set again. */
+static uint64_t
+find_seen(const struct a64_insn *code, unsigned n)
+{
+	uint64_t seen = 0;
+	bool now = true;
+
+	for (unsigned k = n; k-- > 0;) {
+		seen |= (uint64_t)now << k;
+		switch (flag_use(code[k].word)) {
+		case USE_SETS:
+			now = false;
+			break;
+		case USE_ANY:
+			now = true;
+			break;
+		default:
+			break;
+		}
+	}
+	return (seen);
+}
+
+static enum native
+translate_insn(struct tr *t)
+{
+	switch (a64_bits(t->i->word, 28, 25)) {
+	default:
+		return (NATIVE_NOT);
+	}
+}
+
+static void
+one(struct tr *t)
+{
+	enum native how;
+
+	t->i = &t->code[t->k];
+	t->busy = 0;
+	how = t->i->flags & A64_I_END && t->i->fn != NULL ? NATIVE_NOT : translate_insn(t);
+	if (how == NATIVE_KEPT)
+		return;
+	t->eflags = false;
+	if (how == NATIVE_DONE)
+		return;
+	call(t, t->k);
+	native_forget(t);
+	t->konst_of = NATIVE_GONE;
+	/* It may have changed what translations depend on, or asked for something. */
+	if ((t->i->flags & A64_I_END) != 0) {
+		emit_mov_ri(t->e, RAX, t->off + 4 * t->k + 4);
+		emit_jmp_to(t->e, t->c->stubs->out);
+		t->ended = true;
+	}
+}
+
+static void
+copy_insns(struct tr *t)
+{
+	for (unsigned k = 0; k < t->n; k++) {
+		struct a64_insn *copy = &t->copy[2 * k];
+
+		copy[0] = t->code[k];
+		copy[0].off = (uint16_t)(t->off + 4 * k);
+		copy[1].go = come_back;
+		copy[1].off = (uint16_t)(copy[0].off + 4);
+		copy[1].imm = t->n - k;
+	}
+}
+
+bool
+a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e)
+{
+	struct a64 *c = a64_of(cpu);
+	struct emit_label out = { 0 };
+	struct tr t = { .c = c, .jit = jit, .jb = jb, .e = e, .code = SOFT_BLOCK_CODE(jb->block), .n = jb->block->n,
+	    .off = (unsigned)(jb->block->place & 4095), .half = c->s->pc >> 55 & 1, .place = SOFT_PAGE(jb->block->place),
+	    .konst_of = NATIVE_GONE };
+
+	t.copy = jit_alloc(jit, 2 * t.n * sizeof(*t.copy));
+	if (t.copy == NULL)
+		return (false);
+	jb->data = t.copy;
+	jb->ndata = t.n;
+	copy_insns(&t);
+	t.seen = find_seen(t.code, t.n);
+	native_forget(&t);
+	emit_alu_mi(e, 4, ALU_SUB, CORE(left), (int32_t)t.n);
+	emit_jcc(e, CC_L, &out);
+	for (t.k = 0; t.k < t.n && !t.ended; t.k++)
+		one(&t);
+	if (!t.ended)
+		native_goto(&t, t.off + 4 * t.n, t.n - 1);
+	for (unsigned n = 0; n < t.nlate; n++)
+		emit_late(&t, &t.late[n]);
+	emit_bind(e, &out);
+	emit_mov_ri(e, RAX, t.n << 16 | t.off);
+	emit_jmp_to(e, c->stubs->out);
+	return (true);
+}
+
+#endif
