@@ -119,7 +119,9 @@ void	native_forget(struct tr *t);
 void	native_set_flags(struct tr *t, bool borrow);
 /* The host's condition for one of NZCV, with flags loaded; *undo: CMC brings Arm's carry back behind its use. */
 enum emit_cc native_condition(struct tr *t, unsigned cond, bool *undo);
-/* A jump that leaves to code behind the block's end, which executes the present instruction by its function and comes back to native_joined(). */
+/* Execute instruction k by its function; rax, flags and what host registers hold are lost. */
+void	native_call(struct tr *t, unsigned k);
+/* For jumps (to its `from') to code behind the block's end, which executes the present instruction by its function and comes back to native_joined(). */
 struct late *native_slow(struct tr *t);
 void	native_joined(struct tr *t, struct late *l);
 /* Go to an offset from the page's start; what was counted of instructions behind the present one is given back.  Does not come back. */

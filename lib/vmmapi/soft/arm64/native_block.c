@@ -251,9 +251,8 @@ knows_flags(uint32_t w)
 	}
 }
 
-/* Execute instruction k by its function; RAX, flags and what host registers hold are lost. */
-static void
-call(struct tr *t, unsigned k)
+void
+native_call(struct tr *t, unsigned k)
 {
 	const struct a64_insn *i = &t->code[k];
 	bool flags = knows_flags(i->word);
@@ -291,7 +290,7 @@ emit_late(struct tr *t, struct late *l)
 		native_goto(t, l->target, l->k);
 		return;
 	}
-	call(t, l->k);
+	native_call(t, l->k);
 	for (unsigned n = 0; n < nitems(pool); n++) {
 		if (l->holds[pool[n]] != NATIVE_GONE)
 			fetch(t, pool[n], l->holds[pool[n]]);
@@ -330,6 +329,13 @@ flag_use(uint32_t w)
 	}
 }
 
+/* It ends the block by what it does: a system instruction, or one that is not allocated. */
+static bool
+by_function(const struct a64_insn *i)
+{
+	return ((i->flags & A64_I_END) != 0 && i->fn != NULL);
+}
+
 /* Where NZCV may be seen: by what reads it, leaves the block or faults, before it is set again. */
 static uint64_t
 find_seen(const struct a64_insn *code, unsigned n)
@@ -339,7 +345,7 @@ find_seen(const struct a64_insn *code, unsigned n)
 
 	for (unsigned k = n; k-- > 0;) {
 		seen |= (uint64_t)now << k;
-		switch (flag_use(code[k].word)) {
+		switch (by_function(&code[k]) ? USE_ANY : flag_use(code[k].word)) {
 		case USE_SETS:
 			now = false;
 			break;
@@ -357,6 +363,19 @@ static enum native
 translate_insn(struct tr *t)
 {
 	switch (a64_bits(t->i->word, 28, 25)) {
+	case 0x8:
+	case 0x9:
+	case 0x5:
+	case 0xd:
+		return (native_dp(t));
+	case 0xa:
+	case 0xb:
+		return (native_branch(t));
+	case 0x4:
+	case 0x6:
+	case 0xc:
+	case 0xe:
+		return (native_ldst(t));
 	default:
 		return (NATIVE_NOT);
 	}
@@ -369,13 +388,13 @@ one(struct tr *t)
 
 	t->i = &t->code[t->k];
 	t->busy = 0;
-	how = t->i->flags & A64_I_END && t->i->fn != NULL ? NATIVE_NOT : translate_insn(t);
+	how = by_function(t->i) ? NATIVE_NOT : translate_insn(t);
 	if (how == NATIVE_KEPT)
 		return;
 	t->eflags = false;
 	if (how == NATIVE_DONE)
 		return;
-	call(t, t->k);
+	native_call(t, t->k);
 	native_forget(t);
 	t->konst_of = NATIVE_GONE;
 	/* It may have changed what translations depend on, or asked for something. */

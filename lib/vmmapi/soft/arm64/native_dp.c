@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * native_dp.c - integer data processing in native code (Arm ARM C4.1.2, C4.1.5): dp*.c have the functions.
+ */
+#include "native.h"
+
+#if defined(__x86_64__)
+
+/* A register of the present instruction to compute in, with a copy of a guest register. */
+static unsigned
+copy_of(struct tr *t, unsigned size, unsigned slot)
+{
+	unsigned from = native_use(t, slot), reg = native_new(t);
+
+	emit_mov_rr(t->e, size, reg, from);
+	return (reg);
+}
+
+static bool
+fits32(uint64_t v)
+{
+	return ((int64_t)v >= INT32_MIN && (int64_t)v <= INT32_MAX);
+}
+
+/* op reg, imm: 32-bit operations take any immediate of their size. */
+static void
+alu_imm(struct tr *t, unsigned size, enum emit_alu op, unsigned reg, uint64_t imm)
+{
+	if (size == 4 || fits32(imm)) {
+		emit_alu_ri(t->e, size, op, reg, (int32_t)imm);
+		return;
+	}
+	emit_mov_ri(t->e, RAX, imm);
+	emit_alu_rr(t->e, size, op, reg, RAX);
+}
+
+static unsigned
+size_of(uint32_t w)
+{
+	return (w >> 31 != 0 ? 8 : 4);
+}
+
+/* Moves and addresses */
+
+static enum native
+constant(struct tr *t, unsigned slot, uint64_t v)
+{
+	unsigned reg = native_new(t);
+
+	emit_mov_ri(t->e, reg, v);
+	native_put(t, slot, reg);
+	if (slot != SLOT_SINK) {
+		t->konst = v;
+		t->konst_of = (uint8_t)slot;
+	}
+	return (NATIVE_KEPT);
+}
+
+static enum native
+move_wide(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned size = size_of(w), reg;
+	uint64_t mask = 0xffffULL << i->arg;
+
+	if (a64_bits(w, 30, 29) != 3)
+		return (constant(t, i->rd, i->imm));
+	if (t->konst_of == i->ra)
+		return (constant(t, i->rd, ((size == 8 ? t->konst : (uint32_t)t->konst) & ~mask) | i->imm));
+	reg = copy_of(t, size, i->ra);
+	alu_imm(t, size, ALU_AND, reg, ~mask);
+	if (i->imm != 0)
+		alu_imm(t, size, ALU_OR, reg, i->imm);
+	native_put(t, i->rd, reg);
+	return (NATIVE_DONE);
+}
+
+static enum native
+address(struct tr *t, uint32_t w)
+{
+	uint64_t imm = t->i->imm + (w >> 31 != 0 ? 0 : t->off + 4 * t->k);
+	unsigned reg = native_new(t);
+
+	emit_mov_rm(t->e, 8, reg, CORE(pc0));
+	if (fits32(imm)) {
+		emit_lea(t->e, 8, reg, emit_at(reg, (int32_t)imm));
+	} else {
+		emit_mov_ri(t->e, RAX, imm);
+		emit_lea(t->e, 8, reg, emit_idx(reg, RAX, 1, 0));
+	}
+	native_put(t, t->i->rd, reg);
+	return (NATIVE_KEPT);
+}
+
+/* Addition and subtraction */
+
+static enum native
+add_imm(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
+	unsigned size = size_of(w), n = native_use(t, i->rn), reg;
+
+	if (!flags) {
+		reg = native_new(t);
+		emit_lea(t->e, size, reg, emit_at(n, sub ? -(int32_t)i->imm : (int32_t)i->imm));
+		native_put(t, i->rd, reg);
+		return (NATIVE_KEPT);
+	}
+	if (sub && i->rd == SLOT_SINK) {
+		emit_alu_ri(t->e, size, ALU_CMP, n, (int32_t)i->imm);
+	} else {
+		reg = native_new(t);
+		emit_mov_rr(t->e, size, reg, n);
+		emit_alu_ri(t->e, size, sub ? ALU_SUB : ALU_ADD, reg, (int32_t)i->imm);
+		native_put(t, i->rd, reg);
+	}
+	native_set_flags(t, sub);
+	return (NATIVE_KEPT);
+}
+
+/* A shifted register's value: a register that may be changed if there was anything to do. */
+static unsigned
+shifted(struct tr *t, uint32_t w, unsigned size)
+{
+	static const enum emit_shift ops[4] = { SH_SHL, SH_SHR, SH_SAR, SH_ROR };
+	unsigned reg;
+
+	if (t->i->arg == 0)
+		return (native_use(t, t->i->rm));
+	reg = copy_of(t, size, t->i->rm);
+	emit_shift_ri(t->e, size, ops[a64_bits(w, 23, 22)], reg, t->i->arg);
+	return (reg);
+}
+
+static unsigned
+extended(struct tr *t, unsigned size)
+{
+	static const uint8_t from[8] = { 1, 2, 4, 8, 1, 2, 4, 8 };
+	unsigned m = native_use(t, t->i->rm), kind = t->i->arg2, reg = native_new(t);
+
+	if (from[kind] == 8)
+		emit_mov_rr(t->e, 8, reg, m);
+	else if (kind < 4)
+		emit_movzx_rr(t->e, from[kind], reg, m);
+	else
+		emit_movsx_rr(t->e, 8, from[kind], reg, m);
+	if (t->i->arg != 0)
+		emit_shift_ri(t->e, size, SH_SHL, reg, t->i->arg);
+	return (reg);
+}
+
+static enum native
+add_reg(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
+	bool ext = a64_bits(w, 21, 21) != 0, plain = !ext && a64_bits(w, 23, 22) == 0 && i->arg <= 3;
+	unsigned size = size_of(w), n = native_use(t, i->rn), m, reg;
+
+	if (!flags && !sub && plain) {
+		m = native_use(t, i->rm);
+		reg = native_new(t);
+		emit_lea(t->e, size, reg, emit_idx(n, m, 1U << i->arg, 0));
+		native_put(t, i->rd, reg);
+		return (NATIVE_KEPT);
+	}
+	m = ext ? extended(t, size) : shifted(t, w, size);
+	if (flags && sub && i->rd == SLOT_SINK) {
+		emit_alu_rr(t->e, size, ALU_CMP, n, m);
+	} else {
+		reg = native_new(t);
+		emit_mov_rr(t->e, size, reg, n);
+		emit_alu_rr(t->e, size, sub ? ALU_SUB : ALU_ADD, reg, m);
+		native_put(t, i->rd, reg);
+	}
+	if (!flags)
+		return (NATIVE_DONE);
+	native_set_flags(t, sub);
+	return (NATIVE_KEPT);
+}
+
+/* ADC, SBC: with Arm's carry, which is a borrow's complement. */
+static enum native
+add_carry(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
+	unsigned size = size_of(w), m = native_use(t, i->rm), reg = copy_of(t, size, i->rn);
+
+	emit_bt_mi(t->e, 4, 4, CORE(eflags), 8);
+	if (sub)
+		emit_cmc(t->e);
+	emit_alu_rr(t->e, size, sub ? ALU_SBB : ALU_ADC, reg, m);
+	native_put(t, i->rd, reg);
+	if (!flags)
+		return (NATIVE_DONE);
+	native_set_flags(t, sub);
+	return (NATIVE_KEPT);
+}
+
+/* Logical */
+
+static const enum emit_alu logical_ops[4] = { ALU_AND, ALU_OR, ALU_XOR, ALU_AND };
+
+static enum native
+logical_flags(struct tr *t, unsigned size, unsigned reg, bool tested)
+{
+	if ((t->seen >> t->k & 1) == 0)
+		return (NATIVE_DONE);
+	if (!tested)
+		emit_test_rr(t->e, size, reg, reg);
+	native_set_flags(t, false);
+	return (NATIVE_KEPT);
+}
+
+static enum native
+logical_imm(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned opc = a64_bits(w, 30, 29), size = size_of(w), reg;
+
+	if (i->rn == SLOT_ZERO && (opc == 1 || opc == 2))
+		return (constant(t, i->rd, i->imm));
+	if (opc == 3 && i->rd == SLOT_SINK && (size == 4 || fits32(i->imm))) {
+		emit_test_ri(t->e, size, native_use(t, i->rn), (int32_t)i->imm);
+		return (logical_flags(t, size, RAX, true));
+	}
+	reg = copy_of(t, size, i->rn);
+	alu_imm(t, size, logical_ops[opc], reg, i->imm);
+	native_put(t, i->rd, reg);
+	return (opc == 3 ? logical_flags(t, size, reg, true) : NATIVE_DONE);
+}
+
+static enum native
+logical_reg(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned opc = a64_bits(w, 30, 29), size = size_of(w), m, reg;
+	bool invert = a64_bits(w, 21, 21) != 0;
+
+	if (opc == 1 && i->rn == SLOT_ZERO && i->arg == 0) {		/* MOV, MVN */
+		m = native_use(t, i->rm);
+		reg = native_new(t);
+		emit_mov_rr(t->e, size, reg, m);
+		if (invert)
+			emit_unary_r(t->e, size, UN_NOT, reg);
+		native_put(t, i->rd, reg);
+		return (NATIVE_KEPT);
+	}
+	m = shifted(t, w, size);
+	if (invert && i->arg == 0)
+		m = copy_of(t, size, i->rm);
+	if (invert)
+		emit_unary_r(t->e, size, UN_NOT, m);
+	if (opc == 3 && i->rd == SLOT_SINK) {
+		emit_test_rr(t->e, size, native_use(t, i->rn), m);
+		return (logical_flags(t, size, RAX, true));
+	}
+	reg = copy_of(t, size, i->rn);
+	emit_alu_rr(t->e, size, logical_ops[opc], reg, m);
+	native_put(t, i->rd, reg);
+	return (opc == 3 ? logical_flags(t, size, reg, true) : NATIVE_DONE);
+}
+
+/* Bit fields: a64_decode_bitfield() has found out the shifts. */
+
+static enum native
+bitfield(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned opc = a64_bits(w, 30, 29), size = size_of(w), immr = a64_bits(w, 21, 16), imms = a64_bits(w, 15, 10);
+	unsigned n = native_use(t, i->rn), reg = native_new(t);
+	enum native how = NATIVE_DONE;
+
+	if (opc == 1) {
+		emit_mov_rr(t->e, size, reg, n);
+		if (i->arg != 0)
+			emit_shift_ri(t->e, size, SH_ROR, reg, i->arg);
+		alu_imm(t, size, ALU_AND, reg, i->imm);
+		n = copy_of(t, size, i->ra);
+		alu_imm(t, size, ALU_AND, n, ~i->imm);
+		emit_alu_rr(t->e, size, ALU_OR, reg, n);
+	} else if (immr == 0 && (imms == 7 || imms == 15 || imms == 31)) {
+		if (opc == 2)
+			emit_movzx_rr(t->e, (imms + 1) / 8, reg, n);
+		else if (imms == 31 && size == 4)
+			emit_mov_rr(t->e, 4, reg, n);
+		else
+			emit_movsx_rr(t->e, size, (imms + 1) / 8, reg, n);
+		how = NATIVE_KEPT;
+	} else if (imms == 8 * size - 1) {		/* LSR, ASR */
+		emit_mov_rr(t->e, size, reg, n);
+		if (immr != 0)
+			emit_shift_ri(t->e, size, opc == 2 ? SH_SHR : SH_SAR, reg, immr);
+	} else if (opc == 2 && imms + 1 == immr) {	/* LSL */
+		emit_mov_rr(t->e, size, reg, n);
+		emit_shift_ri(t->e, size, SH_SHL, reg, 8 * size - immr);
+	} else if (opc == 2 && immr < imms && imms - immr < 31) {
+		emit_mov_rr(t->e, size, reg, n);
+		if (immr != 0)
+			emit_shift_ri(t->e, size, SH_SHR, reg, immr);
+		emit_alu_ri(t->e, 4, ALU_AND, reg, (int32_t)((2U << (imms - immr)) - 1));
+	} else {
+		emit_mov_rr(t->e, 8, reg, n);
+		if (i->arg != 0)
+			emit_shift_ri(t->e, 8, SH_SHL, reg, i->arg);
+		if (i->arg2 != 0)
+			emit_shift_ri(t->e, 8, opc == 2 ? SH_SHR : SH_SAR, reg, i->arg2);
+		if (opc == 0 && size == 4)
+			emit_mov_rr(t->e, 4, reg, reg);
+	}
+	native_put(t, i->rd, reg);
+	return (how);
+}
+
+static enum native
+extract(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned size = size_of(w), n = native_use(t, i->rn), reg = copy_of(t, size, i->rm);
+
+	if (i->arg != 0 && i->rn == i->rm) {
+		emit_shift_ri(t->e, size, SH_ROR, reg, i->arg);
+	} else if (i->arg != 0) {
+		emit_rr(t->e, size, EMIT_0F | 0xac, n, reg);		/* SHRD */
+		emit8(t->e, i->arg);
+	}
+	native_put(t, i->rd, reg);
+	return (NATIVE_DONE);
+}
+
+/* Conditions */
+
+static enum native
+conditional_select(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned size = size_of(w), op = a64_bits(w, 30, 30) << 1 | a64_bits(w, 10, 10), n, m, reg;
+	bool undo, always = (i->arg & 0xe) == 0xe;
+	enum emit_cc cc;
+
+	n = native_use(t, i->rn);
+	m = native_use(t, i->rm);
+	reg = native_new(t);
+	if (always) {
+		emit_mov_rr(t->e, size, reg, n);
+		native_put(t, i->rd, reg);
+		return (NATIVE_KEPT);
+	}
+	if (op == 1)
+		emit_lea(t->e, size, reg, emit_at(m, 1));
+	else
+		emit_mov_rr(t->e, size, reg, m);
+	if (op >= 2)
+		emit_unary_r(t->e, size, UN_NOT, reg);
+	if (op == 3)
+		emit_lea(t->e, size, reg, emit_at(reg, 1));		/* -m, and flags stay */
+	cc = native_condition(t, i->arg, &undo);
+	emit_cmov_rr(t->e, size, cc, reg, n);
+	if (undo)
+		emit_cmc(t->e);
+	native_put(t, i->rd, reg);
+	return (NATIVE_KEPT);
+}
+
+/* CCMN, CCMP */
+static enum native
+compare_if(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	bool sub = a64_bits(w, 30, 30) != 0, undo, imm = a64_bits(w, 11, 11) != 0, always = (i->arg & 0xe) == 0xe;
+	unsigned size = size_of(w), n = native_use(t, i->rn), m = imm ? 0 : native_use(t, i->rm), reg = native_new(t);
+	unsigned nzcv = i->arg2;
+	uint8_t *other = NULL, *join;
+
+	if (!always)
+		other = emit_jcc_over(t->e, native_condition(t, i->arg, &undo) ^ 1);
+	if (sub && imm) {
+		emit_alu_ri(t->e, size, ALU_CMP, n, (int32_t)i->imm);
+	} else if (sub) {
+		emit_alu_rr(t->e, size, ALU_CMP, n, m);
+	} else {
+		emit_mov_rr(t->e, size, reg, n);
+		if (imm)
+			emit_alu_ri(t->e, size, ALU_ADD, reg, (int32_t)i->imm);
+		else
+			emit_alu_rr(t->e, size, ALU_ADD, reg, m);
+	}
+	if (sub)
+		emit_cmc(t->e);
+	emit_lahf(t->e);
+	emit_setcc_r(t->e, CC_O, RAX);
+	if (!always) {
+		join = emit_jmp_over(t->e);
+		emit_here(t->e, other);
+		emit_mov_ri(t->e, RAX, (nzcv & 0xc0) << 8 | (nzcv & 0x20) << 3 | (nzcv >> 4 & 1));
+		emit_here(t->e, join);
+	}
+	emit_mov_mr(t->e, 2, CORE(eflags), RAX);
+	emit_alu_ri(t->e, 1, ALU_ADD, RAX, 0x7f);
+	emit_sahf(t->e);
+	t->eflags = true;
+	return (NATIVE_KEPT);
+}
+
+/* One, two and three sources */
+
+static enum native
+one_source(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned size = size_of(w), op = a64_bits(w, 15, 10), reg;
+
+	if (op == 4) {					/* CLZ */
+		reg = native_new(t);
+		emit_mov_ri(t->e, RAX, 16 * size - 1);
+		emit_rr(t->e, size, EMIT_0F | 0xbd, reg, native_use(t, i->rn));		/* BSR */
+		emit_cmov_rr(t->e, size, CC_E, reg, RAX);
+		emit_alu_ri(t->e, size, ALU_XOR, reg, (int32_t)(8 * size - 1));
+	} else if (op == 3 || (op == 2 && size == 4)) {	/* REV */
+		reg = copy_of(t, size, i->rn);
+		emit_bswap(t->e, size, reg);
+	} else {
+		return (NATIVE_NOT);
+	}
+	native_put(t, i->rd, reg);
+	return (NATIVE_DONE);
+}
+
+static enum native
+divide(struct tr *t, unsigned size, bool sign)
+{
+	const struct a64_insn *i = t->i;
+	unsigned n = native_use(t, i->rn), m = native_use(t, i->rm), reg = native_new(t);
+	uint8_t *zero, *minus = NULL, *done;
+
+	/* By zero it is zero; by -1, which overflows for one dividend, a negation. */
+	emit_mov_ri(t->e, RAX, 0);
+	emit_test_rr(t->e, size, m, m);
+	zero = emit_jcc_over(t->e, CC_E);
+	emit_mov_rr(t->e, size, RAX, n);
+	if (sign) {
+		emit_alu_ri(t->e, size, ALU_CMP, m, -1);
+		minus = emit_jcc_over(t->e, CC_E);
+		emit_cqo(t->e, size);
+	} else {
+		emit_mov_ri(t->e, RDX, 0);
+	}
+	emit_unary_r(t->e, size, sign ? UN_IDIV : UN_DIV, m);
+	if (sign) {
+		done = emit_jmp_over(t->e);
+		emit_here(t->e, minus);
+		emit_unary_r(t->e, size, UN_NEG, RAX);
+		emit_here(t->e, done);
+	}
+	emit_here(t->e, zero);
+	emit_mov_rr(t->e, size, reg, RAX);
+	native_put(t, i->rd, reg);
+	return (NATIVE_DONE);
+}
+
+static enum native
+two_source(struct tr *t, uint32_t w)
+{
+	static const enum emit_shift shifts[4] = { SH_SHL, SH_SHR, SH_SAR, SH_ROR };
+	const struct a64_insn *i = t->i;
+	unsigned size = size_of(w), op = a64_bits(w, 15, 10), reg;
+
+	if (op == 2 || op == 3)
+		return (divide(t, size, op == 3));
+	if (op >> 2 != 2)
+		return (NATIVE_NOT);
+	reg = copy_of(t, size, i->rn);
+	emit_mov_rr(t->e, 4, RCX, native_use(t, i->rm));
+	emit_shift_cl(t->e, size, shifts[op & 3], reg);
+	native_put(t, i->rd, reg);
+	return (NATIVE_DONE);
+}
+
+static enum native
+three_source(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	bool sub = a64_bits(w, 15, 15) != 0;
+	unsigned op = a64_bits(w, 23, 21), size = size_of(w), n = native_use(t, i->rn), m = native_use(t, i->rm), reg;
+
+	reg = native_new(t);
+	switch (op) {
+	case 0:
+		emit_mov_rr(t->e, size, reg, n);
+		break;
+	case 1:
+	case 5:
+		if (op == 1) {
+			emit_movsx_rr(t->e, 8, 4, reg, n);
+			emit_movsx_rr(t->e, 8, 4, RAX, m);
+		} else {
+			emit_mov_rr(t->e, 4, reg, n);
+			emit_mov_rr(t->e, 4, RAX, m);
+		}
+		m = RAX;
+		break;
+	default:				/* SMULH, UMULH */
+		emit_mov_rr(t->e, 8, RAX, n);
+		emit_unary_r(t->e, 8, op == 2 ? UN_IMUL : UN_MUL, m);
+		emit_mov_rr(t->e, 8, reg, RDX);
+		native_put(t, i->rd, reg);
+		return (NATIVE_DONE);
+	}
+	emit_imul_rr(t->e, size, reg, m);
+	if (i->ra != SLOT_ZERO || sub) {
+		n = native_use(t, i->ra);
+		if (sub) {
+			emit_unary_r(t->e, size, UN_NEG, reg);
+		}
+		emit_alu_rr(t->e, size, ALU_ADD, reg, n);
+	}
+	native_put(t, i->rd, reg);
+	return (NATIVE_DONE);
+}
+
+static enum native
+immediate(struct tr *t, uint32_t w)
+{
+	switch (a64_bits(w, 25, 23)) {
+	case 0:
+	case 1:
+		return (address(t, w));
+	case 2:
+		return (add_imm(t, w));
+	case 4:
+		return (logical_imm(t, w));
+	case 5:
+		return (move_wide(t, w));
+	case 6:
+		return (bitfield(t, w));
+	case 7:
+		return (extract(t, w));
+	default:
+		return (NATIVE_NOT);
+	}
+}
+
+/* The instruction is allocated: a64_decode_dp() says so. */
+enum native
+native_dp(struct tr *t)
+{
+	uint32_t w = t->i->word;
+
+	if (a64_bits(w, 28, 26) == 4)
+		return (immediate(t, w));
+	switch (a64_bits(w, 28, 24)) {
+	case 0x0a:
+		return (logical_reg(t, w));
+	case 0x0b:
+		return (add_reg(t, w));
+	case 0x1a:
+		switch (a64_bits(w, 23, 21)) {
+		case 0:
+			return (add_carry(t, w));
+		case 2:
+			return (compare_if(t, w));
+		case 4:
+			return (conditional_select(t, w));
+		default:
+			return (a64_bits(w, 30, 30) != 0 ? one_source(t, w) : two_source(t, w));
+		}
+	default:
+		return (three_source(t, w));
+	}
+}
+
+#endif
