@@ -8,6 +8,7 @@
  *	diff_arm64 --seed 7 --cases 100000		some others
  *	diff_arm64 --class fpvec_three --cases 100000	classes whose name contains this
  *	diff_arm64 --memory --cases 100000		loads and stores
+ *	diff_arm64 --vm --cases 100000			the others in a virtual machine too
  *	diff_arm64 --list				classes
  *	diff_arm64 --exceptions				what is not compared, and why
  */
@@ -28,11 +29,13 @@ const char *test_name_ = "?";
 /* Classes that run together, and the oracle's processor for them: one without what came later. */
 struct part {
 	bool		 memory;
+	bool		 vm;		/* in a virtual machine */
 	const char	*processor;
 };
 
 /* Armv8.0 with its cryptography; Armv8.2, for LSE. */
-static const struct part registers = { false, "cortex-a57" }, memory = { true, "neoverse-n1" };
+static const struct part registers = { false, false, "cortex-a57" }, registers_vm = { false, true, "cortex-a57" };
+static const struct part memory = { true, true, "neoverse-n1" };
 
 struct options {
 	uint64_t	 seed, cases;
@@ -133,9 +136,9 @@ batch(const struct options *o, const struct arm_batch *b, const uint16_t class_o
 			soft = by_vm[i];
 		exceptions_apply(word, &b->in[i], &e);
 		what = compare(&b->out[i], ours, &soft, &e);
-		if (what == NULL && vm != NULL && memcmp(b->mem_out[i], mem[i], ARM_WINDOW_LEN) != 0)
+		if (what == NULL && b->memory != 0 && memcmp(b->mem_out[i], mem[i], ARM_WINDOW_LEN) != 0)
 			what = "memory";
-		st->stored += vm != NULL && memcmp(b->mem_in[i], mem[i], ARM_WINDOW_LEN) != 0;
+		st->stored += b->memory != 0 && memcmp(b->mem_in[i], mem[i], ARM_WINDOW_LEN) != 0;
 		st->cases++;
 		st->ran[k]++;
 		st->undefined[k] += b->out[i].signal != 0;
@@ -147,7 +150,7 @@ batch(const struct options *o, const struct arm_batch *b, const uint16_t class_o
 		st->shown++;
 		printf("mismatch: %s: word %08x of %s (%s)\n", what, word, classes[k].name, classes[k].mnemonics);
 		show(word, &b->in[i], &b->out[i], &soft);
-		if (vm != NULL)
+		if (b->memory != 0)
 			show_memory(b->mem_in[i], b->mem_out[i], mem[i]);
 	}
 }
@@ -183,7 +186,7 @@ run(const struct options *o, const struct part *part, struct stats *st, const ch
 	*why = "no such class";
 	if (!any || (oracle = oracle_start(HYVE_ARM64_EMULATOR, part->processor, beside("diff-arm64-oracle"), &b, why)) == NULL)
 		return (-1);
-	if (part->memory)
+	if (part->vm)
 		vm = vm_side_open();
 	for (uint64_t n = 0; n < (o->cases + ARM_CASES - 1) / ARM_CASES; n++) {
 		gen_batch(o->seed, n, wanted, b, class_of);
@@ -228,6 +231,19 @@ TEST(arm64_memory)
 	agrees(&memory, per_run / 5);
 }
 
+/* The same as native code, every block of which is made at once: HYVE_JIT. */
+TEST(arm64_native_user)
+{
+	CHECK_EQ(setenv("HYVE_JIT", "0", 1), 0);
+	agrees(&registers_vm, per_run / 10);
+}
+
+TEST(arm64_native_memory)
+{
+	CHECK_EQ(setenv("HYVE_JIT", "0", 1), 0);
+	agrees(&memory, per_run / 20);
+}
+
 static void
 list(void)
 {
@@ -238,7 +254,7 @@ list(void)
 static int
 usage(const char *self)
 {
-	fprintf(stderr, "usage: %s [CASES | --memory --seed N --cases N --class X --shown N | --list | --exceptions]\n", self);
+	fprintf(stderr, "usage: %s [CASES | --memory | --vm --seed N --cases N --class X --shown N | --list | --exceptions]\n", self);
 	return (2);
 }
 
@@ -261,6 +277,10 @@ by_hand(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--memory") == 0) {
 			part = &memory;
+			continue;
+		}
+		if (strcmp(argv[i], "--vm") == 0) {
+			part = &registers_vm;
 			continue;
 		}
 		if (i + 1 == argc)
