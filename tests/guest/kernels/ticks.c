@@ -5,12 +5,19 @@
  * The command line has "slow" (10 to 20 ticks a second) or "fast" (each timer about 1 kHz), and how many seconds, a digit each in
  * hexadecimal: "slow 0a".  On the console comes a line per timer: name, ticks, period, the time that it ran for, at least and at most, and
  * how many ticks were early; then what its registers say is left of the period, and how much later than that time they were
- * read; all hexadecimal, in the units of tests/guest/ticks.py.  Then it ends.
+ * read; then for how long at a time the processor stood, by the clock; all hexadecimal, in the units of tests/guest/ticks.py.
+ * Then it ends.
  */
 #include "ticks.h"
 
+#define	GAPS	512
+
 bool fast;
 unsigned current_round;
+
+/* Times in which the host ran something else, of a fortieth of a second and longer. */
+static uint64_t gaps[GAPS];
+static unsigned ngaps;
 
 static void
 put(const char *s)
@@ -56,7 +63,7 @@ ticked(struct timer *t)
 static void
 run(unsigned round, uint32_t seconds)
 {
-	uint64_t end;
+	uint64_t end, now, last;
 
 	current_round = round;
 	for (struct timer *t = timers; t < timers + ntimers; t++) {
@@ -66,12 +73,17 @@ run(unsigned round, uint32_t seconds)
 		timer_start(t, t->period[fast]);
 		t->after = clock_now();
 	}
-	end = clock_now();
+	end = last = clock_now();
 	for (uint32_t i = 0; i < seconds * 10; i++)
 		end += clock_tenth;
 	interrupts_on();
-	while (clock_now() < end)
-		;
+	while ((now = clock_now()) < end) {
+		if (now - last >= clock_tenth / 4 && ngaps < GAPS)
+			gaps[ngaps++] = now - last;
+		last = now;
+	}
+	if (now - last >= clock_tenth / 4 && ngaps < GAPS)
+		gaps[ngaps++] = now - last;
 	interrupts_off();
 }
 
@@ -119,7 +131,10 @@ kernel(const void *boot)
 		run(round, seconds);
 		report(round);
 	}
-	put("clock");
+	put("gaps");
+	for (unsigned i = 0; i < ngaps; i++)
+		put_hex(gaps[i]);
+	put("\nclock");
 	put_hex(clock_counts);
 	put_hex(clock_femto);
 	put("\nend\n");
