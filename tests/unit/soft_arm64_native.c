@@ -6,6 +6,8 @@
 
 #include "soft_arm64_guest.h"
 
+#include "arm64/arm64.h"
+
 #define	LENGTH	150U		/* words of a program */
 #define	nitems(a)	(sizeof(a) / sizeof((a)[0]))
 #define	BASE	28U		/* this register is DATA's middle; 27 is one that moves */
@@ -69,17 +71,80 @@ static const struct template {
 	{ 0x10000000, 0xe0ffffe0, true, false, false, false },	/* ADR, ADRP */
 	{ 0xd53b4200, 0, true, false, false, false },		/* MRS NZCV */
 	{ 0xd51b4200, 0, true, false, false, false },		/* MSR NZCV */
-	{ 0x4e201c00, 0, true, true, true, false },		/* AND (vector) */
-	{ 0x4ea08400, 0x00c00000, true, true, true, false },	/* ADD (vector) */
-	{ 0x1e602000, 0, false, true, true, false },		/* FCMP */
-	{ 0x1e600c00, 0x0000f000, true, true, true, false },	/* FCSEL */
+	{ 0xd5384100, 0x00000000, true, false, false, false },	/* MRS SP_EL0 */
+	{ 0xd5184100, 0x00000000, true, false, false, false },	/* MSR SP_EL0 */
+	{ 0xd5384020, 0x00000000, true, false, false, false },	/* MRS ELR_EL1 */
+	{ 0xd53b4220, 0x00000000, true, false, false, false },	/* MRS DAIF */
+	{ 0xd50340df, 0x00000720, false, false, false, false },	/* MSR DAIFSet, DAIFClr */
+	{ 0xd50330bf, 0x00000f00, false, false, false, false },	/* DMB */
 };
+
+/* Floating point and vectors: registers may be any. */
+static const struct template vectors[] = {
+	{ 0x0e201c00, 0x60c00000, true, true, true, false },	/* AND and so on */
+	{ 0x4e208400, 0x20c00000, true, true, true, false },	/* ADD, SUB */
+	{ 0x0e208400, 0x20400000, true, true, true, false },
+	{ 0x6e208c00, 0x00c00000, true, true, true, false },	/* CMEQ */
+	{ 0x4e203400, 0x00c00000, true, true, true, false },	/* CMGT */
+	{ 0x0e206400, 0x60000000, true, true, true, false },	/* SMAX, UMAX */
+	{ 0x1e200800, 0x00403000, true, true, true, false },	/* FMUL, FDIV, FADD, FSUB */
+	{ 0x1e208800, 0x00400000, true, true, true, false },	/* FNMUL */
+	{ 0x1f000000, 0x00608000, true, true, true, true },	/* FMADD and so on */
+	{ 0x1e202000, 0x00400018, false, true, true, false },	/* FCMP */
+	{ 0x1e200c00, 0x0040f000, true, true, true, false },	/* FCSEL */
+	{ 0x1e204000, 0x00418000, true, true, false, false },	/* FMOV, FABS, FNEG, FSQRT */
+	{ 0x1e624000, 0, true, true, false, false },		/* FCVT */
+	{ 0x1e22c000, 0, true, true, false, false },
+	{ 0x1e220000, 0x80410000, true, true, false, false },	/* SCVTF, UCVTF */
+	{ 0x1e380000, 0x80410000, true, true, false, false },	/* FCVTZS, FCVTZU */
+	{ 0x9e660000, 0x00010000, true, true, false, false },	/* FMOV between files */
+	{ 0x9eae0000, 0x00010000, true, true, false, false },
+	{ 0x1e260000, 0x00010000, true, true, false, false },
+	{ 0x1e601000, 0x001fe000, true, false, false, false },	/* FMOV (immediate) */
+	{ 0x4e20d400, 0x00c00000, true, true, true, false },	/* FADD, FSUB (vector) */
+	{ 0x6e20dc00, 0x00400000, true, true, true, false },	/* FMUL */
+	{ 0x4e20cc00, 0x00c00000, true, true, true, false },	/* FMLA, FMLS */
+	{ 0x4f809000, 0x00200800, true, true, true, false },	/* FMUL (by element) */
+	{ 0x4ea0f800, 0x20400000, true, true, false, false },	/* FABS, FNEG (vector) */
+	{ 0xd53b4420, 0, true, false, false, false },		/* MRS FPSR */
+};
+
+static uint32_t
+fill(const struct template *t)
+{
+	return (t->fixed | (bits(32) & t->random) | (t->d ? reg() : 0) | (t->n ? reg() : 0) << 5 | (t->m ? reg() : 0) << 16 |
+	    (t->a ? reg() : 0) << 10);
+}
+
+/* Of BASE, all of them. */
+static uint32_t
+atomic(void)
+{
+	uint32_t at = BASE << 5;
+
+	switch (rnd(7)) {
+	case 0:
+		return (0x085f7c00 | bits(2) << 30 | bits(1) << 15 | at | reg());		/* LDXR, LDAXR */
+	case 1:
+		return (0x08007c00 | bits(2) << 30 | bits(1) << 15 | 26 << 16 | at | 2 * rnd(12));	/* STXR, STLXR */
+	case 2:
+		return (0x08dffc00 | bits(2) << 30 | at | reg());				/* LDAR */
+	case 3:
+		return (0x089ffc00 | bits(2) << 30 | at | reg());				/* STLR */
+	case 4:
+		return (0x08a07c00 | bits(2) << 30 | bits(1) << 22 | bits(1) << 15 | reg() << 16 | at | reg());	/* CAS */
+	case 5:
+		return (0x38208000 | bits(2) << 30 | bits(2) << 22 | reg() << 16 | at | reg());	/* SWP */
+	default:
+		return (0x38200000 | bits(2) << 30 | bits(2) << 22 | bits(3) << 12 | reg() << 16 | at | reg());
+	}
+}
 
 static uint32_t
 data_processing(void)
 {
 	const struct template *t = &templates[rnd(nitems(templates))];
-	uint32_t w = t->fixed | (bits(32) & t->random);
+	uint32_t w = fill(t);
 
 	if ((t->fixed == 0x12000000 || t->fixed == 0x92400000) && (w >> 10 & 0x3f) == 0x3f)
 		w ^= 0x400;					/* an immediate that is reserved */
@@ -87,7 +152,6 @@ data_processing(void)
 		w = (w & ~0x1c00U) | rnd(5) << 10;
 	if (t->fixed == 0x13000000 || t->fixed == 0x93400000)
 		w = (w >> 29 & 3) == 3 ? w ^ 0x20000000 : w;
-	w |= (t->d ? reg() : 0) | (t->n ? reg() : 0) << 5 | (t->m ? reg() : 0) << 16 | (t->a ? reg() : 0) << 10;
 	/* SP is not to be written: register 31 of a destination that is one. */
 	if ((w & 31) == 31 && ((w & 0x3f800000) == 0x11000000 || (w & 0x1f800000) == 0x12000000 || (w & 0x3f200000) == 0x0b200000))
 		w ^= 1;
@@ -148,13 +212,21 @@ static unsigned
 program(uint32_t *p)
 {
 	for (unsigned n = 0; n < LENGTH; n++) {
-		switch (rnd(8)) {
+		switch (rnd(12)) {
 		case 0:
 		case 1:
+		case 2:
 			p[n] = load_or_store();
 			break;
-		case 2:
+		case 3:
 			p[n] = branch(n);
+			break;
+		case 4:
+		case 5:
+			p[n] = fill(&vectors[rnd(nitems(vectors))]);
+			break;
+		case 6:
+			p[n] = atomic();
 			break;
 		default:
 			p[n] = data_processing();
@@ -209,8 +281,15 @@ start(unsigned n, uint64_t at)
 		poke(DATA + i, s += 0x9e3779b97f4a7c15ULL);
 }
 
+static struct arm64_state *
+page(unsigned side)
+{
+	return (sides[side].cpu->state);
+}
+
+/* They agree about everything. */
 static void
-compare(const uint32_t *p, unsigned n)
+compare(void)
 {
 	uint64_t v[2];
 	int r;
@@ -220,6 +299,12 @@ compare(const uint32_t *p, unsigned n)
 			v[i] = tv_get(sides[i].cpu, X(r));
 		CHECKF(v[0] == v[1], "x%d is %llx, natively %llx", r, (unsigned long long)v[0], (unsigned long long)v[1]);
 	}
+	for (r = 0; r < 64; r++)
+		CHECKF(page(0)->v[r] == page(1)->v[r], "half %d of v%d is %llx, natively %llx", r & 1, r / 2,
+		    (unsigned long long)page(0)->v[r], (unsigned long long)page(1)->v[r]);
+	CHECK_EQ(page(1)->fpsr, page(0)->fpsr);
+	CHECK_EQ(page(1)->excl_size, page(0)->excl_size);
+	CHECK_EQ(page(1)->sp_el0, page(0)->sp_el0);
 	for (unsigned i = 0; i < 2; i++)
 		v[i] = tv_get(sides[i].cpu, VM_ARM64_REG_PSTATE);
 	CHECKF(v[0] == v[1], "PSTATE is %llx, natively %llx", (unsigned long long)v[0], (unsigned long long)v[1]);
@@ -253,7 +338,7 @@ random_programs(unsigned programs, size_t size)
 			start(k, i);
 			execute(p, n);
 		}
-		compare(p, n);
+		compare();
 		faults += tv_get(sides[0].cpu, X(29)) != 0;
 		CHECK_EQ(stat_of(1, VM_STAT_INSNS), stat_of(0, VM_STAT_INSNS));
 	}

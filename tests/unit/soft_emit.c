@@ -96,6 +96,14 @@ TEST(arithmetic)
 	IS(emit_bt_mi(&e, 8, 6, emit_at(RBP, 8), 33), "btr qword ptr [rbp+0x08], 0x21");
 }
 
+TEST(atomics)
+{
+	IS((emit_lock(&e), emit_cmpxchg_mr(&e, 1, emit_at(RDX, 0), RSI)), "lock cmpxchg [rdx], sil");
+	IS((emit_lock(&e), emit_xadd_mr(&e, 8, emit_at(RDX, 8), R9)), "lock xadd [rdx+0x08], r9");
+	IS(emit_xchg_mr(&e, 2, emit_at(R12, 0), RAX), "xchg [r12], ax");
+	IS((emit_lock(&e), emit_alu_mi(&e, 4, ALU_OR, emit_at(RSP, 0), 0)), "lock or dword ptr [rsp], 0x00");
+}
+
 TEST(conditions)
 {
 	IS(emit_setcc_r(&e, CC_O, RAX), "seto al");

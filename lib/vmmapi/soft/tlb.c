@@ -95,20 +95,26 @@ region(uint64_t va)
 	return ((unsigned)((va >> 22) ^ (va >> 34)) & 4095);
 }
 
-void
+bool
 soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
 {
 	uint64_t base = va & ~0x3fffffULL;
 	unsigned r = region(va);
+	bool code = false;
 
 	if ((t->huge >> ((va >> 30) & 63) & 1) != 0) {
 		soft_tlb_flush(t);
-	} else if ((t->large[r / 64] >> (r & 63) & 1) != 0) {
+		return (true);
+	}
+	if ((t->large[r / 64] >> (r & 63) & 1) != 0) {
 		for (uint64_t off = 0; off < 0x400000; off += 4096)
 			drop(t, base + off);
-	} else {
-		drop(t, va);
+		for (unsigned i = 0; i < 16; i++)
+			code |= t->code[(base >> 18 & 48) + i] != 0;
+		return (code);
 	}
+	drop(t, va);
+	return ((t->code[va >> 18 & 63] >> (va >> 12 & 63) & 1) != 0);
 }
 
 void

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 struct soft_cpu;
 
@@ -48,6 +49,7 @@ struct soft_tlb {
 	uint64_t	 huge;
 	bool		 writes;	/* an entry may have a wtag */
 	uint64_t	 gen;		/* of what is found by address and tag (jump.h); from 1 on */
+	uint64_t	 code[64];	/* pages, by the last 12 bits of their numbers, where something was found since gen changed */
 	uint32_t	 last_tag;
 	uint32_t	 nspaces;
 	uint16_t	*space;		/* tag of each address space, 0: none */
@@ -71,10 +73,20 @@ static inline void
 soft_tlb_forget_jumps(struct soft_tlb *t)
 {
 	t->gen++;
+	memset(t->code, 0, sizeof(t->code));
 }
 
-/* The page, or large page, at va in every address space. */
-void	soft_tlb_flush_page(struct soft_tlb *t, uint64_t va);
+/* Something at va is going to be found by address and tag. */
+static inline void
+soft_tlb_note_code(struct soft_tlb *t, uint64_t va)
+{
+	t->code[va >> 18 & 63] |= 1ULL << (va >> 12 & 63);
+}
+
+/*
+ * The page, or large page, at va in every address space.  false: nothing there was found by address and tag.
+ */
+bool	soft_tlb_flush_page(struct soft_tlb *t, uint64_t va);
 void	soft_tlb_drop_writes(struct soft_tlb *t);
 /*
  * Enter the translation of the page at va, if it is memory.  In guest code.  With SOFT_TLB_W the guest's tables allow a store and

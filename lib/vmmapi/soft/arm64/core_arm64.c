@@ -241,8 +241,10 @@ find(struct a64 *c, struct soft_block **block)
 		return (A_DONE);
 	c->cur = NULL;
 	r = a64_block(c, va, block);
-	if (r == A_DONE)
+	if (r == A_DONE) {
 		soft_jump_keep(j, va, a64_key(c, va), *block);
+		soft_tlb_note_code(c->tlb, va);
+	}
 	return (r);
 }
 

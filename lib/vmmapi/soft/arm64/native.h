@@ -144,5 +144,13 @@ native_late(struct tr *t, enum late_kind kind)
 enum native native_branch(struct tr *t);
 enum native native_dp(struct tr *t);
 enum native native_ldst(struct tr *t);
+enum native native_atomic(struct tr *t);
+enum native native_system(struct tr *t);
+enum native native_fp(struct tr *t);
+
+/* native_ldst.c, for native_atomic.c: the address of a base register to rdx. */
+void	native_base(struct tr *t, struct late *slow);
+/* soft_tlb_hit() of rdx, which becomes the host's address; rax is the entry's, rcx is lost. */
+void	native_look_up(struct tr *t, unsigned total, bool write, bool unpriv, struct late *slow);
 
 #endif /* _SOFT_A64_NATIVE_H_ */

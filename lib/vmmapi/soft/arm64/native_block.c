@@ -370,14 +370,14 @@ translate_insn(struct tr *t)
 		return (native_dp(t));
 	case 0xa:
 	case 0xb:
-		return (native_branch(t));
+		return (t->i->fn != NULL ? native_system(t) : native_branch(t));
 	case 0x4:
 	case 0x6:
 	case 0xc:
 	case 0xe:
-		return (native_ldst(t));
+		return (t->i->fn != NULL ? native_atomic(t) : native_ldst(t));
 	default:
-		return (NATIVE_NOT);
+		return (native_fp(t));
 	}
 }
 
@@ -388,7 +388,8 @@ one(struct tr *t)
 
 	t->i = &t->code[t->k];
 	t->busy = 0;
-	how = by_function(t->i) ? NATIVE_NOT : translate_insn(t);
+	/* Of those that are not allocated or trap, nothing but the function says so: their words may look like others. */
+	how = by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 ? NATIVE_NOT : translate_insn(t);
 	if (how == NATIVE_KEPT)
 		return;
 	t->eflags = false;

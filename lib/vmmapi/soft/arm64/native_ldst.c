@@ -22,7 +22,7 @@ address(struct tr *t, struct access *a, struct late *slow)
 {
 	const struct a64_insn *i = t->i;
 	struct emit *e = t->e;
-	unsigned m, shift = i->arg2 >> 3;
+	unsigned m, shift = a->how == ADDR_REG ? i->arg2 >> 3 : 0;
 
 	if (a->how == ADDR_LITERAL) {
 		emit_mov_rm(e, 8, RDX, CORE(pc0));
@@ -55,29 +55,42 @@ address(struct tr *t, struct access *a, struct late *slow)
 	}
 }
 
-/* soft_tlb_hit(): the page of the last byte is compared with the tag of the first one's entry, so an access across pages misses.  rdx becomes the host's. */
-static void
-look_up(struct tr *t, const struct access *a, struct late *slow)
+/* The page of the last byte is compared with the tag of the first one's entry, so an access across pages misses. */
+void
+native_look_up(struct tr *t, unsigned total, bool write, bool unpriv, struct late *slow)
 {
 	struct emit *e = t->e;
-	unsigned half = a->how == ADDR_UNPRIV ? 0 : t->half;
-	size_t row = a->how == ADDR_UNPRIV ? offsetof(struct a64, row_el0) : offsetof(struct a64, row);
+	unsigned half = unpriv ? 0 : t->half;
 
 	_Static_assert(sizeof(struct soft_tlbe) == 32 && SOFT_TLB_BITS == 11, "an entry's offset is a shift and a mask");
 	emit_mov_rr(e, 4, RAX, RDX);
 	emit_shift_ri(e, 4, SH_SHR, RAX, 7);
 	emit_alu_ri(e, 4, ALU_AND, RAX, (SOFT_TLB_SIZE - 1) << 5);
-	emit_alu_rm(e, 8, ALU_ADD, RAX, core_at(row));
-	if (a->total > 1)
-		emit_lea(e, 8, RCX, emit_at(RDX, (int32_t)a->total - 1));
+	emit_alu_rm(e, 8, ALU_ADD, RAX, unpriv ? CORE(row_el0) : CORE(row));
+	if (total > 1)
+		emit_lea(e, 8, RCX, emit_at(RDX, (int32_t)total - 1));
 	else
 		emit_mov_rr(e, 8, RCX, RDX);
 	emit_alu_ri(e, 8, ALU_AND, RCX, -4096);
 	emit_alu_rm(e, 8, ALU_OR, RCX, core_at(offsetof(struct a64, tag) + 8 * half));
 	emit_alu_rm(e, 8, ALU_CMP, RCX,
-	    emit_at(RAX, (int32_t)(a->write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag))));
+	    emit_at(RAX, (int32_t)(write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag))));
 	emit_jcc(e, CC_NE, &slow->from);
 	emit_alu_rm(e, 8, ALU_ADD, RDX, emit_at(RAX, (int32_t)offsetof(struct soft_tlbe, addend)));
+}
+
+static void
+look_up(struct tr *t, const struct access *a, struct late *slow)
+{
+	native_look_up(t, a->total, a->write, a->how == ADDR_UNPRIV, slow);
+}
+
+void
+native_base(struct tr *t, struct late *slow)
+{
+	struct access a = { .how = ADDR_POST };
+
+	address(t, &a, slow);
 }
 
 static void

@@ -26,6 +26,9 @@ enum a64_status a64_trapped(struct a64 *c, const struct a64_insn *i);
 /* sysreg_arm64.c: MRS, MSR (register) */
 bool	a64_decode_sysreg(uint32_t word, unsigned mode, struct a64_insn *i);
 
+/* What MRS, or MSR with *keep of the value, does beyond moving 8 bytes from or to the page: nothing, then their offset.  Else -1. */
+int	a64_sysreg_place(const struct a64_insn *i, uint64_t *keep);
+
 /* maint_arm64.c: SYS */
 bool	a64_decode_maintenance(uint32_t word, unsigned mode, struct a64_insn *i);
 /* Invalidations that have been asked of all are done: DSB. */

@@ -562,3 +562,21 @@ a64_decode_sysreg(uint32_t word, unsigned mode, struct a64_insn *i)
 	i->fn = is_icc(reg) ? icc : outside;
 	return (is_icc(reg) || crn == 11 || crn == 15);
 }
+
+int
+a64_sysreg_place(const struct a64_insn *i, uint64_t *keep)
+{
+	const struct sysreg *r;
+	bool write = i->fn == msr;
+
+	*keep = UINT64_MAX;
+	if (i->fn == mrs_id)
+		return ((int)(offsetof(struct arm64_state, id) + 8 * i->imm));
+	if (i->fn != mrs && !write)
+		return (-1);
+	r = &sysregs[i->imm];
+	if ((r->flags & S_FP) != 0 || (r->flags & S_PLAIN) == 0 || r->size != 8 || r->res1 != 0)
+		return (-1);
+	*keep = r->keep;
+	return ((write ? r->wr == put : r->rd == get) ? r->off : -1);
+}

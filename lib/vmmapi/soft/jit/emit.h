@@ -477,6 +477,35 @@ emit_bt_mi(struct emit *e, unsigned size, unsigned op, struct emit_mem m, unsign
 	emit8(e, n);
 }
 
+/* Atomics */
+
+/* Before what it is the prefix of. */
+static inline void
+emit_lock(struct emit *e)
+{
+	emit8(e, 0xf0);
+}
+
+/* Locked by itself. */
+static inline void
+emit_xchg_mr(struct emit *e, unsigned size, struct emit_mem m, unsigned reg)
+{
+	emit_rm(e, size, size == 1 ? 0x86 : 0x87, reg, m, 0);
+}
+
+static inline void
+emit_xadd_mr(struct emit *e, unsigned size, struct emit_mem m, unsigned reg)
+{
+	emit_rm(e, size, EMIT_0F | (size == 1 ? 0xc0 : 0xc1), reg, m, 0);
+}
+
+/* With RAX */
+static inline void
+emit_cmpxchg_mr(struct emit *e, unsigned size, struct emit_mem m, unsigned reg)
+{
+	emit_rm(e, size, EMIT_0F | (size == 1 ? 0xb0 : 0xb1), reg, m, 0);
+}
+
 /* Conditions and flags */
 
 static inline void
