@@ -451,7 +451,7 @@ help(const struct verb *verb)
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum { ARCH = 256, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, NET, NAME, SET, NO_REBOOT };
+	enum { FIRST = 256, ARCH = FIRST, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, NET, NAME, SET, NO_REBOOT };
 	static const struct option options[] = {
 		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
 		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
@@ -464,8 +464,8 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		{ "no-reboot", no_argument, NULL, NO_REBOOT }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const char *const keys[] = { [ARCH - ARCH] = "arch", [ACCEL - ARCH] = "accel", [CPUS - ARCH] = "cpus",
-	    [MEMORY - ARCH] = "memory.size", [NAME - ARCH] = "name" };
+	static const char *const keys[] = { [ARCH - FIRST] = "arch", [ACCEL - FIRST] = "accel", [CPUS - FIRST] = "cpus",
+	    [MEMORY - FIRST] = "memory.size", [NAME - FIRST] = "name" };
 	struct config *cfg = cmd_config_new();
 	struct options o = { 0 };
 	unsigned ndisks = 0, nnics = 0;
@@ -480,7 +480,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		case CPUS:
 		case MEMORY:
 		case NAME:
-			r = set_key(cfg, keys[opt - ARCH], optarg, optind - 1);
+			r = set_key(cfg, keys[opt - FIRST], optarg, optind - 1);
 			break;
 		case KERNEL:
 			o.kernel = optarg;
