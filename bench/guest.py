@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The same guests on hyve's soft back end and on QEMU's TCG, in turns; ratios.
 
-usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [--only TEST] [boot | start | guest]...
+usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [--only TEST] [boot | start | idle | guest]...
 
   boot    Debian's cloud kernel to user space and power off: wall clock and processor time of the whole process
   start   from the start of the process to the first instructions of a guest that ends the run (by a port, by PSCI), and back
+  idle    processor time that a Debian guest takes at its shell's `sleep`, in percent of one processor
   guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c; --only TEST, of these), and what the process
           takes beside guest RAM
 
@@ -221,7 +222,40 @@ def guest(bench):
                     {peer: [result[name][0] for result in results] for peer, results in rounds.items()}, not memory)
 
 
-PARTS = {"boot": boot, "start": start, "guest": guest}
+def spent(pid):
+    """Processor seconds of a process."""
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as stat_file:
+        fields = stat_file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def asleep(command):
+    """Percent of a processor that a guest takes which sleeps, once it has settled."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        for line in process.stdout:
+            if b"bench: idle" in line:
+                break
+        time.sleep(5)
+        before, start = spent(process.pid), time.monotonic()
+        time.sleep(20)
+        return 100 * (spent(process.pid) - before) / (time.monotonic() - start)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def idle(bench):
+    debian = bench.debian()
+    append = 'console=%s quiet guest.run="echo bench: idle; sleep 600"' % bench.table["console"]
+    results = {peer: [] for peer in bench.peers}
+    for _ in range(bench.rounds):
+        for peer in bench.peers:
+            results[peer].append(asleep(bench.command(peer, debian["kernel"], debian["initrd"], append)))
+    compare("idle", "%", results)
+
+
+PARTS = {"boot": boot, "start": start, "idle": idle, "guest": guest}
 
 
 def main():
