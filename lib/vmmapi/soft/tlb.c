@@ -120,13 +120,13 @@ soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
 void
 soft_tlb_drop_writes(struct soft_tlb *t)
 {
-	if (!t->writes)
-		return;
-	t->writes = false;
 	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
+		if ((t->writes >> m & 1) == 0)
+			continue;
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
 			t->e[m][i].wtag = 0;
 	}
+	t->writes = 0;
 }
 
 static void
@@ -165,7 +165,7 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t 
 		return;
 	dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, 1);
 	e->wtag = va | tag;
-	t->writes = true;
+	t->writes |= 1U << mode;
 }
 
 const struct soft_itlbe *

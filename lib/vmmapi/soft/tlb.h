@@ -22,7 +22,7 @@ struct soft_cpu;
 #define	SOFT_TLB_BITS	11
 #define	SOFT_TLB_SIZE	(1U << SOFT_TLB_BITS)
 #define	SOFT_ITLB_SIZE	256U
-#define	SOFT_TLB_MODES	3
+#define	SOFT_TLB_MODES	6		/* rows; a core may have one for loads and one for stores */
 #define	SOFT_TLB_NONE	SOFT_TLB_MODES		/* the row that stays empty: every access is slow */
 #define	SOFT_TLB_TAGS	0xfffU			/* bits of the tag of an address space; odd numbers */
 
@@ -47,7 +47,7 @@ struct soft_tlb {
 	/* Which 4 MiB regions have pieces of large pages; which 1 GiB regions of larger ones. */
 	uint64_t	 large[64];
 	uint64_t	 huge;
-	bool		 writes;	/* an entry may have a wtag */
+	unsigned	 writes;	/* rows, as bits, in which an entry may have a wtag */
 	uint64_t	 gen;		/* of what is found by address and tag (jump.h); from 1 on */
 	uint64_t	 code[64];	/* pages, by the last 12 bits of their numbers, where something was found since gen changed */
 	uint32_t	 last_tag;

@@ -77,6 +77,11 @@ translate(struct x86 *x, uint64_t lin, unsigned why, uint64_t *gpa)
 	TRY(x86_walk(x, lin, why, &page));
 	if ((why & PG_SYS) != 0)
 		row = (x->s->cr4 & CR4_SMAP) != 0 ? MMU_SMAP : MMU_KERNEL;
+	/* Only where it was looked for: what has the same place in the other row may be in use. */
+	if ((why & PG_WRITE) != 0)
+		row += MMU_WRITE;
+	else
+		page.flags &= ~SOFT_TLB_W;
 	soft_tlb_fill(x->cpu, x->tlb, row, (uint16_t)x->tag, lin, page.gpa, page.flags);
 	*gpa = page.gpa;
 	return (X_DONE);
@@ -230,7 +235,7 @@ x86_store16(struct x86 *x, const struct x86_insn *i, bool aligned, const void *v
 	TRY(x86_address(x, i, 16, true, &lin));
 	if (aligned && (lin & 15) != 0)
 		return (GP0(x));
-	p = soft_tlb_hit(x->row, x->tag, lin, 16, true);
+	p = soft_tlb_hit(x->wrow, x->tag, lin, 16, true);
 	if (likely(p != NULL)) {
 		host_store16(p, v);
 		return (X_DONE);
@@ -280,9 +285,9 @@ x86_probe(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned size, bool w
 /* The processor's own accesses */
 
 static const struct soft_tlbe *
-sys_row(const struct x86 *x)
+sys_row(const struct x86 *x, bool write)
 {
-	return (x->tlb->e[(x->s->cr4 & CR4_SMAP) != 0 ? MMU_SMAP : MMU_KERNEL]);
+	return (x->tlb->e[((x->s->cr4 & CR4_SMAP) != 0 ? MMU_SMAP : MMU_KERNEL) + (write ? MMU_WRITE : 0U)]);
 }
 
 static uint64_t
@@ -299,7 +304,7 @@ x86_sys_load(struct x86 *x, uint64_t lin, unsigned size, uint64_t *v)
 	const void *p;
 
 	lin = sys_lin(x, lin);
-	p = soft_tlb_hit(sys_row(x), x->tag, lin, size, false);
+	p = soft_tlb_hit(sys_row(x, false), x->tag, lin, size, false);
 	if (likely(p != NULL)) {
 		*v = host_load(p, size);
 		return (X_DONE);
@@ -317,7 +322,7 @@ x86_sys_store(struct x86 *x, uint64_t lin, unsigned size, uint64_t v)
 	void *p;
 
 	lin = sys_lin(x, lin);
-	p = soft_tlb_hit(sys_row(x), x->tag, lin, size, true);
+	p = soft_tlb_hit(sys_row(x, true), x->tag, lin, size, true);
 	if (likely(p != NULL)) {
 		host_store(p, size, v);
 		return (X_DONE);
@@ -341,7 +346,7 @@ void *
 x86_window(struct x86 *x, uint64_t lin, bool write, unsigned *n)
 {
 	*n = 4096 - (unsigned)(lin & 0xfff);
-	return (soft_tlb_hit(x->row, x->tag, lin, 1, write));
+	return (soft_tlb_hit(write ? x->wrow : x->row, x->tag, lin, 1, write));
 }
 
 /* Atomics (SDM vol. 3 8.1) */
@@ -446,7 +451,7 @@ x86_atomic_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, x8
 	void *p;
 
 	if ((lin & (size - 1)) == 0) {
-		p = soft_tlb_hit(x->row, x->tag, lin, size, true);
+		p = soft_tlb_hit(x->wrow, x->tag, lin, size, true);
 		if (likely(p != NULL)) {
 			swap(p, size, fn, arg);
 			return (X_DONE);

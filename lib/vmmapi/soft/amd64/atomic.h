@@ -18,7 +18,7 @@ atomic_host(struct x86 *x, uint64_t lin, unsigned size)
 {
 	if (unlikely((lin & (ATOMIC_LINE - 1)) + size > ATOMIC_LINE))
 		return (NULL);
-	return (soft_tlb_hit(x->row, x->tag, lin, size, true));
+	return (soft_tlb_hit(x->wrow, x->tag, lin, size, true));
 }
 
 /* *p == *old: *p = val, true.  Otherwise *old = *p, false. */

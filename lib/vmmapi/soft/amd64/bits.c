@@ -131,7 +131,7 @@ bit_mem(struct x86 *x, const struct x86_insn *i, enum bit_op op, unsigned size, 
 	if ((i->flags & XI_LOCK) != 0)
 		return (bit_lock(x, i, op, size, n, lin));
 	ref.lin = lin;
-	ref.p = soft_tlb_hit(x->row, x->tag, lin, size, true);
+	ref.p = soft_tlb_hit(x->wrow, x->tag, lin, size, true);
 	if (likely(ref.p != NULL))
 		v = host_load(ref.p, size);
 	else

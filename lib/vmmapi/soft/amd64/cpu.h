@@ -89,6 +89,11 @@ typedef enum x86_status x86_op(struct x86 *x, const struct x86_insn *i);
 #define	XI_MEM		0x01U		/* has a memory operand */
 #define	XI_FLAT		0x02U		/* 64-bit mode and a segment without base: offset = linear address */
 #define	XI_LOCK		0x04U
+#define	XI_IMM		0x08U		/* has an immediate operand */
+#define	XI_XMM0		0x10U		/* operand 0 is an XMM register; operand 1 */
+#define	XI_XMM1		0x20U
+#define	XI_OTHER	0x40U		/* has a register of another kind, is a far branch, or has an absolute address: r[] and disp do
+					   not tell what it does */
 
 /*
  * A decoded instruction.  r[] are its explicit operands in order, where they are registers: for
@@ -112,6 +117,7 @@ struct x86_insn {
 	uint8_t		 rep;		/* 0, 0xf2, 0xf3 */
 	uint8_t		 flags;		/* XI_* */
 	uint8_t		 arg;		/* the family's: a condition, an operation */
+	uint16_t	 mnemonic;	/* ZYDIS_MNEMONIC_*; 0: it is undefined or not allowed here */
 };
 
 struct x86_exc {
@@ -122,11 +128,15 @@ struct x86_exc {
 	uint64_t	dr6;		/* EXC_DB: bits to set */
 };
 
-/* Access modes: rows of the TLB. */
+/*
+ * Access modes: rows of the TLB.  Stores have rows of their own: what is copied to and where it comes from may have the same place in
+ * theirs.
+ */
 enum x86_mmu {
 	MMU_USER,		/* privilege level 3 */
 	MMU_KERNEL,		/* below, user pages allowed: no SMAP, or AC */
 	MMU_SMAP,		/* below, user pages not allowed */
+	MMU_WRITE,		/* from here on the same for stores */
 	MMU_NONE = SOFT_TLB_NONE	/* alignment or data breakpoints are to be checked */
 };
 
@@ -142,10 +152,35 @@ enum x86_mmu {
 #define	X86_MODE_USER	4U		/* privilege level above 0 */
 #define	X86_MODE_REAL	8U		/* real or virtual-8086 mode */
 
+/*
+ * What native code works on (jit_x86.h).  While it runs, general registers, arithmetic flags and, if they are loaded, XMM registers
+ * are not in the state page.
+ */
+struct x86_native {
+	int32_t		 left;		/* instructions until the dispatcher wants to look; at `end' there will be none */
+	uint16_t	 flags;		/* SF to CF as LAHF has them in bits 15:8, OF in bit 0 */
+	uint8_t		 xmm;		/* XMM_*: whether XMM registers are loaded */
+	bool		 leave;		/* a block was dropped: do not go on in native code */
+	uint64_t	 page;		/* address of the page that the running code is in */
+	uint64_t	 gpr[4];	/* R12 to R15 */
+	uint64_t	 tmp, tmp2;
+	uint64_t	 end;
+	bool		 once;		/* the next block is for the first tier */
+	uint8_t		 status;	/* of the instruction that native code was left for */
+};
+
+struct jit;
+
 struct x86 {
+	/* native code reaches these by short displacements */
 	struct amd64_state *s;
-	const struct soft_tlbe *row;	/* of the access mode */
+	const struct soft_tlbe *row;	/* of the access mode, for loads */
+	const struct soft_tlbe *wrow;	/* for stores */
 	uint64_t	 tag;		/* of the address space */
+	uint64_t	 key;		/* of the table of jumps (jump.h) */
+	struct soft_jump *jumps;
+	struct x86_native native;
+
 	const struct x86_insn *cur;	/* the instruction being executed */
 	uint64_t	 rip0;		/* RIP of its block's start */
 	bool		 attention;	/* interp.c is to look at events and traps before the next instruction */
@@ -155,9 +190,6 @@ struct x86 {
 	uint8_t		 cpl;
 
 	struct x86_exc	 exc;
-	uint64_t	 key;		/* of the table of jumps (jump.h) */
-	struct soft_jump *jumps;
-
 	struct soft_cpu	*cpu;
 	struct vcpu	*vcpu;
 	struct soft_tlb	*tlb;
@@ -183,6 +215,9 @@ struct x86 {
 	uint64_t	 features;	/* X86_F_* */
 	/* translate.c */
 	struct x86_translator *translator;
+	/* jit_x86.h; NULL: there is no native code */
+	struct jit	*jit;
+	struct x86_stubs *stubs;
 
 	/* time.c: the guest's TSC is the VM's clock and an offset; tsc_seen is what the page had
 	   when the offset was right */
@@ -491,7 +526,7 @@ x86_load_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint
 X86_INLINE enum x86_status
 x86_store_at(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint64_t v)
 {
-	void *p = soft_tlb_hit(x->row, x->tag, lin, size, true);
+	void *p = soft_tlb_hit(x->wrow, x->tag, lin, size, true);
 
 	if (likely(p != NULL)) {
 		host_store(p, size, v);
@@ -556,7 +591,7 @@ x86_rmw_load(struct x86 *x, const struct x86_insn *i, unsigned size, struct x86_
 {
 	ref->lin = 0;
 	TRY(x86_address(x, i, size, true, &ref->lin));
-	ref->p = soft_tlb_hit(x->row, x->tag, ref->lin, size, true);
+	ref->p = soft_tlb_hit(x->wrow, x->tag, ref->lin, size, true);
 	if (likely(ref->p != NULL)) {
 		*v = host_load(ref->p, size);
 		return (X_DONE);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "jit_x86.h"
 #include "segment.h"
 
 #define	DR6_BS	0x4000U
@@ -31,6 +32,10 @@ core_stale(struct soft_cpu *cpu, struct soft_block *b)
 
 	for (unsigned n = 0; n < b->n; n++)
 		i[n].fn = x86_op_end;
+	if (b->jit != NULL) {
+		x86_of(cpu)->native.leave = true;
+		jit_drop(x86_of(cpu)->jit, b);
+	}
 	x86_forget_jumps(x86_of(cpu));
 }
 
@@ -98,8 +103,10 @@ find(struct x86 *x, struct soft_block **block)
 		return (X_DONE);
 	x->cur = NULL;
 	r = x86_block(x, lin, block, &keep);
-	if (r == X_DONE && keep)
+	if (r == X_DONE && keep) {
 		soft_jump_keep(j, lin, x->key, *block);
+		j->native = x86_native_none(x);
+	}
 	return (r);
 }
 
@@ -185,22 +192,12 @@ start_block(struct x86 *x, struct soft_block *b)
 	x->took = false;
 }
 
+/* A block came to its end, or was left, at instruction i with r. */
 static enum soft_stop
-run_block(struct x86 *x, struct soft_block *b)
+left_block(struct x86 *x, const struct x86_insn *i, enum x86_status r)
 {
-	const struct x86_insn *i;
-	enum x86_status r;
 	enum soft_stop stop;
 
-	start_block(x, b);
-	i = x->block_code;
-	for (;;) {
-		x->cur = i;
-		r = i->fn(x, i);
-		if (unlikely(r != X_DONE))
-			break;
-		i++;
-	}
 	x->done += (uint64_t)(i - x->block_code);
 	if (likely(r == X_JUMP || r == X_END)) {
 		x->done += r == X_JUMP;
@@ -225,6 +222,35 @@ run_block(struct x86 *x, struct soft_block *b)
 		x->trap6 = 0;
 	}
 	return (stop);
+}
+
+static enum soft_stop
+run_block(struct x86 *x, struct soft_block *b)
+{
+	const struct x86_insn *i;
+	enum x86_status r;
+
+	start_block(x, b);
+	i = x->block_code;
+	for (;;) {
+		x->cur = i;
+		r = i->fn(x, i);
+		if (unlikely(r != X_DONE))
+			break;
+		i++;
+	}
+	return (left_block(x, i, r));
+}
+
+/* The same by native code, and what it leads to; no more than `most' instructions, which are enough for b. */
+static enum soft_stop
+run_native(struct x86 *x, struct soft_block *b, uint64_t most)
+{
+	x->took = false;
+	if (x86_native_run(x, b, most) == NAT_CALLED)
+		return (left_block(x, x->cur, (enum x86_status)x->native.status));
+	*x->retired = x->done;
+	return (SOFT_OK);
 }
 
 /* Execute one instruction with everything that may be due before and behind it. */
@@ -299,6 +325,15 @@ careful(const struct x86 *x)
 	    x->cpu->replay || x86_insn_breakpoints_on(x));
 }
 
+bool
+x86_settled(struct x86 *x)
+{
+	if (x->shadow != 0 || x->trap6 != 0 || x->cpu->exiting || x->s->run_state != VM_AMD64_RUNNING || x86_events_pending(x) || careful(x))
+		return (false);
+	x->attention = false;
+	return (true);
+}
+
 static void
 begin(struct x86 *x, uint64_t *retired)
 {
@@ -369,6 +404,8 @@ run(struct x86 *x, uint64_t budget)
 		if (unlikely(b->n > budget - x->done)) {
 			stop = step(x);
 			x->attention = true;
+		} else if (x86_native_ready(x, b)) {
+			stop = run_native(x, b, budget - x->done);
 		} else {
 			stop = run_block(x, b);
 		}
@@ -410,6 +447,7 @@ core_destroy(struct soft_cpu *cpu)
 	struct x86 *x = x86_of(cpu);
 
 	x86_translator_destroy(x);
+	x86_jit_destroy(x);
 	free(x->jumps);
 }
 
@@ -436,7 +474,7 @@ core_create(struct soft_cpu *cpu)
 	x->code = cpu->code;
 	x->phys_mask = UINT64_MAX;
 	x->jumps = calloc(SOFT_JUMPS, sizeof(*x->jumps));
-	if (x->jumps == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0) {
+	if (x->jumps == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0 || x86_jit_create(x) != 0) {
 		core_destroy(cpu);
 		return (-1);
 	}

@@ -76,12 +76,16 @@ rekey(struct x86 *x)
 void
 x86_mode(struct x86 *x)
 {
+	bool none;
+
 	x->flat = x86_long(x) && (x->s->seg[SEG_CS].access & VM_AMD64_SEG_L) != 0;
 	x->cpl = (uint8_t)privilege(x);
 	x->mode = code_mode(x);
 	x->mmu = (uint8_t)rights(x);
 	x->tag = soft_tlb_tag(x->tlb, space(x));
-	x->row = x->tlb->e[aligned(x) || x->watch ? MMU_NONE : x->mmu];
+	none = aligned(x) || x->watch;
+	x->row = x->tlb->e[none ? MMU_NONE : x->mmu];
+	x->wrow = x->tlb->e[none ? (unsigned)MMU_NONE : x->mmu + (unsigned)MMU_WRITE];
 	rekey(x);
 }
 

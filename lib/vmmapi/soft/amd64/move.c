@@ -164,6 +164,7 @@ bind_extend(struct x86_insn *i, const struct x86_decoded *d, unsigned arg)
 	unsigned to = x86_size_index(i->opsize), from = x86_size_index(d->op[1].size / 8);
 
 	i->fn = (arg != 0 ? sign : zero)[to][from][x86_is_mem(d, 1)];
+	i->imm2 = d->op[1].size / 8;
 	return (i->fn != NULL);
 }
 

@@ -210,6 +210,8 @@ memory(struct x86_insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedO
 		i->disp = (int32_t)m->disp.value;
 	else
 		i->imm = (uint64_t)m->disp.value;	/* moffs */
+	if (op->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64)
+		i->flags |= XI_OTHER;
 	/*
 	 * SIB base 101 with mod 00 is no base and 32 bits of displacement, whatever REX.B says (SDM
 	 * vol. 2 table 2-5); Zydis 4.0 takes it as R13D where addresses have 32 bits.
@@ -217,6 +219,23 @@ memory(struct x86_insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedO
 	if (z->address_width == 32 && z->raw.modrm.mod == 0 && z->raw.modrm.rm == 4 && z->raw.sib.base == 5) {
 		i->base = X86_NOREG;
 		i->disp = (int32_t)z->raw.disp.value;
+	}
+}
+
+/* What kind of register explicit operand n is. */
+static uint8_t
+kind(ZydisRegister r, unsigned n)
+{
+	switch (ZydisRegisterGetClass(r)) {
+	case ZYDIS_REGCLASS_GPR8:
+	case ZYDIS_REGCLASS_GPR16:
+	case ZYDIS_REGCLASS_GPR32:
+	case ZYDIS_REGCLASS_GPR64:
+		return (0);
+	case ZYDIS_REGCLASS_XMM:
+		return (n == 0 ? XI_XMM0 : XI_XMM1);
+	default:
+		return (XI_OTHER);
 	}
 }
 
@@ -232,6 +251,7 @@ operands(struct x86_insn *i, const struct x86_decoded *d)
 		case ZYDIS_OPERAND_TYPE_REGISTER:
 			if (n < nitems(i->r))
 				i->r[n] = reg(op->reg.value);
+			i->flags |= kind(op->reg.value, n);
 			break;
 		case ZYDIS_OPERAND_TYPE_MEMORY:
 			if (!mem)
@@ -241,18 +261,22 @@ operands(struct x86_insn *i, const struct x86_decoded *d)
 		case ZYDIS_OPERAND_TYPE_POINTER:
 			i->imm = op->ptr.offset;
 			i->imm2 = op->ptr.segment;
+			i->flags |= XI_OTHER;
 			break;
 		case ZYDIS_OPERAND_TYPE_IMMEDIATE:
 			if (!imm)
 				i->imm = op->imm.value.u;
 			else
 				i->imm2 = (uint16_t)op->imm.value.u;
+			i->flags |= XI_IMM;
 			imm = true;
 			break;
 		default:
 			break;
 		}
 	}
+	if (d->z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+		i->flags |= XI_OTHER;
 	if (!mem)
 		i->seg = prefix_segment(d->z);
 	if ((d->mode & X86_MODE_SIZE) == X86_MODE_64 && i->seg != SEG_FS && i->seg != SEG_GS)
@@ -344,6 +368,7 @@ fill(struct x86 *x, struct x86_insn *i, const struct x86_decoded *d)
 			i->fn = op_gp;
 			return (false);
 		}
+		i->mnemonic = (uint16_t)z->mnemonic;
 		return ((desc->flags & XD_END) == 0);
 	}
 	i->fn = op_ud;

@@ -78,7 +78,7 @@ vec_store(struct x86 *x, const struct x86_insn *i, bool aligned, vec v)
 	void *p;
 
 	if (likely((i->flags & XI_FLAT) != 0 && (!aligned || (lin & 15) == 0))) {
-		p = soft_tlb_hit(x->row, x->tag, lin, 16, true);
+		p = soft_tlb_hit(x->wrow, x->tag, lin, 16, true);
 		if (likely(p != NULL)) {
 			__asm__ volatile("movdqu %1, %0" : "=m" (*(vec_mem *)p) : "x" (v));
 			return (X_DONE);

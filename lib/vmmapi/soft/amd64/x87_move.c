@@ -53,7 +53,7 @@ store80(struct x86 *x, const struct x86_insn *i, const struct x87_reg *v)
 	uint8_t *p = NULL;
 
 	if (likely((i->flags & XI_FLAT) != 0))
-		p = soft_tlb_hit(x->row, x->tag, ea, 10, true);
+		p = soft_tlb_hit(x->wrow, x->tag, ea, 10, true);
 	if (unlikely(p == NULL))
 		return (store80_slow(x, i, ea, v));
 	host_store(p, 8, v->m);
