@@ -207,7 +207,7 @@ nat_high(unsigned r)
 static inline unsigned
 nat_host(unsigned r)
 {
-	return (nat_pin[r >> 3]);
+	return (r == X86_NOREG ? NAT_MEM : nat_pin[r >> 3]);
 }
 
 /* A host register with the value: the pinned one, or rax. */
