@@ -531,6 +531,105 @@ three_same(struct tr *t, uint32_t w)
 	return (NATIVE_KEPT);
 }
 
+/* eax or rax to each element of xmm0. */
+static void
+spread(struct tr *t, unsigned size)
+{
+	struct emit *e = t->e;
+
+	if (size < 2)
+		emit_imul_rri(e, 4, RAX, RAX, size == 0 ? 0x01010101 : 0x00010001);
+	emit_rr(e, size == 3 ? 8 : 4, SSE_MOVD_LOAD, 0, RAX);
+	if (size == 3) {
+		emit_sse_rr(e, SSE_UNPCKLPD, 0, 0);
+	} else {
+		emit_sse_rr(e, OP(0x66, EMIT_0F, 0x70), 0, 0);		/* PSHUFD */
+		emit8(e, 0);
+	}
+}
+
+/* Elements one by one (C4.1.96, Advanced SIMD copy): their place is in memory. */
+static enum native
+copy(struct tr *t, uint32_t w)
+{
+	const struct a64_insn *i = t->i;
+	unsigned size = (unsigned)__builtin_ctz(a64_bits(w, 20, 16)), bytes = 1U << size, reg;
+	struct emit_mem from = vector_at(i->rn), to = vector_at(i->rd);
+	struct emit *e = t->e;
+
+	if (a64_bits(w, 29, 29) != 0) {				/* INS (element) */
+		from.disp += (int32_t)(i->arg * bytes);
+		to.disp += (int32_t)(i->imm * bytes);
+		emit_movzx_rm(e, bytes, RAX, from);
+		emit_mov_mr(e, bytes, to, RAX);
+		return (NATIVE_KEPT);
+	}
+	switch (a64_bits(w, 14, 11)) {
+	case 0:							/* DUP */
+	case 1:
+		from.disp += (int32_t)(i->imm * bytes);
+		if (a64_bits(w, 14, 11) == 0)
+			emit_movzx_rm(e, bytes, RAX, from);
+		else if (size < 2)
+			emit_movzx_rr(e, bytes, RAX, native_use(t, src(i->rn)));
+		else
+			emit_mov_rr(e, 8, RAX, native_use(t, src(i->rn)));
+		spread(t, size);
+		if (a64_bits(w, 30, 30) == 0)
+			emit_sse_rr(e, SSE_MOVQ_LOAD, 0, 0);
+		put_vector(t, i->rd);
+		return (NATIVE_DONE);
+	case 3:							/* INS (general) */
+		to.disp += (int32_t)(i->imm * bytes);
+		emit_mov_mr(e, bytes, to, native_use(t, src(i->rn)));
+		return (NATIVE_KEPT);
+	default:						/* SMOV, UMOV */
+		from.disp += (int32_t)(i->imm * bytes);
+		reg = native_new(t);
+		if (a64_bits(w, 14, 11) == 7)
+			emit_movzx_rm(e, bytes, reg, from);
+		else
+			emit_movsx_rm(e, i->arg != 0 ? 8 : 4, bytes, reg, from);
+		native_put(t, dst(i->rd), reg);
+		return (NATIVE_KEPT);
+	}
+}
+
+/* MOVI, MVNI, FMOV: not ORR and BIC */
+static enum native
+immediate(struct tr *t, uint32_t w)
+{
+	unsigned cmode = a64_bits(w, 15, 12);
+
+	if (cmode < 12 && (cmode & 1) != 0)
+		return (NATIVE_NOT);
+	emit_mov_ri(t->e, RAX, t->i->imm);
+	emit_rr(t->e, 8, SSE_MOVD_LOAD, 0, RAX);
+	if (a64_bits(w, 30, 30) != 0)
+		emit_sse_rr(t->e, SSE_UNPCKLPD, 0, 0);
+	put_vector(t, t->i->rd);
+	return (NATIVE_KEPT);
+}
+
+/* SHL, SSHR, USHR of halfwords and more */
+static enum native
+shift(struct tr *t, uint32_t w)
+{
+	static const uint8_t bytes[4] = { 0, 0x71, 0x72, 0x73 };
+	unsigned size = 28 - (unsigned)__builtin_clz(a64_bits(w, 22, 16)), op = a64_bits(w, 29, 29) << 5 | a64_bits(w, 15, 11);
+	unsigned how = op == 0x0a ? 6 : op == 0x20 ? 2 : op == 0 && size != 3 ? 4 : 0;
+
+	if (how == 0 || size == 0)
+		return (NATIVE_NOT);
+	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 0, vector_at(t->i->rn));
+	emit_sse_rr(t->e, OP(0x66, EMIT_0F, bytes[size]), how, 0);
+	emit8(t->e, (unsigned)t->i->imm);
+	if (a64_bits(w, 30, 30) == 0)
+		emit_sse_rr(t->e, SSE_MOVQ_LOAD, 0, 0);
+	put_vector(t, t->i->rd);
+	return (NATIVE_KEPT);
+}
+
 enum native
 native_fp(struct tr *t)
 {
@@ -558,6 +657,12 @@ native_fp(struct tr *t)
 		return (to_integer(t));
 	if ((i->word & 0x9f200400) == 0x0e200400)
 		return (three_same(t, i->word));
+	if ((i->word & 0x9fe08400) == 0x0e000400)
+		return (copy(t, i->word));
+	if ((i->word & 0x9ff80c00) == 0x0f000400)
+		return (immediate(t, i->word));
+	if ((i->word & 0x9f800400) == 0x0f000400)
+		return (shift(t, i->word));
 	return (NATIVE_NOT);
 }
 
