@@ -62,7 +62,10 @@ vm_alloc(void)
 	return (vm);
 }
 
-/* HYVE_JIT: off, or how many times a stretch of code is entered before it is translated. */
+/*
+ * HYVE_JIT: on, off, or how many times a stretch of code is entered before it is translated.  Where nobody says, it is off: native code has
+ * not been through the long list of tests yet.
+ */
 static void
 jit_configure(struct vmctx *vm, const struct vm_spec *spec)
 {
@@ -72,13 +75,13 @@ jit_configure(struct vmctx *vm, const struct vm_spec *spec)
 
 	if (spec != NULL)
 		vm->jit = spec->jit;
-	if (vm->jit.how != VM_JIT_AUTO || env == NULL)
+	if (vm->jit.how != VM_JIT_AUTO || (env != NULL && strcmp(env, "on") == 0))
 		return;
-	hot = strtoul(env, &end, 10);
-	if (strcmp(env, "off") == 0)
-		vm->jit.how = VM_JIT_OFF;
-	else if (end != env && *end == '\0' && hot <= UINT16_MAX)
+	hot = env != NULL ? strtoul(env, &end, 10) : 0;
+	if (env != NULL && end != env && *end == '\0' && hot <= UINT16_MAX)
 		vm->jit.hot = hot == 0 ? 1 : (uint32_t)hot;
+	else
+		vm->jit.how = VM_JIT_OFF;
 }
 
 static int
