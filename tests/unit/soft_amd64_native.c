@@ -9,7 +9,7 @@
  */
 #include <Zydis/Zydis.h>
 
-#include "soft/amd64/jit_x86.h"
+#include "soft/amd64/native.h"
 
 #include "soft_amd64_guest.h"
 

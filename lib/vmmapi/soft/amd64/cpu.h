@@ -153,7 +153,7 @@ enum x86_mmu {
 #define	X86_MODE_REAL	8U		/* real or virtual-8086 mode */
 
 /*
- * What native code works on (jit_x86.h).  While it runs, general registers, arithmetic flags and, if they are loaded, XMM registers
+ * What native code works on (native.h).  While it runs, general registers, arithmetic flags and, if they are loaded, XMM registers
  * are not in the state page.
  */
 struct x86_native {
@@ -215,7 +215,7 @@ struct x86 {
 	uint64_t	 features;	/* X86_F_* */
 	/* translate.c */
 	struct x86_translator *translator;
-	/* jit_x86.h; NULL: there is no native code */
+	/* native.h; NULL: there is no native code */
 	struct jit	*jit;
 	struct x86_stubs *stubs;
 

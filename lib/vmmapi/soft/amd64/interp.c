@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "jit_x86.h"
+#include "native.h"
 #include "segment.h"
 
 #define	DR6_BS	0x4000U

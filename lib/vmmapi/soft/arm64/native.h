@@ -94,16 +94,29 @@ enum native {
 static inline struct emit_mem
 core_at(size_t off)
 {
-	return (emit_at(R15, (int32_t)off));
+	return (emit_at(H_R15, (int32_t)off));
 }
 
 #define	CORE(field)	core_at(offsetof(struct a64, field))
-#define	PAGE(field)	emit_at(RBP, (int32_t)offsetof(struct arm64_state, field) - NATIVE_BIAS)
+#define	PAGE(field)	emit_at(H_RBP, (int32_t)offsetof(struct arm64_state, field) - NATIVE_BIAS)
 
 static inline struct emit_mem
 slot_at(unsigned slot)
 {
-	return (emit_at(RBP, (int32_t)(8 * slot) - NATIVE_BIAS));
+	return (emit_at(H_RBP, (int32_t)(8 * slot) - NATIVE_BIAS));
+}
+
+static inline struct emit_mem
+vector_at(unsigned n)
+{
+	return (emit_at(H_RBP, (int32_t)(offsetof(struct arm64_state, v) + 16 * n) - NATIVE_BIAS));
+}
+
+/* All of xmm0 becomes vector register n. */
+static inline void
+native_put_vector(struct tr *t, unsigned n)
+{
+	emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, vector_at(n));
 }
 
 /* native_block.c: jit_ops.translate */
@@ -147,6 +160,7 @@ enum native native_ldst(struct tr *t);
 enum native native_atomic(struct tr *t);
 enum native native_system(struct tr *t);
 enum native native_fp(struct tr *t);
+enum native native_simd(struct tr *t);		/* of native_fp() */
 
 /* native_ldst.c, for native_atomic.c: the address of a base register to rdx. */
 void	native_base(struct tr *t, struct late *slow);

@@ -15,15 +15,15 @@ reference(struct tr *t, unsigned size, bool write, bool gpa)
 
 	native_base(t, slow);
 	if (size > 1) {
-		emit_test_ri(e, 1, RDX, (int32_t)size - 1);
+		emit_test_ri(e, 1, H_RDX, (int32_t)size - 1);
 		emit_jcc(e, CC_NE, &slow->from);
 	}
 	native_look_up(t, 1, write, false, slow);
 	if (gpa) {
 		/* Host memory is mapped by pages: the offset in one is the same. */
-		emit_mov_rr(e, 4, RCX, RDX);
-		emit_alu_ri(e, 4, ALU_AND, RCX, 4095);
-		emit_alu_rm(e, 8, ALU_OR, RCX, emit_at(RAX, (int32_t)offsetof(struct soft_tlbe, gpa)));
+		emit_mov_rr(e, 4, H_RCX, H_RDX);
+		emit_alu_ri(e, 4, ALU_AND, H_RCX, 4095);
+		emit_alu_rm(e, 8, ALU_OR, H_RCX, emit_at(H_RAX, (int32_t)offsetof(struct soft_tlbe, gpa)));
 	}
 	return (slow);
 }
@@ -46,7 +46,7 @@ load_acquire(struct tr *t, unsigned size)
 	struct late *slow = reference(t, size, false, false);
 	unsigned reg = native_new(t);
 
-	emit_movzx_rm(t->e, size, reg, emit_at(RDX, 0));
+	emit_movzx_rm(t->e, size, reg, emit_at(H_RDX, 0));
 	native_put(t, t->i->rd, reg);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
@@ -58,8 +58,8 @@ store_release(struct tr *t, unsigned size)
 	unsigned from = native_use(t, t->i->rd);
 	struct late *slow = reference(t, size, true, false);
 
-	emit_mov_rr(t->e, 8, RAX, from);
-	emit_xchg_mr(t->e, size, emit_at(RDX, 0), RAX);
+	emit_mov_rr(t->e, 8, H_RAX, from);
+	emit_xchg_mr(t->e, size, emit_at(H_RDX, 0), H_RAX);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -71,10 +71,10 @@ load_exclusive(struct tr *t, unsigned size)
 	unsigned reg = native_new(t);
 	struct emit *e = t->e;
 
-	emit_movzx_rm(e, size, reg, emit_at(RDX, 0));
+	emit_movzx_rm(e, size, reg, emit_at(H_RDX, 0));
 	emit_mov_mr(e, 8, PAGE(excl_val[0]), reg);
 	emit_mov_mi(e, 8, PAGE(excl_val[1]), 0);
-	emit_mov_mr(e, 8, PAGE(excl_gpa), RCX);
+	emit_mov_mr(e, 8, PAGE(excl_gpa), H_RCX);
 	emit_mov_mi(e, 1, PAGE(excl_size), (int32_t)size);
 	native_put(t, t->i->rd, reg);
 	native_joined(t, slow);
@@ -90,13 +90,13 @@ store_exclusive(struct tr *t, unsigned size)
 	struct emit *e = t->e;
 
 	emit_mov_ri(e, status, 1);
-	emit_alu_rm(e, 8, ALU_CMP, RCX, PAGE(excl_gpa));
+	emit_alu_rm(e, 8, ALU_CMP, H_RCX, PAGE(excl_gpa));
 	emit_jcc(e, CC_NE, &not);
 	emit_alu_mi(e, 1, ALU_CMP, PAGE(excl_size), (int32_t)size);
 	emit_jcc(e, CC_NE, &not);
-	emit_mov_rm(e, 8, RAX, PAGE(excl_val[0]));
+	emit_mov_rm(e, 8, H_RAX, PAGE(excl_val[0]));
 	emit_lock(e);
-	emit_cmpxchg_mr(e, size, emit_at(RDX, 0), from);
+	emit_cmpxchg_mr(e, size, emit_at(H_RDX, 0), from);
 	emit_jcc(e, CC_NE, &not);
 	emit_mov_ri(e, status, 0);
 	emit_bind(e, &not);
@@ -113,10 +113,10 @@ compare_and_swap(struct tr *t, unsigned size)
 	unsigned old = native_use(t, t->i->ra), new = native_use(t, t->i->rd);
 	struct late *slow = reference(t, size, true, false);
 
-	emit_mov_rr(t->e, 8, RAX, old);
+	emit_mov_rr(t->e, 8, H_RAX, old);
 	emit_lock(t->e);
-	emit_cmpxchg_mr(t->e, size, emit_at(RDX, 0), new);
-	put_zero_extended(t, t->i->rm, size, RAX);
+	emit_cmpxchg_mr(t->e, size, emit_at(H_RDX, 0), new);
+	put_zero_extended(t, t->i->rm, size, H_RAX);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -136,28 +136,28 @@ atomic_op(struct tr *t, unsigned size)
 	operand = native_use(t, t->i->rm);
 	again = native_new(t);
 	slow = reference(t, size, true, false);
-	emit_mov_rr(e, 8, RCX, operand);
+	emit_mov_rr(e, 8, H_RCX, operand);
 	if (op == 1)
-		emit_unary_r(e, 8, UN_NOT, RCX);
+		emit_unary_r(e, 8, UN_NOT, H_RCX);
 	if (op == 8) {
-		emit_xchg_mr(e, size, emit_at(RDX, 0), RCX);
-		put_zero_extended(t, t->i->rd, size, RCX);
+		emit_xchg_mr(e, size, emit_at(H_RDX, 0), H_RCX);
+		put_zero_extended(t, t->i->rd, size, H_RCX);
 	} else if (op == 0) {
 		emit_lock(e);
-		emit_xadd_mr(e, size, emit_at(RDX, 0), RCX);
-		put_zero_extended(t, t->i->rd, size, RCX);
+		emit_xadd_mr(e, size, emit_at(H_RDX, 0), H_RCX);
+		put_zero_extended(t, t->i->rd, size, H_RCX);
 	} else if (t->i->rd == SLOT_SINK) {
 		emit_lock(e);
-		emit_alu_mr(e, size, ops[op], emit_at(RDX, 0), RCX);
+		emit_alu_mr(e, size, ops[op], emit_at(H_RDX, 0), H_RCX);
 	} else {
-		emit_mov_rm(e, size, RAX, emit_at(RDX, 0));
+		emit_mov_rm(e, size, H_RAX, emit_at(H_RDX, 0));
 		emit_bind(e, &loop);
-		emit_mov_rr(e, 8, again, RAX);
-		emit_alu_rr(e, 8, ops[op], again, RCX);
+		emit_mov_rr(e, 8, again, H_RAX);
+		emit_alu_rr(e, 8, ops[op], again, H_RCX);
 		emit_lock(e);
-		emit_cmpxchg_mr(e, size, emit_at(RDX, 0), again);
+		emit_cmpxchg_mr(e, size, emit_at(H_RDX, 0), again);
 		emit_jcc(e, CC_NE, &loop);
-		put_zero_extended(t, t->i->rd, size, RAX);
+		put_zero_extended(t, t->i->rd, size, H_RAX);
 	}
 	native_joined(t, slow);
 	return (NATIVE_DONE);

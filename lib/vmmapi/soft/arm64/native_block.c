@@ -10,7 +10,7 @@
 /* Registers */
 
 /* Host registers that hold guest registers. */
-static const uint8_t pool[] = { RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14 };
+static const uint8_t pool[] = { H_RBX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14 };
 
 void
 native_forget(struct tr *t)
@@ -88,8 +88,8 @@ native_set_flags(struct tr *t, bool borrow)
 	if (borrow)
 		emit_cmc(t->e);
 	emit_lahf(t->e);
-	emit_setcc_r(t->e, CC_O, RAX);
-	emit_mov_mr(t->e, 2, CORE(eflags), RAX);
+	emit_setcc_r(t->e, CC_O, H_RAX);
+	emit_mov_mr(t->e, 2, CORE(eflags), H_RAX);
 	t->eflags = true;
 }
 
@@ -100,8 +100,8 @@ native_condition(struct tr *t, unsigned cond, bool *undo)
 	static const uint8_t ccs[14] = { CC_E, CC_NE, CC_B, CC_AE, CC_S, CC_NS, CC_O, CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G, CC_LE };
 
 	if (!t->eflags) {
-		emit_movzx_rm(t->e, 2, RAX, CORE(eflags));
-		emit_alu_ri(t->e, 1, ALU_ADD, RAX, 0x7f);
+		emit_movzx_rm(t->e, 2, H_RAX, CORE(eflags));
+		emit_alu_ri(t->e, 1, ALU_ADD, H_RAX, 0x7f);
 		emit_sahf(t->e);
 		t->eflags = true;
 	}
@@ -129,14 +129,14 @@ goto_page(struct tr *t, int64_t delta, uint32_t off)
 	struct jit_link *l;
 	uint8_t *guard;
 
-	emit_mov_rm(e, 8, RAX, CORE(pc0));
-	emit_alu_rm(e, 8, ALU_CMP, RAX, emit_rip(&page));
+	emit_mov_rm(e, 8, H_RAX, CORE(pc0));
+	emit_alu_rm(e, 8, ALU_CMP, H_RAX, emit_rip(&page));
 	emit_jcc(e, CC_NE, &miss);
-	emit_mov_rm(e, 8, RCX, core_at(offsetof(struct a64, key) + 8 * t->half));
-	emit_alu_rm(e, 8, ALU_CMP, RCX, emit_rip(&key));
+	emit_mov_rm(e, 8, H_RCX, core_at(offsetof(struct a64, key) + 8 * t->half));
+	emit_alu_rm(e, 8, ALU_CMP, H_RCX, emit_rip(&key));
 	emit_jcc(e, CC_NE, &miss);
-	emit_alu_ri(e, 8, ALU_ADD, RAX, (int32_t)delta);
-	emit_mov_mr(e, 8, CORE(pc0), RAX);
+	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)delta);
+	emit_mov_mr(e, 8, CORE(pc0), H_RAX);
 	emit_jmp(e, &out);
 	l = jit_link(t->jit, e);
 	if (l == NULL) {
@@ -144,15 +144,15 @@ goto_page(struct tr *t, int64_t delta, uint32_t off)
 		return;
 	}
 	emit_bind(e, &miss);
-	emit_alu_ri(e, 8, ALU_ADD, RAX, (int32_t)delta);
-	emit_alu_ri(e, 8, ALU_ADD, RAX, (int32_t)off);
-	emit_mov_mr(e, 8, PAGE(pc), RAX);
-	emit_mov_ri(e, RAX, (uintptr_t)l);
+	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)delta);
+	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)off);
+	emit_mov_mr(e, 8, PAGE(pc), H_RAX);
+	emit_mov_ri(e, H_RAX, (uintptr_t)l);
 	emit_jmp_to(e, t->jit->leave);
 	emit_bind(e, &out);
 	l->out = e->at;
-	emit_mov_ri(e, RAX, (uintptr_t)l);
-	emit_mov_ri(e, RCX, off);
+	emit_mov_ri(e, H_RAX, (uintptr_t)l);
+	emit_mov_ri(e, H_RCX, off);
 	emit_jmp_to(e, t->c->stubs->link);
 	while ((e->at - e->start) % 8 != 0)
 		emit8(e, 0xcc);
@@ -186,8 +186,8 @@ native_goto(struct tr *t, int64_t target, unsigned k)
 	emit_bind(e, &out);
 	l->out = e->at;
 	l->arg = t->place + (uint64_t)target;
-	emit_mov_ri(e, RAX, (uintptr_t)l);
-	emit_mov_ri(e, RCX, (uint64_t)target);
+	emit_mov_ri(e, H_RAX, (uintptr_t)l);
+	emit_mov_ri(e, H_RCX, (uint64_t)target);
 	emit_jmp_to(e, t->c->stubs->link);
 }
 
@@ -198,25 +198,25 @@ native_goto_rax(struct tr *t)
 	struct emit *e = t->e;
 
 	give_back(t, t->k);
-	emit_mov_rr(e, 8, RCX, RAX);
-	emit_shift_ri(e, 8, SH_SHR, RCX, 2);
-	emit_mov_rr(e, 8, RDX, RAX);
-	emit_shift_ri(e, 8, SH_SHR, RDX, 2 + SOFT_JUMP_BITS);
-	emit_alu_rr(e, 4, ALU_XOR, RCX, RDX);
-	emit_alu_ri(e, 4, ALU_AND, RCX, SOFT_JUMPS - 1);
-	emit_shift_ri(e, 4, SH_SHL, RCX, 5);
-	emit_alu_rm(e, 8, ALU_ADD, RCX, CORE(jumps));
-	emit_alu_rm(e, 8, ALU_CMP, RAX, emit_at(RCX, (int32_t)offsetof(struct soft_jump, va)));
+	emit_mov_rr(e, 8, H_RCX, H_RAX);
+	emit_shift_ri(e, 8, SH_SHR, H_RCX, 2);
+	emit_mov_rr(e, 8, H_RDX, H_RAX);
+	emit_shift_ri(e, 8, SH_SHR, H_RDX, 2 + SOFT_JUMP_BITS);
+	emit_alu_rr(e, 4, ALU_XOR, H_RCX, H_RDX);
+	emit_alu_ri(e, 4, ALU_AND, H_RCX, SOFT_JUMPS - 1);
+	emit_shift_ri(e, 4, SH_SHL, H_RCX, 5);
+	emit_alu_rm(e, 8, ALU_ADD, H_RCX, CORE(jumps));
+	emit_alu_rm(e, 8, ALU_CMP, H_RAX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, va)));
 	emit_jcc_to(e, CC_NE, t->c->stubs->miss);
-	emit_mov_rm(e, 8, RDX, core_at(offsetof(struct a64, key) + 8 * t->half));
-	emit_alu_rm(e, 8, ALU_CMP, RDX, emit_at(RCX, (int32_t)offsetof(struct soft_jump, key)));
+	emit_mov_rm(e, 8, H_RDX, core_at(offsetof(struct a64, key) + 8 * t->half));
+	emit_alu_rm(e, 8, ALU_CMP, H_RDX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, key)));
 	emit_jcc_to(e, CC_NE, t->c->stubs->miss);
-	emit_mov_rm(e, 8, RCX, emit_at(RCX, (int32_t)offsetof(struct soft_jump, native)));
-	emit_test_rr(e, 8, RCX, RCX);
+	emit_mov_rm(e, 8, H_RCX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, native)));
+	emit_test_rr(e, 8, H_RCX, H_RCX);
 	emit_jcc_to(e, CC_E, t->c->stubs->miss);
-	emit_alu_ri(e, 8, ALU_AND, RAX, -4096);
-	emit_mov_mr(e, 8, CORE(pc0), RAX);
-	emit_jmp_r(e, RCX);
+	emit_alu_ri(e, 8, ALU_AND, H_RAX, -4096);
+	emit_mov_mr(e, 8, CORE(pc0), H_RAX);
+	emit_jmp_r(e, H_RCX);
 }
 
 /* Calls of functions */
@@ -260,10 +260,10 @@ native_call(struct tr *t, unsigned k)
 
 	if (flags)
 		emit_call_to(e, t->c->stubs->to_page);
-	emit_mov_rr(e, 8, RDI, R15);
-	emit_mov_ri(e, RSI, (uintptr_t)&t->copy[2 * k]);
+	emit_mov_rr(e, 8, H_RDI, H_R15);
+	emit_mov_ri(e, H_RSI, (uintptr_t)&t->copy[2 * k]);
 	emit_call_to(e, (const void *)(uintptr_t)i->go);
-	emit_test_rr(e, 4, RAX, RAX);
+	emit_test_rr(e, 4, H_RAX, H_RAX);
 	emit_jcc_to(e, CC_NE, t->c->stubs->status);
 	if (flags)
 		emit_call_to(e, t->c->stubs->from_page);
@@ -400,7 +400,7 @@ one(struct tr *t)
 	t->konst_of = NATIVE_GONE;
 	/* It may have changed what translations depend on, or asked for something. */
 	if ((t->i->flags & A64_I_END) != 0) {
-		emit_mov_ri(t->e, RAX, t->off + 4 * t->k + 4);
+		emit_mov_ri(t->e, H_RAX, t->off + 4 * t->k + 4);
 		emit_jmp_to(t->e, t->c->stubs->out);
 		t->ended = true;
 	}
@@ -446,7 +446,7 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	for (unsigned n = 0; n < t.nlate; n++)
 		emit_late(&t, &t.late[n]);
 	emit_bind(e, &out);
-	emit_mov_ri(e, RAX, t.n << 16 | t.off);
+	emit_mov_ri(e, H_RAX, t.n << 16 | t.off);
 	emit_jmp_to(e, c->stubs->out);
 	return (true);
 }

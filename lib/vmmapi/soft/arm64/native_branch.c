@@ -61,10 +61,10 @@ to_register(struct tr *t, uint32_t w)
 		return (NATIVE_NOT);
 	reg = native_use(t, t->i->rn);
 	/* The sign of bit 55 in all bits above it: then it stays as it is, whatever TCR_EL1 says of tags. */
-	emit_mov_rr(t->e, 8, RAX, reg);
-	emit_shift_ri(t->e, 8, SH_SHL, RAX, 8);
-	emit_shift_ri(t->e, 8, SH_SAR, RAX, 8);
-	emit_alu_rr(t->e, 8, ALU_CMP, RAX, reg);
+	emit_mov_rr(t->e, 8, H_RAX, reg);
+	emit_shift_ri(t->e, 8, SH_SHL, H_RAX, 8);
+	emit_shift_ri(t->e, 8, SH_SAR, H_RAX, 8);
+	emit_alu_rr(t->e, 8, ALU_CMP, H_RAX, reg);
 	over = emit_jcc_over(t->e, CC_E);
 	native_call(t, t->k);
 	/* It says A_JUMP, and does not come back. */

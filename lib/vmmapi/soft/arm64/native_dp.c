@@ -30,8 +30,8 @@ alu_imm(struct tr *t, unsigned size, enum emit_alu op, unsigned reg, uint64_t im
 		emit_alu_ri(t->e, size, op, reg, (int32_t)imm);
 		return;
 	}
-	emit_mov_ri(t->e, RAX, imm);
-	emit_alu_rr(t->e, size, op, reg, RAX);
+	emit_mov_ri(t->e, H_RAX, imm);
+	emit_alu_rr(t->e, size, op, reg, H_RAX);
 }
 
 static unsigned
@@ -85,8 +85,8 @@ address(struct tr *t, uint32_t w)
 	if (fits32(imm)) {
 		emit_lea(t->e, 8, reg, emit_at(reg, (int32_t)imm));
 	} else {
-		emit_mov_ri(t->e, RAX, imm);
-		emit_lea(t->e, 8, reg, emit_idx(reg, RAX, 1, 0));
+		emit_mov_ri(t->e, H_RAX, imm);
+		emit_lea(t->e, 8, reg, emit_idx(reg, H_RAX, 1, 0));
 	}
 	native_put(t, t->i->rd, reg);
 	return (NATIVE_KEPT);
@@ -224,7 +224,7 @@ logical_imm(struct tr *t, uint32_t w)
 		return (constant(t, i->rd, i->imm));
 	if (opc == 3 && i->rd == SLOT_SINK && (size == 4 || fits32(i->imm))) {
 		emit_test_ri(t->e, size, native_use(t, i->rn), (int32_t)i->imm);
-		return (logical_flags(t, size, RAX, true));
+		return (logical_flags(t, size, H_RAX, true));
 	}
 	reg = copy_of(t, size, i->rn);
 	alu_imm(t, size, logical_ops[opc], reg, i->imm);
@@ -255,7 +255,7 @@ logical_reg(struct tr *t, uint32_t w)
 		emit_unary_r(t->e, size, UN_NOT, m);
 	if (opc == 3 && i->rd == SLOT_SINK) {
 		emit_test_rr(t->e, size, native_use(t, i->rn), m);
-		return (logical_flags(t, size, RAX, true));
+		return (logical_flags(t, size, H_RAX, true));
 	}
 	reg = copy_of(t, size, i->rn);
 	emit_alu_rr(t->e, size, logical_ops[opc], reg, m);
@@ -390,15 +390,15 @@ compare_if(struct tr *t, uint32_t w)
 	if (sub)
 		emit_cmc(t->e);
 	emit_lahf(t->e);
-	emit_setcc_r(t->e, CC_O, RAX);
+	emit_setcc_r(t->e, CC_O, H_RAX);
 	if (!always) {
 		join = emit_jmp_over(t->e);
 		emit_here(t->e, other);
-		emit_mov_ri(t->e, RAX, (nzcv & 0xc0) << 8 | (nzcv & 0x20) << 3 | (nzcv >> 4 & 1));
+		emit_mov_ri(t->e, H_RAX, (nzcv & 0xc0) << 8 | (nzcv & 0x20) << 3 | (nzcv >> 4 & 1));
 		emit_here(t->e, join);
 	}
-	emit_mov_mr(t->e, 2, CORE(eflags), RAX);
-	emit_alu_ri(t->e, 1, ALU_ADD, RAX, 0x7f);
+	emit_mov_mr(t->e, 2, CORE(eflags), H_RAX);
+	emit_alu_ri(t->e, 1, ALU_ADD, H_RAX, 0x7f);
 	emit_sahf(t->e);
 	t->eflags = true;
 	return (NATIVE_KEPT);
@@ -414,9 +414,9 @@ one_source(struct tr *t, uint32_t w)
 
 	if (op == 4) {					/* CLZ */
 		reg = native_new(t);
-		emit_mov_ri(t->e, RAX, 16 * size - 1);
+		emit_mov_ri(t->e, H_RAX, 16 * size - 1);
 		emit_rr(t->e, size, EMIT_0F | 0xbd, reg, native_use(t, i->rn));		/* BSR */
-		emit_cmov_rr(t->e, size, CC_E, reg, RAX);
+		emit_cmov_rr(t->e, size, CC_E, reg, H_RAX);
 		emit_alu_ri(t->e, size, ALU_XOR, reg, (int32_t)(8 * size - 1));
 	} else if (op == 3 || (op == 2 && size == 4)) {	/* REV */
 		reg = copy_of(t, size, i->rn);
@@ -436,26 +436,26 @@ divide(struct tr *t, unsigned size, bool sign)
 	uint8_t *zero, *minus = NULL, *done;
 
 	/* By zero it is zero; by -1, which overflows for one dividend, a negation. */
-	emit_mov_ri(t->e, RAX, 0);
+	emit_mov_ri(t->e, H_RAX, 0);
 	emit_test_rr(t->e, size, m, m);
 	zero = emit_jcc_over(t->e, CC_E);
-	emit_mov_rr(t->e, size, RAX, n);
+	emit_mov_rr(t->e, size, H_RAX, n);
 	if (sign) {
 		emit_alu_ri(t->e, size, ALU_CMP, m, -1);
 		minus = emit_jcc_over(t->e, CC_E);
 		emit_cqo(t->e, size);
 	} else {
-		emit_mov_ri(t->e, RDX, 0);
+		emit_mov_ri(t->e, H_RDX, 0);
 	}
 	emit_unary_r(t->e, size, sign ? UN_IDIV : UN_DIV, m);
 	if (sign) {
 		done = emit_jmp_over(t->e);
 		emit_here(t->e, minus);
-		emit_unary_r(t->e, size, UN_NEG, RAX);
+		emit_unary_r(t->e, size, UN_NEG, H_RAX);
 		emit_here(t->e, done);
 	}
 	emit_here(t->e, zero);
-	emit_mov_rr(t->e, size, reg, RAX);
+	emit_mov_rr(t->e, size, reg, H_RAX);
 	native_put(t, i->rd, reg);
 	return (NATIVE_DONE);
 }
@@ -472,7 +472,7 @@ two_source(struct tr *t, uint32_t w)
 	if (op >> 2 != 2)
 		return (NATIVE_NOT);
 	reg = copy_of(t, size, i->rn);
-	emit_mov_rr(t->e, 4, RCX, native_use(t, i->rm));
+	emit_mov_rr(t->e, 4, H_RCX, native_use(t, i->rm));
 	emit_shift_cl(t->e, size, shifts[op & 3], reg);
 	native_put(t, i->rd, reg);
 	return (NATIVE_DONE);
@@ -494,17 +494,17 @@ three_source(struct tr *t, uint32_t w)
 	case 5:
 		if (op == 1) {
 			emit_movsx_rr(t->e, 8, 4, reg, n);
-			emit_movsx_rr(t->e, 8, 4, RAX, m);
+			emit_movsx_rr(t->e, 8, 4, H_RAX, m);
 		} else {
 			emit_mov_rr(t->e, 4, reg, n);
-			emit_mov_rr(t->e, 4, RAX, m);
+			emit_mov_rr(t->e, 4, H_RAX, m);
 		}
-		m = RAX;
+		m = H_RAX;
 		break;
 	default:				/* SMULH, UMULH */
-		emit_mov_rr(t->e, 8, RAX, n);
+		emit_mov_rr(t->e, 8, H_RAX, n);
 		emit_unary_r(t->e, 8, op == 2 ? UN_IMUL : UN_MUL, m);
-		emit_mov_rr(t->e, 8, reg, RDX);
+		emit_mov_rr(t->e, 8, reg, H_RDX);
 		native_put(t, i->rd, reg);
 		return (NATIVE_DONE);
 	}

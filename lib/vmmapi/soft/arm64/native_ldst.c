@@ -25,8 +25,8 @@ address(struct tr *t, struct access *a, struct late *slow)
 	unsigned m, shift = a->how == ADDR_REG ? i->arg2 >> 3 : 0;
 
 	if (a->how == ADDR_LITERAL) {
-		emit_mov_rm(e, 8, RDX, CORE(pc0));
-		emit_alu_ri(e, 8, ALU_ADD, RDX, (int32_t)i->imm + (int32_t)(t->off + 4 * t->k));
+		emit_mov_rm(e, 8, H_RDX, CORE(pc0));
+		emit_alu_ri(e, 8, ALU_ADD, H_RDX, (int32_t)i->imm + (int32_t)(t->off + 4 * t->k));
 		return;
 	}
 	a->base = native_use(t, i->rn);
@@ -36,22 +36,22 @@ address(struct tr *t, struct access *a, struct late *slow)
 		emit_jcc(e, CC_NE, &slow->from);
 	}
 	if (a->how == ADDR_POST) {
-		emit_mov_rr(e, 8, RDX, a->base);
+		emit_mov_rr(e, 8, H_RDX, a->base);
 	} else if (a->how != ADDR_REG) {
-		emit_lea(e, 8, RDX, emit_at(a->base, (int32_t)i->imm));
+		emit_lea(e, 8, H_RDX, emit_at(a->base, (int32_t)i->imm));
 	} else if ((i->arg2 & 1) != 0 && shift <= 3) {
-		emit_lea(e, 8, RDX, emit_idx(a->base, native_use(t, i->rm), 1U << shift, 0));
+		emit_lea(e, 8, H_RDX, emit_idx(a->base, native_use(t, i->rm), 1U << shift, 0));
 	} else {
 		m = native_use(t, i->rm);
 		if ((i->arg2 & 1) != 0)
-			emit_mov_rr(e, 8, RDX, m);
+			emit_mov_rr(e, 8, H_RDX, m);
 		else if ((i->arg2 & 4) != 0)
-			emit_movsx_rr(e, 8, 4, RDX, m);
+			emit_movsx_rr(e, 8, 4, H_RDX, m);
 		else
-			emit_mov_rr(e, 4, RDX, m);
+			emit_mov_rr(e, 4, H_RDX, m);
 		if (shift != 0)
-			emit_shift_ri(e, 8, SH_SHL, RDX, shift);
-		emit_alu_rr(e, 8, ALU_ADD, RDX, a->base);
+			emit_shift_ri(e, 8, SH_SHL, H_RDX, shift);
+		emit_alu_rr(e, 8, ALU_ADD, H_RDX, a->base);
 	}
 }
 
@@ -63,20 +63,20 @@ native_look_up(struct tr *t, unsigned total, bool write, bool unpriv, struct lat
 	unsigned half = unpriv ? 0 : t->half;
 
 	_Static_assert(sizeof(struct soft_tlbe) == 32 && SOFT_TLB_BITS == 11, "an entry's offset is a shift and a mask");
-	emit_mov_rr(e, 4, RAX, RDX);
-	emit_shift_ri(e, 4, SH_SHR, RAX, 7);
-	emit_alu_ri(e, 4, ALU_AND, RAX, (SOFT_TLB_SIZE - 1) << 5);
-	emit_alu_rm(e, 8, ALU_ADD, RAX, unpriv ? CORE(row_el0) : CORE(row));
+	emit_mov_rr(e, 4, H_RAX, H_RDX);
+	emit_shift_ri(e, 4, SH_SHR, H_RAX, 7);
+	emit_alu_ri(e, 4, ALU_AND, H_RAX, (SOFT_TLB_SIZE - 1) << 5);
+	emit_alu_rm(e, 8, ALU_ADD, H_RAX, unpriv ? CORE(row_el0) : CORE(row));
 	if (total > 1)
-		emit_lea(e, 8, RCX, emit_at(RDX, (int32_t)total - 1));
+		emit_lea(e, 8, H_RCX, emit_at(H_RDX, (int32_t)total - 1));
 	else
-		emit_mov_rr(e, 8, RCX, RDX);
-	emit_alu_ri(e, 8, ALU_AND, RCX, -4096);
-	emit_alu_rm(e, 8, ALU_OR, RCX, core_at(offsetof(struct a64, tag) + 8 * half));
-	emit_alu_rm(e, 8, ALU_CMP, RCX,
-	    emit_at(RAX, (int32_t)(write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag))));
+		emit_mov_rr(e, 8, H_RCX, H_RDX);
+	emit_alu_ri(e, 8, ALU_AND, H_RCX, -4096);
+	emit_alu_rm(e, 8, ALU_OR, H_RCX, core_at(offsetof(struct a64, tag) + 8 * half));
+	emit_alu_rm(e, 8, ALU_CMP, H_RCX,
+	    emit_at(H_RAX, (int32_t)(write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag))));
 	emit_jcc(e, CC_NE, &slow->from);
-	emit_alu_rm(e, 8, ALU_ADD, RDX, emit_at(RAX, (int32_t)offsetof(struct soft_tlbe, addend)));
+	emit_alu_rm(e, 8, ALU_ADD, H_RDX, emit_at(H_RAX, (int32_t)offsetof(struct soft_tlbe, addend)));
 }
 
 static void
@@ -125,7 +125,7 @@ load(struct tr *t, struct access *a, unsigned ext)
 	address(t, a, slow);
 	look_up(t, a, slow);
 	reg = native_new(t);
-	load_from(t, reg, emit_at(RDX, 0), a->size, ext);
+	load_from(t, reg, emit_at(H_RDX, 0), a->size, ext);
 	native_put(t, t->i->rd, reg);
 	write_back(t, a);
 	native_joined(t, slow);
@@ -142,7 +142,7 @@ store(struct tr *t, struct access *a)
 	a->write = true;
 	address(t, a, slow);
 	look_up(t, a, slow);
-	emit_mov_mr(t->e, a->size, emit_at(RDX, 0), reg);
+	emit_mov_mr(t->e, a->size, emit_at(H_RDX, 0), reg);
 	write_back(t, a);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
@@ -194,13 +194,13 @@ pair(struct tr *t, uint32_t w)
 	address(t, &a, slow);
 	look_up(t, &a, slow);
 	if (a.write) {
-		emit_mov_mr(t->e, a.size, emit_at(RDX, 0), first);
-		emit_mov_mr(t->e, a.size, emit_at(RDX, (int32_t)a.size), second);
+		emit_mov_mr(t->e, a.size, emit_at(H_RDX, 0), first);
+		emit_mov_mr(t->e, a.size, emit_at(H_RDX, (int32_t)a.size), second);
 	} else {
 		first = native_new(t);
 		second = native_new(t);
-		load_from(t, first, emit_at(RDX, 0), a.size, w >> 30 == 1);
-		load_from(t, second, emit_at(RDX, (int32_t)a.size), a.size, w >> 30 == 1);
+		load_from(t, first, emit_at(H_RDX, 0), a.size, w >> 30 == 1);
+		load_from(t, second, emit_at(H_RDX, (int32_t)a.size), a.size, w >> 30 == 1);
 		native_put(t, i->rd, first);
 		native_put(t, i->ra, second);
 	}
@@ -221,12 +221,6 @@ literal(struct tr *t, uint32_t w)
 
 /* SIMD&FP registers: what is loaded into them clears the rest. */
 
-static struct emit_mem
-vector_at(unsigned n)
-{
-	return (emit_at(RBP, (int32_t)(offsetof(struct arm64_state, v) + 16 * n) - NATIVE_BIAS));
-}
-
 /* From memory to xmm reg, zero-extended; RAX is lost. */
 static void
 load_vector(struct tr *t, unsigned reg, struct emit_mem m, unsigned size)
@@ -242,8 +236,8 @@ load_vector(struct tr *t, unsigned reg, struct emit_mem m, unsigned size)
 		emit_sse_rm(t->e, SSE_MOVD_LOAD, reg, m);
 		break;
 	default:
-		emit_movzx_rm(t->e, size, RAX, m);
-		emit_rr(t->e, 4, SSE_MOVD_LOAD, reg, RAX);
+		emit_movzx_rm(t->e, size, H_RAX, m);
+		emit_rr(t->e, 4, SSE_MOVD_LOAD, reg, H_RAX);
 		break;
 	}
 }
@@ -256,8 +250,8 @@ store_vector(struct tr *t, struct emit_mem to, struct emit_mem from, unsigned si
 		emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, to);
 		return;
 	}
-	emit_movzx_rm(t->e, size, RAX, from);
-	emit_mov_mr(t->e, size, to, RAX);
+	emit_movzx_rm(t->e, size, H_RAX, from);
+	emit_mov_mr(t->e, size, to, H_RAX);
 }
 
 static enum native
@@ -270,13 +264,13 @@ vector(struct tr *t, struct access *a, bool two)
 	address(t, a, slow);
 	look_up(t, a, slow);
 	if (a->write) {
-		store_vector(t, emit_at(RDX, 0), vector_at(i->rd), a->size);
+		store_vector(t, emit_at(H_RDX, 0), vector_at(i->rd), a->size);
 		if (two)
-			store_vector(t, emit_at(RDX, (int32_t)a->size), vector_at(i->ra), a->size);
+			store_vector(t, emit_at(H_RDX, (int32_t)a->size), vector_at(i->ra), a->size);
 	} else {
-		load_vector(t, 0, emit_at(RDX, 0), a->size);
+		load_vector(t, 0, emit_at(H_RDX, 0), a->size);
 		if (two)
-			load_vector(t, 1, emit_at(RDX, (int32_t)a->size), a->size);
+			load_vector(t, 1, emit_at(H_RDX, (int32_t)a->size), a->size);
 		emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, vector_at(i->rd));
 		if (two)
 			emit_sse_rm(t->e, SSE_MOVDQU_STORE, 1, vector_at(i->ra));

@@ -24,7 +24,7 @@ go_on(struct tr *t)
 static void
 come_out(struct tr *t)
 {
-	emit_mov_ri(t->e, RAX, t->off + 4 * t->k + 4);
+	emit_mov_ri(t->e, H_RAX, t->off + 4 * t->k + 4);
 	emit_jmp_to(t->e, t->c->stubs->out);
 }
 
@@ -64,16 +64,16 @@ write_daif(struct tr *t, unsigned rt)
 	unsigned reg = native_use(t, src(rt));
 	struct emit *e = t->e;
 
-	emit_mov_rr(e, 4, RAX, reg);
-	emit_alu_rm(e, 4, ALU_XOR, RAX, PAGE(pstate));
-	emit_alu_ri(e, 4, ALU_AND, RAX, DAIF);
+	emit_mov_rr(e, 4, H_RAX, reg);
+	emit_alu_rm(e, 4, ALU_XOR, H_RAX, PAGE(pstate));
+	emit_alu_ri(e, 4, ALU_AND, H_RAX, DAIF);
 	emit_jcc(e, CC_E, &same);
-	emit_test_ri(e, 4, RAX, DAIF_D);
+	emit_test_ri(e, 4, H_RAX, DAIF_D);
 	emit_jcc(e, CC_NE, &full);
-	emit_alu_mr(e, 4, ALU_XOR, PAGE(pstate), RAX);
-	emit_mov_rm(e, 4, RCX, PAGE(pstate));
-	emit_alu_rr(e, 4, ALU_AND, RCX, RAX);
-	emit_alu_rr(e, 4, ALU_CMP, RCX, RAX);
+	emit_alu_mr(e, 4, ALU_XOR, PAGE(pstate), H_RAX);
+	emit_mov_rm(e, 4, H_RCX, PAGE(pstate));
+	emit_alu_rr(e, 4, ALU_AND, H_RCX, H_RAX);
+	emit_alu_rr(e, 4, ALU_CMP, H_RCX, H_RAX);
 	emit_jcc(e, CC_E, &same);
 	emit_mov_mi(e, 1, CORE(attention), 1);
 	come_out(t);
@@ -104,7 +104,7 @@ sysreg(struct tr *t, uint32_t w)
 	if (cached)
 		emit_mov_rr(t->e, 8, reg, native_use(t, slot));
 	else
-		emit_mov_rm(t->e, 8, reg, emit_at(RBP, off - NATIVE_BIAS));
+		emit_mov_rm(t->e, 8, reg, emit_at(H_RBP, off - NATIVE_BIAS));
 	native_put(t, dst(rt), reg);
 	return (NATIVE_KEPT);
 }
@@ -122,7 +122,7 @@ native_system(struct tr *t)
 		if (a64_bits(w, 9, 8) == 1 || a64_bits(w, 9, 8) == 2)
 			return (NATIVE_KEPT);
 		emit_lock(t->e);
-		emit_alu_mi(t->e, 4, ALU_OR, emit_at(RSP, 0), 0);
+		emit_alu_mi(t->e, 4, ALU_OR, emit_at(H_RSP, 0), 0);
 		return (NATIVE_DONE);
 	}
 	if ((w & 0xfffff0df) == 0xd50340df)

@@ -15,7 +15,10 @@
 #include <stdint.h>
 #include <string.h>
 
-enum emit_reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, EMIT_NOREG };
+/* Registers, the host's: the guest's have names of their own. */
+enum emit_reg {
+	H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15, EMIT_NOREG
+};
 
 /* Conditions, as in Jcc, SETcc and CMOVcc; the odd one is the opposite. */
 enum emit_cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G };
@@ -193,8 +196,8 @@ emit_rr(struct emit *e, unsigned size, uint32_t op, unsigned reg, unsigned rm)
 static inline void
 emit_rm(struct emit *e, unsigned size, uint32_t op, unsigned reg, struct emit_mem m, unsigned imm)
 {
-	unsigned index = m.index == EMIT_NOREG ? RSP : m.index, base = m.base & 7, mod, log = 0;
-	bool sib = m.index != EMIT_NOREG || base == RSP;
+	unsigned index = m.index == EMIT_NOREG ? H_RSP : m.index, base = m.base & 7, mod, log = 0;
+	bool sib = m.index != EMIT_NOREG || base == H_RSP;
 
 	if (m.label != NULL) {
 		emit_opcode(e, size, op, reg, 0, 0, emit_needs_rex(size, reg));
@@ -206,12 +209,12 @@ emit_rm(struct emit *e, unsigned size, uint32_t op, unsigned reg, struct emit_me
 	    emit_needs_rex(size, reg));
 	if (m.base == EMIT_NOREG) {		/* an index alone, or an address below 2 GiB */
 		mod = 0;
-		base = RBP;
+		base = H_RBP;
 		sib = true;
 	} else {
-		mod = m.disp == 0 && base != RBP ? 0 : m.disp >= -128 && m.disp <= 127 ? 1 : 2;
+		mod = m.disp == 0 && base != H_RBP ? 0 : m.disp >= -128 && m.disp <= 127 ? 1 : 2;
 	}
-	emit8(e, mod << 6 | (reg & 7) << 3 | (sib ? RSP : base));
+	emit8(e, mod << 6 | (reg & 7) << 3 | (sib ? H_RSP : base));
 	if (sib) {
 		while (1U << log < m.scale)
 			log++;
@@ -651,7 +654,7 @@ emit_call_to(struct emit *e, const void *fn)
 		emit32(e, (uint32_t)((uintptr_t)fn - (emit_pc(e) + 4)));
 		return;
 	}
-	emit_mov_ri(e, RAX, (uintptr_t)fn);
+	emit_mov_ri(e, H_RAX, (uintptr_t)fn);
 	emit8(e, 0xff);
 	emit8(e, 0xd0);
 }
@@ -684,5 +687,14 @@ emit_sse_rm(struct emit *e, uint32_t op, unsigned reg, struct emit_mem m)
 #define	SSE_MOVQ_STORE		OP(0x66, EMIT_0F, 0xd6)
 #define	SSE_MOVD_LOAD		OP(0x66, EMIT_0F, 0x6e)		/* xmm, r/m32 (r/m64 with size 8 and emit_rr()) */
 #define	SSE_MOVD_STORE		OP(0x66, EMIT_0F, 0x7e)
+#define	SSE_XORPS		OP(0, EMIT_0F, 0x57)
+#define	SSE_ORPS		OP(0, EMIT_0F, 0x56)
+#define	SSE_UNPCKLPD		OP(0x66, EMIT_0F, 0x14)
+#define	SSE_SHUFPS		OP(0, EMIT_0F, 0xc6)
+#define	SSE_PCMPEQD		OP(0x66, EMIT_0F, 0x76)
+#define	SSE_PAND		OP(0x66, EMIT_0F, 0xdb)
+#define	SSE_PANDN		OP(0x66, EMIT_0F, 0xdf)
+#define	SSE_POR		OP(0x66, EMIT_0F, 0xeb)
+#define	SSE_PXOR		OP(0x66, EMIT_0F, 0xef)
 
 #endif /* _SOFT_JIT_EMIT_H_ */

@@ -91,7 +91,7 @@ emit_begin(struct jit *j, struct emit *e)
 }
 
 /* System V ABI: what a function keeps.  Seven words below the return address leave the stack aligned. */
-static const uint8_t saved[] = { RBX, RBP, R12, R13, R14, R15 };
+static const uint8_t saved[] = { H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15 };
 
 static void
 make_stubs(struct jit *j)
@@ -101,12 +101,12 @@ make_stubs(struct jit *j)
 	emit_begin(j, &e);
 	for (unsigned i = 0; i < sizeof(saved); i++)
 		emit_push(&e, saved[i]);
-	emit_alu_ri(&e, 8, ALU_SUB, RSP, 8);
-	emit_mov_rr(&e, 8, R15, RDI);
-	emit_mov_rr(&e, 8, RBP, RSI);
-	emit_jmp_r(&e, RDX);
+	emit_alu_ri(&e, 8, ALU_SUB, H_RSP, 8);
+	emit_mov_rr(&e, 8, H_R15, H_RDI);
+	emit_mov_rr(&e, 8, H_RBP, H_RSI);
+	emit_jmp_r(&e, H_RDX);
 	j->leave = jit_run_address(j, e.at);
-	emit_alu_ri(&e, 8, ALU_ADD, RSP, 8);
+	emit_alu_ri(&e, 8, ALU_ADD, H_RSP, 8);
 	for (unsigned i = sizeof(saved); i-- > 0;)
 		emit_pop(&e, saved[i]);
 	emit_ret(&e);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_x86.h - native code for soft's amd64 processor: the front end of soft/jit.
+ * native.h - native code for soft's amd64 processor: the front end of soft/jit.
  *
  * Only flat 64-bit code is translated.  Most guest registers are host registers, across blocks (nat_pin), so that an instruction is mostly
  * the guest's own again, behind a look-up of its memory operand in the TLB.  What has no host code of its own, and every access that the
- * TLB does not have, is a call of the first tier's function for the whole instruction, with everything in the state page (jit_call.c).
+ * TLB does not have, is a call of the first tier's function for the whole instruction, with everything in the state page (native.c).
  *
  *   r15		struct x86
  *   rax, r14		free for every instruction
@@ -14,16 +14,14 @@
  *			around calls, as do the general registers.
  *   MXCSR		the initial one, collecting flags, as the first tier has it (sse_mxcsr.h)
  *
- * Arithmetic flags.  A backward pass (jit_flags.c) finds what nobody can see.  Of what can be seen the translator knows whether it is in the host's
+ * Arithmetic flags.  A backward pass (native_flags.c) finds what nobody can see.  Of what can be seen the translator knows whether it is in the host's
  * flags, in x86_native.flags, or can be computed again from registers (struct nat_lazy): nothing of a block but its end has to store
  * them, as long as that much is left.  At the beginning and the end of a block they are in x86_native.flags.
  *
  * Counting.  A block is entered if x86_native.left covers it; what leads out of it subtracts what was executed.
  */
-#ifndef _VMMAPI_SOFT_AMD64_JIT_X86_H_
-#define	_VMMAPI_SOFT_AMD64_JIT_X86_H_
-
-#include "jit_emit.h"
+#ifndef _VMMAPI_SOFT_AMD64_NATIVE_H_
+#define	_VMMAPI_SOFT_AMD64_NATIVE_H_
 
 #include "../jit/jit.h"
 #include "cpu.h"
@@ -82,7 +80,7 @@ struct nat_row {
 /* Each ends with a mnemonic 0. */
 extern const struct nat_row nat_rows_move[], nat_rows_arith[], nat_rows_flow[], nat_rows_sse[], nat_rows_ssei[];
 
-/* Undefined flags that the host keeps, by class of instruction (jit_flags.c). */
+/* Undefined flags that the host keeps, by class of instruction (native_flags.c). */
 struct nat_keeps {
 	uint16_t	 shift, rotate, dshift, scan;
 };
@@ -153,7 +151,7 @@ struct nat {
 	unsigned	 ncold;
 };
 
-/* jit_flags.c */
+/* native_flags.c */
 
 struct nat_keeps nat_probe(void);
 /* row may be NULL. */
@@ -172,7 +170,7 @@ void	nat_clobber(struct nat *n, unsigned r);
 /* Does somebody behind the present instruction want flags that it keeps? */
 bool	nat_flags_pass(const struct nat *n);
 
-/* jit_mem.c */
+/* native_mem.c */
 
 #define	NAT_FIELD(f)	emit_at(H_R15, (int32_t)offsetof(struct x86, f))
 
@@ -190,7 +188,9 @@ bool	nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size);
  * operand.  What is not found becomes a call of the instruction.  aligned: to 16.
  */
 struct emit_mem nat_mem(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool aligned);
-/* The same for [guest RSP + disp]. */
+/* The second operand, memory or a general register that is not AH to BH, in a host register: the pinned one, or r14.  Else as nat_mem(). */
+unsigned nat_source(struct nat *n, const struct x86_insn *i, unsigned size);
+/* nat_mem() for [guest RSP + disp]. */
 struct emit_mem nat_stack(struct nat *n, int32_t disp, unsigned size, bool write);
 struct emit_mem nat_pinned(struct nat *n, unsigned pin, int32_t disp, unsigned size, bool write);
 
@@ -217,13 +217,13 @@ void	nat_get_into(struct nat *n, unsigned host, unsigned r, unsigned size);
 /* From host register src, which has zeros above its 32 bits if size is 4; rax if r is AH to BH.  Flags stay. */
 void	nat_put(struct nat *n, unsigned r, unsigned size, unsigned src);
 
-/* jit_block.c */
+/* native_block.c */
 
 void	nat_call(struct nat *n, const struct x86_insn *i);
 /* XMM registers are loaded, and with XMM_FP the usual MXCSR is in force. */
 void	nat_xmm(struct nat *n, unsigned need);
 
-/* jit_flow.c */
+/* native_flow.c */
 
 /* The block at address rax: r14 is its entry in the table of jumps; rax is lost.  And go there. */
 void	nat_find(struct emit *e, struct emit_label *miss);
@@ -233,7 +233,7 @@ void	nat_edge(struct nat *n, unsigned executed, int64_t target, struct emit_labe
 /* The same by the table of jumps in any case. */
 void	nat_lookup(struct nat *n, unsigned executed, int64_t target, struct emit_label *miss);
 
-/* jit_stubs.c */
+/* native.c */
 int	x86_jit_create(struct x86 *x);
 void	x86_jit_destroy(struct x86 *x);
 /* What struct soft_jump.native is where there is none. */
@@ -253,7 +253,7 @@ enum nat_exit x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 /* interp.c: behind an instruction, with x->attention: is there nothing to see to, as run() would find?  Then that is taken back. */
 bool	x86_settled(struct x86 *x);
 
-/* jit_block.c */
+/* native_block.c */
 bool	x86_translate(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e);
 
-#endif /* _VMMAPI_SOFT_AMD64_JIT_X86_H_ */
+#endif /* _VMMAPI_SOFT_AMD64_NATIVE_H_ */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_sse.c - native code: SSE.  The guest's XMM registers are the host's, so an instruction is the guest's own; so are its flags in MXCSR
+ * native_sse.c - native code: SSE.  The guest's XMM registers are the host's, so an instruction is the guest's own; so are its flags in MXCSR
  * (sse_mxcsr.h).
  */
 #include "decode.h"
-#include "jit_sse.h"
+#include "native_sse.h"
 
 #if defined(__x86_64__)
 

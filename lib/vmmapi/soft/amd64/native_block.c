@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_block.c - native code: a block, instruction by instruction, and behind it what is rarely executed.
+ * native_block.c - native code: a block, instruction by instruction, and behind it what is rarely executed.
  */
-#include "jit_x86.h"
+#include "native.h"
 
 #if defined(__x86_64__)
 

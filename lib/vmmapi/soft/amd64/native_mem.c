@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_mem.c - native code: memory operands, and general registers as operands.
+ * native_mem.c - native code: memory operands, and general registers as operands.
  *
  * The look-up is soft_tlb_hit(): the entry is that of the first byte's page, the tag must be that of the last byte's, which also finds what
  * crosses into another page.
  */
-#include "jit_x86.h"
+#include "native.h"
 
 #if defined(__x86_64__)
 
@@ -229,6 +229,22 @@ nat_mem(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool
 	if ((i->flags & XI_FLAT) != 0 && pinned(i->base) && pinned(i->index))
 		return (simple(n, i, size, write, aligned));
 	return (complex(n, i, size, write, aligned));
+}
+
+unsigned
+nat_source(struct nat *n, const struct x86_insn *i, unsigned size)
+{
+	struct emit_mem m;
+
+	if ((i->flags & XI_MEM) != 0) {
+		m = nat_mem(n, i, size, false, false);
+		emit_mov_rm(n->e, size, HT, m);
+	} else if (nat_host(i->r[1]) == NAT_MEM) {
+		nat_get_into(n, HT, i->r[1], size);
+	} else {
+		return (nat_host(i->r[1]));
+	}
+	return (HT);
 }
 
 struct emit_mem

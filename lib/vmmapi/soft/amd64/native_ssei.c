@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_ssei.c - native code: SSE instructions on integers, a table of opcodes (SDM vol. 2 appendix A).
+ * native_ssei.c - native code: SSE instructions on integers, a table of opcodes (SDM vol. 2 appendix A).
  */
 #include "decode.h"
-#include "jit_sse.h"
+#include "native_sse.h"
 
 #if defined(__x86_64__)
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_move.c - native code: MOV and its kin, LEA, PUSH, POP, CMOVcc, SETcc, XCHG.  Flags are left alone.
+ * native_move.c - native code: MOV and its kin, LEA, PUSH, POP, CMOVcc, SETcc, XCHG.  Flags are left alone.
  */
 #include "decode.h"
-#include "jit_x86.h"
+#include "native.h"
 
 #if defined(__x86_64__)
 
@@ -212,20 +212,12 @@ cmov(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	unsigned size = i->opsize, h = nat_host(i->r[0]), to = h == NAT_MEM ? HA : h;
 	enum emit_cc cc = (enum emit_cc)i->arg;
 	struct emit *e = n->e;
-	struct emit_mem m = { 0 };
-	unsigned src = HT;
+	unsigned src;
 
 	if (is_mem(i) && !nat_mem_ok(n, i, size))
 		return (false);
 	nat_clobber(n, i->r[0]);
-	if (is_mem(i)) {
-		m = nat_mem(n, i, size, false, false);
-		emit_mov_rm(e, size, HT, m);
-	} else if (nat_host(i->r[1]) == NAT_MEM) {
-		emit_mov_rm(e, size, HT, nat_slot(i->r[1] >> 3));
-	} else {
-		src = nat_host(i->r[1]);
-	}
+	src = nat_source(n, i, size);
 	nat_flags_load(n);
 	if (h == NAT_MEM)
 		nat_get_into(n, HA, i->r[0], size);

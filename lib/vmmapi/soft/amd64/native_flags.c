@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_flags.c - native code: arithmetic flags.  Which of them somebody can see, where they are, and how they get elsewhere.
+ * native_flags.c - native code: arithmetic flags.  Which of them somebody can see, where they are, and how they get elsewhere.
  */
-#include "jit_x86.h"
+#include "native.h"
 
 #if defined(__x86_64__)
 

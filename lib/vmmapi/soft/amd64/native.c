@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_stubs.c - native code: what all translations share.  The way in and out, calls of the first tier's functions.
+ * native.c - native code: what all translations share.  The way in and out, calls of the first tier's functions.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include <Zydis/Zydis.h>
 
-#include "jit_x86.h"
+#include "native.h"
 #include "sse_mxcsr.h"
 
 _Static_assert(ZYDIS_MNEMONIC_MAX_VALUE < NAT_MNEMONICS, "the table of rows has them all");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_flow.c - native code: near branches, and what leads from block to block.
+ * native_flow.c - native code: near branches, and what leads from block to block.
  *
  * Within the page a jump leads to the other translation itself (struct jit_link): as long as this page's code runs, its address means the
  * same place.  Everything else is looked up in the table of jumps, which has what may be entered at an address now (jump.h).  What is
  * not there is a call of the instruction, which has changed nothing so far; so the stack pointer is written last.
  */
 #include "decode.h"
-#include "jit_x86.h"
+#include "native.h"
 
 #if defined(__x86_64__)
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jit_arith.c - native code: integer arithmetic and logic, shifts, multiplication, bits.  Results and flags are the host's own, as they are in
+ * native_arith.c - native code: integer arithmetic and logic, shifts, multiplication, bits.  Results and flags are the host's own, as they are in
  * the first tier (alu.h).
  *
  * An instruction that keeps some flags is given the guest's before, if somebody behind it sees those.
  */
 #include "decode.h"
-#include "jit_x86.h"
+#include "native.h"
 
 #if defined(__x86_64__)
 
@@ -460,22 +460,14 @@ bit(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 static bool
 scan(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 {
-	unsigned size = i->opsize, src = HT;
+	unsigned size = i->opsize, src;
 	struct emit *e = n->e;
-	struct emit_mem m;
 	uint8_t *over;
 
 	if (is_mem(i) && !nat_mem_ok(n, i, size))
 		return (false);
 	nat_clobber(n, i->r[0]);
-	if (is_mem(i)) {
-		m = nat_mem(n, i, size, false, false);
-		emit_mov_rm(e, size, HT, m);
-	} else if (nat_host(i->r[1]) == NAT_MEM) {
-		nat_get_into(n, HT, i->r[1], size);
-	} else {
-		src = nat_host(i->r[1]);
-	}
+	src = nat_source(n, i, size);
 	flags_before(n);
 	emit_rr(e, size, row->op, HA, src);
 	over = emit_jcc_over(e, CC_E);
