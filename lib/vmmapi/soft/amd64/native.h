@@ -2,9 +2,10 @@
 /*
  * native.h - native code for soft's amd64 processor: the front end of soft/jit.
  *
- * Only flat 64-bit code is translated.  Most guest registers are host registers, across blocks (nat_pin), so that an instruction is mostly
- * the guest's own again, behind a look-up of its memory operand in the TLB.  What has no host code of its own, and every access that the
- * TLB does not have, is a call of the first tier's function for the whole instruction, with everything in the state page (native.c).
+ * Only flat 64-bit code is translated.  Most guest registers are host registers, across blocks (nat_pin), so that an instruction
+ * is mostly the guest's own again, behind a look-up of its memory operand in the TLB.  What has no host code of its own, and
+ * every access that the TLB does not have, is a call of the first tier's function for the whole instruction, with everything in
+ * the state page (native.c).
  *
  *   r15		struct x86
  *   rax, r14		free for every instruction
@@ -14,9 +15,10 @@
  *			around calls, as do the general registers.
  *   MXCSR		the initial one, collecting flags, as the first tier has it (sse_mxcsr.h)
  *
- * Arithmetic flags.  A backward pass (native_flags.c) finds what nobody can see.  Of what can be seen the translator knows whether it is in the host's
- * flags, in x86_native.flags, or can be computed again from registers (struct nat_lazy): nothing of a block but its end has to store
- * them, as long as that much is left.  At the beginning and the end of a block they are in x86_native.flags.
+ * Arithmetic flags.  A backward pass (native_flags.c) finds what nobody can see.  Of what can be seen the translator knows
+ * whether it is in the host's flags, in x86_native.flags, or can be computed again from registers (struct nat_lazy): nothing of a
+ * block but its end has to store them, as long as that much is left.  At the beginning and the end of a block they are in
+ * x86_native.flags.
  *
  * Counting.  A block is entered if x86_native.left covers it; what leads out of it subtracts what was executed.
  */
@@ -53,8 +55,8 @@ struct nat;
 struct nat_row;
 
 /*
- * A row of the tables of instructions: what has host code.  Flags are RFLAGS' arithmetic ones: those it uses, and those that are the same
- * behind it whatever they were before.
+ * A row of the tables of instructions: what has host code.  Flags are RFLAGS' arithmetic ones: those it uses, and those that are
+ * the same behind it whatever they were before.
  */
 typedef bool nat_emit(struct nat *n, const struct x86_insn *i, const struct nat_row *row);
 
@@ -184,11 +186,14 @@ struct nat_cold *nat_cold(struct nat *n, enum nat_cold_what what);
 /* Can the memory operand be found inline? */
 bool	nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size);
 /*
- * Find the memory operand, size bytes, in the TLB: what it is for the host.  Flags of the host and rax are lost; r14 belongs to the
- * operand.  What is not found becomes a call of the instruction.  aligned: to 16.
+ * Find the memory operand, size bytes, in the TLB: what it is for the host.  Flags of the host and rax are lost; r14 belongs to
+ * the operand.  What is not found becomes a call of the instruction.  aligned: to 16.
  */
 struct emit_mem nat_mem(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool aligned);
-/* The second operand, memory or a general register that is not AH to BH, in a host register: the pinned one, or r14.  Else as nat_mem(). */
+/*
+ * The second operand, memory or a general register that is not AH to BH, in a host register: the pinned one, or r14.  Else as
+ * nat_mem().
+ */
 unsigned nat_source(struct nat *n, const struct x86_insn *i, unsigned size);
 /* nat_mem() for [guest RSP + disp]. */
 struct emit_mem nat_stack(struct nat *n, int32_t disp, unsigned size, bool write);
@@ -228,7 +233,10 @@ void	nat_xmm(struct nat *n, unsigned need);
 /* The block at address rax: r14 is its entry in the table of jumps; rax is lost.  And go there. */
 void	nat_find(struct emit *e, struct emit_label *miss);
 void	nat_enter(struct emit *e);
-/* To an offset of the page, behind `executed' instructions.  Flags are saved.  miss: it is in another page, and nothing is known there. */
+/*
+ * To an offset of the page, behind `executed' instructions.  Flags are saved.  miss: it is in another page, and nothing is known
+ * there.
+ */
 void	nat_edge(struct nat *n, unsigned executed, int64_t target, struct emit_label *miss);
 /* The same by the table of jumps in any case. */
 void	nat_lookup(struct nat *n, unsigned executed, int64_t target, struct emit_label *miss);
@@ -245,12 +253,14 @@ x86_native_none(const struct x86 *x)
 /* Is there native code of b, the block at RIP?  Counts an entry. */
 bool	x86_native_ready(struct x86 *x, struct soft_block *b);
 /*
- * Run it, and what it leads to, `most' instructions at most.  NAT_GO: x->done is up to date and RIP says where to go on.  NAT_CALLED: it is as if
- * the first tier's loop had come to x->cur with x86_native.status, with x->done from before its block.
+ * Run it, and what it leads to, `most' instructions at most.  NAT_GO: x->done is up to date and RIP says where to go on.
+ * NAT_CALLED: it is as if the first tier's loop had come to x->cur with x86_native.status, with x->done from before its block.
  */
 enum nat_exit x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most);
 
-/* interp.c: behind an instruction, with x->attention: is there nothing to see to, as run() would find?  Then that is taken back. */
+/*
+ * interp.c: behind an instruction, with x->attention: is there nothing to see to, as run() would find?  Then that is taken back.
+ */
 bool	x86_settled(struct x86 *x);
 
 /* native_block.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * native_sse.c - native code: SSE.  The guest's XMM registers are the host's, so an instruction is the guest's own; so are its flags in MXCSR
- * (sse_mxcsr.h).
+ * native_sse.c - native code: SSE.  The guest's XMM registers are the host's, so an instruction is the guest's own; so are its
+ * flags in MXCSR (sse_mxcsr.h).
  */
 #include "decode.h"
 #include "native_sse.h"

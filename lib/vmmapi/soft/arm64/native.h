@@ -2,15 +2,17 @@
 /*
  * native.h - the arm64 core's front end of native code (jit/jit.h).
  *
- * native.c enters native code and comes out of it, and translates block by block; native_*.c have emitters for groups of instructions.  What has none is a
- * call of the first tier's function.
+ * native.c enters native code and comes out of it, and translates block by block; native_*.c have emitters for groups of
+ * instructions.  What has none is a call of the first tier's function.
  *
- * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; rax, rcx and rdx are anybody's; the
- * others hold guest registers within a block.  Memory always has what they hold too, so they are good for nothing but speed and forgotten at any time.
+ * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; rax, rcx
+ * and rdx are anybody's; the others hold guest registers within a block.  Memory always has what they hold too, so they are good
+ * for nothing but speed and forgotten at any time.
  *
- * In native code c->pc0 is the address of the page that code is in, and the instructions that functions get are copies whose offset is one within the page;
- * behind each copy is one that returns, and that has in imm how many instructions were counted ahead of time.  NZCV is in c->eflags as LAHF and SETO have it,
- * with Arm's carry, unless c->lazy says that PSTATE has it: around functions that look.
+ * In native code c->pc0 is the address of the page that code is in, and the instructions that functions get are copies whose
+ * offset is one within the page; behind each copy is one that returns, and that has in imm how many instructions were counted
+ * ahead of time.  NZCV is in c->eflags as LAHF and SETO have it, with Arm's carry, unless c->lazy says that PSTATE has it: around
+ * functions that look.
  */
 #ifndef _SOFT_A64_NATIVE_H_
 #define	_SOFT_A64_NATIVE_H_
@@ -23,8 +25,8 @@ void	a64_native_destroy(struct a64 *c);
 /* The translation of b, which is about to be entered; NULL: there is none. */
 const void *a64_native_entry(struct a64 *c, struct soft_block *b);
 /*
- * Run it at s->pc, within the budget that covers it.  c->done is the count up to where it came out.  A_DONE: s->pc says where that is; else it is in place of the
- * instruction c->cur, or behind it (A_JUMP).
+ * Run it at s->pc, within the budget that covers it.  c->done is the count up to where it came out.  A_DONE: s->pc says where
+ * that is; else it is in place of the instruction c->cur, or behind it (A_JUMP).
  */
 enum a64_status a64_native_run(struct a64 *c, const void *entry, uint64_t budget);
 /* A block was dropped. */
@@ -128,16 +130,25 @@ unsigned native_new(struct tr *t);			/* one to compute in */
 void	native_put(struct tr *t, unsigned slot, unsigned reg);	/* all 64 bits of it become the guest register */
 /* Forget what host registers hold. */
 void	native_forget(struct tr *t);
-/* Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV if anybody may see that.  rax is lost; flags stay. */
+/*
+ * Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV if anybody may see that.  rax is
+ * lost; flags stay.
+ */
 void	native_set_flags(struct tr *t, bool borrow);
 /* The host's condition for one of NZCV, with flags loaded; *undo: CMC brings Arm's carry back behind its use. */
 enum emit_cc native_condition(struct tr *t, unsigned cond, bool *undo);
 /* Execute instruction k by its function; rax, flags and what host registers hold are lost. */
 void	native_call(struct tr *t, unsigned k);
-/* For jumps (to its `from') to code behind the block's end, which executes the present instruction by its function and comes back to native_joined(). */
+/*
+ * For jumps (to its `from') to code behind the block's end, which executes the present instruction by its function and comes back
+ * to native_joined().
+ */
 struct late *native_slow(struct tr *t);
 void	native_joined(struct tr *t, struct late *l);
-/* Go to an offset from the page's start; what was counted of instructions behind the present one is given back.  Does not come back. */
+/*
+ * Go to an offset from the page's start; what was counted of instructions behind the present one is given back.  Does not come
+ * back.
+ */
 void	native_goto(struct tr *t, int64_t target, unsigned k);
 /* Go to the address in rax, likewise. */
 void	native_goto_rax(struct tr *t);

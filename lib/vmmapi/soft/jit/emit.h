@@ -2,9 +2,10 @@
 /*
  * emit.h - host code for amd64, an instruction at a time (SDM vol. 2 chapter 2 for the form, its pages for the opcodes).
  *
- * Code is written through one mapping and runs in another (jit.c), so nothing here depends on where it is written: jumps and what is addressed
- * relative to RIP are within the buffer, and what lies outside of it is reached by an address in a register, or by a displacement from where
- * the code will run.  A buffer that is full stays so, and nothing is written any more: whoever emits looks once, at the end.
+ * Code is written through one mapping and runs in another (jit.c), so nothing here depends on where it is written: jumps and what
+ * is addressed relative to RIP are within the buffer, and what lies outside of it is reached by an address in a register, or by a
+ * displacement from where the code will run.  A buffer that is full stays so, and nothing is written any more: whoever emits
+ * looks once, at the end.
  *
  * Operand order is the manual's: destination first.  Sizes are in bytes: 1, 2, 4, 8.
  */
