@@ -39,6 +39,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#define	TEST_SANITIZED	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define	TEST_SANITIZED	1
+#else
+#define	TEST_SANITIZED	0
+#endif
+
 struct test_case {
 	const char	*name;
 	void		(*fn)(void);
@@ -226,6 +234,13 @@ test_long(int times)
 	const char *env = getenv("HYVE_TEST_LONG");
 
 	return (env != NULL && env[0] == '1' ? times : 1);
+}
+
+/* How many of n rounds that all are alike a build with sanitizers does: there each costs several times as much. */
+static inline unsigned
+test_rounds(unsigned n)
+{
+	return (TEST_SANITIZED ? n / 5 : n);
 }
 
 /* Numbers that are the same in every run: the next one of a seed that is not 0 (xorshift). */

@@ -1761,7 +1761,7 @@ random_words(bool mmu)
 	new_vm(VM_CLOCK_ICOUNT, 2);
 	CHECK_EQ(vm_set_capability(cpu, VM_CAP_HALT_EXIT, 1), 0);
 	CHECK_EQ(vm_set_capability(cpu, VM_CAP_SINGLE_STEP, 1), 0);
-	for (unsigned n = 0; n < 20000; n++) {
+	for (unsigned n = 0; n < test_rounds(20000); n++) {
 		struct arm64_state *s = cpu->state;
 
 		for (unsigned i = 0; i < 16; i++) {
