@@ -236,11 +236,21 @@ struct arm64_walk {
 	uint8_t		 shift;		/* log2 of the size of the page or block, 12 with the MMU off */
 	uint8_t		 attr;		/* MAIR_EL1 attribute */
 	uint8_t		 el0, el1;	/* VM_PROT_* that the page allows to each */
+	/* It went through a table of 512 pages of 4 KiB: where that is, and what the tables above it forbid. */
+	bool		 has_table;
+	vm_paddr_t	 table;
+	uint64_t	 tattr;
 };
 /* Read the 8 bytes of a descriptor; false if nothing is there.  cookie is the walk's caller's. */
 typedef bool arm64_walk_read(void *cookie, vm_paddr_t gpa, uint64_t *desc);
 bool	arm64_walk(const struct arm64_state *s, uint64_t va, int prot, bool el0, arm64_walk_read *rd,
 	    void *cookie, struct arm64_walk *out);
+/*
+ * The same from there on, with the MMU on: desc is what the table has for va now.  TCR_EL1 and the table base are as they were, and
+ * nothing was invalidated since.
+ */
+bool	arm64_walk_table(const struct arm64_state *s, uint64_t va, int prot, bool el0, uint64_t desc, uint64_t tattr,
+	    struct arm64_walk *out);
 int	arm64_translate(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault);
 
 /* psci.c */

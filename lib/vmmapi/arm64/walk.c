@@ -128,12 +128,42 @@ last(uint64_t desc, unsigned level, unsigned page, bool *leaf)
 	return (!*leaf || level == 2 || (level == 1 && page == 12));
 }
 
+static unsigned
+address_bits(const struct arm64_state *s)
+{
+	unsigned bits = ips_bits[TCR_IPS(s->tcr_el1)];
+
+	return (bits > ARM64_PA_BITS ? ARM64_PA_BITS : bits);
+}
+
+/* What the descriptor says that ends the walk, at a level where it maps 1 << shift bytes. */
+static bool
+result(const struct arm64_state *s, uint64_t va, int prot, bool el0, uint64_t desc, unsigned level, unsigned shift,
+    struct arm64_walk *out)
+{
+	out->gpa = (desc & DESC_ADDR & ~((1ULL << shift) - 1)) | (va & ((1ULL << shift) - 1));
+	if (out->gpa >> address_bits(s) != 0)
+		return (fail(out, FSC_ADDRESS, level));
+	if ((desc & DESC_AF) == 0)
+		return (fail(out, FSC_ACCESS, level));
+	permissions(s, desc, out->tattr, out);
+	if ((prot & ~(int)(el0 ? out->el0 : out->el1)) != 0)
+		return (fail(out, FSC_PERMISSION, level));
+	out->shift = (uint8_t)shift;
+	out->ng = (desc & DESC_NG) != 0;
+	out->attr = (uint8_t)(s->mair_el1 >> (8 * DESC_ATTR(desc)));
+	/* MAIR_EL1 attribute 0b0000xxxx is Device memory, its reserved encodings too (Arm ARM D13.2.97). */
+	out->device = (out->attr & 0xf0) == 0;
+	out->sh = out->device ? 2 : (uint8_t)(desc >> 8 & 3);
+	return (true);
+}
+
 bool
 arm64_walk(const struct arm64_state *s, uint64_t va, int prot, bool el0, arm64_walk_read *rd, void *cookie,
     struct arm64_walk *out)
 {
 	unsigned bits, page, stride, pa_bits, level, shift;
-	uint64_t desc, table, tattr = 0;
+	uint64_t desc, table;
 	bool leaf = false;
 
 	memset(out, 0, sizeof(*out));
@@ -141,9 +171,7 @@ arm64_walk(const struct arm64_state *s, uint64_t va, int prot, bool el0, arm64_w
 		return (identity(s, va, prot, out));
 	if (!region(s, va, el0, &bits, &page))
 		return (fail(out, FSC_TRANSLATION, 0));
-	pa_bits = ips_bits[TCR_IPS(s->tcr_el1)];
-	if (pa_bits > ARM64_PA_BITS)
-		pa_bits = ARM64_PA_BITS;
+	pa_bits = address_bits(s);
 
 	stride = page - 3;
 	level = 4 - (bits - page + stride - 1) / stride;
@@ -164,25 +192,30 @@ arm64_walk(const struct arm64_state *s, uint64_t va, int prot, bool el0, arm64_w
 		table = desc & DESC_ADDR & ~((1ULL << page) - 1);
 		if (table >> pa_bits != 0)
 			return (fail(out, FSC_ADDRESS, level));
-		tattr |= desc & DESC_TABLE_ATTR;
+		out->tattr |= desc & DESC_TABLE_ATTR;
 		bits = shift;		/* from here on all bits of an index are used */
 	}
+	/* A whole table of 4 KiB pages is one that others of its pages are found in. */
+	if (level == 3 && page == 12 && bits == 21) {
+		out->has_table = true;
+		out->table = table;
+	}
+	return (result(s, va, prot, el0, desc, level, shift, out));
+}
 
-	out->gpa = (desc & DESC_ADDR & ~((1ULL << shift) - 1)) | (va & ((1ULL << shift) - 1));
-	if (out->gpa >> pa_bits != 0)
-		return (fail(out, FSC_ADDRESS, level));
-	if ((desc & DESC_AF) == 0)
-		return (fail(out, FSC_ACCESS, level));
-	permissions(s, desc, tattr, out);
-	if ((prot & ~(int)(el0 ? out->el0 : out->el1)) != 0)
-		return (fail(out, FSC_PERMISSION, level));
-	out->shift = (uint8_t)shift;
-	out->ng = (desc & DESC_NG) != 0;
-	out->attr = (uint8_t)(s->mair_el1 >> (8 * DESC_ATTR(desc)));
-	/* MAIR_EL1 attribute 0b0000xxxx is Device memory, its reserved encodings too (Arm ARM D13.2.97). */
-	out->device = (out->attr & 0xf0) == 0;
-	out->sh = out->device ? 2 : (uint8_t)(desc >> 8 & 3);
-	return (true);
+bool
+arm64_walk_table(const struct arm64_state *s, uint64_t va, int prot, bool el0, uint64_t desc, uint64_t tattr, struct arm64_walk *out)
+{
+	unsigned bits, page;
+	bool leaf;
+
+	memset(out, 0, sizeof(*out));
+	if (!region(s, va, el0, &bits, &page))
+		return (fail(out, FSC_TRANSLATION, 0));
+	if (!last(desc, 3, 12, &leaf))
+		return (fail(out, FSC_TRANSLATION, 3));
+	out->tattr = tattr;
+	return (result(s, va, prot, el0, desc, 3, 12, out));
 }
 
 static bool

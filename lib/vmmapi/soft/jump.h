@@ -16,7 +16,7 @@
 
 struct soft_block;
 
-#define	SOFT_JUMP_BITS	12
+#define	SOFT_JUMP_BITS	14
 #define	SOFT_JUMPS	(1U << SOFT_JUMP_BITS)
 
 struct soft_jump {

@@ -99,8 +99,7 @@ bool
 soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
 {
 	uint64_t base = va & ~0x3fffffULL;
-	unsigned r = region(va);
-	bool code = false;
+	unsigned r = region(va), row = soft_tlb_region(va);
 
 	if ((t->huge >> ((va >> 30) & 63) & 1) != 0) {
 		soft_tlb_flush(t);
@@ -109,12 +108,10 @@ soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
 	if ((t->large[r / 64] >> (r & 63) & 1) != 0) {
 		for (uint64_t off = 0; off < 0x400000; off += 4096)
 			drop(t, base + off);
-		for (unsigned i = 0; i < 16; i++)
-			code |= t->code[(base >> 18 & 48) + i] != 0;
-		return (code);
+		return ((t->regions >> row & 1) != 0);
 	}
 	drop(t, va);
-	return ((t->code[va >> 18 & 63] >> (va >> 12 & 63) & 1) != 0);
+	return ((t->code[row][va >> 18 & 15] >> (va >> 12 & 63) & 1) != 0);
 }
 
 void

@@ -41,6 +41,8 @@ struct soft_itlbe {
 	uint64_t	 place;
 };
 
+#define	SOFT_TLB_REGIONS 64U
+
 struct soft_tlb {
 	struct soft_tlbe e[SOFT_TLB_MODES + 1][SOFT_TLB_SIZE];
 	struct soft_itlbe i[SOFT_TLB_MODES][SOFT_ITLB_SIZE];
@@ -49,7 +51,9 @@ struct soft_tlb {
 	uint64_t	 huge;
 	unsigned	 writes;	/* rows, as bits, in which an entry may have a wtag */
 	uint64_t	 gen;		/* of what is found by address and tag (jump.h); from 1 on */
-	uint64_t	 code[64];	/* pages, by the last 12 bits of their numbers, where something was found since gen changed */
+	/* Pages where something was found since gen changed, by regions of 4 MiB; which of those have any. */
+	uint64_t	 code[SOFT_TLB_REGIONS][16];
+	uint64_t	 regions;
 	uint32_t	 last_tag;
 	uint32_t	 nspaces;
 	uint16_t	*space;		/* tag of each address space, 0: none */
@@ -68,19 +72,30 @@ void	soft_tlb_free(struct soft_tlb *t);
 uint16_t soft_tlb_tag(struct soft_tlb *t, uint32_t space);
 void	soft_tlb_flush(struct soft_tlb *t);				/* everything */
 void	soft_tlb_flush_space(struct soft_tlb *t, uint32_t space);	/* it needs a new tag */
+/* A region's row of soft_tlb.code; halves of the address space and programs' mappings far apart are to be apart. */
+static inline unsigned
+soft_tlb_region(uint64_t va)
+{
+	return ((unsigned)(va >> 22 ^ va >> 28 ^ va >> 34 ^ va >> 57) & (SOFT_TLB_REGIONS - 1));
+}
+
 /* What was found by address and tag is not to be trusted any more: the core makes its key anew. */
 static inline void
 soft_tlb_forget_jumps(struct soft_tlb *t)
 {
 	t->gen++;
-	memset(t->code, 0, sizeof(t->code));
+	for (; t->regions != 0; t->regions &= t->regions - 1)
+		memset(t->code[__builtin_ctzll(t->regions)], 0, sizeof(t->code[0]));
 }
 
 /* Something at va is going to be found by address and tag. */
 static inline void
 soft_tlb_note_code(struct soft_tlb *t, uint64_t va)
 {
-	t->code[va >> 18 & 63] |= 1ULL << (va >> 12 & 63);
+	unsigned r = soft_tlb_region(va);
+
+	t->code[r][va >> 18 & 15] |= 1ULL << (va >> 12 & 63);
+	t->regions |= 1ULL << r;
 }
 
 /*

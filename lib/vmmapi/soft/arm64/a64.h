@@ -58,6 +58,16 @@ enum a64_row {
 	A64_ROW_NONE = SOFT_TLB_NONE	/* alignment or watchpoints are to be checked */
 };
 
+/* A table of 512 pages that a walk went through: good until something is invalidated (Arm ARM D5.10.1, caching of walks). */
+struct a64_table {
+	uint64_t	 ttbr, tcr;
+	uint64_t	 region;	/* of 2 MiB, by its number and 1: 0 is none */
+	const uint64_t	*host;
+	uint64_t	 tattr;
+};
+
+#define	A64_TABLES	32U
+
 struct a64 {
 	struct arm64_state *s;
 	const struct soft_tlbe *row;	/* of the access mode */
@@ -105,6 +115,8 @@ struct a64 {
 	struct jit_link	*link;		/* what it came out for, to be joined to the block at PC */
 	const struct a64_stubs *stubs;
 	struct vm_timer	*timer[A64_NTIMERS];	/* virtual, physical */
+
+	struct a64_table table[A64_TABLES];	/* by region */
 };
 
 static inline struct a64 *
@@ -222,6 +234,8 @@ void	a64_forget_jumps(struct a64 *c);
 
 /* mem_arm64.c */
 
+/* arm64_walk() with what is known of tables. */
+bool	a64_walk(struct a64 *c, uint64_t va, int prot, bool el0, struct arm64_walk *w);
 /* Translate for one access by its rules; enters the TLB.  row is the rights: EL0 or EL1 (with PAN). */
 enum a64_status a64_translate(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_walk *w);
 /* Descriptors, for arm64_walk(); the cookie is the soft_cpu. */

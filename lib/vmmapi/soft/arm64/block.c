@@ -97,7 +97,7 @@ code_page(struct a64 *c, uint64_t va, const struct soft_itlbe **e)
 	*e = t;
 	if (t->tag == (SOFT_PAGE(va) | a64_tag(c, va)))
 		return (A_DONE);
-	if (!arm64_walk(c->s, va, VM_PROT_EXEC, (c->mode & A64_MODE_EL0) != 0, a64_read_table, c->cpu, &w))
+	if (!a64_walk(c, va, VM_PROT_EXEC, (c->mode & A64_MODE_EL0) != 0, &w))
 		return (a64_raise_far(c, a64_abort_esr(c, EC_IABT, w.fsc, false), va));
 	*e = soft_tlb_fill_code(c->cpu, c->tlb, c->mmu, (uint16_t)a64_tag(c, va), va, w.gpa, a64_walk_flags(c, va, &w));
 	/* Code is memory: a synchronous external abort (IFSC 0x10) elsewhere. */

@@ -27,12 +27,32 @@ a64_walk_flags(struct a64 *c, uint64_t va, const struct arm64_walk *w)
 	return (w->shift <= 12 ? 0 : w->shift <= 22 ? SOFT_TLB_LARGE : SOFT_TLB_HUGE);
 }
 
+bool
+a64_walk(struct a64 *c, uint64_t va, int prot, bool el0, struct arm64_walk *w)
+{
+	const struct arm64_state *s = c->s;
+	uint64_t ttbr = (va >> 55 & 1) != 0 ? s->ttbr1_el1 : s->ttbr0_el1, region = va >> 21 | 1ULL << 63;
+	struct a64_table *t = &c->table[(va >> 21 ^ va >> 55) & (A64_TABLES - 1)];
+	const void *host;
+	bool ok;
+
+	if (t->region == region && t->ttbr == ttbr && t->tcr == s->tcr_el1 && (s->sctlr_el1 & SCTLR_M) != 0)
+		return (arm64_walk_table(s, va, prot, el0, __atomic_load_n(&t->host[va >> 12 & 511], __ATOMIC_ACQUIRE), t->tattr, w));
+	ok = arm64_walk(s, va, prot, el0, a64_read_table, c->cpu, w);
+	if (w->has_table) {
+		host = soft_host(c->cpu, w->table, 4096, VM_PROT_READ);
+		if (host != NULL)
+			*t = (struct a64_table){ .ttbr = ttbr, .tcr = s->tcr_el1, .region = region, .host = host, .tattr = w->tattr };
+	}
+	return (ok);
+}
+
 enum a64_status
 a64_translate(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_walk *w)
 {
 	bool write = (prot & VM_PROT_WRITE) != 0;
 
-	if (!arm64_walk(c->s, va, prot, row == A64_ROW_EL0, a64_read_table, c->cpu, w))
+	if (!a64_walk(c, va, prot, row == A64_ROW_EL0, w))
 		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, w->fsc, write), va));
 	/* Device memory stays out: its accesses are checked for alignment. */
 	if (!w->device)
@@ -93,8 +113,19 @@ a64_read(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned how
 {
 	struct soft_spot s = { { 0 }, { 0 } };
 	enum soft_access r;
+	const char *p;
 
 	TRY(spot(c, va, size, total, VM_PROT_READ, how, &s));
+	/* What was missing was the TLB's entry. */
+	p = soft_tlb_hit(row_of(c, how), a64_tag(c, va), va, total, false);
+	if (likely(p != NULL)) {
+		for (unsigned n = 0, piece = size < 8 ? size : 8; n < total; n += piece) {
+			uint64_t v = host_load(p + n, piece);
+
+			memcpy((char *)buf + n, &v, piece);
+		}
+		return (A_DONE);
+	}
 	a64_sync(c);
 	r = soft_load_spot(c->cpu, &s, size, buf);
 	a64_after_device(c);
@@ -105,8 +136,19 @@ enum a64_status
 a64_write(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned how, const void *buf)
 {
 	struct soft_spot s = { { 0 }, { 0 } };
+	char *p;
 
 	TRY(spot(c, va, size, total, VM_PROT_WRITE, how, &s));
+	p = soft_tlb_hit(row_of(c, how), a64_tag(c, va), va, total, true);
+	if (likely(p != NULL)) {
+		for (unsigned n = 0, piece = size < 8 ? size : 8; n < total; n += piece) {
+			uint64_t v = 0;
+
+			memcpy(&v, (const char *)buf + n, piece);
+			host_store(p + n, piece, v);
+		}
+		return (A_DONE);
+	}
 	a64_sync(c);
 	soft_store_spot(c->cpu, &s, size, buf);
 	a64_after_device(c);

@@ -6,6 +6,8 @@
  * that they outlive changes of the ASID.  When a mapping up there that is not global was entered, the tag is good for this ASID only.
  * Global mappings of the lower half are found anew for each ASID.
  */
+#include <string.h>
+
 #include "debug.h"
 
 #define	TCR_A1		(1ULL << 22)
@@ -82,9 +84,17 @@ a64_forget_jumps(struct a64 *c)
 	rekey(c);
 }
 
+/* What is known of tables goes with every invalidation. */
+static void
+forget_tables(struct a64 *c)
+{
+	memset(c->table, 0, sizeof(c->table));
+}
+
 void
 a64_flush(struct a64 *c)
 {
+	forget_tables(c);
 	soft_tlb_flush(c->tlb);
 	c->upper_ng = false;
 	tags(c);
@@ -94,6 +104,7 @@ a64_flush(struct a64 *c)
 void
 a64_flush_space(struct a64 *c, uint32_t asid)
 {
+	forget_tables(c);
 	soft_tlb_flush_space(c->tlb, asid);
 	if (c->upper_ng) {
 		soft_tlb_flush_space(c->tlb, A64_SPACE_GLOBAL);
@@ -108,6 +119,7 @@ a64_flush_page(struct a64 *c, uint64_t va)
 	/* Bits 63:56 are no part of TLBI's operand. */
 	bool code = soft_tlb_flush_page(c->tlb, (uint64_t)a64_sext(va, 56));
 
+	forget_tables(c);
 	tags(c);
 	if (code)
 		a64_forget_jumps(c);
