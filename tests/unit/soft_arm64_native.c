@@ -188,6 +188,42 @@ load_or_store(void)
 	}
 }
 
+/* Many accesses of few places, whose addresses move meanwhile; SP too, by what keeps it aligned. */
+static unsigned
+accesses(uint32_t *p, unsigned n)
+{
+	static const uint32_t moves[] = { 0x9100437b, 0xd100437b, 0x9100239c, 0xd100239c, 0x910043ff, 0xd10043ff, 0xaa1c03fb };
+	static const uint32_t on_sp[] = { 0xa9000000, 0xa9400000, 0xad000000, 0xad400000, 0x29400000, 0xa9800000, 0xa8c00000 };
+	unsigned end = n + 4 + rnd(16);
+
+	for (; n < end && n < LENGTH; n++) {
+		switch (rnd(8)) {
+		case 0:
+			p[n] = moves[rnd(nitems(moves))];
+			break;
+		case 1:
+			p[n] = data_processing();
+			break;
+		case 2:
+			p[n] = fill(&vectors[rnd(8)]);
+			break;
+		case 3:
+			p[n] = on_sp[rnd(nitems(on_sp))] | (bits(7) & 0x7e) << 15 | reg() << 10 | 31 << 5 | reg();
+			break;
+		case 4:
+			p[n] = 0xa9800000 | bits(1) << 22 | bits(3) << 15 | reg() << 10 | 27 << 5 | reg();	/* STP, LDP before */
+			break;
+		case 5:
+			p[n] = 0xac800000 | bits(1) << 22 | bits(3) << 15 | reg() << 10 | 27 << 5 | reg();	/* of Q registers, behind */
+			break;
+		default:
+			p[n] = load_or_store();
+			break;
+		}
+	}
+	return (n);
+}
+
 /* Forward, over a few; a loop now and then: its counter is X29. */
 static uint32_t
 branch(unsigned at)
@@ -212,7 +248,7 @@ static unsigned
 program(uint32_t *p)
 {
 	for (unsigned n = 0; n < LENGTH; n++) {
-		switch (rnd(12)) {
+		switch (rnd(13)) {
 		case 0:
 		case 1:
 		case 2:
@@ -227,6 +263,9 @@ program(uint32_t *p)
 			break;
 		case 6:
 			p[n] = atomic();
+			break;
+		case 7:
+			n = accesses(p, n) - 1;
 			break;
 		default:
 			p[n] = data_processing();
@@ -279,6 +318,7 @@ start(unsigned n, uint64_t at)
 	}
 	set(X(27), DATA + 0xe00);
 	set(X(BASE), DATA + 0xf00);
+	set(VM_ARM64_REG_SP_EL1, RAM + 0x30000);
 	set(X(29), 3);
 	for (unsigned i = 0; i < nitems(data[0]); i++)
 		data[0][i] = s += 0x9e3779b97f4a7c15ULL;

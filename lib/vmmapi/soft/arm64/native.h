@@ -53,11 +53,41 @@ struct a64_stubs {
 
 /* Code of a translation that is emitted behind its end. */
 struct late {
-	enum late_kind { LATE_SLOW, LATE_TAKEN } kind;
+	enum late_kind { LATE_SLOW, LATE_TAKEN, LATE_GROUP } kind;
 	struct emit_label from, back;
-	unsigned	 k;		/* the instruction */
-	uint8_t		 holds[16];	/* LATE_SLOW: what has to be loaded again */
+	unsigned	 k, end;	/* the instruction; LATE_GROUP: what is behind the last one */
+	uint8_t		 holds[16];	/* LATE_SLOW, LATE_GROUP: what has to be loaded again */
+	uint8_t		 held[16];	/* LATE_GROUP: what is there at its beginning */
 	int64_t		 target;	/* LATE_TAKEN: offset from the page's start */
+};
+
+/* What a load or store accesses: native_ldst.c. */
+enum address { ADDR_IMM, ADDR_REG, ADDR_POST, ADDR_PRE, ADDR_UNPRIV, ADDR_LITERAL };
+
+struct access {
+	enum address	 how;
+	unsigned	 size, total;	/* of an element; of all, 0: a hint */
+	bool		 write, vector, two;
+	uint8_t		 ext;		/* of a load: 0 zero-extends, 1 sign-extends to 64 bits, 2 to 32 */
+	unsigned	 base;		/* host register with the base */
+};
+
+/* Accesses whose memory is looked up together, and what lies between them: native_group.c. */
+#define	GROUP_BASES	3U
+
+struct group {
+	unsigned	 first, end;	/* instructions */
+	unsigned	 nbases;
+	struct group_base {
+		uint8_t	 slot;		/* guest register */
+		uint8_t	 reg;		/* host register: the host's address of lo */
+		bool	 known;		/* the guest register is what it was at the head, and delta */
+		bool	 write;
+		int32_t	 delta, lo, hi;	/* [lo, hi) from what the guest register was at the head */
+	} base[GROUP_BASES];
+	uint64_t	 member;	/* bit k - first */
+	uint8_t		 of[A64_BLOCK_MAX];	/* a member's base, */
+	int16_t		 at[A64_BLOCK_MAX];	/* and distance from what that was at the head */
 };
 
 /* A block being translated. */
@@ -82,7 +112,11 @@ struct tr {
 	uint64_t	 konst;		/* the value of guest register konst_of */
 	uint8_t		 konst_of;
 
-	struct late	 late[2 * A64_BLOCK_MAX];
+	struct group	 group;		/* end 0: none */
+	uint16_t	 kept;		/* host registers that it has */
+	struct late	*head;		/* the group executed one by one */
+
+	struct late	 late[4 * A64_BLOCK_MAX];
 	unsigned	 nlate;
 };
 
@@ -173,7 +207,18 @@ enum native native_system(struct tr *t);
 enum native native_fp(struct tr *t);
 enum native native_simd(struct tr *t);		/* of native_fp() */
 
-/* native_ldst.c, for native_atomic.c: the address of a base register to rdx. */
+/* Execute the present instruction. */
+void	native_one(struct tr *t);
+
+/* native_group.c: where a group begins; the present instruction's memory, if it is a member; where it ends; the same one by one. */
+void	native_group_begin(struct tr *t);
+bool	native_grouped(const struct tr *t, struct emit_mem *m);
+void	native_group_end(struct tr *t);
+void	native_group_late(struct tr *t, const struct late *l);
+
+/* native_ldst.c: false: it is none that is known here. */
+bool	native_access(const struct tr *t, const struct a64_insn *i, struct access *a);
+/* For native_atomic.c: the address of a base register to rdx. */
 void	native_base(struct tr *t, struct late *slow);
 /* soft_tlb_hit() of rdx, which becomes the host's address; rax is the entry's, rcx is lost. */
 void	native_look_up(struct tr *t, unsigned total, bool write, bool unpriv, struct late *slow);

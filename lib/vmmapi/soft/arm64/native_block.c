@@ -25,7 +25,7 @@ native_new(struct tr *t)
 
 	do {
 		reg = pool[t->turn++ % nitems(pool)];
-	} while ((t->busy >> reg & 1) != 0);
+	} while (((t->busy | t->kept) >> reg & 1) != 0);
 	t->busy |= (uint16_t)(1U << reg);
 	t->holds[reg] = NATIVE_GONE;
 	return (reg);
@@ -290,9 +290,12 @@ emit_late(struct tr *t, struct late *l)
 		native_goto(t, l->target, l->k);
 		return;
 	}
-	native_call(t, l->k);
+	if (l->kind == LATE_GROUP)
+		native_group_late(t, l);
+	else
+		native_call(t, l->k);
 	for (unsigned n = 0; n < nitems(pool); n++) {
-		if (l->holds[pool[n]] != NATIVE_GONE)
+		if (l->holds[pool[n]] != NATIVE_GONE && (l->kind == LATE_SLOW || l->holds[pool[n]] != t->holds[pool[n]]))
 			fetch(t, pool[n], l->holds[pool[n]]);
 	}
 	emit_jmp(t->e, &l->back);
@@ -381,8 +384,8 @@ translate_insn(struct tr *t)
 	}
 }
 
-static void
-one(struct tr *t)
+void
+native_one(struct tr *t)
 {
 	enum native how;
 
@@ -439,8 +442,13 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	native_forget(&t);
 	emit_alu_mi(e, 4, ALU_SUB, CORE(left), (int32_t)t.n);
 	emit_jcc(e, CC_L, &out);
-	for (t.k = 0; t.k < t.n && !t.ended; t.k++)
-		one(&t);
+	for (t.k = 0; t.k < t.n && !t.ended; t.k++) {
+		if (t.group.end == 0)
+			native_group_begin(&t);
+		native_one(&t);
+		if (t.group.end == t.k + 1)
+			native_group_end(&t);
+	}
 	if (!t.ended)
 		native_goto(&t, t.off + 4 * t.n, t.n - 1);
 	for (unsigned n = 0; n < t.nlate; n++)

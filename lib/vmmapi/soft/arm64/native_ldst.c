@@ -7,15 +7,6 @@
 
 #if defined(__x86_64__)
 
-enum address { ADDR_IMM, ADDR_REG, ADDR_POST, ADDR_PRE, ADDR_UNPRIV, ADDR_LITERAL };
-
-struct access {
-	enum address	 how;
-	unsigned	 size, total;
-	bool		 write;
-	unsigned	 base;		/* host register with the base */
-};
-
 /* The address goes to rdx. */
 static void
 address(struct tr *t, struct access *a, struct late *slow)
@@ -79,10 +70,32 @@ native_look_up(struct tr *t, unsigned total, bool write, bool unpriv, struct lat
 	emit_alu_rm(e, 8, ALU_ADD, H_RDX, emit_at(H_RAX, (int32_t)offsetof(struct soft_tlbe, addend)));
 }
 
-static void
-look_up(struct tr *t, const struct access *a, struct late *slow)
+/*
+ * Where memory is that the present instruction accesses; *slow: what was jumped to where it is not known, NULL if the group's head has
+ * seen to that.
+ */
+static struct emit_mem
+place(struct tr *t, struct access *a, struct late **slow)
 {
-	native_look_up(t, a->total, a->write, a->how == ADDR_UNPRIV, slow);
+	struct emit_mem m;
+
+	*slow = NULL;
+	if (native_grouped(t, &m)) {
+		if (a->how != ADDR_IMM)
+			a->base = native_use(t, t->i->rn);
+		return (m);
+	}
+	*slow = native_slow(t);
+	address(t, a, *slow);
+	native_look_up(t, a->total, a->write, a->how == ADDR_UNPRIV, *slow);
+	return (emit_at(H_RDX, 0));
+}
+
+static struct emit_mem
+behind(struct emit_mem m, unsigned size)
+{
+	m.disp += (int32_t)size;
+	return (m);
 }
 
 void
@@ -93,16 +106,20 @@ native_base(struct tr *t, struct late *slow)
 	address(t, &a, slow);
 }
 
-static void
-write_back(struct tr *t, const struct access *a)
+/* What comes behind the access. */
+static enum native
+finish(struct tr *t, const struct access *a, struct late *slow)
 {
 	unsigned reg;
 
-	if (a->how != ADDR_POST && a->how != ADDR_PRE)
-		return;
-	reg = native_new(t);
-	emit_lea(t->e, 8, reg, emit_at(a->base, (int32_t)t->i->imm));
-	native_put(t, t->i->rn, reg);
+	if (a->how == ADDR_POST || a->how == ADDR_PRE) {
+		reg = native_new(t);
+		emit_lea(t->e, 8, reg, emit_at(a->base, (int32_t)t->i->imm));
+		native_put(t, t->i->rn, reg);
+	}
+	if (slow != NULL)
+		native_joined(t, slow);
+	return (NATIVE_DONE);
 }
 
 /* ext: 0 zero-extends, 1 sign-extends to 64 bits, 2 to 32. */
@@ -116,108 +133,42 @@ load_from(struct tr *t, unsigned reg, struct emit_mem m, unsigned size, unsigned
 }
 
 static enum native
-load(struct tr *t, struct access *a, unsigned ext)
+load(struct tr *t, struct access *a)
 {
-	struct late *slow = native_slow(t);
-	unsigned reg;
+	const struct a64_insn *i = t->i;
+	struct late *slow;
+	struct emit_mem m = place(t, a, &slow);
+	unsigned first = native_new(t), second;
 
-	a->total = a->size;
-	address(t, a, slow);
-	look_up(t, a, slow);
-	reg = native_new(t);
-	load_from(t, reg, emit_at(H_RDX, 0), a->size, ext);
-	native_put(t, t->i->rd, reg);
-	write_back(t, a);
-	native_joined(t, slow);
-	return (NATIVE_DONE);
+	load_from(t, first, m, a->size, a->ext);
+	if (a->two) {
+		second = native_new(t);
+		load_from(t, second, behind(m, a->size), a->size, a->ext);
+		native_put(t, i->rd, first);
+		native_put(t, i->ra, second);
+	} else {
+		native_put(t, i->rd, first);
+	}
+	return (finish(t, a, slow));
 }
 
 static enum native
 store(struct tr *t, struct access *a)
 {
-	struct late *slow = native_slow(t);
-	unsigned reg = native_use(t, t->i->rd);
+	const struct a64_insn *i = t->i;
+	unsigned first = native_use(t, i->rd), second = a->two ? native_use(t, i->ra) : 0;
+	struct late *slow;
+	struct emit_mem m = place(t, a, &slow);
 
-	a->total = a->size;
-	a->write = true;
-	address(t, a, slow);
-	look_up(t, a, slow);
-	emit_mov_mr(t->e, a->size, emit_at(H_RDX, 0), reg);
-	write_back(t, a);
-	native_joined(t, slow);
-	return (NATIVE_DONE);
+	emit_mov_mr(t->e, a->size, m, first);
+	if (a->two)
+		emit_mov_mr(t->e, a->size, behind(m, a->size), second);
+	return (finish(t, a, slow));
 }
 
 /* By bits 11:10 with bit 21 clear, and by bits 24:23 of pairs. */
 static const enum address kinds[4] = { ADDR_IMM, ADDR_POST, ADDR_UNPRIV, ADDR_PRE };
 static const enum address pair_kinds[4] = { ADDR_IMM, ADDR_POST, ADDR_IMM, ADDR_PRE };
-
-static enum address
-kind_of(const struct tr *t, uint32_t w)
-{
-	if (a64_bits(w, 24, 24) != 0)
-		return (ADDR_IMM);
-	if (a64_bits(w, 21, 21) != 0)
-		return (ADDR_REG);
-	if (a64_bits(w, 11, 10) == 2 && (t->c->mode & A64_MODE_EL0) != 0)
-		return (ADDR_IMM);
-	return (kinds[a64_bits(w, 11, 10)]);
-}
-
-static enum native
-one(struct tr *t, uint32_t w)
-{
-	struct access a = { .how = kind_of(t, w), .size = 1U << (w >> 30) };
-	unsigned opc = a64_bits(w, 23, 22);
-
-	if (w >> 30 == 3 && opc == 2)
-		return (NATIVE_KEPT);			/* PRFM */
-	if (opc == 0)
-		return (store(t, &a));
-	return (load(t, &a, opc - 1));
-}
-
-static enum native
-pair(struct tr *t, uint32_t w)
-{
-	struct access a = { .how = pair_kinds[a64_bits(w, 24, 23)], .size = w >> 31 != 0 ? 8 : 4,
-	    .write = a64_bits(w, 22, 22) == 0 };
-	struct late *slow = native_slow(t);
-	const struct a64_insn *i = t->i;
-	unsigned first = 0, second = 0;
-
-	a.total = 2 * a.size;
-	if (a.write) {
-		first = native_use(t, i->rd);
-		second = native_use(t, i->ra);
-	}
-	address(t, &a, slow);
-	look_up(t, &a, slow);
-	if (a.write) {
-		emit_mov_mr(t->e, a.size, emit_at(H_RDX, 0), first);
-		emit_mov_mr(t->e, a.size, emit_at(H_RDX, (int32_t)a.size), second);
-	} else {
-		first = native_new(t);
-		second = native_new(t);
-		load_from(t, first, emit_at(H_RDX, 0), a.size, w >> 30 == 1);
-		load_from(t, second, emit_at(H_RDX, (int32_t)a.size), a.size, w >> 30 == 1);
-		native_put(t, i->rd, first);
-		native_put(t, i->ra, second);
-	}
-	write_back(t, &a);
-	native_joined(t, slow);
-	return (NATIVE_DONE);
-}
-
-static enum native
-literal(struct tr *t, uint32_t w)
-{
-	struct access a = { .how = ADDR_LITERAL, .size = w >> 30 == 1 ? 8 : 4 };
-
-	if (w >> 30 == 3)
-		return (NATIVE_KEPT);			/* PRFM */
-	return (load(t, &a, w >> 30 == 2));
-}
 
 /* SIMD&FP registers: what is loaded into them clears the rest. */
 
@@ -255,68 +206,115 @@ store_vector(struct tr *t, struct emit_mem to, struct emit_mem from, unsigned si
 }
 
 static enum native
-vector(struct tr *t, struct access *a, bool two)
+vector(struct tr *t, struct access *a)
 {
-	struct late *slow = native_slow(t);
 	const struct a64_insn *i = t->i;
+	struct late *slow;
+	struct emit_mem m = place(t, a, &slow);
 
-	a->total = two ? 2 * a->size : a->size;
-	address(t, a, slow);
-	look_up(t, a, slow);
 	if (a->write) {
-		store_vector(t, emit_at(H_RDX, 0), vector_at(i->rd), a->size);
-		if (two)
-			store_vector(t, emit_at(H_RDX, (int32_t)a->size), vector_at(i->ra), a->size);
+		store_vector(t, m, vector_at(i->rd), a->size);
+		if (a->two)
+			store_vector(t, behind(m, a->size), vector_at(i->ra), a->size);
 	} else {
-		load_vector(t, 0, emit_at(H_RDX, 0), a->size);
-		if (two)
-			load_vector(t, 1, emit_at(H_RDX, (int32_t)a->size), a->size);
+		load_vector(t, 0, m, a->size);
+		if (a->two)
+			load_vector(t, 1, behind(m, a->size), a->size);
 		emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, vector_at(i->rd));
-		if (two)
+		if (a->two)
 			emit_sse_rm(t->e, SSE_MOVDQU_STORE, 1, vector_at(i->ra));
 	}
-	write_back(t, a);
-	native_joined(t, slow);
-	return (NATIVE_DONE);
+	return (finish(t, a, slow));
 }
 
-static enum native
-simd(struct tr *t, uint32_t w)
+/* What an instruction accesses */
+
+static enum address
+kind_of(const struct tr *t, uint32_t w)
 {
-	struct access a = { .write = a64_bits(w, 22, 22) == 0 };
+	if (a64_bits(w, 24, 24) != 0)
+		return (ADDR_IMM);
+	if (a64_bits(w, 21, 21) != 0)
+		return (ADDR_REG);
+	if (a64_bits(w, 11, 10) == 2 && (t->c->mode & A64_MODE_EL0) != 0)
+		return (ADDR_IMM);
+	return (kinds[a64_bits(w, 11, 10)]);
+}
+
+static bool
+simd(const struct tr *t, const struct a64_insn *i, struct access *a)
+{
+	uint32_t w = i->word;
+
+	a->vector = true;
+	a->write = a64_bits(w, 22, 22) == 0;
+	if ((w & 0x3b000000) == 0x18000000) {
+		a->how = ADDR_LITERAL;
+		a->size = 4U << (w >> 30);
+		a->write = false;
+	} else if ((w & 0x3a000000) == 0x28000000) {
+		a->how = pair_kinds[a64_bits(w, 24, 23)];
+		a->size = i->arg;
+		a->two = true;
+	} else if ((w & 0x3a000000) == 0x38000000) {
+		a->how = kind_of(t, w);
+		a->size = 1U << (a64_bits(w, 23, 23) << 2 | w >> 30);
+	} else {
+		return (false);
+	}
+	return (true);
+}
+
+static bool
+general(const struct tr *t, const struct a64_insn *i, struct access *a)
+{
+	uint32_t w = i->word;
+	unsigned opc = a64_bits(w, 23, 22);
 
 	if ((w & 0x3b000000) == 0x18000000) {
-		a = (struct access){ .how = ADDR_LITERAL, .size = 4U << (w >> 30) };
-		return (vector(t, &a, false));
+		a->how = ADDR_LITERAL;
+		a->size = w >> 30 == 1 ? 8 : w >> 30 == 3 ? 0 : 4;
+		a->ext = w >> 30 == 2;
+	} else if ((w & 0x3a000000) == 0x28000000) {
+		a->how = pair_kinds[a64_bits(w, 24, 23)];
+		a->size = w >> 31 != 0 ? 8 : 4;
+		a->ext = w >> 30 == 1;
+		a->two = true;
+		a->write = a64_bits(w, 22, 22) == 0;
+	} else if ((w & 0x3a000000) == 0x38000000 &&
+	    (a64_bits(w, 24, 24) != 0 || a64_bits(w, 21, 21) == 0 || a64_bits(w, 11, 10) == 2)) {
+		/* Atomics have bit 21 set and 11:10 clear. */
+		a->how = kind_of(t, w);
+		a->size = w >> 30 == 3 && opc == 2 ? 0 : 1U << (w >> 30);	/* PRFM: 0 */
+		a->ext = opc == 0 ? 0 : opc - 1;
+		a->write = opc == 0;
+	} else {
+		return (false);
 	}
-	if ((w & 0x3a000000) == 0x28000000) {
-		a.how = pair_kinds[a64_bits(w, 24, 23)];
-		a.size = t->i->arg;
-		return (vector(t, &a, true));
-	}
-	if ((w & 0x3a000000) == 0x38000000) {
-		a.how = a64_bits(w, 24, 24) != 0 ? ADDR_IMM : a64_bits(w, 21, 21) != 0 ? ADDR_REG : kinds[a64_bits(w, 11, 10)];
-		a.size = 1U << (a64_bits(w, 23, 23) << 2 | w >> 30);
-		return (vector(t, &a, false));
-	}
-	return (NATIVE_NOT);
+	return (true);
+}
+
+bool
+native_access(const struct tr *t, const struct a64_insn *i, struct access *a)
+{
+	bool ok;
+
+	*a = (struct access){ .how = ADDR_IMM };
+	ok = a64_bits(i->word, 26, 26) != 0 ? simd(t, i, a) : general(t, i, a);
+	a->total = a->two ? 2 * a->size : a->size;
+	return (ok);
 }
 
 enum native
 native_ldst(struct tr *t)
 {
-	uint32_t w = t->i->word;
+	struct access a;
 
-	if (a64_bits(w, 26, 26) != 0)
-		return (simd(t, w));
-	if ((w & 0x3b000000) == 0x18000000)
-		return (literal(t, w));
-	if ((w & 0x3a000000) == 0x28000000)
-		return (pair(t, w));
-	/* Atomics have bits 21 set and 11:10 clear. */
-	if ((w & 0x3a000000) == 0x38000000 && (a64_bits(w, 24, 24) != 0 || a64_bits(w, 21, 21) == 0 || a64_bits(w, 11, 10) == 2))
-		return (one(t, w));
-	return (NATIVE_NOT);
+	if (!native_access(t, t->i, &a))
+		return (NATIVE_NOT);
+	if (a.total == 0)
+		return (NATIVE_KEPT);
+	return (a.vector ? vector(t, &a) : a.write ? store(t, &a) : load(t, &a));
 }
 
 #endif
