@@ -169,7 +169,9 @@ load_or_store(void)
 	static const uint32_t moving[] = { 0x38400400, 0x38400c00, 0xf8400400, 0xf8000c00, 0xb8000400, 0x3cc00400, 0xb8800c00 };
 	uint32_t w;
 
-	switch (rnd(5)) {
+	switch (rnd(6)) {
+	case 4:
+		return (0xd50b7420 | (27 + bits(1)));			/* DC ZVA */
 	case 0:
 		w = pairs[rnd(nitems(pairs))];
 		return (w | bits(7) << 15 | reg() << 10 | BASE << 5 | reg());

@@ -109,6 +109,27 @@ sysreg(struct tr *t, uint32_t w)
 	return (NATIVE_KEPT);
 }
 
+/* DC ZVA: a line of 64 bytes */
+static enum native
+zero_line(struct tr *t, unsigned rt)
+{
+	struct late *slow = native_slow(t);
+	struct emit *e = t->e;
+
+	if ((t->c->mode & A64_MODE_EL0) != 0) {
+		emit_test_mi(e, 4, PAGE(sctlr_el1), SCTLR_DZE);
+		emit_jcc(e, CC_E, &slow->from);
+	}
+	emit_mov_rr(e, 8, H_RDX, native_use(t, src(rt)));
+	emit_alu_ri(e, 8, ALU_AND, H_RDX, -64);
+	native_look_up(t, 64, true, false, slow);
+	emit_sse_rr(e, SSE_XORPS, 0, 0);
+	for (int n = 0; n < 64; n += 16)
+		emit_sse_rm(e, SSE_MOVDQU_STORE, 0, emit_at(H_RDX, n));
+	native_joined(t, slow);
+	return (go_on(t));
+}
+
 enum native
 native_system(struct tr *t)
 {
@@ -131,6 +152,8 @@ native_system(struct tr *t)
 		return (read_daif(t, w & 31));
 	if ((w & 0xffffffe0) == 0xd51b4220 && (t->c->mode & A64_MODE_EL0) == 0)
 		return (write_daif(t, w & 31));
+	if ((w & 0xffffffe0) == 0xd50b7420)
+		return (zero_line(t, w & 31));
 	if (w >> 20 == 0xd53 || w >> 20 == 0xd51)
 		return (sysreg(t, w));
 	return (NATIVE_NOT);
