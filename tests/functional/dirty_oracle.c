@@ -295,9 +295,18 @@ oracle_start(struct oracle *o)
 	}
 }
 
+/* Has everyone written something?  On a busy host a thread may not have had its turn for seconds. */
+static bool
+oracle_writes(struct oracle *o)
+{
+	return (atomic_load(&o->writes) > 100 && atomic_load(&o->h->asked[0]) > 2 && atomic_load(&o->h->asked[1]) > 2);
+}
+
 static void
 oracle_stop(struct oracle *o)
 {
+	while (!oracle_writes(o))
+		h_nap();
 	atomic_store(&o->stop, true);
 	for (unsigned i = 0; i < NDEVS; i++)
 		CHECK_EQ(pthread_join(o->dev[i].thread, NULL), 0);
@@ -335,7 +344,7 @@ H_TEST(oracle, H_ALL)
 	consumer_open(&c, &o, 0, PAGES);
 	oracle_start(&o);
 	end = now_ms() + RUN_MS;
-	while (now_ms() < end) {
+	while (now_ms() < end || c.pages <= PAGES) {
 		consumer_fetch(&c, false);
 		if (c.fetches % 64 == 0) {
 			hold_all(&o);

@@ -112,7 +112,10 @@ ctl_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 {
 	struct h_vm *h = arg;
 
-	return (off == 8 ? atomic_load(&h->stop) : 0);
+	if (off != 8)
+		return (0);
+	atomic_fetch_add(&h->asked[vcpu_id(vcpu)], 1);
+	return (atomic_load(&h->stop));
 }
 
 static void

@@ -98,6 +98,7 @@ struct h_vm {
 	/* control block */
 	struct vm_range	*ctl;
 	_Atomic bool	 stop;			/* what the stop register reads */
+	_Atomic unsigned asked[H_MAXCPU];	/* how often each vCPU read it */
 	sem_t		 reported, acked;	/* posted by each write of the register */
 	_Atomic uint32_t report;
 	_Atomic unsigned nacks;
