@@ -4,6 +4,8 @@
  *
  * One access is one instruction, aligned or not, so that it is as whole and as ordered as the guest expects of its processor (on an amd64
  * host: SDM vol. 3 8.2), whatever other vCPUs do at the same time.
+ *
+ * It is also one that no sanitizer sees: what vCPUs and devices do to the guest's memory is ordered, or not, by the guest.
  */
 #ifndef _VMMAPI_SOFT_HOSTMEM_H_
 #define	_VMMAPI_SOFT_HOSTMEM_H_
@@ -76,6 +78,12 @@ host_store16(void *p, const void *v)
 	    "m" (*(const struct host16 *)v) : "xmm0");
 }
 
+static inline __attribute__((always_inline)) void
+host_zero16(void *p)
+{
+	__asm__ volatile("pxor %%xmm0, %%xmm0; movdqu %%xmm0, %0" : "=m" (*(struct host16 *)p) : : "xmm0");
+}
+
 /* The 16 bytes at p, aligned, become new if they are old; old becomes what was there. */
 static inline bool
 host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
@@ -134,6 +142,13 @@ host_store(void *p, unsigned size, uint64_t v)
 }
 
 static inline void
+host_zero16(void *p)
+{
+	host_store(p, 8, 0);
+	host_store((char *)p + 8, 8, 0);
+}
+
+static inline void
 host_load16(const void *p, void *v)
 {
 	memcpy(v, p, 16);
@@ -157,5 +172,30 @@ host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
 }
 
 #endif
+
+/* Any number of bytes, of guest memory at p: in order, in the largest pieces. */
+static inline void
+host_read(void *to, const void *p, unsigned size)
+{
+	for (unsigned n; size != 0; size -= n, p = (const char *)p + n, to = (char *)to + n) {
+		uint64_t v;
+
+		n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+		v = host_load(p, n);
+		memcpy(to, &v, n);
+	}
+}
+
+static inline void
+host_write(void *p, const void *from, unsigned size)
+{
+	for (unsigned n; size != 0; size -= n, p = (char *)p + n, from = (const char *)from + n) {
+		uint64_t v = 0;
+
+		n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+		memcpy(&v, from, n);
+		host_store(p, n, v);
+	}
+}
 
 #endif /* _VMMAPI_SOFT_HOSTMEM_H_ */

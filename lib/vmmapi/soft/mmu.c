@@ -154,7 +154,7 @@ load_split(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t *val)
 		p = soft_host(cpu, gpa + done, n, VM_PROT_READ);
 		part = 0;
 		if (p != NULL) {
-			memcpy(&part, p, n);
+			host_read(&part, p, n);
 		} else {
 			n = n >= 4 ? 4 : n >= 2 ? 2 : 1;
 			if (device_read(cpu, VM_SPACE_MEM, gpa + done, n, &part) != SOFT_DONE)
@@ -181,7 +181,7 @@ store_split(struct soft_cpu *cpu, vm_paddr_t gpa, unsigned size, uint64_t val)
 		p = soft_host(cpu, gpa + done, n, VM_PROT_WRITE);
 		part = val >> (8 * done);
 		if (p != NULL) {
-			memcpy(p, &part, n);
+			host_write(p, &part, n);
 			soft_wrote(cpu, gpa + done, n);
 		} else {
 			n = n >= 4 ? 4 : n >= 2 ? 2 : 1;

@@ -414,15 +414,15 @@ swap_exclusive(struct x86 *x, const struct soft_spot *s, unsigned size, x86_atom
 		q = soft_host(x->cpu, s->gpa[1], s->size[1], VM_PROT_RW);
 	all = p != NULL && (s->size[1] == 0 || q != NULL);
 	if (all) {
-		memcpy(old, p, s->size[0]);
+		host_read(old, p, s->size[0]);
 		if (q != NULL)
-			memcpy(old + s->size[0], q, s->size[1]);
+			host_read(old + s->size[0], q, s->size[1]);
 		memcpy(new, old, sizeof(new));
 		if (!fn(arg, old, new))
 			memcpy(new, old, sizeof(new));
-		memcpy(p, new, s->size[0]);
+		host_write(p, new, s->size[0]);
 		if (q != NULL)
-			memcpy(q, new + s->size[0], s->size[1]);
+			host_write(q, new + s->size[0], s->size[1]);
 	}
 	soft_excl_end(x->cpu);
 	if (all) {
