@@ -146,16 +146,31 @@ watch(struct x86 *x, uint64_t lin, unsigned size, bool write)
 		x86_cut(x);
 }
 
+/*
+ * What spot() has just entered in the TLB: neither a device's, nor to be watched, nor in two pages, and for a store neither a page with
+ * code.  NULL: the way by physical addresses.
+ */
+static void *
+entered(const struct x86 *x, uint64_t lin, unsigned size, bool write)
+{
+	return (soft_tlb_hit(write ? x->wrow : x->row, x->tag, lin, size, write));
+}
+
 enum x86_status
 x86_load_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint64_t *v)
 {
 	struct soft_spot s = { { 0 }, { 0 } };
 	uint64_t val = 0;
+	const void *p;
 
 	TRY(spot(x, seg, lin, size, 0, &s));
+	p = entered(x, lin, size, false);
+	if (likely(p != NULL)) {
+		*v = host_load(p, size);
+		return (X_DONE);
+	}
 	if (s.size[1] == 0) {
-		const void *p = soft_host(x->cpu, s.gpa[0], size, VM_PROT_READ);
-
+		p = soft_host(x->cpu, s.gpa[0], size, VM_PROT_READ);
 		if (p != NULL) {
 			*v = host_load(p, size);
 			watch(x, lin, size, false);
@@ -172,11 +187,16 @@ enum x86_status
 x86_store_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, uint64_t v)
 {
 	struct soft_spot s = { { 0 }, { 0 } };
+	void *p;
 
 	TRY(spot(x, seg, lin, size, PG_WRITE, &s));
+	p = entered(x, lin, size, true);
+	if (likely(p != NULL)) {
+		host_store(p, size, v);
+		return (X_DONE);
+	}
 	if (s.size[1] == 0) {
-		void *p = soft_host(x->cpu, s.gpa[0], size, VM_PROT_WRITE);
-
+		p = soft_host(x->cpu, s.gpa[0], size, VM_PROT_WRITE);
 		if (p != NULL) {
 			host_store(p, size, v);
 			soft_wrote(x->cpu, s.gpa[0], size);
@@ -196,8 +216,12 @@ x86_rmw_slow(struct x86 *x, enum amd64_seg seg, uint64_t lin, unsigned size, str
 	uint64_t val = 0;
 
 	TRY(spot(x, seg, lin, size, PG_WRITE, &s));
+	ref->p = entered(x, lin, size, true);
+	if (likely(ref->p != NULL)) {
+		*v = host_load(ref->p, size);
+		return (X_DONE);
+	}
 	TRY(load_spot(x, &s, &val));
-	ref->p = NULL;
 	*v = val;
 	return (X_DONE);
 }
@@ -220,6 +244,11 @@ x86_load16(struct x86 *x, const struct x86_insn *i, bool aligned, void *v)
 		return (X_DONE);
 	}
 	TRY(spot(x, (enum amd64_seg)i->seg, lin, 16, 0, &s));
+	p = entered(x, lin, 16, false);
+	if (likely(p != NULL)) {
+		host_load16(p, v);
+		return (X_DONE);
+	}
 	TRY(load_spot(x, &s, v));
 	watch(x, lin, 16, false);
 	return (X_DONE);
@@ -241,6 +270,11 @@ x86_store16(struct x86 *x, const struct x86_insn *i, bool aligned, const void *v
 		return (X_DONE);
 	}
 	TRY(spot(x, (enum amd64_seg)i->seg, lin, 16, PG_WRITE, &s));
+	p = entered(x, lin, 16, true);
+	if (likely(p != NULL)) {
+		host_store16(p, v);
+		return (X_DONE);
+	}
 	store_spot(x, &s, v);
 	watch(x, lin, 16, true);
 	return (X_DONE);

@@ -26,7 +26,8 @@ struct walk {
 	uint64_t	 lin;
 	unsigned	 why;		/* PG_* */
 	bool		 user;		/* a user-mode access */
-	bool		 w, u, nx;	/* what the entries so far allow */
+	/* bits that all entries so far have, and that any has; as words, for walks are made of nothing but loads and stores */
+	uint64_t	 all, any;
 	/* the entries, so that their bits are set when it is certain that the access is made */
 	struct {
 		uint64_t gpa;
@@ -71,9 +72,8 @@ take(struct walk *w, uint64_t gpa, uint64_t val, uint64_t reserved)
 		reserved |= PTE_XD;
 	if ((val & reserved) != 0)
 		return (fault(w, PF_P | PF_RSVD));
-	w->w &= (val & PTE_W) != 0;
-	w->u &= (val & PTE_U) != 0;
-	w->nx |= w->size == 8 && (val & PTE_XD) != 0;
+	w->all &= val;
+	w->any |= val;
 	w->e[w->n].gpa = gpa;
 	w->e[w->n++].val = val;
 	return (X_DONE);
@@ -84,16 +84,16 @@ static enum x86_status
 allowed(struct walk *w)
 {
 	const struct amd64_state *s = w->x->s;
-	bool ok = true;
+	bool write = (w->all & PTE_W) != 0, user = (w->all & PTE_U) != 0, nx = (w->any & PTE_XD) != 0, ok = true;
 
 	if (w->user) {
-		ok = w->u && ((w->why & PG_WRITE) == 0 || w->w) && ((w->why & PG_EXEC) == 0 || !w->nx);
+		ok = user && ((w->why & PG_WRITE) == 0 || write) && ((w->why & PG_EXEC) == 0 || !nx);
 	} else {
 		if ((w->why & PG_EXEC) != 0)
-			ok = !w->nx && (!w->u || (s->cr4 & CR4_SMEP) == 0);
-		else if (w->u && (s->cr4 & CR4_SMAP) != 0)
+			ok = !nx && (!user || (s->cr4 & CR4_SMEP) == 0);
+		else if (user && (s->cr4 & CR4_SMAP) != 0)
 			ok = (w->why & PG_SYS) == 0 && (s->rflags & FL_AC) != 0;
-		if ((w->why & PG_WRITE) != 0 && !w->w && (s->cr0 & CR0_WP) != 0)
+		if ((w->why & PG_WRITE) != 0 && !write && (s->cr0 & CR0_WP) != 0)
 			ok = false;
 	}
 	return (ok ? X_DONE : fault(w, PF_P));
@@ -132,6 +132,8 @@ mark(struct walk *w, unsigned n, uint64_t bits)
 static bool
 mark_all(struct walk *w)
 {
+	if ((w->all & PTE_A) != 0 && ((w->why & PG_WRITE) == 0 || (w->e[w->n - 1].val & PTE_D) != 0))
+		return (true);
 	for (unsigned n = 0; n < w->n; n++) {
 		bool leaf = n == w->n - 1;
 
@@ -237,8 +239,8 @@ walk_once(struct walk *w, struct x86_page *page)
 	const struct amd64_state *s = w->x->s;
 
 	w->n = 0;
-	w->w = w->u = true;
-	w->nx = false;
+	w->all = UINT64_MAX;
+	w->any = 0;
 	page->flags = SOFT_TLB_R;
 	w->size = (s->cr4 & CR4_PAE) != 0 ? 8 : 4;
 	if (x86_long(w->x))
@@ -264,7 +266,7 @@ x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page)
 	} while (!mark_all(&w));
 	page->gpa &= x->phys_mask;
 	/* A later store needs no walk if it is allowed and the dirty bit is set already. */
-	if ((w.w || (!w.user && (x->s->cr0 & CR0_WP) == 0)) &&
+	if (((w.all & PTE_W) != 0 || (!w.user && (x->s->cr0 & CR0_WP) == 0)) &&
 	    ((why & PG_WRITE) != 0 || (w.e[w.n - 1].val & PTE_D) != 0))
 		page->flags |= SOFT_TLB_W;
 	return (X_DONE);

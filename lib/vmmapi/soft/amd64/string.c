@@ -188,6 +188,9 @@ stretch(struct x86 *x, enum amd64_seg seg, uint64_t off, unsigned ad, unsigned s
 			return (NULL);
 	}
 	p = x86_window(x, lin, write, &room);
+	/* A page that is not in the TLB is entered there; if that faults, the element that comes next does so too. */
+	if (p == NULL && !x->watch && x86_probe(x, seg, off, size, write) == X_DONE)
+		p = x86_window(x, lin, write, &room);
 	if (p == NULL || room < (down ? size : bytes))
 		return (NULL);
 	*n = max;
@@ -214,23 +217,47 @@ move_up(char *to, const char *from, unsigned size, uint64_t n)
 	}
 }
 
+/*
+ * Sixteen bytes at a time: pieces of a page are too short for the host's REP STOS to be at its best.  n bytes, 64 at least, of a pattern whose
+ * length divides 16.
+ */
+static void
+fill_bytes(char *to, const uint64_t pattern[2], uint64_t n)
+{
+	char *last = to + (n - 16), *end = to + (n & ~(uint64_t)63);
+
+	/* What is left behind whole lines ends with a whole number of patterns, too. */
+	__asm__ volatile("movups (%[pattern]), %%xmm0\n"
+	    "1:	movups %%xmm0, (%[to])\n"
+	    "	movups %%xmm0, 16(%[to])\n"
+	    "	movups %%xmm0, 32(%[to])\n"
+	    "	movups %%xmm0, 48(%[to])\n"
+	    "	addq $64, %[to]\n"
+	    "	cmpq %[end], %[to]\n"
+	    "	jb 1b\n"
+	    "	jmp 3f\n"
+	    "2:	movups %%xmm0, (%[to])\n"
+	    "	addq $16, %[to]\n"
+	    "3:	cmpq %[last], %[to]\n"
+	    "	jb 2b\n"
+	    "	movups %%xmm0, (%[last])\n"
+	    : [to] "+r" (to) : [end] "r" (end), [last] "r" (last), [pattern] "r" (pattern) : "xmm0", "cc", "memory");
+}
+
 X86_INLINE void
 fill_up(char *to, uint64_t v, unsigned size, uint64_t n)
 {
-	switch (size) {
-	case 1:
-		__asm__ volatile("rep; stosb" : "+D" (to), "+c" (n) : "a" (v) : "memory");
-		break;
-	case 2:
-		__asm__ volatile("rep; stosw" : "+D" (to), "+c" (n) : "a" (v) : "memory");
-		break;
-	case 4:
-		__asm__ volatile("rep; stosl" : "+D" (to), "+c" (n) : "a" (v) : "memory");
-		break;
-	default:
-		__asm__ volatile("rep; stosq" : "+D" (to), "+c" (n) : "a" (v) : "memory");
-		break;
+	uint64_t pattern[2];
+
+	if (n * size < 64) {
+		for (uint64_t k = 0; k < n; k++)
+			host_store(to + k * size, size, v);
+		return;
 	}
+	for (unsigned width = size; width < 8; width *= 2)
+		v = (v & x86_mask(width)) | v << 8 * width;
+	pattern[0] = pattern[1] = v;
+	fill_bytes(to, pattern, n * size);
 }
 
 /*
