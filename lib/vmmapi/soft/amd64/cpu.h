@@ -164,6 +164,10 @@ struct x86_native {
 	uint64_t	 page;		/* address of the page that the running code is in */
 	uint64_t	 gpr[4];	/* R12 to R15 */
 	uint64_t	 tmp, tmp2;
+	bool		 x87;		/* the x87 is loaded; then its pointers are here, the operand's the latest always */
+	uint16_t	 fop;
+	uint64_t	 fip, fdp;
+	void		*image;		/* of XSAVE, for its way in and out; NULL: the host has none */
 	uint64_t	 end;
 	bool		 once;		/* the next block is for the first tier */
 	uint8_t		 status;	/* of the instruction that native code was left for */

@@ -134,6 +134,7 @@ spill(struct emit *e)
 
 		memcpy(over - 4, &rel, 4);
 	}
+	nat_x87_spill(e);
 }
 
 static void
@@ -258,6 +259,8 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 	x->stubs->tier1 = stub_go(x, j, e, NAT_TIER1);
 	stub_found(x, j, e);
 	stub_xmm(x, j, e);
+	x->stubs->x87 = jit_run_address(j, e->at);
+	nat_x87_load(e);
 	/* The way in: rcx is where to. */
 	x->stubs->begin = jit_run_address(j, e->at);
 	emit_mov_rr(e, 8, HA, H_RCX);
@@ -333,6 +336,7 @@ x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 	x->native.page = x->s->rip & ~(uint64_t)0xfff;
 	x->native.leave = false;
 	x->native.xmm = 0;
+	x->native.x87 = false;
 	native_in(x);
 	why = jit_run(x->jit, x, NULL, x->stubs->begin, (uintptr_t)b->jit->entry);
 	if (why == NAT_CALLED)
@@ -353,14 +357,17 @@ int
 x86_jit_create(struct x86 *x)
 {
 	static const struct nat_row *const tables[] = {
-		nat_rows_move, nat_rows_arith, nat_rows_flow, nat_rows_sse, nat_rows_ssei,
+		nat_rows_move, nat_rows_arith, nat_rows_flow, nat_rows_sse, nat_rows_ssei, nat_rows_x87,
 	};
+
+	unsigned ntables;
 
 	x->stubs = calloc(1, sizeof(*x->stubs));
 	if (x->stubs == NULL)
 		return (vm_fail(ENOMEM, "soft: no memory for vcpu %d", x->vcpu->id));
 	x->stubs->keeps = nat_probe();
-	for (unsigned t = 0; t < nitems(tables); t++) {
+	ntables = nitems(tables) - (nat_x87_create(x) ? 0 : 1);
+	for (unsigned t = 0; t < ntables; t++) {
 		for (const struct nat_row *r = tables[t]; r->mnemonic != 0; r++)
 			x->stubs->row[r->mnemonic] = r;
 	}
@@ -392,6 +399,9 @@ x86_jit_create(struct x86 *x)
 void
 x86_jit_destroy(struct x86 *x)
 {
+#if defined(__x86_64__)
+	nat_x87_destroy(x);
+#endif
 	jit_free(x->jit);
 	free(x->stubs);
 }

@@ -13,6 +13,7 @@
  *   the others		the guest's registers of the same names, R12 to R15 apart, which are in struct x86_native
  *   XMM0 to XMM15	the guest's, if x86_native.xmm says so.  They are loaded when a block first needs them, and go to the state page
  *			around calls, as do the general registers.
+ *   x87		the guest's, if x86_native.x87 says so, in the same way (native_x87.c); else nothing is on its stack
  *   MXCSR		the initial one, collecting flags, as the first tier has it (sse_mxcsr.h)
  *
  * Arithmetic flags.  A backward pass (native_flags.c) finds what nobody can see.  Of what can be seen the translator knows
@@ -68,19 +69,20 @@ typedef bool nat_emit(struct nat *n, const struct x86_insn *i, const struct nat_
 #define	NK_SCAN		0x20U		/* what the manual leaves undefined may be what it was */
 #define	NK_ALIGNED	0x40U		/* SSE: the memory operand has to be; which MXCSR there is matters */
 #define	NK_FP		0x80U
+#define	NK_X87		0x100U		/* its registers are not in x86_insn.r[] */
 
 #define	NK_BY_CONDITION	0x8000U		/* reads: what the condition x86_insn.arg looks at */
 
 struct nat_row {
 	uint16_t	 mnemonic;
 	uint16_t	 reads, kills;
-	uint8_t		 kind;		/* NK_* */
+	uint16_t	 kind;		/* NK_* */
 	uint8_t		 size;		/* the emitter's: of memory */
 	uint32_t	 op;		/* the emitter's: an opcode (emit.h) */
 	nat_emit	*emit;		/* false, before anything is emitted: it is to be a call */
 };
 /* Each ends with a mnemonic 0. */
-extern const struct nat_row nat_rows_move[], nat_rows_arith[], nat_rows_flow[], nat_rows_sse[], nat_rows_ssei[];
+extern const struct nat_row nat_rows_move[], nat_rows_arith[], nat_rows_flow[], nat_rows_sse[], nat_rows_ssei[], nat_rows_x87[];
 
 /* Undefined flags that the host keeps, by class of instruction (native_flags.c). */
 struct nat_keeps {
@@ -96,6 +98,7 @@ struct x86_stubs {
 	const void	*found;		/* leave for the address of the entry r14 of the table of jumps, which has no native code */
 	const void	*begin;		/* the way in, to rcx */
 	const void	*xmm;		/* load XMM registers, if they may be used, and set x86_native.xmm: a call */
+	const void	*x87;		/* likewise the x87, x86_native.x87 */
 	struct nat_keeps keeps;
 	const struct nat_row *row[NAT_MNEMONICS];
 };
@@ -111,13 +114,15 @@ struct nat_lazy {
 };
 
 /* Code that is rarely executed, emitted behind the block. */
-enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM };
+enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87 };
 
 struct nat_cold {
 	uint8_t		 what;
 	uint8_t		 at;		/* index of its instruction */
 	uint8_t		 need;		/* COLD_XMM: what x86_native.xmm has to be */
 	uint8_t		 xmm;		/* COLD_CALL: what it is known to be where it goes on */
+	bool		 x87;		/* COLD_CALL: the x87 is loaded where it goes on */
+	uint8_t		 point;		/* nat.point there */
 	bool		 save;		/* flags come from lazy, or (COLD_EDGE) the host's */
 	bool		 restore;	/* where it goes on they are the host's */
 	int32_t		 target;	/* COLD_EDGE: offset in the page */
@@ -145,6 +150,8 @@ struct nat {
 	bool		 ef, slot;	/* flags are in the host's, in x86_native.flags */
 	struct nat_lazy	 lazy;
 	uint8_t		 xmm;		/* what x86_native.xmm is at least */
+	bool		 x87;		/* x86_native.x87 is set */
+	uint8_t		 point;		/* the last x87 instruction, less 1, if what points to it is not in x86_native yet; else 0 */
 	bool		 ended;		/* nothing falls out of the present instruction */
 	bool		 called;	/* the present instruction is a call */
 	bool		 failed;
@@ -227,6 +234,18 @@ void	nat_put(struct nat *n, unsigned r, unsigned size, unsigned src);
 void	nat_call(struct nat *n, const struct x86_insn *i);
 /* XMM registers are loaded, and with XMM_FP the usual MXCSR is in force. */
 void	nat_xmm(struct nat *n, unsigned need);
+
+/* native_x87.c */
+
+/* Can it be the host's?  Rows of x87 are for that case only. */
+bool	nat_x87_create(struct x86 *x);
+void	nat_x87_destroy(struct x86 *x);
+void	nat_x87_load(struct emit *e);		/* the stub */
+void	nat_x87_spill(struct emit *e);		/* to the state page at r14, if it is loaded; rcx, rdx, rsi are lost */
+/* The x87 is loaded. */
+void	nat_x87(struct nat *n);
+/* Instruction and opcode pointers, of nat.point; rax is lost. */
+void	nat_point(struct nat *n, unsigned point);
 
 /* native_flow.c */
 

@@ -23,11 +23,14 @@ nat_call(struct nat *n, const struct x86_insn *i)
 {
 	if (n->live[n->at] != 0)
 		nat_flags_save(n);
+	nat_point(n, n->point);
 	call_out(n, n->at);
 	n->ef = false;
 	n->slot = true;
 	n->lazy.op = LAZY_NONE;
 	n->xmm = 0;
+	n->x87 = false;
+	n->point = 0;
 	n->called = true;
 }
 
@@ -59,10 +62,10 @@ leave(struct nat *n, unsigned at, const void *stub)
 }
 
 static void
-load_xmm(struct nat *n)
+call_stub(struct nat *n, const void *stub)
 {
 	emit8(n->e, 0xe8);
-	emit32(n->e, (uint32_t)((uintptr_t)n->x->stubs->xmm - (emit_pc(n->e) + 4)));
+	emit32(n->e, (uint32_t)((uintptr_t)stub - (emit_pc(n->e) + 4)));
 }
 
 static void
@@ -80,9 +83,17 @@ cold_call(struct nat *n, struct nat_cold *c)
 	uint8_t *over;
 
 	save_lazy(n, c);
+	nat_point(n, c->point);
 	call_out(n, c->at);
+	if (c->x87) {
+		call_stub(n, n->x->stubs->x87);
+		emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.x87), 0);
+		over = emit_jcc_over(n->e, CC_NE);
+		leave(n, c->at + 1U, n->x->stubs->tier1);
+		emit_here(n->e, over);
+	}
 	if (c->xmm != 0) {
-		load_xmm(n);
+		call_stub(n, n->x->stubs->xmm);
 		emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.xmm), c->xmm);
 		over = emit_jcc_over(n->e, CC_AE);
 		leave(n, c->at + 1U, n->x->stubs->tier1);
@@ -103,9 +114,20 @@ cold_call(struct nat *n, struct nat_cold *c)
 static void
 cold_xmm(struct nat *n, struct nat_cold *c)
 {
-	load_xmm(n);
+	call_stub(n, n->x->stubs->xmm);
 	emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.xmm), c->need);
 	emit_jcc(n->e, CC_AE, &c->back);
+	save_lazy(n, c);
+	nat_point(n, c->point);
+	leave(n, c->at, n->x->stubs->tier1);
+}
+
+static void
+cold_x87(struct nat *n, struct nat_cold *c)
+{
+	call_stub(n, n->x->stubs->x87);
+	emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.x87), 0);
+	emit_jcc(n->e, CC_NE, &c->back);
 	save_lazy(n, c);
 	leave(n, c->at, n->x->stubs->tier1);
 }
@@ -120,6 +142,7 @@ cold_edge(struct nat *n, struct nat_cold *c)
 	n->slot = !c->save;
 	n->lazy.op = LAZY_NONE;
 	nat_flags_save(n);
+	nat_point(n, c->point);
 	n->at = c->at;
 	if (c->target >= 0 && c->target < 4096) {
 		nat_edge(n, c->at + 1U, c->target, NULL);
@@ -136,9 +159,10 @@ static void
 cold(struct nat *n)
 {
 	static void (*const fns[])(struct nat *, struct nat_cold *) = {
-		[COLD_CALL] = cold_call, [COLD_EDGE] = cold_edge, [COLD_XMM] = cold_xmm,
+		[COLD_CALL] = cold_call, [COLD_EDGE] = cold_edge, [COLD_XMM] = cold_xmm, [COLD_X87] = cold_x87,
 	};
 
+	n->point = 0;
 	for (unsigned k = 0; k < n->ncold && !n->e->full; k++) {
 		struct nat_cold *c = &n->cold[k];
 
@@ -157,7 +181,7 @@ back(struct nat *n, unsigned first)
 	for (unsigned k = first; k < n->ncold; k++) {
 		struct nat_cold *c = &n->cold[k];
 
-		if (c->what == COLD_XMM)
+		if (c->what == COLD_XMM || c->what == COLD_X87)
 			continue;
 		c->restore = n->ef;
 		emit_bind(n->e, &c->back);
@@ -175,7 +199,7 @@ instruction(struct nat *n, const struct x86_insn *i)
 		n->ef = n->slot = false;
 		n->lazy.op = LAZY_NONE;
 	}
-	if (row == NULL || (i->flags & XI_OTHER) != 0 || !row->emit(n, i, row))
+	if (row == NULL || ((i->flags & XI_OTHER) != 0 && (row->kind & NK_X87) == 0) || !row->emit(n, i, row))
 		nat_call(n, i);
 	back(n, first);
 }
@@ -189,6 +213,7 @@ end(struct nat *n)
 	int64_t off = (int64_t)n->off + i->off;
 
 	nat_flags_save(n);
+	nat_point(n, n->point);
 	if (!n->called && off < 4096) {
 		nat_edge(n, n->b->n, off, NULL);
 		return;

@@ -85,7 +85,7 @@ nat_effect(const struct x86_insn *i, const struct nat_row *row, const struct nat
 {
 	struct nat_effect f = { .exposed = true };
 
-	if (row == NULL || (i->flags & XI_OTHER) != 0)
+	if (row == NULL || ((i->flags & XI_OTHER) != 0 && (row->kind & NK_X87) == 0))
 		return (f);
 	f.reads = row->reads;
 	f.kills = row->kills;

@@ -163,6 +163,15 @@ indirect(struct nat *n, const struct x86_insn *i)
 	}
 }
 
+/* What the next block wants to have in memory. */
+static void
+done(struct nat *n)
+{
+	nat_flags_save(n);
+	nat_point(n, n->point);
+	n->point = 0;
+}
+
 static bool
 direct(const struct x86_insn *i)
 {
@@ -177,12 +186,12 @@ jmp(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	if (direct(i)) {
 		if (!relative(n, i, &target))
 			return (false);
-		nat_flags_save(n);
+		done(n);
 		nat_edge(n, n->at + 1, target, in_page(target) ? NULL : missing(n));
 	} else {
 		if ((i->flags & XI_MEM) != 0 && !nat_mem_ok(n, i, 8))
 			return (false);
-		nat_flags_save(n);
+		done(n);
 		indirect(n, i);
 		find(n, missing(n));
 		enter(n, n->at + 1);
@@ -210,7 +219,7 @@ call(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 
 	if (direct(i) ? !relative(n, i, &target) : (i->flags & XI_MEM) != 0 && !nat_mem_ok(n, i, 8))
 		return (false);
-	nat_flags_save(n);
+	done(n);
 	if (direct(i) && in_page(target)) {
 		push_next(n, i);
 		emit_lea(e, 8, sp, emit_at(sp, -8));
@@ -238,7 +247,7 @@ ret(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	unsigned sp = nat_pin[RSP];
 	struct emit_mem m;
 
-	nat_flags_save(n);
+	done(n);
 	m = nat_stack(n, 0, 8, false);
 	emit_mov_rm(n->e, 8, HA, m);
 	find(n, missing(n));

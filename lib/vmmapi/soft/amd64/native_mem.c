@@ -73,7 +73,7 @@ nat_cold(struct nat *n, enum nat_cold_what what)
 		return (&n->spare);
 	}
 	c = &n->cold[n->ncold++];
-	*c = (struct nat_cold){ .what = (uint8_t)what, .at = (uint8_t)n->at };
+	*c = (struct nat_cold){ .what = (uint8_t)what, .at = (uint8_t)n->at, .x87 = n->x87, .point = n->point };
 	return (c);
 }
 
@@ -89,7 +89,7 @@ nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size)
 {
 	int64_t disp = i->base == X86_RIP ? rip_offset(n, i) : i->disp;
 
-	return (i->adsize == 8 && (i->flags & XI_OTHER) == 0 && disp + size <= INT32_MAX && disp >= INT32_MIN);
+	return (i->adsize == 8 && disp + size <= INT32_MAX && disp >= INT32_MIN);
 }
 
 /*
