@@ -139,8 +139,22 @@ two_slot(struct nat *n, const struct x86_insn *i, uint32_t op)
 	unsigned size = i->opsize;
 	struct emit *e = n->e;
 
+	/* Parts: as in nat_put(). */
+	if (size < 4) {
+		if (!is_imm(i)) {
+			nat_get_into(n, nat_high(i->r[1]) ? HA : HT, i->r[1], size);
+			if (nat_high(i->r[1]))
+				emit_mov_rr(e, 4, HT, HA);
+		}
+		emit_mov_rm(e, 8, HA, m);
+		if (is_imm(i))
+			op_ri(e, size, op, HA, (int32_t)i->imm);
+		else
+			op_rr(e, size, op, HA, HT);
+		if (op != ALU_CMP && op != TEST)
+			emit_mov_mr(e, 8, m, HA);
 	/* 32 bits are zero-extended: through a register. */
-	if (size == 4 && op != ALU_CMP && op != TEST) {
+	} else if (size == 4 && op != ALU_CMP && op != TEST) {
 		emit_mov_rm(e, 4, HA, m);
 		if (is_imm(i))
 			op_ri(e, 4, op, HA, (int32_t)i->imm);
@@ -183,7 +197,10 @@ two_reg(struct nat *n, const struct x86_insn *i, uint32_t op)
 		two_slot(n, i, op);
 	else if (is_imm(i))
 		op_ri(e, size, op, nat_host(a), (int32_t)i->imm);
-	else if (nat_host(b) == NAT_MEM)
+	else if (nat_host(b) == NAT_MEM && size < 4) {
+		nat_get_into(n, HT, b, size);
+		op_rr(e, size, op, nat_host(a), HT);
+	} else if (nat_host(b) == NAT_MEM)
 		op_rm(e, size, op, nat_host(a), nat_slot(b >> 3));
 	else
 		op_rr(e, size, op, nat_host(a), nat_get(n, b, size));

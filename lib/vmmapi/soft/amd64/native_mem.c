@@ -22,7 +22,7 @@ void
 nat_get_into(struct nat *n, unsigned host, unsigned r, unsigned size)
 {
 	if (nat_host(r) == NAT_MEM) {
-		emit_movzx_rm(n->e, size, host, nat_slot(r >> 3));
+		emit_mov_rm(n->e, size == 8 ? 8 : 4, host, nat_slot(r >> 3));
 	} else if (nat_high(r)) {
 		emit_mov_rr(n->e, 4, HA, nat_host(r));
 		emit_rr(n->e, 4, EMIT_0F | 0xb6, HA, 4);	/* MOVZX EAX, AH */
@@ -45,7 +45,15 @@ nat_put(struct nat *n, unsigned r, unsigned size, unsigned src)
 {
 	unsigned h = nat_host(r);
 
-	if (h == NAT_MEM) {
+	if (h == NAT_MEM && size < 4 && src != HT) {
+		/*
+		 * Whole, though a part would do: hosts forward what was stored to a load that wants all of it, or half, and let everything else
+		 * wait until it is in their cache.
+		 */
+		emit_mov_rm(n->e, 8, HT, nat_slot(r >> 3));
+		emit_mov_rr(n->e, size, HT, src);
+		emit_mov_mr(n->e, 8, nat_slot(r >> 3), HT);
+	} else if (h == NAT_MEM) {
 		emit_mov_mr(n->e, size == 4 ? 8 : size, nat_slot(r >> 3), src);
 	} else if (nat_high(r)) {
 		/* By way of memory: the host register need not have such a part. */
@@ -202,6 +210,24 @@ nat_lea(struct nat *n, const struct x86_insn *i, unsigned size, unsigned to)
 		emit_mov_rr(n->e, size, to, HA);
 }
 
+/* The base is a word in memory, which is still there when the rest is known: RIP, R12 to R15. */
+static struct emit_mem
+based(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool aligned)
+{
+	int32_t disp = i->base == X86_RIP ? (int32_t)rip_offset(n, i) : i->disp;
+	struct emit *e = n->e;
+
+	compute(n, i);
+	emit_mov_rr(e, 8, HT, HA);
+	if (size != 1)
+		emit_lea(e, 8, HA, emit_at(HA, (int32_t)size - 1));
+	look_up(n, write, aligned);
+	emit_alu_rm(e, 8, ALU_ADD, HT, i->base == X86_RIP ? NAT_FIELD(native.page) : nat_slot(i->base));
+	if (i->index == X86_NOREG)
+		return (emit_at(HT, disp));
+	return (emit_idx(HT, nat_pin[i->index], 1U << i->scale, disp));
+}
+
 static struct emit_mem
 complex(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool aligned)
 {
@@ -228,6 +254,8 @@ nat_mem(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool
 	nat_flags_settle(n);
 	if ((i->flags & XI_FLAT) != 0 && pinned(i->base) && pinned(i->index))
 		return (simple(n, i, size, write, aligned));
+	if ((i->flags & XI_FLAT) != 0 && pinned(i->index) && i->base != X86_NOREG)
+		return (based(n, i, size, write, aligned));
 	return (complex(n, i, size, write, aligned));
 }
 

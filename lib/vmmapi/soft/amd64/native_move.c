@@ -24,7 +24,8 @@ constant(struct nat *n, unsigned r, unsigned size, uint64_t imm)
 		imm = (uint32_t)imm;
 	if (size < 4) {
 		if (h == NAT_MEM) {
-			emit_mov_mi(e, size, nat_slot(r >> 3), (int32_t)imm);
+			emit_mov_ri(e, HA, imm & x86_mask(size));
+			nat_put(n, r, size, HA);
 		} else if (nat_high(r)) {
 			emit_mov_ri(e, HA, imm & 0xff);
 			nat_put(n, r, size, HA);
@@ -47,7 +48,7 @@ copy(struct nat *n, unsigned to, unsigned from, unsigned size)
 {
 	unsigned h = nat_host(to);
 
-	if (h != NAT_MEM && !nat_high(to) && nat_host(from) == NAT_MEM)
+	if (h != NAT_MEM && !nat_high(to) && nat_host(from) == NAT_MEM && size >= 4)
 		emit_mov_rm(n->e, size, h, nat_slot(from >> 3));
 	else if (h == NAT_MEM && size == 4) {
 		nat_get_into(n, HA, from, 4);
@@ -243,9 +244,7 @@ set(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	}
 	nat_clobber(n, i->r[0]);
 	nat_flags_load(n);
-	if (nat_host(i->r[0]) == NAT_MEM) {
-		emit_setcc_m(n->e, cc, nat_slot(i->r[0] >> 3));
-	} else if (nat_high(i->r[0])) {
+	if (nat_host(i->r[0]) == NAT_MEM || nat_high(i->r[0])) {
 		emit_setcc_r(n->e, cc, HA);
 		nat_put(n, i->r[0], 1, HA);
 	} else {
