@@ -194,12 +194,18 @@ load_or_store(void)
 static unsigned
 accesses(uint32_t *p, unsigned n)
 {
-	static const uint32_t moves[] = { 0x9100437b, 0xd100437b, 0x9100239c, 0xd100239c, 0x910043ff, 0xd10043ff, 0xaa1c03fb };
+	static const uint32_t moves[] = { 0x9100437b, 0xd100437b, 0x9100239c, 0xd100239c, 0x910043ff, 0xd10043ff, 0xaa1c03fb,
+	    0x91002339, 0xd1002339 };
 	static const uint32_t on_sp[] = { 0xa9000000, 0xa9400000, 0xad000000, 0xad400000, 0x29400000, 0xa9800000, 0xa8c00000 };
 	unsigned end = n + 4 + rnd(16);
 
 	for (; n < end && n < LENGTH; n++) {
-		switch (rnd(8)) {
+		switch (rnd(10)) {
+		case 6:
+		case 7:							/* a register offset: X25 */
+			p[n] = 0x38200800 | bits(2) << 30 | bits(1) << 26 | bits(1) << 22 | (2 | bits(1) | bits(1) << 2) << 13 | bits(1) << 12 |
+			    25 << 16 | BASE << 5 | reg();
+			break;
 		case 0:
 			p[n] = moves[rnd(nitems(moves))];
 			break;
@@ -320,6 +326,7 @@ start(unsigned n, uint64_t at)
 	}
 	set(X(27), DATA + 0xe00);
 	set(X(BASE), DATA + 0xf00);
+	set(X(25), 0x100);
 	set(VM_ARM64_REG_SP_EL1, RAM + 0x30000);
 	set(X(29), 3);
 	for (unsigned i = 0; i < nitems(data[0]); i++)

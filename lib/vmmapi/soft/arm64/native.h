@@ -79,9 +79,10 @@ struct group {
 	unsigned	 first, end;	/* instructions */
 	unsigned	 nbases;
 	struct group_base {
-		uint8_t	 slot;		/* guest register */
+		uint8_t	 slot;		/* guest register, */
+		const struct a64_insn *offset;	/* and what this access adds to it, NULL */
 		uint8_t	 reg;		/* host register: the host's address of lo */
-		bool	 known;		/* the guest register is what it was at the head, and delta */
+		bool	 known;		/* registers are what they were at the head, and delta */
 		bool	 write;
 		int32_t	 delta, lo, hi;	/* [lo, hi) from what the guest register was at the head */
 	} base[GROUP_BASES];
@@ -218,6 +219,8 @@ void	native_group_late(struct tr *t, const struct late *l);
 
 /* native_ldst.c: false: it is none that is known here. */
 bool	native_access(const struct tr *t, const struct a64_insn *i, struct access *a);
+/* rdx = the host register with the base, and an access's register offset. */
+void	native_offset(struct tr *t, const struct a64_insn *i, unsigned base);
 /* For native_atomic.c: the address of a base register to rdx. */
 void	native_base(struct tr *t, struct late *slow);
 /* soft_tlb_hit() of rdx, which becomes the host's address; rax is the entry's, rcx is lost. */

@@ -21,12 +21,16 @@ static const uint8_t regs[GROUP_BASES] = { H_RBX, H_R12, H_R13 };
 /* A place is no longer than that: how much more often it lies in two pages than its accesses do. */
 #define	LONGEST		256
 
+/* The place that such accesses go to; offset NULL: with an immediate. */
 static struct group_base *
-base_of(struct group *g, unsigned slot)
+base_of(struct group *g, unsigned slot, const struct a64_insn *offset)
 {
 	for (unsigned n = 0; n < g->nbases; n++) {
-		if (g->base[n].slot == slot)
-			return (&g->base[n]);
+		struct group_base *b = &g->base[n];
+
+		if (b->slot == slot && (offset == NULL ? b->offset == NULL :
+		    b->offset != NULL && b->offset->rm == offset->rm && b->offset->arg2 == offset->arg2))
+			return (b);
 	}
 	return (NULL);
 }
@@ -42,12 +46,28 @@ struct plan {
 static void
 wrote(struct plan *p, unsigned slot)
 {
-	struct group_base *b = base_of(&p->g, slot);
+	for (unsigned n = 0; n < p->g.nbases; n++) {
+		struct group_base *b = &p->g.base[n];
 
-	if (b != NULL)
-		b->known = false;
+		if (b->slot == slot || (b->offset != NULL && b->offset->rm == slot))
+			b->known = false;
+	}
 	if (slot < 64)
 		p->written |= 1ULL << slot;
+}
+
+/* A register moves by a constant: a place with an immediate goes on. */
+static void
+moved(struct plan *p, unsigned slot, int32_t by)
+{
+	struct group_base *b = base_of(&p->g, slot, NULL);
+	bool known = b != NULL && b->known;
+
+	wrote(p, slot);
+	if (known) {
+		b->known = true;
+		b->delta += by;
+	}
 }
 
 static bool
@@ -56,41 +76,48 @@ is_sp(unsigned slot)
 	return (slot == SLOT(sp_el0) || slot == SLOT(sp_el1));
 }
 
+/* The place that an access goes to, perhaps a new one; NULL: none that this group can have. */
+static struct group_base *
+find_base(struct plan *p, const struct a64_insn *i, bool offset)
+{
+	struct group *g = &p->g;
+	struct group_base *b = base_of(g, i->rn, offset ? i : NULL);
+
+	if (b != NULL)
+		return (b->known ? b : NULL);
+	if (g->nbases == GROUP_BASES || p->branched || (p->written >> i->rn & 1) != 0 || (offset && (p->written >> i->rm & 1) != 0))
+		return (NULL);
+	b = &g->base[g->nbases];
+	*b = (struct group_base){ .slot = i->rn, .offset = offset ? i : NULL, .known = true, .lo = INT32_MAX, .hi = INT32_MIN };
+	return (b);
+}
+
 /* Instruction k accesses memory; false: not as a member of this group. */
 static bool
 add_access(struct plan *p, const struct a64_insn *i, const struct access *a, unsigned k)
 {
-	struct group *g = &p->g;
-	struct group_base *b = base_of(g, i->rn), new = { .slot = i->rn, .known = true };
 	bool moves = a->how == ADDR_POST || a->how == ADDR_PRE;
+	struct group *g = &p->g;
+	struct group_base *b;
 	int32_t at, lo, hi;
 
-	if (a->how != ADDR_IMM && !moves)
+	if (a->how != ADDR_IMM && a->how != ADDR_REG && !moves)
 		return (false);
 	if (!a->vector && moves && (i->rd == i->rn || (a->two && i->ra == i->rn)))
 		return (false);
-	if (b == NULL) {
-		if (g->nbases == GROUP_BASES || p->branched || (p->written >> i->rn & 1) != 0)
-			return (false);
-		new.lo = INT32_MAX;
-		new.hi = INT32_MIN;
-		b = &new;
-	}
-	if (!b->known || (is_sp(i->rn) && b->delta % 16 != 0))
+	b = find_base(p, i, a->how == ADDR_REG);
+	if (b == NULL || (is_sp(i->rn) && b->delta % 16 != 0))
 		return (false);
-	at = b->delta + (a->how == ADDR_POST ? 0 : (int32_t)i->imm);
+	at = b->delta + (a->how == ADDR_POST || a->how == ADDR_REG ? 0 : (int32_t)i->imm);
 	lo = at < b->lo ? at : b->lo;
 	hi = at + (int32_t)a->total > b->hi ? at + (int32_t)a->total : b->hi;
 	if (hi - lo > LONGEST || at < INT16_MIN || at > INT16_MAX)
 		return (false);
-	if (b == &new) {
-		g->base[g->nbases] = new;
-		b = &g->base[g->nbases++];
-	}
+	if (b == &g->base[g->nbases])
+		g->nbases++;
 	b->lo = lo;
 	b->hi = hi;
 	b->write |= a->write;
-	b->delta += moves ? (int32_t)i->imm : 0;
 	g->member |= 1ULL << (k - g->first);
 	g->of[k] = (uint8_t)(b - g->base);
 	g->at[k] = (int16_t)at;
@@ -101,6 +128,8 @@ add_access(struct plan *p, const struct a64_insn *i, const struct access *a, uns
 		if (a->two)
 			wrote(p, i->ra);
 	}
+	if (moves)
+		moved(p, i->rn, (int32_t)i->imm);
 	return (true);
 }
 
@@ -108,11 +137,10 @@ add_access(struct plan *p, const struct a64_insn *i, const struct access *a, uns
 static void
 add_integer(struct plan *p, const struct a64_insn *i)
 {
-	struct group_base *b = base_of(&p->g, i->rd);
-	uint32_t w = i->word;
+	int32_t by = (int32_t)a64_bits(i->word, 21, 10);
 
-	if (b != NULL && (w & 0xbfc00000) == 0x91000000 && i->rn == i->rd)
-		b->delta += a64_bits(w, 30, 30) != 0 ? -(int32_t)a64_bits(w, 21, 10) : (int32_t)a64_bits(w, 21, 10);
+	if ((i->word & 0xbfc00000) == 0x91000000 && i->rn == i->rd)
+		moved(p, i->rd, a64_bits(i->word, 30, 30) != 0 ? -by : by);
 	else
 		wrote(p, i->rd);
 }
@@ -198,8 +226,11 @@ native_group_begin(struct tr *t)
 		t->kept |= (uint16_t)(1U << regs[n]);
 	}
 	/* What is in registers is the same at each jump. */
-	for (unsigned n = 0; n < g->nbases; n++)
+	for (unsigned n = 0; n < g->nbases; n++) {
 		held[n] = native_use(t, g->base[n].slot);
+		if (g->base[n].offset != NULL)
+			(void)native_use(t, g->base[n].offset->rm);
+	}
 	l = t->head = native_late(t, LATE_GROUP);
 	l->end = g->end;
 	memcpy(l->held, t->holds, sizeof(l->held));
@@ -208,7 +239,10 @@ native_group_begin(struct tr *t)
 			emit_test_ri(t->e, 1, held[n], 15);
 			emit_jcc(t->e, CC_NE, &l->from);
 		}
-		emit_lea(t->e, 8, H_RDX, emit_at(held[n], g->base[n].lo));
+		if (g->base[n].offset != NULL)
+			native_offset(t, g->base[n].offset, held[n]);
+		else
+			emit_lea(t->e, 8, H_RDX, emit_at(held[n], g->base[n].lo));
 		native_look_up(t, (unsigned)(g->base[n].hi - g->base[n].lo), g->base[n].write, false, l);
 		emit_mov_rr(t->e, 8, g->base[n].reg, H_RDX);
 	}

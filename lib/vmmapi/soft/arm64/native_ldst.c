@@ -7,13 +7,33 @@
 
 #if defined(__x86_64__)
 
+void
+native_offset(struct tr *t, const struct a64_insn *i, unsigned base)
+{
+	unsigned m = native_use(t, i->rm), shift = i->arg2 >> 3;
+	struct emit *e = t->e;
+
+	if ((i->arg2 & 1) != 0 && shift <= 3) {
+		emit_lea(e, 8, H_RDX, emit_idx(base, m, 1U << shift, 0));
+		return;
+	}
+	if ((i->arg2 & 1) != 0)
+		emit_mov_rr(e, 8, H_RDX, m);
+	else if ((i->arg2 & 4) != 0)
+		emit_movsx_rr(e, 8, 4, H_RDX, m);
+	else
+		emit_mov_rr(e, 4, H_RDX, m);
+	if (shift != 0)
+		emit_shift_ri(e, 8, SH_SHL, H_RDX, shift);
+	emit_alu_rr(e, 8, ALU_ADD, H_RDX, base);
+}
+
 /* The address goes to rdx. */
 static void
 address(struct tr *t, struct access *a, struct late *slow)
 {
 	const struct a64_insn *i = t->i;
 	struct emit *e = t->e;
-	unsigned m, shift = a->how == ADDR_REG ? i->arg2 >> 3 : 0;
 
 	if (a->how == ADDR_LITERAL) {
 		emit_mov_rm(e, 8, H_RDX, CORE(pc0));
@@ -26,24 +46,12 @@ address(struct tr *t, struct access *a, struct late *slow)
 		emit_test_ri(e, 1, a->base, 15);
 		emit_jcc(e, CC_NE, &slow->from);
 	}
-	if (a->how == ADDR_POST) {
+	if (a->how == ADDR_POST)
 		emit_mov_rr(e, 8, H_RDX, a->base);
-	} else if (a->how != ADDR_REG) {
+	else if (a->how == ADDR_REG)
+		native_offset(t, i, a->base);
+	else
 		emit_lea(e, 8, H_RDX, emit_at(a->base, (int32_t)i->imm));
-	} else if ((i->arg2 & 1) != 0 && shift <= 3) {
-		emit_lea(e, 8, H_RDX, emit_idx(a->base, native_use(t, i->rm), 1U << shift, 0));
-	} else {
-		m = native_use(t, i->rm);
-		if ((i->arg2 & 1) != 0)
-			emit_mov_rr(e, 8, H_RDX, m);
-		else if ((i->arg2 & 4) != 0)
-			emit_movsx_rr(e, 8, 4, H_RDX, m);
-		else
-			emit_mov_rr(e, 4, H_RDX, m);
-		if (shift != 0)
-			emit_shift_ri(e, 8, SH_SHL, H_RDX, shift);
-		emit_alu_rr(e, 8, ALU_ADD, H_RDX, a->base);
-	}
 }
 
 /* The page of the last byte is compared with the tag of the first one's entry, so an access across pages misses. */
@@ -81,7 +89,7 @@ place(struct tr *t, struct access *a, struct late **slow)
 
 	*slow = NULL;
 	if (native_grouped(t, &m)) {
-		if (a->how != ADDR_IMM)
+		if (a->how == ADDR_POST || a->how == ADDR_PRE)
 			a->base = native_use(t, t->i->rn);
 		return (m);
 	}
