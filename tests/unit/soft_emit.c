@@ -125,6 +125,9 @@ TEST(vectors)
 	IS(emit_rr(&e, 8, SSE_MOVD_LOAD, 1, H_RAX), "movq xmm1, rax");
 	IS(emit_sse_rr(&e, OP(0xf2, EMIT_0F, 0x58), 0, 1), "addsd xmm0, xmm1");
 	IS(emit_sse_rm(&e, SSE_MOVQ_STORE, 8, emit_at(H_RBP, 1)), "movq [rbp+0x01], xmm8");
+	IS(emit_vex_rr(&e, 8, OP(0x66, EMIT_0F38, 0xb8), 9, 1, 12), "vfmadd231pd xmm9, xmm1, xmm12");
+	IS(emit_vex_rr(&e, 4, OP(0x66, EMIT_0F, 0xd4), 2, 8, 0), "vpaddq xmm2, xmm8, xmm0");
+	IS(emit_vex_rr(&e, 4, OP(0x66, EMIT_0F38, 0x0f), 1, 0, 1), "vtestpd xmm1, xmm1");
 }
 
 TEST(going_elsewhere)

@@ -56,8 +56,8 @@ struct late {
 	enum late_kind { LATE_SLOW, LATE_TAKEN, LATE_GROUP } kind;
 	struct emit_label from, back;
 	unsigned	 k, end;	/* the instruction; LATE_GROUP: what is behind the last one */
-	uint8_t		 holds[16];	/* LATE_SLOW, LATE_GROUP: what has to be loaded again */
-	uint8_t		 held[16];	/* LATE_GROUP: what is there at its beginning */
+	uint8_t		 holds[32];	/* LATE_SLOW, LATE_GROUP: what has to be loaded again */
+	uint8_t		 held[32];	/* LATE_GROUP: what is there at its beginning */
 	int64_t		 target;	/* LATE_TAKEN: offset from the page's start */
 };
 
@@ -107,9 +107,9 @@ struct tr {
 	bool		 eflags;	/* host flags have NZCV too, with Arm's carry */
 	bool		 ended;		/* the present instruction went elsewhere in any case */
 
-	uint8_t		 holds[16];	/* guest register in each host register */
-	uint16_t	 busy;		/* host registers of the present instruction */
-	unsigned	 turn;
+	uint8_t		 holds[32];	/* guest register in each host register, vector register in each of the host's */
+	uint16_t	 busy, vbusy;	/* host registers of the present instruction */
+	unsigned	 turn, vturn;
 	uint64_t	 konst;		/* the value of guest register konst_of */
 	uint8_t		 konst_of;
 
@@ -149,13 +149,6 @@ vector_at(unsigned n)
 	return (emit_at(H_RBP, (int32_t)(offsetof(struct arm64_state, v) + 16 * n) - NATIVE_BIAS));
 }
 
-/* All of xmm0 becomes vector register n. */
-static inline void
-native_put_vector(struct tr *t, unsigned n)
-{
-	emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, vector_at(n));
-}
-
 /* native_block.c: jit_ops.translate */
 bool	a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e);
 
@@ -163,6 +156,12 @@ bool	a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block
 unsigned native_use(struct tr *t, unsigned slot);	/* one that holds a guest register: not to be changed */
 unsigned native_new(struct tr *t);			/* one to compute in */
 void	native_put(struct tr *t, unsigned slot, unsigned reg);	/* all 64 bits of it become the guest register */
+/* Vectors: xmm0 to xmm2 are anybody's, the others hold all of a vector register each. */
+unsigned native_use_vector(struct tr *t, unsigned n);
+unsigned native_new_vector(struct tr *t);
+void	native_put_vector(struct tr *t, unsigned n, unsigned xmm);
+int	native_find_vector(struct tr *t, unsigned n);		/* like native_use_vector(), but -1 if it is only in memory */
+void	native_lose_vector(struct tr *t, unsigned n);		/* it was changed in memory */
 /* Forget what host registers hold. */
 void	native_forget(struct tr *t);
 /*

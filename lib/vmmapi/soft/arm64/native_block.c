@@ -78,6 +78,87 @@ native_put(struct tr *t, unsigned slot, unsigned reg)
 	t->holds[reg] = (uint8_t)slot;
 }
 
+/* Vectors */
+
+#define	HOLDS_VECTOR	16U		/* in tr.holds, the first of them */
+#define	FIRST_VECTOR	3U
+
+unsigned
+native_new_vector(struct tr *t)
+{
+	unsigned xmm;
+
+	do {
+		xmm = FIRST_VECTOR + t->vturn++ % (16 - FIRST_VECTOR);
+	} while ((t->vbusy >> xmm & 1) != 0);
+	t->vbusy |= (uint16_t)(1U << xmm);
+	t->holds[HOLDS_VECTOR + xmm] = NATIVE_GONE;
+	return (xmm);
+}
+
+int
+native_find_vector(struct tr *t, unsigned n)
+{
+	for (unsigned xmm = FIRST_VECTOR; xmm < 16; xmm++) {
+		if (t->holds[HOLDS_VECTOR + xmm] == n) {
+			t->vbusy |= (uint16_t)(1U << xmm);
+			return ((int)xmm);
+		}
+	}
+	return (-1);
+}
+
+unsigned
+native_use_vector(struct tr *t, unsigned n)
+{
+	int found = native_find_vector(t, n);
+	unsigned xmm;
+
+	if (found >= 0)
+		return ((unsigned)found);
+	xmm = native_new_vector(t);
+	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, xmm, vector_at(n));
+	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)n;
+	return (xmm);
+}
+
+void
+native_lose_vector(struct tr *t, unsigned n)
+{
+	for (unsigned xmm = FIRST_VECTOR; xmm < 16; xmm++) {
+		if (t->holds[HOLDS_VECTOR + xmm] == n)
+			t->holds[HOLDS_VECTOR + xmm] = NATIVE_GONE;
+	}
+}
+
+void
+native_put_vector(struct tr *t, unsigned n, unsigned xmm)
+{
+	unsigned from = xmm;
+
+	native_lose_vector(t, n);
+	emit_sse_rm(t->e, SSE_MOVDQU_STORE, xmm, vector_at(n));
+	if (xmm < FIRST_VECTOR) {
+		xmm = native_new_vector(t);
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, xmm, from);
+	}
+	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)n;
+}
+
+/* Behind a function that was called late: what code expects in registers. */
+static void
+fetch_again(struct tr *t, const struct late *l)
+{
+	for (unsigned n = 0; n < nitems(l->holds); n++) {
+		if (l->holds[n] == NATIVE_GONE || (l->kind == LATE_GROUP && l->holds[n] == t->holds[n]))
+			continue;
+		if (n < HOLDS_VECTOR)
+			fetch(t, n, l->holds[n]);
+		else
+			emit_sse_rm(t->e, SSE_MOVDQU_LOAD, n - HOLDS_VECTOR, vector_at(l->holds[n]));
+	}
+}
+
 /* Flags */
 
 void
@@ -294,10 +375,7 @@ emit_late(struct tr *t, struct late *l)
 		native_group_late(t, l);
 	else
 		native_call(t, l->k);
-	for (unsigned n = 0; n < nitems(pool); n++) {
-		if (l->holds[pool[n]] != NATIVE_GONE && (l->kind == LATE_SLOW || l->holds[pool[n]] != t->holds[pool[n]]))
-			fetch(t, pool[n], l->holds[pool[n]]);
-	}
+	fetch_again(t, l);
 	emit_jmp(t->e, &l->back);
 }
 
@@ -390,7 +468,7 @@ native_one(struct tr *t)
 	enum native how;
 
 	t->i = &t->code[t->k];
-	t->busy = 0;
+	t->busy = t->vbusy = 0;
 	/* Of those that are not allocated or trap, nothing but the function says so: their words may look like others. */
 	how = by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 ? NATIVE_NOT : translate_insn(t);
 	if (how == NATIVE_KEPT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * native_fp.c - floating point in native code: what the functions of fp*.c give to the host's units, under the same conditions.  Operands are
- * read from the state page and results go there.
+ * in registers as far as they were there before, and results go to the state page too.
  *
  * A result that Arm may do otherwise (fp_odd_s(), fp_odd_d()) is the function's.  It calculates again, and the host's exceptions are sticky: they
  * are what they would have been.
@@ -53,25 +53,53 @@ host_or(struct tr *t, uint32_t bits, struct late *slow)
 	emit_jcc(t->e, CC_NE, &slow->from);
 }
 
-/* xmm0 is one that Arm may do otherwise: a NaN, the smallest normal number. */
+/* xmm is one that Arm may do otherwise: a NaN, the smallest normal number. */
 static void
-odd_scalar(struct tr *t, enum fpx_size sz, struct late *slow)
+odd_scalar(struct tr *t, enum fpx_size sz, unsigned xmm, struct late *slow)
 {
 	struct emit *e = t->e;
 
-	emit_sse_rr(e, packed_op(sz, 0x2e), 0, 0);			/* UCOMISS, UCOMISD */
+	emit_sse_rr(e, packed_op(sz, 0x2e), xmm, xmm);			/* UCOMISS, UCOMISD */
 	emit_jcc(e, CC_P, &slow->from);
 	if (sz == FPX_S) {
-		emit_rr(e, 4, SSE_MOVD_STORE, 0, H_RAX);
+		emit_rr(e, 4, SSE_MOVD_STORE, xmm, H_RAX);
 		emit_alu_rr(e, 4, ALU_ADD, H_RAX, H_RAX);
 		emit_alu_ri(e, 4, ALU_CMP, H_RAX, 0x01000000);
 	} else {
-		emit_rr(e, 8, SSE_MOVD_STORE, 0, H_RAX);
+		emit_rr(e, 8, SSE_MOVD_STORE, xmm, H_RAX);
 		emit_mov_ri(e, H_RCX, 0x0020000000000000ULL);
 		emit_alu_rr(e, 8, ALU_ADD, H_RAX, H_RAX);
 		emit_alu_rr(e, 8, ALU_CMP, H_RAX, H_RCX);
 	}
 	emit_jcc(e, CC_E, &slow->from);
+}
+
+/* An operation of a scalar, or its move: op xmm, vector register n. */
+static void
+with(struct tr *t, uint32_t op, unsigned xmm, unsigned n)
+{
+	int reg = native_find_vector(t, n);
+
+	if (reg >= 0)
+		emit_sse_rr(t->e, op, xmm, (unsigned)reg);
+	else
+		emit_sse_rm(t->e, op, xmm, vector_at(n));
+}
+
+/* Vector register n's scalar to xmm, zero-extended. */
+static void
+get_scalar(struct tr *t, enum fpx_size sz, unsigned xmm, unsigned n)
+{
+	int reg = native_find_vector(t, n);
+
+	if (reg < 0) {
+		emit_sse_rm(t->e, load_op(sz), xmm, vector_at(n));
+	} else if (sz == FPX_D) {
+		emit_sse_rr(t->e, SSE_MOVQ_LOAD, xmm, (unsigned)reg);
+	} else {
+		emit_sse_rr(t->e, SSE_XORPS, xmm, xmm);
+		emit_sse_rr(t->e, OP(0xf3, EMIT_0F, 0x10), xmm, (unsigned)reg);		/* MOVSS */
+	}
 }
 
 static enum native
@@ -80,37 +108,34 @@ scalar(struct tr *t, const struct host_op *op)
 	struct late *slow = native_slow(t);
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i), to = i->fn == fp_s_to_d ? FPX_D : i->fn == fp_d_to_s ? FPX_S : sz;
+	unsigned size = sz == FPX_S ? 4 : 8;
 	struct emit *e = t->e;
 
 	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
 	if (op->kind == ONE) {
 		emit_sse_rr(e, SSE_XORPS, 0, 0);
-		emit_sse_rm(e, scalar_op(sz, op->byte), 0, vector_at(i->rn));
+		with(t, scalar_op(sz, op->byte), 0, i->rn);
 	} else {
-		emit_sse_rm(e, load_op(sz), 0, vector_at(i->rn));
-		emit_sse_rm(e, scalar_op(sz, op->byte), 0, vector_at(i->rm));
+		get_scalar(t, sz, 0, i->rn);
+		with(t, scalar_op(sz, op->byte), 0, i->rm);
 	}
-	odd_scalar(t, to, slow);
+	odd_scalar(t, to, 0, slow);
 	if (op->kind == NEGATED) {
 		/* Twice itself is in rax. */
-		emit_rr(e, sz == FPX_S ? 4 : 8, SSE_MOVD_STORE, 0, H_RAX);
-		emit_bt_ri(e, sz == FPX_S ? 4 : 8, 7, H_RAX, sz == FPX_S ? 31 : 63);
-		emit_rr(e, sz == FPX_S ? 4 : 8, SSE_MOVD_LOAD, 0, H_RAX);
+		emit_rr(e, size, SSE_MOVD_STORE, 0, H_RAX);
+		emit_bt_ri(e, size, 7, H_RAX, 8 * size - 1);
+		emit_rr(e, size, SSE_MOVD_LOAD, 0, H_RAX);
 	}
-	native_put_vector(t, i->rd);
+	native_put_vector(t, i->rd, 0);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
 
-/* VFMADD231 and its kin: xmm0 += xmm1 * xmm2, by what is negated (SDM vol. 2, VEX.128.66.0F38). */
+/* VFMADD231 and its kin: acc += n * m, by what is negated (SDM vol. 2, VEX.128.66.0F38). */
 static void
-fma231(struct tr *t, enum fpx_size sz, unsigned byte)
+fma231(struct tr *t, enum fpx_size sz, unsigned byte, unsigned acc, unsigned n, unsigned m)
 {
-	emit8(t->e, 0xc4);
-	emit8(t->e, 0xe2);
-	emit8(t->e, sz == FPX_S ? 0x71 : 0xf1);
-	emit8(t->e, byte);
-	emit8(t->e, 0xc2);
+	emit_vex_rr(t->e, sz == FPX_S ? 4 : 8, OP(0x66, EMIT_0F38, byte), acc, n, m);
 }
 
 static enum native
@@ -120,17 +145,22 @@ multiply_add(struct tr *t)
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
 	struct late *slow;
+	int n, m;
 
 	if (!hostfp_has_fma())
 		return (NATIVE_NOT);
 	slow = native_slow(t);
 	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
-	emit_sse_rm(t->e, load_op(sz), 0, vector_at(i->ra));
-	emit_sse_rm(t->e, load_op(sz), 1, vector_at(i->rn));
-	emit_sse_rm(t->e, load_op(sz), 2, vector_at(i->rm));
-	fma231(t, sz, bytes[i->arg & 3]);
-	odd_scalar(t, sz, slow);
-	native_put_vector(t, i->rd);
+	n = native_find_vector(t, i->rn);
+	m = native_find_vector(t, i->rm);
+	get_scalar(t, sz, 0, i->ra);
+	if (n < 0)
+		emit_sse_rm(t->e, load_op(sz), 1, vector_at(i->rn));
+	if (m < 0)
+		emit_sse_rm(t->e, load_op(sz), 2, vector_at(i->rm));
+	fma231(t, sz, bytes[i->arg & 3], 0, n < 0 ? 1 : (unsigned)n, m < 0 ? 2 : (unsigned)m);
+	odd_scalar(t, sz, 0, slow);
+	native_put_vector(t, i->rd, 0);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -143,17 +173,17 @@ whole(const struct a64_insn *i)
 	return (fp_lanes(i) == (fp_size(i) == FPX_S ? 4 : 2));
 }
 
-/* The second operand to an xmm register: a vector, or one lane of it everywhere. */
-static void
+/* The second operand: a vector, or one lane of it everywhere, which goes to xmm. */
+static unsigned
 second(struct tr *t, unsigned xmm)
 {
 	const struct a64_insn *i = t->i;
 	struct emit_mem m = vector_at(i->rm);
 	struct emit *e = t->e;
 
-	if (i->imm == 0) {
-		emit_sse_rm(e, SSE_MOVDQU_LOAD, xmm, m);
-	} else if (fp_size(i) == FPX_S) {
+	if (i->imm == 0)
+		return (native_use_vector(t, i->rm));
+	if (fp_size(i) == FPX_S) {
 		m.disp += (int32_t)(4 * (i->imm - 1));
 		emit_sse_rm(e, SSE_MOVD_LOAD, xmm, m);
 		emit_sse_rr(e, SSE_SHUFPS, xmm, xmm);
@@ -163,6 +193,7 @@ second(struct tr *t, unsigned xmm)
 		emit_sse_rm(e, SSE_MOVQ_LOAD, xmm, m);
 		emit_sse_rr(e, SSE_UNPCKLPD, xmm, xmm);
 	}
+	return (xmm);
 }
 
 /* A lane of xmm0 is odd.  Of a double's halves the upper one is looked at: that takes a few numbers too many. */
@@ -173,13 +204,22 @@ odd_vector(struct tr *t, enum fpx_size sz, struct late *slow)
 		{ 0x01000000, 0x01000000, 0x01000000, 0x01000000 }, { 0, 0x00200000, 0, 0x00200000 } };
 	struct emit *e = t->e;
 
+	emit_mov_ri(e, H_RCX, (uintptr_t)smallest[sz == FPX_S ? 0 : 1]);
+	if (hostfp_has_fma()) {
+		emit_vex_rr(e, 4, packed_op(sz, 0xc2), 1, 0, 0);	/* VCMPPS, VCMPPD: unordered */
+		emit8(e, 3);
+		emit_vex_rr(e, 4, OP(0x66, EMIT_0F, sz == FPX_S ? 0xfe : 0xd4), 2, 0, 0);	/* VPADDD, VPADDQ */
+		emit_sse_rm(e, SSE_PCMPEQD, 2, emit_at(H_RCX, 0));
+		emit_sse_rr(e, SSE_ORPS, 1, 2);
+		emit_vex_rr(e, 4, OP(0x66, EMIT_0F38, sz == FPX_S ? 0x0e : 0x0f), 1, 0, 1);	/* VTESTPS, VTESTPD */
+		emit_jcc(e, CC_NE, &slow->from);
+		return;
+	}
 	emit_sse_rr(e, SSE_MOVAPS_LOAD, 1, 0);
-	emit_sse_rr(e, packed_op(sz, 0xc2), 1, 1);			/* CMPPS, CMPPD: unordered */
+	emit_sse_rr(e, packed_op(sz, 0xc2), 1, 1);
 	emit8(e, 3);
 	emit_sse_rr(e, SSE_MOVAPS_LOAD, 2, 0);
-	emit_sse_rr(e, OP(0x66, EMIT_0F, sz == FPX_S ? 0x72 : 0x73), 6, 2);	/* PSLLD, PSLLQ */
-	emit8(e, 1);
-	emit_mov_ri(e, H_RCX, (uintptr_t)smallest[sz == FPX_S ? 0 : 1]);
+	emit_sse_rr(e, OP(0x66, EMIT_0F, sz == FPX_S ? 0xfe : 0xd4), 2, 2);
 	emit_sse_rm(e, SSE_PCMPEQD, 2, emit_at(H_RCX, 0));
 	emit_sse_rr(e, SSE_ORPS, 1, 2);
 	emit_sse_rr(e, packed_op(sz, 0x50), H_RAX, 1);			/* MOVMSKPS, MOVMSKPD */
@@ -193,16 +233,18 @@ vector(struct tr *t, const struct host_op *op)
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
 	struct late *slow;
+	unsigned n, m;
 
 	if (!whole(i))
 		return (NATIVE_NOT);
 	slow = native_slow(t);
 	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
-	second(t, 1);
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 0, vector_at(i->rn));
-	emit_sse_rr(t->e, packed_op(sz, op->byte), 0, 1);
+	m = second(t, 1);
+	n = native_use_vector(t, i->rn);
+	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 0, n);
+	emit_sse_rr(t->e, packed_op(sz, op->byte), 0, m);
 	odd_vector(t, sz, slow);
-	native_put_vector(t, i->rd);
+	native_put_vector(t, i->rd, 0);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -212,18 +254,20 @@ vector_multiply_add(struct tr *t)
 {
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
+	unsigned n, m, acc;
 	struct late *slow;
 
 	if (!whole(i) || !hostfp_has_fma())
 		return (NATIVE_NOT);
 	slow = native_slow(t);
 	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
-	second(t, 2);
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 1, vector_at(i->rn));
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 0, vector_at(i->rd));
-	fma231(t, sz, i->arg == FP_MLS ? 0xbc : 0xb8);
+	m = second(t, 2);
+	n = native_use_vector(t, i->rn);
+	acc = native_use_vector(t, i->rd);
+	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 0, acc);
+	fma231(t, sz, i->arg == FP_MLS ? 0xbc : 0xb8, 0, n, m);
 	odd_vector(t, sz, slow);
-	native_put_vector(t, i->rd);
+	native_put_vector(t, i->rd, 0);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -238,12 +282,13 @@ compare(struct tr *t)
 	struct emit *e = t->e;
 
 	host_or(t, FPCR_FZ, slow);
-	emit_sse_rm(e, load_op(sz), 0, vector_at(i->rn));
-	if ((i->arg & 8) != 0)
+	get_scalar(t, sz, 0, i->rn);
+	if ((i->arg & 8) != 0) {
 		emit_sse_rr(e, SSE_XORPS, 1, 1);
-	else
-		emit_sse_rm(e, load_op(sz), 1, vector_at(i->rm));
-	emit_sse_rr(e, packed_op(sz, 0x2e), 0, 1);
+		emit_sse_rr(e, packed_op(sz, 0x2e), 0, 1);
+	} else {
+		with(t, packed_op(sz, 0x2e), 0, i->rm);
+	}
 	emit_jcc(e, CC_P, &slow->from);
 	emit_setcc_r(e, CC_B, H_RAX);
 	emit_setcc_r(e, CC_E, H_RCX);
@@ -282,7 +327,7 @@ conditional_select(struct tr *t)
 			emit_cmc(t->e);
 	}
 	emit_rr(t->e, 8, SSE_MOVD_LOAD, 0, n);
-	native_put_vector(t, i->rd);
+	native_put_vector(t, i->rd, 0);
 	return (NATIVE_KEPT);
 }
 
@@ -299,22 +344,23 @@ move(struct tr *t)
 	if (i->fn == fp_fmov_imm) {
 		emit_mov_ri(e, H_RAX, i->imm);
 		emit_rr(e, 8, SSE_MOVD_LOAD, 0, H_RAX);
-		native_put_vector(t, i->rd);
+		native_put_vector(t, i->rd, 0);
 		return (NATIVE_KEPT);
 	}
 	if (sz != FPX_S && sz != FPX_D && i->fn != fp_top_to_x && i->fn != fp_top_from_x)
 		return (NATIVE_NOT);
 	if (i->fn == fp_fmov) {
-		emit_sse_rm(e, load_op(sz), 0, vector_at(i->rn));
-		native_put_vector(t, i->rd);
+		get_scalar(t, sz, 0, i->rn);
+		native_put_vector(t, i->rd, 0);
 	} else if (i->fn == fp_from_x) {
 		emit_rr(e, sz == FPX_S ? 4 : 8, SSE_MOVD_LOAD, 0, native_use(t, src(i->rn)));
-		native_put_vector(t, i->rd);
+		native_put_vector(t, i->rd, 0);
 	} else if (i->fn == fp_top_from_x) {
 		struct emit_mem m = vector_at(i->rd);
 
 		m.disp += 8;
 		emit_mov_mr(e, 8, m, native_use(t, src(i->rn)));
+		native_lose_vector(t, i->rd);
 	} else {
 		struct emit_mem m = vector_at(i->rn);
 
@@ -342,7 +388,7 @@ sign(struct tr *t, bool neg)
 		emit_bt_ri(e, size, neg ? 7 : 6, H_RAX, 8 * size - 1);
 		emit_rr(e, 8, SSE_MOVD_LOAD, 0, H_RAX);
 	} else if (whole(i)) {
-		emit_sse_rm(e, SSE_MOVDQU_LOAD, 0, vector_at(i->rn));
+		emit_sse_rr(e, SSE_MOVAPS_LOAD, 0, native_use_vector(t, i->rn));
 		emit_sse_rr(e, SSE_PCMPEQD, 1, 1);
 		emit_sse_rr(e, OP(0x66, EMIT_0F, sz == FPX_S ? 0x72 : 0x73), neg ? 6 : 2, 1);
 		emit8(e, neg ? 8 * size - 1 : 1);
@@ -350,7 +396,7 @@ sign(struct tr *t, bool neg)
 	} else {
 		return (NATIVE_NOT);
 	}
-	native_put_vector(t, i->rd);
+	native_put_vector(t, i->rd, 0);
 	return (NATIVE_DONE);
 }
 
@@ -377,7 +423,7 @@ from_integer(struct tr *t)
 	}
 	emit_sse_rr(e, SSE_XORPS, 0, 0);
 	emit_rr(e, 8, scalar_op(fp_size(i), 0x2a), 0, reg);		/* CVTSI2SS, CVTSI2SD */
-	native_put_vector(t, i->rd);
+	native_put_vector(t, i->rd, 0);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }

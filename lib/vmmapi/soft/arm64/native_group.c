@@ -219,7 +219,7 @@ native_group_begin(struct tr *t)
 	if (p.members <= p.g.nbases)
 		return;
 	*g = p.g;
-	t->busy = 0;
+	t->busy = t->vbusy = 0;
 	for (unsigned n = 0; n < g->nbases; n++) {
 		g->base[n].reg = regs[n];
 		t->holds[regs[n]] = NATIVE_GONE;

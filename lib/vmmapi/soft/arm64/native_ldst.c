@@ -202,14 +202,15 @@ load_vector(struct tr *t, unsigned reg, struct emit_mem m, unsigned size)
 }
 
 static void
-store_vector(struct tr *t, struct emit_mem to, struct emit_mem from, unsigned size)
+store_vector(struct tr *t, struct emit_mem to, unsigned n, unsigned size)
 {
-	if (size == 16) {
-		emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 0, from);
-		emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, to);
+	int xmm = size == 16 ? (int)native_use_vector(t, n) : size >= 4 ? native_find_vector(t, n) : -1;
+
+	if (xmm >= 0) {
+		emit_sse_rm(t->e, size == 16 ? SSE_MOVDQU_STORE : size == 8 ? SSE_MOVQ_STORE : SSE_MOVD_STORE, (unsigned)xmm, to);
 		return;
 	}
-	emit_movzx_rm(t->e, size, H_RAX, from);
+	emit_movzx_rm(t->e, size, H_RAX, vector_at(n));
 	emit_mov_mr(t->e, size, to, H_RAX);
 }
 
@@ -217,20 +218,25 @@ static enum native
 vector(struct tr *t, struct access *a)
 {
 	const struct a64_insn *i = t->i;
+	unsigned first, second;
 	struct late *slow;
 	struct emit_mem m = place(t, a, &slow);
 
 	if (a->write) {
-		store_vector(t, m, vector_at(i->rd), a->size);
+		store_vector(t, m, i->rd, a->size);
 		if (a->two)
-			store_vector(t, behind(m, a->size), vector_at(i->ra), a->size);
+			store_vector(t, behind(m, a->size), i->ra, a->size);
+		return (finish(t, a, slow));
+	}
+	first = native_new_vector(t);
+	load_vector(t, first, m, a->size);
+	if (a->two) {
+		second = native_new_vector(t);
+		load_vector(t, second, behind(m, a->size), a->size);
+		native_put_vector(t, i->rd, first);
+		native_put_vector(t, i->ra, second);
 	} else {
-		load_vector(t, 0, m, a->size);
-		if (a->two)
-			load_vector(t, 1, behind(m, a->size), a->size);
-		emit_sse_rm(t->e, SSE_MOVDQU_STORE, 0, vector_at(i->rd));
-		if (a->two)
-			emit_sse_rm(t->e, SSE_MOVDQU_STORE, 1, vector_at(i->ra));
+		native_put_vector(t, i->rd, first);
 	}
 	return (finish(t, a, slow));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * native_simd.c - Advanced SIMD in native code: operations of integers and moves that the host's vectors have (Arm ARM C4.1.96).  Operands are
- * read from the state page and results go there.
+ * in registers as far as they were there before, and results go to the state page too.
  */
 #include "native.h"
 
@@ -66,12 +66,12 @@ logical(struct tr *t, unsigned u, unsigned size)
 		break;
 	case 5:						/* BSL: Vd ? Vn : Vm */
 		emit_sse_rr(e, SSE_PXOR, 0, 1);
-		emit_sse_rm(e, SSE_MOVDQU_LOAD, 2, vector_at(i->rd));
+		emit_sse_rr(e, SSE_MOVAPS_LOAD, 2, native_use_vector(t, i->rd));
 		emit_sse_rr(e, SSE_PAND, 0, 2);
 		emit_sse_rr(e, SSE_PXOR, 0, 1);
 		break;
 	default:					/* BIT, BIF: Vm ? Vn : Vd, Vm ? Vd : Vn */
-		emit_sse_rm(e, SSE_MOVDQU_LOAD, 2, vector_at(i->rd));
+		emit_sse_rr(e, SSE_MOVAPS_LOAD, 2, native_use_vector(t, i->rd));
 		emit_sse_rr(e, SSE_PXOR, 0, 2);
 		if (size == 3) {
 			emit_sse_rr(e, SSE_PANDN, 1, 0);
@@ -84,24 +84,35 @@ logical(struct tr *t, unsigned u, unsigned size)
 	}
 }
 
+/* xmm0, or its lower half if Q is not set, is the result. */
+static enum native
+result(struct tr *t, uint32_t w)
+{
+	if (a64_bits(w, 30, 30) == 0)
+		emit_sse_rr(t->e, SSE_MOVQ_LOAD, 0, 0);
+	native_put_vector(t, t->i->rd, 0);
+	return (NATIVE_KEPT);
+}
+
 static enum native
 three_same(struct tr *t, uint32_t w)
 {
 	unsigned u = a64_bits(w, 29, 29), opcode = a64_bits(w, 15, 11), size = a64_bits(w, 23, 22);
 	uint8_t op = three_same_op(u, opcode, size);
+	unsigned n, m;
 
 	if (op == 0 && opcode != 3)
 		return (NATIVE_NOT);
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 0, vector_at(t->i->rn));
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 1, vector_at(t->i->rm));
-	if (opcode == 3)
+	n = native_use_vector(t, t->i->rn);
+	m = native_use_vector(t, t->i->rm);
+	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 0, n);
+	if (opcode == 3) {
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 1, m);
 		logical(t, u, size);
-	else
-		emit_sse_rr(t->e, OP(0x66, EMIT_0F, op), 0, 1);
-	if (a64_bits(w, 30, 30) == 0)
-		emit_sse_rr(t->e, SSE_MOVQ_LOAD, 0, 0);
-	native_put_vector(t, t->i->rd);
-	return (NATIVE_KEPT);
+	} else {
+		emit_sse_rr(t->e, OP(0x66, EMIT_0F, op), 0, m);
+	}
+	return (result(t, w));
 }
 
 /* eax or rax to each element of xmm0. */
@@ -135,6 +146,7 @@ copy(struct tr *t, uint32_t w)
 		to.disp += (int32_t)(i->imm * bytes);
 		emit_movzx_rm(e, bytes, H_RAX, from);
 		emit_mov_mr(e, bytes, to, H_RAX);
+		native_lose_vector(t, i->rd);
 		return (NATIVE_KEPT);
 	}
 	switch (a64_bits(w, 14, 11)) {
@@ -148,13 +160,12 @@ copy(struct tr *t, uint32_t w)
 		else
 			emit_mov_rr(e, 8, H_RAX, native_use(t, src(i->rn)));
 		spread(t, size);
-		if (a64_bits(w, 30, 30) == 0)
-			emit_sse_rr(e, SSE_MOVQ_LOAD, 0, 0);
-		native_put_vector(t, i->rd);
+		(void)result(t, w);
 		return (NATIVE_DONE);
 	case 3:							/* INS (general) */
 		to.disp += (int32_t)(i->imm * bytes);
 		emit_mov_mr(e, bytes, to, native_use(t, src(i->rn)));
+		native_lose_vector(t, i->rd);
 		return (NATIVE_KEPT);
 	default:						/* SMOV, UMOV */
 		from.disp += (int32_t)(i->imm * bytes);
@@ -180,7 +191,7 @@ immediate(struct tr *t, uint32_t w)
 	emit_rr(t->e, 8, SSE_MOVD_LOAD, 0, H_RAX);
 	if (a64_bits(w, 30, 30) != 0)
 		emit_sse_rr(t->e, SSE_UNPCKLPD, 0, 0);
-	native_put_vector(t, t->i->rd);
+	native_put_vector(t, t->i->rd, 0);
 	return (NATIVE_KEPT);
 }
 
@@ -194,13 +205,10 @@ shift(struct tr *t, uint32_t w)
 
 	if (how == 0 || size == 0)
 		return (NATIVE_NOT);
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, 0, vector_at(t->i->rn));
+	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 0, native_use_vector(t, t->i->rn));
 	emit_sse_rr(t->e, OP(0x66, EMIT_0F, bytes[size]), how, 0);
 	emit8(t->e, (unsigned)t->i->imm);
-	if (a64_bits(w, 30, 30) == 0)
-		emit_sse_rr(t->e, SSE_MOVQ_LOAD, 0, 0);
-	native_put_vector(t, t->i->rd);
-	return (NATIVE_KEPT);
+	return (result(t, w));
 }
 
 enum native

@@ -680,6 +680,19 @@ emit_sse_rm(struct emit *e, uint32_t op, unsigned reg, struct emit_mem m)
 	emit_rm(e, 4, op, reg, m, 0);
 }
 
+/* VEX.128 with three registers: op reg, v, rm (SDM vol. 2 2.3); size 8 sets VEX.W. */
+static inline void
+emit_vex_rr(struct emit *e, unsigned size, uint32_t op, unsigned reg, unsigned v, unsigned rm)
+{
+	unsigned prefix = op >> 16 & 0xff, pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
+
+	emit8(e, 0xc4);
+	emit8(e, (~reg >> 3 & 1) << 7 | 1U << 6 | (~rm >> 3 & 1) << 5 | (op >> 8 & 3));
+	emit8(e, (size == 8 ? 0x80U : 0) | (~v & 15) << 3 | pp);
+	emit8(e, op & 0xff);
+	emit8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
 #define	SSE_MOVDQU_LOAD		OP(0xf3, EMIT_0F, 0x6f)		/* xmm, m128 */
 #define	SSE_MOVDQU_STORE	OP(0xf3, EMIT_0F, 0x7f)
 #define	SSE_MOVAPS_LOAD		OP(0, EMIT_0F, 0x28)		/* aligned */
