@@ -194,6 +194,7 @@ static const struct jit_ops ops = {
 	.stubs = stubs,
 	.translate = a64_translate_block,
 	.flushed = flushed,
+	.cold = 60,
 };
 
 int

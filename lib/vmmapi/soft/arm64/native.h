@@ -96,7 +96,7 @@ struct tr {
 	struct a64	*c;
 	struct jit	*jit;
 	struct jit_block *jb;
-	struct emit	*e;
+	struct emit	*e, *cold;	/* where code goes; what seldom runs */
 	const struct a64_insn *code, *i;	/* the block; the present instruction */
 	struct a64_insn	*copy;		/* [2 * k] and what returns behind it */
 	unsigned	 k, n;

@@ -201,6 +201,19 @@ give_back(struct tr *t, unsigned k)
 		emit_alu_mi(t->e, 4, ALU_ADD, CORE(left), (int32_t)(t->n - 1 - k));
 }
 
+/* What a jump leads to while it is not joined: out at an offset from the page's start. */
+static void
+emit_out(struct tr *t, struct emit_label *out, struct jit_link *l, uint32_t off)
+{
+	struct emit *e = t->cold;
+
+	emit_bind(e, out);
+	l->out = e->at;
+	emit_mov_ri(e, H_RAX, (uintptr_t)l);
+	emit_mov_ri(e, H_RCX, off);
+	emit_jmp_to(e, t->c->stubs->link);
+}
+
 /* To the page at a distance from this one: if that is what it is known to be. */
 static void
 goto_page(struct tr *t, int64_t delta, uint32_t off)
@@ -208,7 +221,6 @@ goto_page(struct tr *t, int64_t delta, uint32_t off)
 	struct emit *e = t->e;
 	struct emit_label miss = { 0 }, out = { 0 }, page = { 0 }, key = { 0 };
 	struct jit_link *l;
-	uint8_t *guard;
 
 	emit_mov_rm(e, 8, H_RAX, CORE(pc0));
 	emit_alu_rm(e, 8, ALU_CMP, H_RAX, emit_rip(&page));
@@ -224,25 +236,21 @@ goto_page(struct tr *t, int64_t delta, uint32_t off)
 		e->full = true;
 		return;
 	}
+	e = t->cold;
 	emit_bind(e, &miss);
 	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)delta);
 	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)off);
 	emit_mov_mr(e, 8, PAGE(pc), H_RAX);
 	emit_mov_ri(e, H_RAX, (uintptr_t)l);
 	emit_jmp_to(e, t->jit->leave);
-	emit_bind(e, &out);
-	l->out = e->at;
-	emit_mov_ri(e, H_RAX, (uintptr_t)l);
-	emit_mov_ri(e, H_RCX, off);
-	emit_jmp_to(e, t->c->stubs->link);
-	while ((e->at - e->start) % 8 != 0)
+	emit_out(t, &out, l, off);
+	while ((e->at - e->start) % 8 != 0 && !e->full)
 		emit8(e, 0xcc);
-	guard = e->at;
+	l->guard = (uint64_t *)(void *)e->at;
 	emit_bind(e, &page);
 	emit64(e, 0);
 	emit_bind(e, &key);
 	emit64(e, 0);
-	l->guard = (uint64_t *)(void *)guard;
 	l->arg = (uint64_t)delta;
 }
 
@@ -264,12 +272,8 @@ native_goto(struct tr *t, int64_t target, unsigned k)
 		e->full = true;
 		return;
 	}
-	emit_bind(e, &out);
-	l->out = e->at;
+	emit_out(t, &out, l, (uint32_t)target);
 	l->arg = t->place + (uint64_t)target;
-	emit_mov_ri(e, H_RAX, (uintptr_t)l);
-	emit_mov_ri(e, H_RCX, (uint64_t)target);
-	emit_jmp_to(e, t->c->stubs->link);
 }
 
 /* As soft_jump_at() and soft_jump_hit() do it. */
@@ -366,17 +370,22 @@ native_joined(struct tr *t, struct late *l)
 static void
 emit_late(struct tr *t, struct late *l)
 {
-	emit_bind(t->e, &l->from);
+	struct emit *hot = t->e;
+
 	if (l->kind == LATE_TAKEN) {
+		emit_bind(t->e, &l->from);
 		native_goto(t, l->target, l->k);
 		return;
 	}
+	t->e = t->cold;
+	emit_bind(t->e, &l->from);
 	if (l->kind == LATE_GROUP)
 		native_group_late(t, l);
 	else
 		native_call(t, l->k);
 	fetch_again(t, l);
 	emit_jmp(t->e, &l->back);
+	t->e = hot;
 }
 
 /* Blocks */
@@ -506,7 +515,7 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 {
 	struct a64 *c = a64_of(cpu);
 	struct emit_label out = { 0 };
-	struct tr t = { .c = c, .jit = jit, .jb = jb, .e = e, .code = SOFT_BLOCK_CODE(jb->block), .n = jb->block->n,
+	struct tr t = { .c = c, .jit = jit, .jb = jb, .e = e, .cold = &jit->cold, .code = SOFT_BLOCK_CODE(jb->block), .n = jb->block->n,
 	    .off = (unsigned)(jb->block->place & 4095), .half = c->s->pc >> 55 & 1, .place = SOFT_PAGE(jb->block->place),
 	    .konst_of = NATIVE_GONE };
 
@@ -531,9 +540,9 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 		native_goto(&t, t.off + 4 * t.n, t.n - 1);
 	for (unsigned n = 0; n < t.nlate; n++)
 		emit_late(&t, &t.late[n]);
-	emit_bind(e, &out);
-	emit_mov_ri(e, H_RAX, t.n << 16 | t.off);
-	emit_jmp_to(e, c->stubs->out);
+	emit_bind(t.cold, &out);
+	emit_mov_ri(t.cold, H_RAX, t.n << 16 | t.off);
+	emit_jmp_to(t.cold, c->stubs->out);
 	return (true);
 }
 

@@ -55,22 +55,22 @@ static enum native
 to_register(struct tr *t, uint32_t w)
 {
 	unsigned opc = a64_bits(w, 24, 21), reg;
-	uint8_t *over;
+	struct late *odd;
 
 	if ((w & 0x001ffc1f) != 0x001f0000 || opc > 2)
 		return (NATIVE_NOT);
+	odd = native_slow(t);
 	reg = native_use(t, t->i->rn);
 	/* The sign of bit 55 in all bits above it: then it stays as it is, whatever TCR_EL1 says of tags. */
 	emit_mov_rr(t->e, 8, H_RAX, reg);
 	emit_shift_ri(t->e, 8, SH_SHL, H_RAX, 8);
 	emit_shift_ri(t->e, 8, SH_SAR, H_RAX, 8);
 	emit_alu_rr(t->e, 8, ALU_CMP, H_RAX, reg);
-	over = emit_jcc_over(t->e, CC_E);
-	native_call(t, t->k);
-	/* It says A_JUMP, and does not come back. */
-	emit_here(t->e, over);
+	emit_jcc(t->e, CC_NE, &odd->from);
 	if (opc == 1)
 		link_register(t);
+	/* The function says A_JUMP, and does not come back. */
+	native_joined(t, odd);
 	native_goto_rax(t);
 	t->ended = true;
 	return (NATIVE_DONE);

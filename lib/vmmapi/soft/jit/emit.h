@@ -559,7 +559,7 @@ emit_cmc(struct emit *e)
 static inline void
 emit_jmp(struct emit *e, struct emit_label *l)
 {
-	if (l->at != NULL && e->at - l->at < 120) {
+	if (l->at != NULL && e->at >= l->at && e->at - l->at < 120) {
 		emit8(e, 0xeb);
 		emit8(e, (unsigned)(l->at - (e->at + 1)));
 		return;
@@ -571,7 +571,7 @@ emit_jmp(struct emit *e, struct emit_label *l)
 static inline void
 emit_jcc(struct emit *e, enum emit_cc cc, struct emit_label *l)
 {
-	if (l->at != NULL && e->at - l->at < 120) {
+	if (l->at != NULL && e->at >= l->at && e->at - l->at < 120) {
 		emit8(e, 0x70 | (unsigned)cc);
 		emit8(e, (unsigned)(l->at - (e->at + 1)));
 		return;

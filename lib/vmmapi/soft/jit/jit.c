@@ -84,10 +84,17 @@ map_code(struct jit *j)
 }
 
 static void
-emit_begin(struct jit *j, struct emit *e)
+emit_begin(struct jit *j, struct emit *e, size_t from, size_t to)
 {
-	*e = (struct emit){ .start = j->write + j->used, .at = j->write + j->used, .end = j->write + j->size,
+	*e = (struct emit){ .start = j->write + from, .at = j->write + from, .end = j->write + to,
 	    .run = (intptr_t)((uintptr_t)j->run - (uintptr_t)j->write) };
+}
+
+/* How much of the code memory is used, in steps that keep code aligned. */
+static size_t
+used_up(const struct jit *j, const struct emit *e)
+{
+	return (((size_t)(e->at - j->write) + 15) & ~(size_t)15);
 }
 
 /* System V ABI: what a function keeps.  Seven words below the return address leave the stack aligned. */
@@ -98,7 +105,7 @@ make_stubs(struct jit *j)
 {
 	struct emit e;
 
-	emit_begin(j, &e);
+	emit_begin(j, &e, 0, j->size);
 	for (unsigned i = 0; i < sizeof(saved); i++)
 		emit_push(&e, saved[i]);
 	emit_alu_ri(&e, 8, ALU_SUB, H_RSP, 8);
@@ -112,6 +119,7 @@ make_stubs(struct jit *j)
 	emit_ret(&e);
 	j->ops->stubs(j->cpu, j, &e);
 	j->used = j->stubs = (size_t)(e.at - j->write);
+	j->cold_at = j->cold_used = (j->size - j->size / 100 * j->ops->cold) & ~(size_t)15;
 }
 
 typedef uint64_t jit_way_in(void *core, void *base, const void *first, uint64_t arg);
@@ -217,6 +225,7 @@ jit_flush(struct jit *j)
 	}
 	j->all = NULL;
 	j->used = j->stubs;
+	j->cold_used = j->cold_at;
 	j->data_used = 0;
 	count(j, VM_STAT_JIT_FLUSHES, 1);
 	j->ops->flushed(j->cpu);
@@ -234,18 +243,21 @@ jit_count(struct jit *j, struct soft_block *b)
 	if (++b->heat < j->hot)
 		return (NULL);
 	b->heat = 0;
-	if (j->size - j->used < ROOM || j->data_size - j->data_used < ROOM)
+	if (j->cold_at - j->used < ROOM || j->data_size - j->data_used < ROOM ||
+	    (j->ops->cold != 0 && j->size - j->cold_used < ROOM))
 		jit_flush(j);
 	jb = jit_alloc(j, sizeof(*jb));
-	emit_begin(j, &e);
+	emit_begin(j, &e, j->used, j->cold_at);
+	emit_begin(j, &j->cold, j->cold_used, j->size);
 	jb->block = b;
 	jb->entry = jit_run_address(j, e.at);
 	made = j->ops->translate(j->cpu, j, jb, &e);
-	if (!made || e.full)
+	if (!made || e.full || j->cold.full)
 		return (NULL);
-	count(j, VM_STAT_JIT_BYTES, (uint64_t)(e.at - e.start));
+	count(j, VM_STAT_JIT_BYTES, (uint64_t)(e.at - e.start) + (uint64_t)(j->cold.at - j->cold.start));
 	count(j, VM_STAT_JIT_BLOCKS, 1);
-	j->used = ((size_t)(e.at - j->write) + 15) & ~(size_t)15;
+	j->used = used_up(j, &e);
+	j->cold_used = used_up(j, &j->cold);
 	jb->next = j->all;
 	j->all = jb;
 	b->jit = jb;

@@ -56,6 +56,8 @@ struct jit_ops {
 	bool		(*translate)(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e);
 	/* All translations went: none may be found any more (jump.h). */
 	void		(*flushed)(struct soft_cpu *cpu);
+	/* Percentage of code memory that is for code that seldom runs, jit->cold, so that the rest lies close together; 0: none. */
+	unsigned	 cold;
 };
 
 struct jit {
@@ -64,8 +66,10 @@ struct jit {
 	uint32_t	 hot;		/* entries of a block before it is translated */
 	uint8_t		*write;		/* code memory, to be written */
 	const uint8_t	*run;		/* the same, to run */
-	size_t		 size, used;
+	size_t		 size, used;	/* all of it; of what is before cold code */
 	size_t		 stubs;		/* bytes of it that stay */
+	size_t		 cold_at, cold_used;	/* cold code: from where on, up to where */
+	struct emit	 cold;		/* where the present translation's goes */
 	uint8_t		*data;		/* what belongs to translations and is not code */
 	size_t		 data_size, data_used;
 	struct jit_block *all;
