@@ -295,10 +295,50 @@ other(struct gen *g)
 	}
 }
 
+/* Several operands at one register, which moves meanwhile. */
+static void
+structure(struct gen *g)
+{
+	static const uint8_t ops[] = { 0x8b, 0x89, 0x03, 0x01, 0x39, 0x3b, 0x31, 0x8b };
+	uint32_t where = place(g);
+	unsigned r;
+
+	TEXT(g, "\x48\x81\xc6");			/* ADD RSI, .. */
+	dword(g, where);
+	for (unsigned k = 2 + pick(g, 5); k > 0; k--) {
+		r = changing(g);
+		switch (pick(g, 8)) {
+		case 0:
+			TEXT(g, "\x48\x83\xc6\x10");	/* ADD RSI, 16 */
+			where += 16;
+			break;
+		case 1:
+			TEXT(g, "\x48\x8d\x76\xf8");	/* LEA RSI, [RSI - 8] */
+			where -= 8;
+			break;
+		case 2:
+			byte(g, 0x40 | r >> 3);			/* PUSH, ADD [RSP - 8], EAX, POP */
+			byte(g, 0x50 | (r & 7));
+			TEXT(g, "\x01\x44\x24\xf8");
+			byte(g, 0x40 | r >> 3);
+			byte(g, 0x58 | (r & 7));
+			break;
+		default:
+			byte(g, 0x40 | pick(g, 2) << 3 | r >> 3 << 2);
+			byte(g, ops[pick(g, sizeof(ops))]);
+			byte(g, 0x46 | (r & 7) << 3);
+			byte(g, pick(g, 96));
+			break;
+		}
+	}
+	TEXT(g, "\x48\x81\xee");			/* SUB RSI, .. */
+	dword(g, where);
+}
+
 static void
 one(struct gen *g)
 {
-	switch (pick(g, 8)) {
+	switch (pick(g, 9)) {
 	case 0:
 	case 1:
 	case 2:
@@ -310,6 +350,9 @@ one(struct gen *g)
 		break;
 	case 5:
 		vector(g);
+		break;
+	case 6:
+		structure(g);
 		break;
 	default:
 		other(g);

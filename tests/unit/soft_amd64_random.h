@@ -139,7 +139,7 @@ generate(struct gen *g, uint64_t seed)
 	dword(g, PTE64(WINDOW + 0x1000));
 	byte(g, 0xfe);
 	TEXT(g, "\x0f\x20\xd8\x0f\x22\xd8\x9d\x58");	/* MOV RAX, CR3; MOV CR3, RAX; POPF; POP RAX */
-	for (unsigned k = 0; k < BODY; k++) {
+	for (unsigned k = 0; k < BODY && g->n < sizeof(g->code) - 400; k++) {
 		if (pick(g, 6) == 0) {
 			byte(g, 0x70 | pick(g, 16));
 			byte(g, 0);

@@ -167,6 +167,7 @@ struct x86_native {
 	bool		 x87;		/* the x87 is loaded; then its pointers are here, the operand's the latest always */
 	uint16_t	 fop;
 	uint64_t	 fip, fdp;
+	uintptr_t	 window[16];	/* host addresses less the guest's (native_window.c); 0: none */
 	void		*image;		/* of XSAVE, for its way in and out; NULL: the host has none */
 	uint64_t	 end;
 	bool		 once;		/* the next block is for the first tier */

@@ -70,6 +70,7 @@ typedef bool nat_emit(struct nat *n, const struct x86_insn *i, const struct nat_
 #define	NK_ALIGNED	0x40U		/* SSE: the memory operand has to be; which MXCSR there is matters */
 #define	NK_FP		0x80U
 #define	NK_X87		0x100U		/* its registers are not in x86_insn.r[] */
+#define	NAT_X87_STORES	1U		/* nat_row.op of these */
 
 #define	NK_BY_CONDITION	0x8000U		/* reads: what the condition x86_insn.arg looks at */
 
@@ -114,7 +115,7 @@ struct nat_lazy {
 };
 
 /* Code that is rarely executed, emitted behind the block. */
-enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87 };
+enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87, COLD_WINDOW };
 
 struct nat_cold {
 	uint8_t		 what;
@@ -125,7 +126,11 @@ struct nat_cold {
 	uint8_t		 point;		/* nat.point there */
 	bool		 save;		/* flags come from lazy, or (COLD_EDGE) the host's */
 	bool		 restore;	/* where it goes on they are the host's */
-	int32_t		 target;	/* COLD_EDGE: offset in the page */
+	uint16_t	 windows;	/* COLD_CALL: those that are in use where it goes on */
+	int32_t		 target;	/* COLD_EDGE: offset in the page; COLD_WINDOW: displacement */
+	uint8_t		 base, size;	/* COLD_WINDOW: of the operand; base is the guest's register */
+	bool		 write, open;	/* the first one has a range to look up, of which nothing came */
+	struct nat_cold	*call;		/* what becomes of it if it is not in the TLB */
 	struct nat_lazy	 lazy;
 	struct emit_label from, back;
 };
@@ -134,6 +139,12 @@ struct nat_cold {
 struct nat_effect {
 	uint16_t	 reads, kills;
 	bool		 exposed;	/* all flags have to be in place before it: it may fault, leave, or is a call */
+};
+
+/* A range of memory that was looked up (native_window.c), in bytes from what the register had at first. */
+struct nat_window {
+	bool		 on, write;
+	int64_t		 lo, hi;
 };
 
 /* A translation in the making. */
@@ -152,11 +163,14 @@ struct nat {
 	uint8_t		 xmm;		/* what x86_native.xmm is at least */
 	bool		 x87;		/* x86_native.x87 is set */
 	uint8_t		 point;		/* the last x87 instruction, less 1, if what points to it is not in x86_native yet; else 0 */
+	struct nat_window window[16];	/* by guest register */
+	int64_t		 moved[16];	/* what was added to it since its window's `at first' */
+	uint16_t	 changed;	/* registers that the present instruction changes */
 	bool		 ended;		/* nothing falls out of the present instruction */
 	bool		 called;	/* the present instruction is a call */
 	bool		 failed;
 	struct emit_label head, thunk;
-	struct nat_cold	 cold[4 * NAT_MAX], spare;
+	struct nat_cold	 cold[8 * NAT_MAX], spare;
 	unsigned	 ncold;
 };
 
@@ -176,6 +190,8 @@ void	nat_lazy_load(struct nat *n, const struct nat_lazy *l);
 void	nat_flags_set(struct nat *n, const struct nat_lazy *lazy);
 /* Guest register r is about to change: call it before anything is in rax. */
 void	nat_clobber(struct nat *n, unsigned r);
+/* The same if it is by a constant; nat_window_moved() is to follow. */
+void	nat_clobber_by(struct nat *n, unsigned r);
 /* Does somebody behind the present instruction want flags that it keeps? */
 bool	nat_flags_pass(const struct nat *n);
 
@@ -190,6 +206,8 @@ nat_slot(unsigned r)				/* of R12 to R15 */
 }
 
 struct nat_cold *nat_cold(struct nat *n, enum nat_cold_what what);
+/* r14 is an address, rax that of the last byte; r14 becomes what is to be added to the address. */
+void	nat_look_up(struct nat *n, bool write, struct emit_label *miss);
 /* Can the memory operand be found inline? */
 bool	nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size);
 /*
@@ -204,7 +222,7 @@ struct emit_mem nat_mem(struct nat *n, const struct x86_insn *i, unsigned size, 
 unsigned nat_source(struct nat *n, const struct x86_insn *i, unsigned size);
 /* nat_mem() for [guest RSP + disp]. */
 struct emit_mem nat_stack(struct nat *n, int32_t disp, unsigned size, bool write);
-struct emit_mem nat_pinned(struct nat *n, unsigned pin, int32_t disp, unsigned size, bool write);
+struct emit_mem nat_pinned(struct nat *n, unsigned g, int32_t disp, unsigned size, bool write);
 
 /* The address of the memory operand, its low 4 or 8 bytes, to host register `to'; rax and r14 are lost.  Flags stay. */
 void	nat_lea(struct nat *n, const struct x86_insn *i, unsigned size, unsigned to);
@@ -228,6 +246,18 @@ unsigned nat_get(struct nat *n, unsigned r, unsigned size);
 void	nat_get_into(struct nat *n, unsigned host, unsigned r, unsigned size);
 /* From host register src, which has zeros above its 32 bits if size is 4; rax if r is AH to BH.  Flags stay. */
 void	nat_put(struct nat *n, unsigned r, unsigned size, unsigned src);
+
+/* native_window.c */
+
+/*
+ * Look up [guest register g + disp] together with others, or with what was looked up before: r14 is to be added to the address.  false: it is alone.
+ */
+bool	nat_window(struct nat *n, unsigned g, int32_t disp, unsigned size, bool write);
+void	nat_cold_window(struct nat *n, struct nat_cold *c);
+void	nat_window_forget(struct nat *n, unsigned g);	/* it changes */
+void	nat_window_moved(struct nat *n, unsigned g, int64_t by);	/* it was changed by so much */
+uint16_t nat_windows(const struct nat *n);		/* those in use, as bits */
+void	nat_windows_clear(struct nat *n, uint16_t which);	/* there is nothing in them; flags stay */
 
 /* native_block.c */
 

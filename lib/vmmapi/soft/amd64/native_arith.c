@@ -175,14 +175,19 @@ static bool
 two_reg(struct nat *n, const struct x86_insn *i, uint32_t op)
 {
 	unsigned a = i->r[0], b = i->r[1], size = i->opsize;
-	bool writes = op != ALU_CMP && op != TEST;
+	bool writes = op != ALU_CMP && op != TEST, by;
 	struct emit *e = n->e;
 	struct nat_lazy l;
 
 	if (nat_high(a) && (writes || (!is_imm(i) && (nat_high(b) || nat_host(b) == NAT_MEM))))
 		return (false);
-	if (writes)
+	by = is_imm(i) && size == 8 && (op == ALU_ADD || op == ALU_SUB);
+	if (by) {
+		nat_clobber_by(n, a);
+		nat_window_moved(n, a >> 3, op == ALU_ADD ? (int64_t)i->imm : -(int64_t)i->imm);
+	} else if (writes) {
 		nat_clobber(n, a);
+	}
 	flags_before(n);
 	if (nat_high(a)) {
 		nat_get_into(n, HA, a, 1);

@@ -31,6 +31,7 @@ nat_call(struct nat *n, const struct x86_insn *i)
 	n->xmm = 0;
 	n->x87 = false;
 	n->point = 0;
+	memset(n->window, 0, sizeof(n->window));
 	n->called = true;
 }
 
@@ -99,6 +100,7 @@ cold_call(struct nat *n, struct nat_cold *c)
 		leave(n, c->at + 1U, n->x->stubs->tier1);
 		emit_here(n->e, over);
 	}
+	nat_windows_clear(n, c->windows);
 	if (c->restore) {
 		n->ef = false;
 		n->slot = true;
@@ -151,6 +153,8 @@ cold_edge(struct nat *n, struct nat_cold *c)
 	miss = nat_cold(n, COLD_CALL);
 	miss->back = c->back;
 	miss->xmm = c->xmm;
+	miss->windows = c->windows;
+	miss->x87 = c->x87;
 	nat_edge(n, c->at + 1U, c->target, &miss->from);
 }
 
@@ -159,7 +163,7 @@ static void
 cold(struct nat *n)
 {
 	static void (*const fns[])(struct nat *, struct nat_cold *) = {
-		[COLD_CALL] = cold_call, [COLD_EDGE] = cold_edge, [COLD_XMM] = cold_xmm, [COLD_X87] = cold_x87,
+		[COLD_CALL] = cold_call, [COLD_EDGE] = cold_edge, [COLD_XMM] = cold_xmm, [COLD_X87] = cold_x87, [COLD_WINDOW] = nat_cold_window,
 	};
 
 	n->point = 0;
@@ -181,8 +185,9 @@ back(struct nat *n, unsigned first)
 	for (unsigned k = first; k < n->ncold; k++) {
 		struct nat_cold *c = &n->cold[k];
 
-		if (c->what == COLD_XMM || c->what == COLD_X87)
+		if (c->what == COLD_XMM || c->what == COLD_X87 || c->what == COLD_WINDOW)
 			continue;
+		c->windows = nat_windows(n);
 		c->restore = n->ef;
 		emit_bind(n->e, &c->back);
 	}
@@ -195,6 +200,7 @@ instruction(struct nat *n, const struct x86_insn *i)
 	unsigned first = n->ncold;
 
 	n->called = false;
+	n->changed = 0;
 	if (n->live[n->at] == 0) {
 		n->ef = n->slot = false;
 		n->lazy.op = LAZY_NONE;

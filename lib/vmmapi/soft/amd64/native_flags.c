@@ -219,6 +219,13 @@ nat_flags_set(struct nat *n, const struct nat_lazy *lazy)
 void
 nat_clobber(struct nat *n, unsigned r)
 {
+	nat_window_forget(n, r >> 3);
+	nat_clobber_by(n, r);
+}
+
+void
+nat_clobber_by(struct nat *n, unsigned r)
+{
 	unsigned h = nat_host(r);
 
 	if (n->lazy.op == LAZY_NONE || h == NAT_MEM || (n->lazy.a != h && n->lazy.b != h))

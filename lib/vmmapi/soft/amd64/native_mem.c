@@ -100,30 +100,43 @@ nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size)
 	return (i->adsize == 8 && disp + size <= INT32_MAX && disp >= INT32_MIN);
 }
 
-/*
- * r14 is the address, rax that of the last byte.  Behind it r14 is what is to be added to the address.  Whatever is not there is a call.
- */
-static void
-look_up(struct nat *n, bool write, bool aligned)
+void
+nat_look_up(struct nat *n, bool write, struct emit_label *miss)
 {
-	struct nat_cold *c = nat_cold(n, COLD_CALL);
 	struct emit *e = n->e;
 
-	c->save = !n->slot;
-	c->lazy = n->lazy;
-	c->xmm = n->xmm;
-	if (aligned) {
-		emit_test_ri(e, 1, HT, 15);
-		emit_jcc(e, CC_NE, &c->from);
-	}
 	emit_shift_ri(e, 4, SH_SHR, HT, 12 - 5);
 	emit_alu_ri(e, 4, ALU_AND, HT, (SOFT_TLB_SIZE - 1) << 5);
 	emit_alu_ri(e, 8, ALU_AND, HA, -4096);
 	emit_alu_rm(e, 8, ALU_OR, HA, NAT_FIELD(tag));
 	emit_alu_rm(e, 8, ALU_ADD, HT, write ? NAT_FIELD(wrow) : NAT_FIELD(row));
 	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag)));
-	emit_jcc(e, CC_NE, &c->from);
+	emit_jcc(e, CC_NE, miss);
 	emit_mov_rm(e, 8, HT, emit_at(HT, offsetof(struct soft_tlbe, addend)));
+}
+
+/* Whatever is not there is a call. */
+static struct nat_cold *
+called(struct nat *n)
+{
+	struct nat_cold *c = nat_cold(n, COLD_CALL);
+
+	c->save = !n->slot;
+	c->lazy = n->lazy;
+	c->xmm = n->xmm;
+	return (c);
+}
+
+static void
+look_up(struct nat *n, bool write, bool aligned)
+{
+	struct nat_cold *c = called(n);
+
+	if (aligned) {
+		emit_test_ri(n->e, 1, HT, 15);
+		emit_jcc(n->e, CC_NE, &c->from);
+	}
+	nat_look_up(n, write, &c->from);
 }
 
 static bool
@@ -154,6 +167,8 @@ simple(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool 
 	struct emit *e = n->e;
 	struct emit_mem m = address(i, 0);
 
+	if (!aligned && m.index == EMIT_NOREG && m.base != EMIT_NOREG && nat_window(n, i->base, i->disp, size, write))
+		return (emit_idx(HT, m.base, 1, m.disp));
 	emit_lea(e, 8, HT, m);
 	if (size == 1)
 		emit_mov_rr(e, 8, HA, HT);
@@ -276,11 +291,14 @@ nat_source(struct nat *n, const struct x86_insn *i, unsigned size)
 }
 
 struct emit_mem
-nat_pinned(struct nat *n, unsigned pin, int32_t disp, unsigned size, bool write)
+nat_pinned(struct nat *n, unsigned g, int32_t disp, unsigned size, bool write)
 {
+	unsigned pin = nat_pin[g];
 	struct emit *e = n->e;
 
 	nat_flags_settle(n);
+	if (nat_window(n, g, disp, size, write))
+		return (emit_idx(HT, pin, 1, disp));
 	emit_lea(e, 8, HT, emit_at(pin, disp));
 	emit_lea(e, 8, HA, emit_at(pin, disp + (int32_t)size - 1));
 	look_up(n, write, false);
@@ -290,7 +308,7 @@ nat_pinned(struct nat *n, unsigned pin, int32_t disp, unsigned size, bool write)
 struct emit_mem
 nat_stack(struct nat *n, int32_t disp, unsigned size, bool write)
 {
-	return (nat_pinned(n, nat_pin[RSP], disp, size, write));
+	return (nat_pinned(n, RSP, disp, size, write));
 }
 
 #endif

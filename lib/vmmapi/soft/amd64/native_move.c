@@ -149,7 +149,7 @@ push(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 
 	if (i->opsize != 8 || (is_mem(i) && !nat_mem_ok(n, i, 8)))
 		return (false);
-	nat_clobber(n, 8 * RSP);
+	nat_clobber_by(n, 8 * RSP);
 	if (is_mem(i)) {
 		m = nat_mem(n, i, 8, false, false);
 		emit_mov_rm(n->e, 8, HA, m);
@@ -165,6 +165,7 @@ push(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 		emit_mov_mr(n->e, 8, m, nat_get(n, i->r[0], 8));
 	}
 	emit_lea(n->e, 8, sp, emit_at(sp, -8));
+	nat_window_moved(n, RSP, -8);
 	return (true);
 }
 
@@ -177,14 +178,16 @@ pop(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	if (i->opsize != 8 || is_mem(i))
 		return (false);
 	h = nat_host(i->r[0]);
-	nat_clobber(n, 8 * RSP);
+	nat_clobber_by(n, 8 * RSP);
 	nat_clobber(n, i->r[0]);
 	m = nat_stack(n, 0, 8, false);
 	emit_mov_rm(n->e, 8, h == NAT_MEM ? HA : h, m);
 	if (h == NAT_MEM)
 		nat_put(n, i->r[0], 8, HA);
-	if (h != sp)
+	if (h != sp) {
 		emit_lea(n->e, 8, sp, emit_at(sp, 8));
+		nat_window_moved(n, RSP, 8);
+	}
 	return (true);
 }
 
@@ -198,7 +201,7 @@ leave(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 		return (false);
 	nat_clobber(n, 8 * RSP);
 	nat_clobber(n, 8 * RBP);
-	m = nat_pinned(n, bp, 0, 8, false);
+	m = nat_pinned(n, RBP, 0, 8, false);
 	emit_lea(n->e, 8, sp, emit_at(bp, 8));
 	emit_mov_rm(n->e, 8, bp, m);
 	return (true);

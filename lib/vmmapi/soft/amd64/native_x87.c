@@ -183,7 +183,7 @@ nat_point(struct nat *n, unsigned point)
 }
 
 /* nat_row.op of these: */
-#define	STORES	1U
+#define	STORES	NAT_X87_STORES
 #define	CONTROL	2U		/* leaves the pointers alone */
 
 static bool
