@@ -207,8 +207,11 @@ enum a64_status a64_block(struct a64 *c, uint64_t va, struct soft_block **block)
 void	a64_sync(struct a64 *c);
 /* Guest code was left and entered again: the instruction is the last one for now if there is a reason for that. */
 void	a64_after_device(struct a64 *c);
-/* The present instruction is the last one of its block. */
+/* The present instruction is the last one of its block; no more. */
 void	a64_cut(struct a64 *c);
+void	a64_uncut(struct a64 *c);
+/* Behind an instruction with A64_I_END: is there anything to be looked at before the next one? */
+bool	a64_calls(struct a64 *c);
 /*
  * Fill vcpu->exit for the present instruction: return (A_STOP), or (A_EXIT) if is_read, or finish it (it has A64_I_END) and return A_DONE.
  */

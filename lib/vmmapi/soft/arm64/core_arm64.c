@@ -136,6 +136,21 @@ take_injected(struct a64 *c)
 	return (true);
 }
 
+bool
+a64_calls(struct a64 *c)
+{
+	const struct arm64_state *s = c->s;
+
+	if (atomic_load_explicit(&c->vcpu->request, memory_order_relaxed) != 0 || c->cpu->exiting)
+		return (true);
+	if (!c->attention)
+		return (false);
+	if (c->cpu->replay || s->exc_pending || (s->pstate & PSTATE_IL) != 0 || interrupts(c) != 0)
+		return (true);
+	c->attention = false;
+	return (false);
+}
+
 /* Inside of blocks */
 
 /* Instructions that blocks run to one another before requests are looked at; this also bounds the host's stack. */
@@ -187,8 +202,8 @@ a64_cut(struct a64 *c)
 	next->go = a64_end;
 }
 
-static void
-uncut(struct a64 *c)
+void
+a64_uncut(struct a64 *c)
 {
 	if (c->cut == NULL)
 		return;
@@ -295,7 +310,7 @@ static inline enum soft_stop
 block_done(struct a64 *c, enum a64_status r)
 {
 	if (unlikely(c->cut != NULL))
-		uncut(c);
+		a64_uncut(c);
 	if (likely(r == A_JUMP))
 		c->done++;
 	else if (r == A_END)

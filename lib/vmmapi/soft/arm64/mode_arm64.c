@@ -30,14 +30,19 @@ fp_traps(const struct arm64_state *s, bool el0)
 	return (fpen != 3 && (fpen != 1 || el0));
 }
 
-/* Blocks are found by address only as long as all of this is the same. */
+/*
+ * Blocks are found by address only as long as all of this is the same.  Native code of a page goes on without looking, so it comes out
+ * when that changes for the half it is in.
+ */
 static void
 rekey(struct a64 *c)
 {
+	unsigned half = c->pc0 >> 55 & 1;
+	uint64_t old = c->key[half];
+
 	c->key[0] = soft_jump_key(c->tlb, c->tag[0], c->mmu, c->mode);
 	c->key[1] = soft_jump_key(c->tlb, c->tag[1], c->mmu, c->mode);
-	/* Native code of one page goes on without looking at them. */
-	if (c->native)
+	if (c->native && c->key[half] != old)
 		a64_cut(c);
 }
 
@@ -66,6 +71,8 @@ a64_mode(struct a64 *c)
 	c->mode = (uint8_t)((el0 ? A64_MODE_EL0 : 0) | ((s->pstate & 1) != 0 ? A64_MODE_SPX : 0) |
 	    (fp_traps(s, el0) ? A64_MODE_FPTRAP : 0));
 	c->mmu = el0 ? A64_ROW_EL0 : A64_ROW_EL1;
+	if (c->native && c->debug != a64_debug(c))
+		a64_cut(c);
 	c->debug = (uint8_t)a64_debug(c);
 	c->row = c->tlb->e[(s->sctlr_el1 & SCTLR_A) != 0 || (c->debug & A64_DEBUG_DATA) != 0 ? (unsigned)A64_ROW_NONE : c->mmu];
 	c->row_el0 = c->row == c->tlb->e[A64_ROW_NONE] ? c->row : c->tlb->e[A64_ROW_EL0];

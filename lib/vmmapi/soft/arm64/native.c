@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "debug.h"
 #include "native.h"
 
 #define	CHAIN		4096U	/* instructions that native code runs before requests are looked at */
@@ -111,6 +112,21 @@ a64_native_stale(struct a64 *c, struct soft_block *b)
 	jit_drop(c->jit, b);
 }
 
+/* Behind an exception return: where to go on natively, NULL: come out. */
+static const void *
+returned(struct a64 *c)
+{
+	uint64_t va = c->s->pc;
+	const struct soft_jump *j = soft_jump_at(c->jumps, va, 2);
+
+	if (c->cut != NULL)
+		a64_uncut(c);
+	if ((c->debug & A64_DEBUG_INSN) != 0 || a64_calls(c) || soft_jump_hit(j, va, a64_key(c, va)) == NULL || j->native == NULL)
+		return (NULL);
+	c->pc0 = SOFT_PAGE(va);
+	return (j->native);
+}
+
 /* Stubs */
 
 #if defined(__x86_64__)
@@ -132,6 +148,7 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 {
 	struct a64 *c = a64_of(cpu);
 	struct a64_stubs *s = calloc(1, sizeof(*s));
+	uint8_t *over;
 
 	c->stubs = s;
 	if (s == NULL)
@@ -179,6 +196,17 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 	emit_mov_mr(e, 2, CORE(eflags), H_RAX);
 	emit_mov_mi(e, 1, CORE(lazy), 1);
 	emit_ret(e);
+	s->returned = here(e);
+	emit_mov_rr(e, 8, H_RDI, H_R15);
+	emit_call_to(e, (const void *)(uintptr_t)returned);
+	emit_test_rr(e, 8, H_RAX, H_RAX);
+	over = emit_jcc_over(e, CC_NE);
+	emit_mov_ri(e, H_RAX, WENT_ON);
+	leave(j, e);
+	emit_here(e, over);
+	emit_mov_rr(e, 8, H_RBX, H_RAX);
+	emit_call_to(e, s->from_page);
+	emit_jmp_r(e, H_RBX);
 }
 
 static void

@@ -38,6 +38,8 @@ void	a64_native_sync(struct a64 *c);
 
 #define	NATIVE_BIAS	128
 
+#define	ERET		0xd69f03e0U	/* the instruction */
+
 /* Code that all translations share. */
 struct a64_stubs {
 	const void	*enter;		/* jumps to rcx */
@@ -45,6 +47,7 @@ struct a64_stubs {
 	const void	*out;		/* go back by eax >> 16 instructions, leave at offset eax & 0xffff of the page */
 	const void	*link;		/* leave at offset ecx of the page, for the link in rax */
 	const void	*miss;		/* leave at the address in rax */
+	const void	*returned;	/* go on at s->pc, behind an exception return */
 	const void	*to_page;	/* called: NZCV to PSTATE */
 	const void	*from_page;	/* called: NZCV from PSTATE */
 };
@@ -173,6 +176,8 @@ void	native_set_flags(struct tr *t, bool borrow);
 enum emit_cc native_condition(struct tr *t, unsigned cond, bool *undo);
 /* Execute instruction k by its function; rax, flags and what host registers hold are lost. */
 void	native_call(struct tr *t, unsigned k);
+/* The same of one that changes the PC: ERET. */
+void	native_return(struct tr *t);
 /*
  * For jumps (to its `from') to code behind the block's end, which executes the present instruction by its function and comes back
  * to native_joined().
@@ -209,6 +214,8 @@ enum native native_simd(struct tr *t);		/* of native_fp() */
 
 /* Execute the present instruction. */
 void	native_one(struct tr *t);
+/* Behind the present instruction, which ends the block: come out if anything is to be looked at, else go on. */
+void	native_look(struct tr *t);
 
 /* native_group.c: where a group begins; the present instruction's memory, if it is a member; where it ends; the same one by one. */
 void	native_group_begin(struct tr *t);

@@ -336,18 +336,52 @@ knows_flags(uint32_t w)
 	}
 }
 
-void
-native_call(struct tr *t, unsigned k)
+static void
+call(struct tr *t, unsigned k, bool flags)
 {
-	const struct a64_insn *i = &t->code[k];
-	bool flags = knows_flags(i->word);
 	struct emit *e = t->e;
 
 	if (flags)
 		emit_call_to(e, t->c->stubs->to_page);
 	emit_mov_rr(e, 8, H_RDI, H_R15);
 	emit_mov_ri(e, H_RSI, (uintptr_t)&t->copy[2 * k]);
-	emit_call_to(e, (const void *)(uintptr_t)i->go);
+	emit_call_to(e, (const void *)(uintptr_t)t->code[k].go);
+}
+
+void
+native_return(struct tr *t)
+{
+	call(t, t->k, true);
+	emit_alu_ri(t->e, 4, ALU_CMP, H_RAX, A_JUMP);
+	emit_jcc_to(t->e, CC_NE, t->c->stubs->status);
+	emit_jmp_to(t->e, t->c->stubs->returned);
+	t->ended = true;
+}
+
+void
+native_look(struct tr *t)
+{
+	struct emit_label out = { 0 };
+	struct emit *e = t->e;
+
+	emit_mov_rr(e, 8, H_RDI, H_R15);
+	emit_call_to(e, (const void *)(uintptr_t)a64_calls);
+	emit_test_rr(e, 1, H_RAX, H_RAX);
+	emit_jcc(e, CC_NE, &out);
+	native_goto(t, t->off + 4 * t->k + 4, t->k);
+	t->ended = true;
+	emit_bind(t->cold, &out);
+	emit_mov_ri(t->cold, H_RAX, t->off + 4 * t->k + 4);
+	emit_jmp_to(t->cold, t->c->stubs->out);
+}
+
+void
+native_call(struct tr *t, unsigned k)
+{
+	bool flags = knows_flags(t->code[k].word);
+	struct emit *e = t->e;
+
+	call(t, k, flags);
 	emit_test_rr(e, 4, H_RAX, H_RAX);
 	emit_jcc_to(e, CC_NE, t->c->stubs->status);
 	if (flags)
@@ -479,7 +513,7 @@ native_one(struct tr *t)
 	t->i = &t->code[t->k];
 	t->busy = t->vbusy = 0;
 	/* Of those that are not allocated or trap, nothing but the function says so: their words may look like others. */
-	how = by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 ? NATIVE_NOT : translate_insn(t);
+	how = by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 && t->i->word != ERET ? NATIVE_NOT : translate_insn(t);
 	if (how == NATIVE_KEPT)
 		return;
 	t->eflags = false;
@@ -488,12 +522,9 @@ native_one(struct tr *t)
 	native_call(t, t->k);
 	native_forget(t);
 	t->konst_of = NATIVE_GONE;
-	/* It may have changed what translations depend on, or asked for something. */
-	if ((t->i->flags & A64_I_END) != 0) {
-		emit_mov_ri(t->e, H_RAX, t->off + 4 * t->k + 4);
-		emit_jmp_to(t->e, t->c->stubs->out);
-		t->ended = true;
-	}
+	/* It came back, so what this code depends on is the same; it may have asked for something. */
+	if ((t->i->flags & A64_I_END) != 0)
+		native_look(t);
 }
 
 static void

@@ -3,6 +3,7 @@
  * native_system.c - system instructions in native code that are frequent and simple (Arm ARM C5.2, C6.2): hints that do nothing, barriers, registers that are
  * no more than their place in the state page, masks of interrupts.
  */
+#include "debug.h"
 #include "native.h"
 #include "sys.h"
 
@@ -20,28 +21,28 @@ go_on(struct tr *t)
 	return (NATIVE_DONE);
 }
 
-/* Out, to where interrupts are looked at. */
-static void
-come_out(struct tr *t)
-{
-	emit_mov_ri(t->e, H_RAX, t->off + 4 * t->k + 4);
-	emit_jmp_to(t->e, t->c->stubs->out);
-}
-
 static enum native
 daif_immediate(struct tr *t, bool set, unsigned mask)
 {
-	/* D is what debugging depends on. */
-	if ((t->c->mode & A64_MODE_EL0) != 0 || (mask & 8) != 0)
+	struct late *slow;
+
+	if ((t->c->mode & A64_MODE_EL0) != 0)
 		return (NATIVE_NOT);
+	slow = native_slow(t);
+	/* D is what debugging depends on, where there is any. */
+	if ((mask & 8) != 0) {
+		emit_test_mi(t->e, 4, PAGE(mdscr_el1), MDSCR_SS | MDSCR_MDE);
+		emit_jcc(t->e, CC_NE, &slow->from);
+	}
 	if (set) {
 		emit_alu_mi(t->e, 4, ALU_OR, PAGE(pstate), (int32_t)(mask << 6));
+		native_joined(t, slow);
 		return (go_on(t));
 	}
 	emit_alu_mi(t->e, 4, ALU_AND, PAGE(pstate), (int32_t)~(mask << 6));
 	emit_mov_mi(t->e, 1, CORE(attention), 1);
-	come_out(t);
-	t->ended = true;
+	native_joined(t, slow);
+	native_look(t);
 	return (NATIVE_DONE);
 }
 
@@ -60,7 +61,8 @@ read_daif(struct tr *t, unsigned rd)
 static enum native
 write_daif(struct tr *t, unsigned rt)
 {
-	struct emit_label same = { 0 }, full = { 0 };
+	struct emit_label same = { 0 }, plain = { 0 };
+	struct late *slow = native_slow(t);
 	unsigned reg = native_use(t, src(rt));
 	struct emit *e = t->e;
 
@@ -69,17 +71,18 @@ write_daif(struct tr *t, unsigned rt)
 	emit_alu_ri(e, 4, ALU_AND, H_RAX, DAIF);
 	emit_jcc(e, CC_E, &same);
 	emit_test_ri(e, 4, H_RAX, DAIF_D);
-	emit_jcc(e, CC_NE, &full);
+	emit_jcc(e, CC_E, &plain);
+	emit_test_mi(e, 4, PAGE(mdscr_el1), MDSCR_SS | MDSCR_MDE);
+	emit_jcc(e, CC_NE, &slow->from);
+	emit_bind(e, &plain);
 	emit_alu_mr(e, 4, ALU_XOR, PAGE(pstate), H_RAX);
 	emit_mov_rm(e, 4, H_RCX, PAGE(pstate));
 	emit_alu_rr(e, 4, ALU_AND, H_RCX, H_RAX);
 	emit_alu_rr(e, 4, ALU_CMP, H_RCX, H_RAX);
 	emit_jcc(e, CC_E, &same);
 	emit_mov_mi(e, 1, CORE(attention), 1);
-	come_out(t);
-	emit_bind(e, &full);
-	native_call(t, t->k);
-	come_out(t);
+	native_joined(t, slow);
+	native_look(t);
 	emit_bind(e, &same);
 	return (go_on(t));
 }
@@ -144,6 +147,10 @@ native_system(struct tr *t)
 			return (NATIVE_KEPT);
 		emit_lock(t->e);
 		emit_alu_mi(t->e, 4, ALU_OR, emit_at(H_RSP, 0), 0);
+		return (NATIVE_DONE);
+	}
+	if (w == ERET && (t->c->mode & A64_MODE_EL0) == 0) {
+		native_return(t);
 		return (NATIVE_DONE);
 	}
 	if ((w & 0xfffff0df) == 0xd50340df)
