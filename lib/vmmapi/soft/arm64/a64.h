@@ -81,7 +81,8 @@ struct a64 {
 	int32_t		 left;		/* native code: instructions until it is to come out */
 	const struct soft_tlbe *row_el0;	/* of accesses with EL0's rights */
 	uint64_t	 key[2];	/* of the table of jumps (jump.h), for the lower and the upper half */
-	struct soft_jump *jumps;
+	uint64_t	 salt[2];	/* where in it: of the address spaces of both halves */
+	struct soft_jump *jumps;	/* two ways; aligned to both */
 	uint64_t	 limit;		/* what *retired is when left is 0 */
 	uint8_t		 mode;		/* A64_MODE_* */
 	uint8_t		 mmu;		/* enum a64_row, were it not A64_ROW_NONE */
@@ -176,6 +177,27 @@ A64_INLINE uint64_t
 a64_key(const struct a64 *c, uint64_t va)
 {
 	return (c->key[va >> 55 & 1]);
+}
+
+/*
+ * The entry for va in the table of jumps, NULL: there is none.  Address spaces have theirs in different places, so that programs that
+ * take turns keep theirs, and each place has two of them.
+ */
+A64_INLINE struct soft_jump *
+a64_jump_place(const struct a64 *c, uint64_t va)
+{
+	return (soft_jump_at(c->jumps, va ^ c->salt[va >> 55 & 1], 2));
+}
+
+A64_INLINE struct soft_jump *
+a64_jump(const struct a64 *c, uint64_t va)
+{
+	struct soft_jump *j = a64_jump_place(c, va), *other = c->jumps + ((j - c->jumps) ^ 1);
+	uint64_t key = a64_key(c, va);
+
+	if (likely(j->va == va && j->key == key))
+		return (j);
+	return (other->va == va && other->key == key ? other : NULL);
 }
 
 /* The address of an instruction of the present block. */

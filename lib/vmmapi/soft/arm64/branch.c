@@ -15,7 +15,7 @@ jump(struct a64 *c, const struct a64_insn *i, uint64_t target)
 	struct soft_block *next;
 
 	if (likely(done < c->chain)) {
-		next = soft_jump_hit(soft_jump_at(c->jumps, target, 2), target, a64_key(c, target));
+		next = soft_jump_hit(a64_jump_place(c, target), target, a64_key(c, target));
 		if (likely(next != NULL)) {
 			c->done = done;
 			c->pc0 = target;

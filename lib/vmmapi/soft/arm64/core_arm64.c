@@ -4,6 +4,7 @@
  * injected exceptions.
  */
 #include <stdlib.h>
+#include <string.h>
 #ifndef __x86_64__
 #include <fenv.h>
 #endif
@@ -248,15 +249,18 @@ static inline enum a64_status
 find(struct a64 *c, struct soft_block **block)
 {
 	uint64_t va = c->s->pc;
-	struct soft_jump *j = soft_jump_at(c->jumps, va, 2);
+	struct soft_jump *j = a64_jump(c, va);
 	enum a64_status r;
 
-	*block = soft_jump_hit(j, va, a64_key(c, va));
-	if (likely(*block != NULL))
+	if (likely(j != NULL)) {
+		*block = j->block;
 		return (A_DONE);
+	}
 	c->cur = NULL;
 	r = a64_block(c, va, block);
 	if (r == A_DONE) {
+		j = a64_jump_place(c, va);
+		c->jumps[(j - c->jumps) ^ 1] = *j;
 		soft_jump_keep(j, va, a64_key(c, va), *block);
 		soft_tlb_note_code(c->tlb, va);
 	}
@@ -557,7 +561,9 @@ core_create(struct soft_cpu *cpu)
 	c->s = cpu->vcpu->state;
 	c->tlb = cpu->tlb;
 	c->code = cpu->code;
-	c->jumps = calloc(SOFT_JUMPS, sizeof(*c->jumps));
+	c->jumps = aligned_alloc(2 * sizeof(*c->jumps), SOFT_JUMPS * sizeof(*c->jumps));
+	if (c->jumps != NULL)
+		memset(c->jumps, 0, SOFT_JUMPS * sizeof(*c->jumps));
 	if (c->jumps == NULL || a64_native_create(c) != 0 || a64_timers_create(c) != 0) {
 		a64_native_destroy(c);
 		free(c->jumps);

@@ -42,6 +42,8 @@ rekey(struct a64 *c)
 
 	c->key[0] = soft_jump_key(c->tlb, c->tag[0], c->mmu, c->mode);
 	c->key[1] = soft_jump_key(c->tlb, c->tag[1], c->mmu, c->mode);
+	for (unsigned n = 0; n < 2; n++)
+		c->salt[n] = (c->tag[n] * 0x9e5U & (SOFT_JUMPS - 1)) << 2;
 	if (c->native && c->key[half] != old)
 		a64_cut(c);
 }

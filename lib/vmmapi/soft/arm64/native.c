@@ -90,8 +90,8 @@ a64_native_entry(struct a64 *c, struct soft_block *b)
 		c->link = NULL;
 		return (NULL);
 	}
-	j = soft_jump_at(c->jumps, c->s->pc, 2);
-	if (j->block == b && j->va == c->s->pc)
+	j = a64_jump(c, c->s->pc);
+	if (j != NULL && j->block == b)
 		j->native = entry;
 	if (c->link != NULL)
 		join(c, b);
@@ -117,11 +117,11 @@ static const void *
 returned(struct a64 *c)
 {
 	uint64_t va = c->s->pc;
-	const struct soft_jump *j = soft_jump_at(c->jumps, va, 2);
+	const struct soft_jump *j = a64_jump(c, va);
 
 	if (c->cut != NULL)
 		a64_uncut(c);
-	if ((c->debug & A64_DEBUG_INSN) != 0 || a64_calls(c) || soft_jump_hit(j, va, a64_key(c, va)) == NULL || j->native == NULL)
+	if ((c->debug & A64_DEBUG_INSN) != 0 || a64_calls(c) || j == NULL || j->native == NULL)
 		return (NULL);
 	c->pc0 = SOFT_PAGE(va);
 	return (j->native);
@@ -141,6 +141,22 @@ static void
 leave(struct jit *j, struct emit *e)
 {
 	emit_jmp_to(e, j->leave);
+}
+
+void
+native_jump(struct emit *e, unsigned half, const void *other, const void *miss)
+{
+	emit_alu_rm(e, 8, ALU_CMP, H_RAX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, va)));
+	emit_jcc_to(e, CC_NE, other);
+	emit_mov_rm(e, 8, H_RDX, core_at(offsetof(struct a64, key) + 8 * half));
+	emit_alu_rm(e, 8, ALU_CMP, H_RDX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, key)));
+	emit_jcc_to(e, CC_NE, other);
+	emit_mov_rm(e, 8, H_RCX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, native)));
+	emit_test_rr(e, 8, H_RCX, H_RCX);
+	emit_jcc_to(e, CC_E, miss);
+	emit_alu_ri(e, 8, ALU_AND, H_RAX, -4096);
+	emit_mov_mr(e, 8, CORE(pc0), H_RAX);
+	emit_jmp_r(e, H_RCX);
 }
 
 static void
@@ -171,6 +187,11 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 	emit_mov_mr(e, 8, PAGE(pc), H_RAX);
 	emit_mov_ri(e, H_RAX, WENT_ON);
 	leave(j, e);
+	for (unsigned half = 0; half < 2; half++) {
+		s->other[half] = here(e);
+		emit_alu_ri(e, 8, ALU_XOR, H_RCX, sizeof(struct soft_jump));
+		native_jump(e, half, s->miss, s->miss);
+	}
 	/* Shifted by 0, 5 and 12 places, the four bits meet in bits 15:12. */
 	s->to_page = here(e);
 	emit_movzx_rm(e, 2, H_RAX, CORE(eflags));

@@ -47,6 +47,7 @@ struct a64_stubs {
 	const void	*out;		/* go back by eax >> 16 instructions, leave at offset eax & 0xffff of the page */
 	const void	*link;		/* leave at offset ecx of the page, for the link in rax */
 	const void	*miss;		/* leave at the address in rax */
+	const void	*other[2];	/* go there by the other way of the entry at rcx, in this half */
 	const void	*returned;	/* go on at s->pc, behind an exception return */
 	const void	*to_page;	/* called: NZCV to PSTATE */
 	const void	*from_page;	/* called: NZCV from PSTATE */
@@ -189,6 +190,8 @@ void	native_joined(struct tr *t, struct late *l);
  * back.
  */
 void	native_goto(struct tr *t, int64_t target, unsigned k);
+/* By the entry of the table of jumps at rcx, if it is the one for rax in this half; rdx is lost. */
+void	native_jump(struct emit *e, unsigned half, const void *other, const void *miss);
 /* Go to the address in rax, likewise. */
 void	native_goto_rax(struct tr *t);
 

@@ -276,7 +276,7 @@ native_goto(struct tr *t, int64_t target, unsigned k)
 	l->arg = t->place + (uint64_t)target;
 }
 
-/* As soft_jump_at() and soft_jump_hit() do it. */
+/* As a64_jump() does it. */
 void
 native_goto_rax(struct tr *t)
 {
@@ -284,6 +284,7 @@ native_goto_rax(struct tr *t)
 
 	give_back(t, t->k);
 	emit_mov_rr(e, 8, H_RCX, H_RAX);
+	emit_alu_rm(e, 8, ALU_XOR, H_RCX, core_at(offsetof(struct a64, salt) + 8 * t->half));
 	emit_shift_ri(e, 8, SH_SHR, H_RCX, 2);
 	emit_mov_rr(e, 8, H_RDX, H_RAX);
 	emit_shift_ri(e, 8, SH_SHR, H_RDX, 2 + SOFT_JUMP_BITS);
@@ -291,17 +292,7 @@ native_goto_rax(struct tr *t)
 	emit_alu_ri(e, 4, ALU_AND, H_RCX, SOFT_JUMPS - 1);
 	emit_shift_ri(e, 4, SH_SHL, H_RCX, 5);
 	emit_alu_rm(e, 8, ALU_ADD, H_RCX, CORE(jumps));
-	emit_alu_rm(e, 8, ALU_CMP, H_RAX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, va)));
-	emit_jcc_to(e, CC_NE, t->c->stubs->miss);
-	emit_mov_rm(e, 8, H_RDX, core_at(offsetof(struct a64, key) + 8 * t->half));
-	emit_alu_rm(e, 8, ALU_CMP, H_RDX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, key)));
-	emit_jcc_to(e, CC_NE, t->c->stubs->miss);
-	emit_mov_rm(e, 8, H_RCX, emit_at(H_RCX, (int32_t)offsetof(struct soft_jump, native)));
-	emit_test_rr(e, 8, H_RCX, H_RCX);
-	emit_jcc_to(e, CC_E, t->c->stubs->miss);
-	emit_alu_ri(e, 8, ALU_AND, H_RAX, -4096);
-	emit_mov_mr(e, 8, CORE(pc0), H_RAX);
-	emit_jmp_r(e, H_RCX);
+	native_jump(e, t->half, t->c->stubs->other[t->half], t->c->stubs->miss);
 }
 
 /* Calls of functions */
