@@ -144,6 +144,12 @@ enum x86_mmu {
 #define	X86_SPACE_PHYS	4096U
 #define	X86_SPACES	4097U
 
+/*
+ * Tables of jumps, by tag: processes that run in turns have the kernel's code at the same addresses, and would push each other out of
+ * one.
+ */
+#define	X86_TABLES	8U
+
 /* struct soft_block.mode: what decoding depends on */
 #define	X86_MODE_16	0U
 #define	X86_MODE_32	1U
@@ -183,7 +189,7 @@ struct x86 {
 	const struct soft_tlbe *wrow;	/* for stores */
 	uint64_t	 tag;		/* of the address space */
 	uint64_t	 key;		/* of the table of jumps (jump.h) */
-	struct soft_jump *jumps;
+	struct soft_jump *jumps;	/* the one of this address space */
 	struct x86_native native;
 
 	const struct x86_insn *cur;	/* the instruction being executed */
@@ -200,6 +206,7 @@ struct x86 {
 	struct soft_tlb	*tlb;
 	struct soft_code *code;
 	uint64_t	*retired;	/* of run() */
+	struct soft_jump *tables;	/* of jumps: X86_TABLES of them */
 	uint64_t	 done;		/* instructions that retired before the present block */
 	struct x86_insn	*block_code;	/* of the present block; this vCPU's own */
 

@@ -104,6 +104,8 @@ find(struct x86 *x, struct soft_block **block)
 	x->cur = NULL;
 	r = x86_block(x, lin, block, &keep);
 	if (r == X_DONE && keep) {
+		soft_tlb_note_code(x->tlb, lin);
+		soft_tlb_note_code(x->tlb, lin + (*block)->bytes - 1);
 		soft_jump_keep(j, lin, x->key, *block);
 		j->native = x86_native_none(x);
 	}
@@ -448,7 +450,7 @@ core_destroy(struct soft_cpu *cpu)
 
 	x86_translator_destroy(x);
 	x86_jit_destroy(x);
-	free(x->jumps);
+	free(x->tables);
 }
 
 /* What is derived from the page is derived again. */
@@ -473,8 +475,8 @@ core_create(struct soft_cpu *cpu)
 	x->tlb = cpu->tlb;
 	x->code = cpu->code;
 	x->phys_mask = UINT64_MAX;
-	x->jumps = calloc(SOFT_JUMPS, sizeof(*x->jumps));
-	if (x->jumps == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0 || x86_jit_create(x) != 0) {
+	x->jumps = x->tables = calloc((size_t)X86_TABLES * SOFT_JUMPS, sizeof(*x->tables));
+	if (x->tables == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0 || x86_jit_create(x) != 0) {
 		core_destroy(cpu);
 		return (-1);
 	}

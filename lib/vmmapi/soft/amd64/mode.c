@@ -70,6 +70,8 @@ code_mode(const struct x86 *x)
 static void
 rekey(struct x86 *x)
 {
+	/* Tags are odd. */
+	x->jumps = &x->tables[(x->tag >> 1) % X86_TABLES * SOFT_JUMPS];
 	x->key = soft_jump_key(x->tlb, x->tag, x->mmu, x->mode);
 }
 
@@ -115,7 +117,10 @@ x86_flush_space(struct x86 *x, uint32_t pcid)
 void
 x86_flush_page(struct x86 *x, uint64_t lin)
 {
-	soft_tlb_flush_page(x->tlb, lin);
+	bool code = soft_tlb_flush_page(x->tlb, lin);
+
 	x->tag = soft_tlb_tag(x->tlb, space(x));
-	x86_forget_jumps(x);
+	if (code)
+		soft_tlb_forget_jumps(x->tlb);
+	rekey(x);
 }

@@ -590,18 +590,27 @@ build(struct fetch *f, struct soft_block **bp)
 	return (X_DONE);
 }
 
+/* What a decoder needs is large, and most blocks are there: it is not even cleared for those. */
+static __attribute__((noinline)) enum x86_status
+build_at(struct x86 *x, uint64_t lin, uint64_t left, const uint8_t *host, uint64_t place, struct soft_block **block)
+{
+	struct fetch f = { .x = x, .lin = lin, .left = left, .host = host, .place = place };
+
+	return (build(&f, block));
+}
+
 enum x86_status
 x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep)
 {
-	struct fetch f = { .x = x, .lin = lin, .left = UINT64_MAX };
 	const struct soft_itlbe *e = NULL;
+	uint64_t left = UINT64_MAX, place;
 
 	*keep = true;
 	do {
 		if (!x->flat) {
 			if (x->s->rip > x->s->seg[SEG_CS].limit)
 				return (GP0(x));
-			f.left = x->s->seg[SEG_CS].limit - x->s->rip + 1;
+			left = x->s->seg[SEG_CS].limit - x->s->rip + 1;
 		} else if (!amd64_canonical(lin, x->s->cr4)) {
 			return (GP0(x));
 		}
@@ -611,12 +620,11 @@ x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep)
 			*block = nowhere(x);
 			return (X_DONE);
 		}
-		f.host = e->host;
-		f.place = e->place + (lin & 0xfff);
-		*block = soft_code_find(x->code, f.place, x->mode, SOFT_NOPLACE);
-		if (*block != NULL && (*block)->bytes <= f.left)
+		place = e->place + (lin & 0xfff);
+		*block = soft_code_find(x->code, place, x->mode, SOFT_NOPLACE);
+		if (*block != NULL && (*block)->bytes <= left)
 			return (X_DONE);
-		TRY(build(&f, block));
+		TRY(build_at(x, lin, left, e->host, place, block));
 	} while (*block == NULL);
 	return (X_DONE);
 }
