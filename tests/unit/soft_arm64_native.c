@@ -87,6 +87,40 @@ static const struct template vectors[] = {
 	{ 0x6e208c00, 0x00c00000, true, true, true, false },	/* CMEQ */
 	{ 0x4e203400, 0x00c00000, true, true, true, false },	/* CMGT */
 	{ 0x0e206400, 0x60000000, true, true, true, false },	/* SMAX, UMAX */
+	{ 0x4e20bc00, 0x00c00000, true, true, true, false },	/* ADDP */
+	{ 0x0e20bc00, 0x00400000, true, true, true, false },
+	{ 0x6e20a400, 0x00400800, true, true, true, false },	/* UMAXP, UMINP */
+	{ 0x4e203400, 0x20c00800, true, true, true, false },	/* CMGT, CMGE, CMHI, CMHS */
+	{ 0x0e203400, 0x20400800, true, true, true, false },
+	{ 0x4e208c00, 0x20c00000, true, true, true, false },	/* CMTST, CMEQ */
+	{ 0x0e206400, 0x60400800, true, true, true, false },	/* SMAX, SMIN, UMAX, UMIN */
+	{ 0x0ea06400, 0x60000800, true, true, true, false },
+	{ 0x0e209c00, 0x40400000, true, true, true, false },	/* MUL */
+	{ 0x4ea09c00, 0, true, true, true, false },
+	{ 0x0e200800, 0x40400000, true, true, false, false },	/* REV64 */
+	{ 0x2e200800, 0x40400000, true, true, false, false },	/* REV32 */
+	{ 0x0e201800, 0x40000000, true, true, false, false },	/* REV16 */
+	{ 0x2e205800, 0x40000000, true, true, false, false },	/* NOT */
+	{ 0x4e208800, 0x20c01000, true, true, false, false },	/* CMGT, CMEQ, CMGE, CMLE with zero */
+	{ 0x0e20a800, 0x00400000, true, true, false, false },	/* CMLT */
+	{ 0x6e20b800, 0x00c00000, true, true, false, false },	/* NEG */
+	{ 0x0e212800, 0x40400000, true, true, false, false },	/* XTN */
+	{ 0x0f088400, 0x00070000, true, true, false, false },	/* SHRN */
+	{ 0x0f108400, 0x400f0000, true, true, false, false },
+	{ 0x0f208400, 0x001f0000, true, true, false, false },
+	{ 0x0f08a400, 0x60070000, true, true, false, false },	/* SSHLL, USHLL */
+	{ 0x0f10a400, 0x600f0000, true, true, false, false },
+	{ 0x0f20a400, 0x601f0000, true, true, false, false },
+	{ 0x0f100400, 0x600f0000, true, true, false, false },	/* SSHR, USHR */
+	{ 0x4f405400, 0x003f0000, true, true, false, false },	/* SHL */
+	{ 0x6e000000, 0x00007800, true, true, true, false },	/* EXT */
+	{ 0x2e000000, 0x00003800, true, true, true, false },
+	{ 0x4e001800, 0x00c04000, true, true, true, false },	/* UZP, and so on */
+	{ 0x4e002800, 0x00c04000, true, true, true, false },	/* TRN */
+	{ 0x4e003800, 0x00c04000, true, true, true, false },	/* ZIP */
+	{ 0x0e001800, 0x00404000, true, true, true, false },
+	{ 0x0e002800, 0x00404000, true, true, true, false },
+	{ 0x0e003800, 0x00404000, true, true, true, false },
 	{ 0x1e200800, 0x00403000, true, true, true, false },	/* FMUL, FDIV, FADD, FSUB */
 	{ 0x1e208800, 0x00400000, true, true, true, false },	/* FNMUL */
 	{ 0x1f000000, 0x00608000, true, true, true, true },	/* FMADD and so on */
@@ -256,7 +290,7 @@ static unsigned
 program(uint32_t *p)
 {
 	for (unsigned n = 0; n < LENGTH; n++) {
-		switch (rnd(13)) {
+		switch (rnd(14)) {
 		case 0:
 		case 1:
 		case 2:
@@ -267,6 +301,7 @@ program(uint32_t *p)
 			break;
 		case 4:
 		case 5:
+		case 8:
 			p[n] = fill(&vectors[rnd(nitems(vectors))]);
 			break;
 		case 6:

@@ -214,6 +214,7 @@ enum native native_atomic(struct tr *t);
 enum native native_system(struct tr *t);
 enum native native_fp(struct tr *t);
 enum native native_simd(struct tr *t);		/* of native_fp() */
+enum native native_permute(struct tr *t);	/* of native_simd() */
 
 /* Execute the present instruction. */
 void	native_one(struct tr *t);

@@ -215,16 +215,17 @@ enum native
 native_simd(struct tr *t)
 {
 	const struct a64_insn *i = t->i;
+	enum native how = NATIVE_NOT;
 
 	if ((i->word & 0x9f200400) == 0x0e200400)
-		return (three_same(t, i->word));
-	if ((i->word & 0x9fe08400) == 0x0e000400)
-		return (copy(t, i->word));
-	if ((i->word & 0x9ff80c00) == 0x0f000400)
-		return (immediate(t, i->word));
-	if ((i->word & 0x9f800400) == 0x0f000400)
-		return (shift(t, i->word));
-	return (NATIVE_NOT);
+		how = three_same(t, i->word);
+	else if ((i->word & 0x9fe08400) == 0x0e000400)
+		how = copy(t, i->word);
+	else if ((i->word & 0x9ff80c00) == 0x0f000400)
+		how = immediate(t, i->word);
+	else if ((i->word & 0x9f800400) == 0x0f000400)
+		how = shift(t, i->word);
+	return (how == NATIVE_NOT ? native_permute(t) : how);
 }
 
 #endif
