@@ -66,6 +66,9 @@ static const struct template {
 	{ 0x1ac00800, 0x80000400, true, true, true, false },	/* UDIV, SDIV */
 	{ 0x1ac02000, 0x80000c00, true, true, true, false },	/* LSLV and so on */
 	{ 0x5ac00000, 0x80000400, true, true, false, false },	/* RBIT, REV16 */
+	{ 0x1ac04000, 0x00001800, true, true, true, false },	/* CRC32B, CRC32H, CRC32CB, CRC32CH: and words */
+	{ 0x1ac04800, 0x00001000, true, true, true, false },
+	{ 0x9ac04c00, 0x00001000, true, true, true, false },
 	{ 0xdac00800, 0x00000400, true, true, false, false },	/* REV32, REV */
 	{ 0x5ac01000, 0x80000400, true, true, false, false },	/* CLZ, CLS */
 	{ 0x10000000, 0xe0ffffe0, true, false, false, false },	/* ADR, ADRP */

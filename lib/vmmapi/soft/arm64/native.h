@@ -195,6 +195,21 @@ void	native_jump(struct emit *e, unsigned half, const void *other, const void *m
 /* Go to the address in rax, likewise. */
 void	native_goto_rax(struct tr *t);
 
+static inline unsigned
+native_size(uint32_t w)
+{
+	return (w >> 31 != 0 ? 8 : 4);
+}
+
+static inline unsigned
+native_copy(struct tr *t, unsigned size, unsigned slot)
+{
+	unsigned from = native_use(t, slot), reg = native_new(t);
+
+	emit_mov_rr(t->e, size, reg, from);
+	return (reg);
+}
+
 static inline struct late *
 native_late(struct tr *t, enum late_kind kind)
 {
@@ -209,6 +224,7 @@ native_late(struct tr *t, enum late_kind kind)
 /* Emitters by groups. */
 enum native native_branch(struct tr *t);
 enum native native_dp(struct tr *t);
+enum native native_sources(struct tr *t);	/* of native_dp() */
 enum native native_ldst(struct tr *t);
 enum native native_atomic(struct tr *t);
 enum native native_system(struct tr *t);

@@ -7,15 +7,6 @@
 #if defined(__x86_64__)
 
 /* A register of the present instruction to compute in, with a copy of a guest register. */
-static unsigned
-copy_of(struct tr *t, unsigned size, unsigned slot)
-{
-	unsigned from = native_use(t, slot), reg = native_new(t);
-
-	emit_mov_rr(t->e, size, reg, from);
-	return (reg);
-}
-
 static bool
 fits32(uint64_t v)
 {
@@ -32,12 +23,6 @@ alu_imm(struct tr *t, unsigned size, enum emit_alu op, unsigned reg, uint64_t im
 	}
 	emit_mov_ri(t->e, H_RAX, imm);
 	emit_alu_rr(t->e, size, op, reg, H_RAX);
-}
-
-static unsigned
-size_of(uint32_t w)
-{
-	return (w >> 31 != 0 ? 8 : 4);
 }
 
 /* Moves and addresses */
@@ -60,14 +45,14 @@ static enum native
 move_wide(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	unsigned size = size_of(w), reg;
+	unsigned size = native_size(w), reg;
 	uint64_t mask = 0xffffULL << i->arg;
 
 	if (a64_bits(w, 30, 29) != 3)
 		return (constant(t, i->rd, i->imm));
 	if (t->konst_of == i->ra)
 		return (constant(t, i->rd, ((size == 8 ? t->konst : (uint32_t)t->konst) & ~mask) | i->imm));
-	reg = copy_of(t, size, i->ra);
+	reg = native_copy(t, size, i->ra);
 	alu_imm(t, size, ALU_AND, reg, ~mask);
 	if (i->imm != 0)
 		alu_imm(t, size, ALU_OR, reg, i->imm);
@@ -99,7 +84,7 @@ add_imm(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
 	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
-	unsigned size = size_of(w), n = native_use(t, i->rn), reg;
+	unsigned size = native_size(w), n = native_use(t, i->rn), reg;
 
 	if (!flags) {
 		reg = native_new(t);
@@ -128,7 +113,7 @@ shifted(struct tr *t, uint32_t w, unsigned size)
 
 	if (t->i->arg == 0)
 		return (native_use(t, t->i->rm));
-	reg = copy_of(t, size, t->i->rm);
+	reg = native_copy(t, size, t->i->rm);
 	emit_shift_ri(t->e, size, ops[a64_bits(w, 23, 22)], reg, t->i->arg);
 	return (reg);
 }
@@ -156,7 +141,7 @@ add_reg(struct tr *t, uint32_t w)
 	const struct a64_insn *i = t->i;
 	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
 	bool ext = a64_bits(w, 21, 21) != 0, plain = !ext && a64_bits(w, 23, 22) == 0 && i->arg <= 3;
-	unsigned size = size_of(w), n = native_use(t, i->rn), m, reg;
+	unsigned size = native_size(w), n = native_use(t, i->rn), m, reg;
 
 	if (!flags && !sub && plain) {
 		m = native_use(t, i->rm);
@@ -186,7 +171,7 @@ add_carry(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
 	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
-	unsigned size = size_of(w), m = native_use(t, i->rm), reg = copy_of(t, size, i->rn);
+	unsigned size = native_size(w), m = native_use(t, i->rm), reg = native_copy(t, size, i->rn);
 
 	emit_bt_mi(t->e, 4, 4, CORE(eflags), 8);
 	if (sub)
@@ -218,7 +203,7 @@ static enum native
 logical_imm(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	unsigned opc = a64_bits(w, 30, 29), size = size_of(w), reg;
+	unsigned opc = a64_bits(w, 30, 29), size = native_size(w), reg;
 
 	if (i->rn == SLOT_ZERO && (opc == 1 || opc == 2))
 		return (constant(t, i->rd, i->imm));
@@ -226,7 +211,7 @@ logical_imm(struct tr *t, uint32_t w)
 		emit_test_ri(t->e, size, native_use(t, i->rn), (int32_t)i->imm);
 		return (logical_flags(t, size, H_RAX, true));
 	}
-	reg = copy_of(t, size, i->rn);
+	reg = native_copy(t, size, i->rn);
 	alu_imm(t, size, logical_ops[opc], reg, i->imm);
 	native_put(t, i->rd, reg);
 	return (opc == 3 ? logical_flags(t, size, reg, true) : NATIVE_DONE);
@@ -236,7 +221,7 @@ static enum native
 logical_reg(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	unsigned opc = a64_bits(w, 30, 29), size = size_of(w), m, reg;
+	unsigned opc = a64_bits(w, 30, 29), size = native_size(w), m, reg;
 	bool invert = a64_bits(w, 21, 21) != 0;
 
 	if (opc == 1 && i->rn == SLOT_ZERO && i->arg == 0) {		/* MOV, MVN */
@@ -250,14 +235,14 @@ logical_reg(struct tr *t, uint32_t w)
 	}
 	m = shifted(t, w, size);
 	if (invert && i->arg == 0)
-		m = copy_of(t, size, i->rm);
+		m = native_copy(t, size, i->rm);
 	if (invert)
 		emit_unary_r(t->e, size, UN_NOT, m);
 	if (opc == 3 && i->rd == SLOT_SINK) {
 		emit_test_rr(t->e, size, native_use(t, i->rn), m);
 		return (logical_flags(t, size, H_RAX, true));
 	}
-	reg = copy_of(t, size, i->rn);
+	reg = native_copy(t, size, i->rn);
 	emit_alu_rr(t->e, size, logical_ops[opc], reg, m);
 	native_put(t, i->rd, reg);
 	return (opc == 3 ? logical_flags(t, size, reg, true) : NATIVE_DONE);
@@ -269,7 +254,7 @@ static enum native
 bitfield(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	unsigned opc = a64_bits(w, 30, 29), size = size_of(w), immr = a64_bits(w, 21, 16), imms = a64_bits(w, 15, 10);
+	unsigned opc = a64_bits(w, 30, 29), size = native_size(w), immr = a64_bits(w, 21, 16), imms = a64_bits(w, 15, 10);
 	unsigned n = native_use(t, i->rn), reg = native_new(t);
 	enum native how = NATIVE_DONE;
 
@@ -278,7 +263,7 @@ bitfield(struct tr *t, uint32_t w)
 		if (i->arg != 0)
 			emit_shift_ri(t->e, size, SH_ROR, reg, i->arg);
 		alu_imm(t, size, ALU_AND, reg, i->imm);
-		n = copy_of(t, size, i->ra);
+		n = native_copy(t, size, i->ra);
 		alu_imm(t, size, ALU_AND, n, ~i->imm);
 		emit_alu_rr(t->e, size, ALU_OR, reg, n);
 	} else if (immr == 0 && (imms == 7 || imms == 15 || imms == 31)) {
@@ -318,7 +303,7 @@ static enum native
 extract(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	unsigned size = size_of(w), n = native_use(t, i->rn), reg = copy_of(t, size, i->rm);
+	unsigned size = native_size(w), n = native_use(t, i->rn), reg = native_copy(t, size, i->rm);
 
 	if (i->arg != 0 && i->rn == i->rm) {
 		emit_shift_ri(t->e, size, SH_ROR, reg, i->arg);
@@ -336,7 +321,7 @@ static enum native
 conditional_select(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	unsigned size = size_of(w), op = a64_bits(w, 30, 30) << 1 | a64_bits(w, 10, 10), n, m, reg;
+	unsigned size = native_size(w), op = a64_bits(w, 30, 30) << 1 | a64_bits(w, 10, 10), n, m, reg;
 	bool undo, always = (i->arg & 0xe) == 0xe;
 	enum emit_cc cc;
 
@@ -370,7 +355,7 @@ compare_if(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
 	bool sub = a64_bits(w, 30, 30) != 0, undo, imm = a64_bits(w, 11, 11) != 0, always = (i->arg & 0xe) == 0xe;
-	unsigned size = size_of(w), n = native_use(t, i->rn), m = imm ? 0 : native_use(t, i->rm), reg = native_new(t);
+	unsigned size = native_size(w), n = native_use(t, i->rn), m = imm ? 0 : native_use(t, i->rm), reg = native_new(t);
 	unsigned nzcv = i->arg2;
 	uint8_t *other = NULL, *join;
 
@@ -402,122 +387,6 @@ compare_if(struct tr *t, uint32_t w)
 	emit_sahf(t->e);
 	t->eflags = true;
 	return (NATIVE_KEPT);
-}
-
-/* One, two and three sources */
-
-static enum native
-one_source(struct tr *t, uint32_t w)
-{
-	const struct a64_insn *i = t->i;
-	unsigned size = size_of(w), op = a64_bits(w, 15, 10), reg;
-
-	if (op == 4) {					/* CLZ */
-		reg = native_new(t);
-		emit_mov_ri(t->e, H_RAX, 16 * size - 1);
-		emit_rr(t->e, size, EMIT_0F | 0xbd, reg, native_use(t, i->rn));		/* BSR */
-		emit_cmov_rr(t->e, size, CC_E, reg, H_RAX);
-		emit_alu_ri(t->e, size, ALU_XOR, reg, (int32_t)(8 * size - 1));
-	} else if (op == 3 || (op == 2 && size == 4)) {	/* REV */
-		reg = copy_of(t, size, i->rn);
-		emit_bswap(t->e, size, reg);
-	} else {
-		return (NATIVE_NOT);
-	}
-	native_put(t, i->rd, reg);
-	return (NATIVE_DONE);
-}
-
-static enum native
-divide(struct tr *t, unsigned size, bool sign)
-{
-	const struct a64_insn *i = t->i;
-	unsigned n = native_use(t, i->rn), m = native_use(t, i->rm), reg = native_new(t);
-	uint8_t *zero, *minus = NULL, *done;
-
-	/* By zero it is zero; by -1, which overflows for one dividend, a negation. */
-	emit_mov_ri(t->e, H_RAX, 0);
-	emit_test_rr(t->e, size, m, m);
-	zero = emit_jcc_over(t->e, CC_E);
-	emit_mov_rr(t->e, size, H_RAX, n);
-	if (sign) {
-		emit_alu_ri(t->e, size, ALU_CMP, m, -1);
-		minus = emit_jcc_over(t->e, CC_E);
-		emit_cqo(t->e, size);
-	} else {
-		emit_mov_ri(t->e, H_RDX, 0);
-	}
-	emit_unary_r(t->e, size, sign ? UN_IDIV : UN_DIV, m);
-	if (sign) {
-		done = emit_jmp_over(t->e);
-		emit_here(t->e, minus);
-		emit_unary_r(t->e, size, UN_NEG, H_RAX);
-		emit_here(t->e, done);
-	}
-	emit_here(t->e, zero);
-	emit_mov_rr(t->e, size, reg, H_RAX);
-	native_put(t, i->rd, reg);
-	return (NATIVE_DONE);
-}
-
-static enum native
-two_source(struct tr *t, uint32_t w)
-{
-	static const enum emit_shift shifts[4] = { SH_SHL, SH_SHR, SH_SAR, SH_ROR };
-	const struct a64_insn *i = t->i;
-	unsigned size = size_of(w), op = a64_bits(w, 15, 10), reg;
-
-	if (op == 2 || op == 3)
-		return (divide(t, size, op == 3));
-	if (op >> 2 != 2)
-		return (NATIVE_NOT);
-	reg = copy_of(t, size, i->rn);
-	emit_mov_rr(t->e, 4, H_RCX, native_use(t, i->rm));
-	emit_shift_cl(t->e, size, shifts[op & 3], reg);
-	native_put(t, i->rd, reg);
-	return (NATIVE_DONE);
-}
-
-static enum native
-three_source(struct tr *t, uint32_t w)
-{
-	const struct a64_insn *i = t->i;
-	bool sub = a64_bits(w, 15, 15) != 0;
-	unsigned op = a64_bits(w, 23, 21), size = size_of(w), n = native_use(t, i->rn), m = native_use(t, i->rm), reg;
-
-	reg = native_new(t);
-	switch (op) {
-	case 0:
-		emit_mov_rr(t->e, size, reg, n);
-		break;
-	case 1:
-	case 5:
-		if (op == 1) {
-			emit_movsx_rr(t->e, 8, 4, reg, n);
-			emit_movsx_rr(t->e, 8, 4, H_RAX, m);
-		} else {
-			emit_mov_rr(t->e, 4, reg, n);
-			emit_mov_rr(t->e, 4, H_RAX, m);
-		}
-		m = H_RAX;
-		break;
-	default:				/* SMULH, UMULH */
-		emit_mov_rr(t->e, 8, H_RAX, n);
-		emit_unary_r(t->e, 8, op == 2 ? UN_IMUL : UN_MUL, m);
-		emit_mov_rr(t->e, 8, reg, H_RDX);
-		native_put(t, i->rd, reg);
-		return (NATIVE_DONE);
-	}
-	emit_imul_rr(t->e, size, reg, m);
-	if (i->ra != SLOT_ZERO || sub) {
-		n = native_use(t, i->ra);
-		if (sub) {
-			emit_unary_r(t->e, size, UN_NEG, reg);
-		}
-		emit_alu_rr(t->e, size, ALU_ADD, reg, n);
-	}
-	native_put(t, i->rd, reg);
-	return (NATIVE_DONE);
 }
 
 static enum native
@@ -564,10 +433,10 @@ native_dp(struct tr *t)
 		case 4:
 			return (conditional_select(t, w));
 		default:
-			return (a64_bits(w, 30, 30) != 0 ? one_source(t, w) : two_source(t, w));
+			return (native_sources(t));
 		}
 	default:
-		return (three_source(t, w));
+		return (native_sources(t));
 	}
 }
 
