@@ -173,7 +173,9 @@ arithmetic(struct gen *g)
 		break;
 	default:
 		i.op = (pick(g, 2) ? 0x0fc0 : 0x0fb0) | wide;
-		if (i.rm < 0 && pick(g, 2) != 0)
+		if (pick(g, 3) == 0)
+			i.op = 0x86 | wide;
+		else if (i.rm < 0 && pick(g, 2) != 0)
 			byte(g, 0xf0);
 		break;
 	}
@@ -280,7 +282,7 @@ other(struct gen *g)
 	} texts[] = {
 		{ "\x98", 1 }, { "\x48\x98", 2 }, { "\x99", 1 }, { "\x48\x99", 2 }, { "\xf8", 1 }, { "\xf9", 1 }, { "\xf5", 1 },
 		{ "\x9f", 1 }, { "\x9e", 1 }, { "\x9c\x58", 2 }, { "\x0f\xc9", 2 }, { "\x49\x0f\xcc", 3 }, { "\x0f\x31", 2 }, { "\x90", 1 },
-		{ "\x87\xd1", 2 }, { "\x4d\x87\xe0", 3 },
+		{ "\x87\xd1", 2 }, { "\xfa", 1 }, { "\x9c\x41\x5c", 3 }, { "\x4d\x87\xe0", 3 },
 	};
 	unsigned k = pick(g, sizeof(texts) / sizeof(texts[0]) + 2);
 

@@ -224,6 +224,9 @@ unsigned nat_source(struct nat *n, const struct x86_insn *i, unsigned size);
 struct emit_mem nat_stack(struct nat *n, int32_t disp, unsigned size, bool write);
 struct emit_mem nat_pinned(struct nat *n, unsigned g, int32_t disp, unsigned size, bool write);
 
+/* A locked access is the host's own if it is within a line (atomic.h); others are for the first tier.  m is the operand; rax is lost. */
+void	nat_lock(struct nat *n, struct emit_mem m, unsigned size);
+
 /* The address of the memory operand, its low 4 or 8 bytes, to host register `to'; rax and r14 are lost.  Flags stay. */
 void	nat_lea(struct nat *n, const struct x86_insn *i, unsigned size, unsigned to);
 

@@ -36,26 +36,6 @@ flags_before(struct nat *n)
 		nat_flags_load(n);
 }
 
-/*
- * A locked access is the host's own if it is within a line (atomic.h); others are for the first tier.  m is the operand; rax is lost.
- */
-static void
-lock(struct nat *n, struct emit_mem m, unsigned size)
-{
-	struct nat_cold *c;
-
-	if (size > 1) {
-		c = nat_cold(n, COLD_CALL);
-		c->save = !n->slot;
-		c->lazy = n->lazy;
-		c->xmm = n->xmm;
-		emit_lea(n->e, 8, HA, m);
-		emit_alu_ri(n->e, 4, ALU_AND, HA, 63);
-		emit_alu_ri(n->e, 4, ALU_CMP, HA, 64 - (int32_t)size);
-		emit_jcc(n->e, CC_A, &c->from);
-	}
-}
-
 /* ADD to CMP, TEST.  row->op: enum emit_alu, or TEST. */
 #define	TEST	8U
 
@@ -242,7 +222,7 @@ two(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	} else {
 		m = nat_mem(n, i, size, writes, false);
 		if (locked(i))
-			lock(n, m, size);
+			nat_lock(n, m, size);
 		flags_before(n);
 		if (is_imm(i)) {
 			if (locked(i))
@@ -276,7 +256,7 @@ one(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 			return (false);
 		m = nat_mem(n, i, size, true, false);
 		if (locked(i))
-			lock(n, m, size);
+			nat_lock(n, m, size);
 		if (row->kills != 0)
 			flags_before(n);
 		if (locked(i))
@@ -446,7 +426,7 @@ bit(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 			return (false);
 		m = nat_mem(n, i, size, writes, false);
 		if (locked(i))
-			lock(n, m, size);
+			nat_lock(n, m, size);
 		flags_before(n);
 		if (locked(i))
 			emit8(e, 0xf0);
@@ -531,7 +511,7 @@ xadd(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 		return (false);
 	nat_clobber(n, i->r[1]);
 	m = nat_mem(n, i, size, true, false);
-	lock(n, m, size);
+	nat_lock(n, m, size);
 	nat_get_into(n, HA, i->r[1], size);
 	emit8(n->e, 0xf0);
 	emit_rm(n->e, size, EMIT_0F | 0xc0 | (size != 1), HA, m, 0);
@@ -553,7 +533,7 @@ cmpxchg(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	src = nat_host(i->r[1]);
 	nat_clobber(n, 8 * RAX);
 	m = nat_mem(n, i, size, true, false);
-	lock(n, m, size);
+	nat_lock(n, m, size);
 	emit_mov_rr(e, 8, HA, nat_pin[RAX]);
 	emit8(e, 0xf0);
 	emit_rm(e, size, EMIT_0F | 0xb0 | (size != 1), src, m, 0);

@@ -311,4 +311,18 @@ nat_stack(struct nat *n, int32_t disp, unsigned size, bool write)
 	return (nat_pinned(n, RSP, disp, size, write));
 }
 
+void
+nat_lock(struct nat *n, struct emit_mem m, unsigned size)
+{
+	struct nat_cold *c;
+
+	if (size > 1) {
+		c = called(n);
+		emit_lea(n->e, 8, HA, m);
+		emit_alu_ri(n->e, 4, ALU_AND, HA, 63);
+		emit_alu_ri(n->e, 4, ALU_CMP, HA, 64 - (int32_t)size);
+		emit_jcc(n->e, CC_A, &c->from);
+	}
+}
+
 #endif

@@ -105,7 +105,7 @@ access(struct range *r, const struct x86_insn *i, const struct nat_row *row, uns
 		extend(r, i->disp, i->msize, i->r[0] == X86_NOREG && (i->flags & XI_XMM0) == 0 && !reads_only(i, row));
 	if (g != RSP)
 		return;
-	if (i->mnemonic == ZYDIS_MNEMONIC_PUSH || i->mnemonic == ZYDIS_MNEMONIC_CALL)
+	if (i->mnemonic == ZYDIS_MNEMONIC_PUSH || i->mnemonic == ZYDIS_MNEMONIC_PUSHFQ || i->mnemonic == ZYDIS_MNEMONIC_CALL)
 		extend(r, -8, 8, true);
 	else if (i->mnemonic == ZYDIS_MNEMONIC_POP || i->mnemonic == ZYDIS_MNEMONIC_RET)
 		extend(r, 0, 8, false);
@@ -119,6 +119,7 @@ move(struct range *r, const struct x86_insn *i, unsigned g)
 
 	switch (i->mnemonic) {
 	case ZYDIS_MNEMONIC_PUSH:
+	case ZYDIS_MNEMONIC_PUSHFQ:
 	case ZYDIS_MNEMONIC_CALL:
 		r->moved -= g == RSP ? 8 : 0;
 		return (true);
