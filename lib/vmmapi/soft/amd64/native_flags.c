@@ -219,7 +219,8 @@ nat_flags_set(struct nat *n, const struct nat_lazy *lazy)
 void
 nat_clobber(struct nat *n, unsigned r)
 {
-	nat_window_forget(n, r >> 3);
+	if (r != X86_NOREG)
+		nat_window_forget(n, r >> 3);
 	nat_clobber_by(n, r);
 }
 
