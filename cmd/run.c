@@ -241,8 +241,7 @@ default_firmware(struct config *cfg)
 	if (cls == NULL)
 		return (-1);
 	if (cls->firmware == NULL)
-		return (vmm_fail(EINVAL, "%s machines start kernels only today: --kernel FILE; firmware comes for arm64: --arch arm64",
-		    vm_arch_name(cls->arch)));
+		return (vmm_fail(EINVAL, "%s machines start kernels only: --kernel FILE", vm_arch_name(cls->arch)));
 	return (config_set(cfg, "firmware.code", "uefi", &code));
 }
 
@@ -433,7 +432,7 @@ help(const struct verb *verb)
 	    "  --initrd FILE     initial RAM disk\n"
 	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
 	    "  --append STRING   the kernel's command line\n"
-	    "  --firmware F      uefi or an image (arm64, where uefi is what starts unless there is a kernel)\n"
+	    "  --firmware F      uefi or an image; uefi is what starts unless there is a kernel\n"
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
 	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"

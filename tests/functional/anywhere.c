@@ -331,7 +331,7 @@ saved_anywhere(const void *arg)
 	static const struct {
 		uint64_t	step;
 		unsigned	stops, longer;
-	} ways[] = { { 200000, 12, 1 }, { 300, 30, 10 }, { 3, 40, 13 } };
+	} ways[] = { { 200000, 12, 1 }, { 300, 30, 4 }, { 3, 40, 5 } };
 	const struct machine *m = arg;
 	struct end *a, *b;
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stock firmware of Debian's packages on the arm64 machine: its shell, its variables, a disk by GRUB, a kernel handed to it, U-Boot."""
+"""Stock UEFI firmware of Debian's packages on both machines: its shell, its variables, a disk by GRUB, a kernel handed to it; and on
+arm64 U-Boot."""
 import os
 import subprocess
 
@@ -9,22 +10,30 @@ from guest import case, check
 
 GUID = "1f2a3c86-5b0e-4d0b-9d5f-6f2b0a51c7e4"       # not EFI_GLOBAL_VARIABLE, whose names are a closed list
 
+# An architecture's: packages of firmware and GRUB; files in them: code, an image without a file of variables, GRUB's image; its name for the
+# machine in files' names; bytes of the variables; ACPI tables that a guest has; what interrupts of a virtio disk are called.
+FIRMWARE = {
+    "amd64": {"package": "ovmf", "code": "usr/share/OVMF/OVMF_CODE_4M.fd", "plain": "usr/share/ovmf/OVMF.fd",
+              "grub": ("grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"), "name": "X64", "variables": 528 << 10,
+              "tables": "APIC|DSDT|FACP|FACS|HPET|MCFG", "interrupts": "PCI-MSI.*virtio"},
+    "arm64": {"package": "qemu-efi-aarch64", "code": "usr/share/AAVMF/AAVMF_CODE.fd",
+              "plain": "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+              "grub": ("grub-efi-arm64-bin", "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"), "name": "AA64", "variables": 64 << 20,
+              "tables": "APIC|DSDT|FACP|GTDT|MCFG|SPCR", "interrupts": "ITS-MSI.*virtio"},
+}
+
 
 def images(context):
-    """AAVMF's files, U-Boot's image and GRUB's."""
-    found = guest.unpack("arm64", "qemu-efi-aarch64", "u-boot-qemu", "grub-efi-arm64-bin")
-    aavmf = os.path.join(found["qemu-efi-aarch64"], "usr/share/AAVMF")
-    return {
-        "code": os.path.join(aavmf, "AAVMF_CODE.fd"),
-        "plain": os.path.join(found["qemu-efi-aarch64"], "usr/share/qemu-efi-aarch64/QEMU_EFI.fd"),
-        "u-boot": os.path.join(found["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin"),
-        "grub": os.path.join(found["grub-efi-arm64-bin"], "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"),
-    }
+    """The firmware's files and GRUB's."""
+    this = FIRMWARE[context.arch]
+    package, (grub, image) = this["package"], this["grub"]
+    found = guest.unpack(context.arch, package, grub)
+    return {"code": os.path.join(found[package], this["code"]), "plain": os.path.join(found[package], this["plain"]),
+            "grub": os.path.join(found[grub], image)}
 
 
-def only_arm64(context):
-    if context.arch != "arm64":
-        raise guest.Skipped("there is no firmware for this machine yet")
+def console(context):
+    return guest.ARCHES[context.arch]["console"]
 
 
 def host(*command, text=None):
@@ -57,12 +66,12 @@ def grub_disk(context, words=""):
     config = context.path("grub.cfg")
     with open(config, "w", encoding="utf-8") as file:
         file.write("set timeout=0\nterminal_output console\nmenuentry linux {\n"
-                   "  linux /vmlinuz console=ttyAMA0 loglevel=4 guest.script %s\n  initrd /initrd.gz\n}\n" % words)
+                   "  linux /vmlinuz console=%s loglevel=4 guest.script %s\n  initrd /initrd.gz\n}\n" % (console(context), words))
     with open(esp, "wb") as file:
         file.truncate(sectors * 512)
     host("mformat", "-i", esp, "-F", "::")
     host("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT", "::/EFI/debian")
-    for source, target in ((images(context)["grub"], "/EFI/BOOT/BOOTAA64.EFI"), (config, "/EFI/debian/grub.cfg"),
+    for source, target in ((images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % FIRMWARE[context.arch]["name"]), (config, "/EFI/debian/grub.cfg"),
                            (files["kernel"], "/vmlinuz"), (files["initrd"], "/initrd.gz")):
         host("mcopy", "-i", esp, source, "::" + target)
     with open(disk, "wb") as file:
@@ -85,7 +94,6 @@ def grub_disk(context, words=""):
 @case(slow=True)
 def variables_persist(context):
     """A variable set in the shell is there after a reset and in the next VM with the same file."""
-    only_arm64(context)
     variables = context.path("vars.fd")
     g = firmware(context, images(context)["code"], "firmware.vars=" + variables)
     shell(g)
@@ -97,7 +105,7 @@ def variables_persist(context):
     g.expect("EE FF C0 00")
     g.send("reset -s\r")
     g.ends(guest.POWEROFF)
-    check(os.path.getsize(variables) == 64 << 20, "the file of variables has not 64 MiB")
+    check(os.path.getsize(variables) == FIRMWARE[context.arch]["variables"], "the file of variables has another size")
     check(not os.path.exists(variables + ".journal"), "the journal is left")
 
     g = firmware(context, images(context)["code"], "firmware.vars=" + variables)
@@ -113,8 +121,7 @@ def variables_persist(context):
 
 @case(slow=True, long=True)
 def image_without_variables(context):
-    """QEMU_EFI.fd alone, on an empty flash."""
-    only_arm64(context)
+    """An image alone: on an empty flash, or with its variables in itself."""
     g = firmware(context, images(context)["plain"])
     shell(g)
     g.send("reset -s\r")
@@ -125,17 +132,17 @@ def image_without_variables(context):
 @case(slow=True)
 def disk_by_grub(context):
     """UEFI, GRUB from virtio-blk, Linux with ACPI: the machine as the tables say it."""
-    only_arm64(context)
     disk = grub_disk(context)
     g = firmware(context, images(context)["code"], "uuid=00112233-4455-6677-8899-aabbccddeeff",
                  "smbios.system.product_name=Anvil", disks=[disk], memory="512M", cpus=2)
     g.expect(r"guest: script\r?\n")
-    check(g.run("ls /sys/firmware/acpi/tables | grep -cE '^(APIC|DSDT|FACP|GTDT|MCFG|SPCR)$'").strip() == "6", "tables are missing")
+    check(g.run("ls /sys/firmware/acpi/tables | grep -cE '^(%s)$'" % FIRMWARE[context.arch]["tables"]).strip() == "6", "tables are missing")
     check(g.run("cat /sys/class/dmi/id/product_name").strip() == "Anvil", "SMBIOS does not say the machine's name")
     check(g.run("cat /sys/class/dmi/id/product_uuid").strip() == "00112233-4455-6677-8899-aabbccddeeff", "SMBIOS has another UUID")
     check(g.run("nproc").strip() == "2", "there are not two processors")
     g.run("test -b /dev/vda1")
-    g.run("grep -q 'ITS-MSI.*virtio' /proc/interrupts")     # the IORT leads from the root bridge to the interrupt translation service
+    # by the IORT on arm64: it leads from the root bridge to the interrupt translation service
+    g.run("grep -q '%s' /proc/interrupts" % FIRMWARE[context.arch]["interrupts"])
     check(os.path.exists(disk + ".vars"), "the variables are not beside the disk")
     g.power_off()
 
@@ -143,7 +150,6 @@ def disk_by_grub(context):
 @case(slow=True, long=True)
 def power_button(context):
     """The power button, pressed by the escape key, reaches a system that knows the machine by ACPI, and it powers off."""
-    only_arm64(context)
     g = firmware(context, images(context)["code"], disks=[grub_disk(context)], memory="512M", terminal=True)
     g.expect(r"guest: script\r?\n")
     check("Power Button" in g.run("cat /sys/class/input/event0/device/name"), "the first input device is no power button")
@@ -156,10 +162,9 @@ def power_button(context):
 @case(slow=True, long=True)
 def kernel_by_firmware(context):
     """Kernel, initramfs and command line go through the firmware."""
-    only_arm64(context)
     files = context.fetch()
     g = context.start(["--firmware", images(context)["code"], "--kernel", files["kernel"], "--initrd", files["initrd"], "--append",
-                       "console=ttyAMA0 loglevel=4 guest.script hyve.word=seen"], memory="512M", more=["--net", "none"])
+                       "console=%s loglevel=4 guest.script hyve.word=seen" % console(context)], memory="512M", more=["--net", "none"])
     g.expect(r"guest: script\r?\n")
     check("hyve.word=seen" in g.run("cat /proc/cmdline"), "the command line is another")
     g.run("test -d /sys/firmware/efi")
@@ -169,9 +174,11 @@ def kernel_by_firmware(context):
 @case(slow=True)
 def u_boot(context):
     """U-Boot's banner, its look at the flash, and a disk by GRUB through it."""
-    only_arm64(context)
+    if context.arch != "arm64":
+        raise guest.Skipped("Debian's U-Boot for a PC is no firmware image")
+    found = guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"]
     disk = grub_disk(context)
-    g = firmware(context, images(context)["u-boot"], disks=[disk], memory="512M")
+    g = firmware(context, os.path.join(found, "usr/lib/u-boot/qemu_arm64/u-boot.bin"), disks=[disk], memory="512M")
     g.expect(r"U-Boot \d+\.\d+")
     g.expect(r"Flash:\s+64 MiB")
     g.expect(r"guest: script\r?\n")
@@ -182,12 +189,11 @@ def u_boot(context):
 @case(slow=True, long=True)
 def installer(context):
     """Debian's installer reaches its first screen."""
-    only_arm64(context)
-    found = guest.unpack("arm64", "debian-installer-12-netboot-arm64")
-    base = os.path.join(found["debian-installer-12-netboot-arm64"], "usr/lib/debian-installer/images/12/arm64/text",
-                        "debian-installer/arm64")
+    arch = context.arch
+    package = "debian-installer-12-netboot-" + arch
+    base = os.path.join(guest.unpack(arch, package)[package], "usr/lib/debian-installer/images/12", arch, "text/debian-installer", arch)
     g = context.start(["--firmware", images(context)["code"], "--kernel", os.path.join(base, "linux"), "--initrd",
-                       os.path.join(base, "initrd.gz"), "--append", "console=ttyAMA0 --- quiet"], memory="1G")
+                       os.path.join(base, "initrd.gz"), "--append", "console=%s --- quiet" % console(context)], memory="1G")
     g.expect("Select a language", limit=3 * guest.LIMIT)
     g.signal(guest.signal.SIGKILL)
 

@@ -185,7 +185,7 @@ TEST(soft_off)
 		w(CNT, 2, type << 10 | SLP_EN);
 		CHECK_EQ(stopped(), VM_SUSPEND_NONE);
 	}
-	CHECK_HAS(fx.log, "sleep type 0, which no sleeping state has, is ignored");
+	CHECK_HAS(fx.log, "sleep type 1, which no sleeping state has, is ignored");
 	/* In two writes: the type stays until it is enabled. */
 	w(CNT, 2, S5);
 	w(CNT, 1, 0);

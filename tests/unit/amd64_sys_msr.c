@@ -92,13 +92,13 @@ TEST(writes)
 		{ "fixed MTRR", MSR_MTRR_FIX64K, 0x0001040506060000ULL, false },
 		{ "fixed MTRR of type 2", MSR_MTRR_FIX64K, 0x0002040506060000ULL, true },
 		{ "fixed MTRR of type 7", MSR_MTRR_FIX64K, 7, true },
-		{ "variable MTRR", MSR_MTRR_BASE0, 0x3fff12345006ULL, false },
+		{ "variable MTRR", MSR_MTRR_BASE0, 0x1ff12345006ULL, false },
 		{ "variable MTRR of type 3", MSR_MTRR_BASE0, 0x12345003, true },
 		{ "variable MTRR bit 8", MSR_MTRR_BASE0, 0x12345106, true },
-		{ "variable MTRR bit 46", MSR_MTRR_BASE0, 1ULL << 46, true },
-		{ "variable MTRR mask", MSR_MTRR_BASE0 + 1, 0x3ffff0000800ULL, false },
-		{ "variable MTRR mask bit 10", MSR_MTRR_BASE0 + 1, 0x3ffff0000c00ULL, true },
-		{ "variable MTRR mask bit 46", MSR_MTRR_BASE0 + 1, 1ULL << 46, true },
+		{ "variable MTRR bit 41", MSR_MTRR_BASE0, 1ULL << 41, true },
+		{ "variable MTRR mask", MSR_MTRR_BASE0 + 1, 0x1fff0000800ULL, false },
+		{ "variable MTRR mask bit 10", MSR_MTRR_BASE0 + 1, 0x1fff0000c00ULL, true },
+		{ "variable MTRR mask bit 41", MSR_MTRR_BASE0 + 1, 1ULL << 41, true },
 		{ "MTRRCAP is read-only", MSR_MTRRCAP, 0, true },
 		{ "APIC_BASE reserved bit 9", MSR_APIC_BASE, 0xfee00b00, true },
 		{ "APIC_BASE beyond the address width", MSR_APIC_BASE, 1ULL << 50 | 0xfee00900,
@@ -355,7 +355,7 @@ TEST(cpuid)
 	ed = m_cpuid(&m, 0x80000001, 0, 'd');
 	/* NX, LM; SYSCALL may be denied outside of 64-bit mode */
 	CHECK((ed >> 20 & 1) != 0 && (ed >> 29 & 1) != 0);
-	CHECK_EQ(m_cpuid(&m, 0x80000008, 0, 'a') & 0xffff, 48 << 8 | 46);
+	CHECK_EQ(m_cpuid(&m, 0x80000008, 0, 'a') & 0xffff, 48 << 8 | 41);
 	/* APIC in leaf 1 follows its enable (10.4.3); OSXSAVE follows CR4. */
 	m_mode(&m, PM32, 0);
 	ASM(&m, 32,

@@ -6,7 +6,7 @@
 #include "amd64_fixture.h"
 
 #define	nitems(a)	(sizeof(a) / sizeof((a)[0]))
-#define	MAXPHYADDR	46		/* CPUID.80000008H:EAX */
+#define	MAXPHYADDR	41		/* CPUID.80000008H:EAX */
 
 static const enum mode paged[] = { PG32, PAE32, LM64 };
 
@@ -274,7 +274,7 @@ struct rsvd {
 TEST(reserved_bits)
 {
 	static const struct rsvd t[] = {
-		{ LM64, "PTE bit 46", PT + 8 * (DATA >> 12), 1ULL << MAXPHYADDR, DATA, true },
+		{ LM64, "PTE bit 41", PT + 8 * (DATA >> 12), 1ULL << MAXPHYADDR, DATA, true },
 		{ LM64, "PTE bit 51", PT + 8 * (DATA >> 12), 1ULL << 51, DATA, true },
 		{ LM64, "PTE bits 52-62 are ignored", PT + 8 * (DATA >> 12), 0x7ffULL << 52, DATA,
 		    false },
@@ -287,7 +287,7 @@ TEST(reserved_bits)
 		{ LM64, "PDE 2M bit 12 is PAT", PD + 8, 1 << 12, 0x200000, false },
 		{ LM64, "PDE bit 50", PD + 8, 1ULL << 50, 0x200000, true },
 		{ LM64, "PDE bits 8-11 are ignored", PD, 0xe00, DATA, false },
-		{ LM64, "PDPTE bit 46", PDPT, 1ULL << MAXPHYADDR, 0x200000, true },
+		{ LM64, "PDPTE bit 41", PDPT, 1ULL << MAXPHYADDR, 0x200000, true },
 		{ LM64, "PDPTE XD without NXE", PDPT, PG_NX, 0x200000, true },
 		{ LM64, "PDPTE bits 52-62 are ignored", PDPT, 0x7ffULL << 52, 0x200000, false },
 		{ LM64, "PML4E bit 7", PML4 + 8, PG_PS | PDPT | PG_ALL, 0x8000000000, true },
@@ -296,7 +296,7 @@ TEST(reserved_bits)
 		    0x8000200000, false },
 		{ LM64, "not present: nothing is reserved", PML4 + 16, 1ULL << 50, 0x10000000000,
 		    false },
-		{ PAE32, "PTE bit 46", PT + 8 * (DATA >> 12), 1ULL << MAXPHYADDR, DATA, true },
+		{ PAE32, "PTE bit 41", PT + 8 * (DATA >> 12), 1ULL << MAXPHYADDR, DATA, true },
 		/* 4.4.2: with PAE paging bits 62:MAXPHYADDR are all reserved. */
 		{ PAE32, "PTE bit 62", PT + 8 * (DATA >> 12), 1ULL << 62, DATA, true },
 		{ PAE32, "PTE bit 52", PT + 8 * (DATA >> 12), 1ULL << 52, DATA, true },
@@ -519,41 +519,41 @@ TEST(page_sizes)
 	m_mode(&m, PAE32, 0);
 	m_poke(&m, PAEPDPT + 24, PTX | PG_P, 8);
 	m_fill(&m, PTX, 0, 0x1000);
-	m_poke(&m, PTX + 8 * 511, 0x2000ffe00000 | PG_ALL | PG_PS, 8);
+	m_poke(&m, PTX + 8 * 511, 0x180ffe00000 | PG_ALL | PG_PS, 8);
 	SET(&m, PDPTE3, PTX | PG_P);
-	read_at(&m, 0xfff12345, 0x2000fff12345);
+	read_at(&m, 0xfff12345, 0x180fff12345);
 	m.what = "4K of PAE";
 	m_mode(&m, PAE32, 0);
-	m_pte(&m, DATA, 0x3ffffffff000 | PG_ALL);
-	read_at(&m, DATA + 0x123, 0x3ffffffff123);
+	m_pte(&m, DATA, 0x1fffffff000 | PG_ALL);
+	read_at(&m, DATA + 0x123, 0x1fffffff123);
 
 	m.what = "2M";
 	m_mode(&m, LM64, 0);
-	m_poke(&m, PD + 8 * 511, 0x3fffffe00000 | PG_ALL | PG_PS, 8);
-	read_at(&m, 0x3fffffff, 0x3fffffffffff);
+	m_poke(&m, PD + 8 * 511, 0x1ffffe00000 | PG_ALL | PG_PS, 8);
+	read_at(&m, 0x3fffffff, 0x1ffffffffff);
 	m.what = "4K in the upper half";
 	m_mode(&m, LM64, 0);
 	m_poke(&m, PML4 + 8 * 256, PDPT | PG_ALL, 8);
-	m_pte(&m, DATA, 0x345678901000 | PG_ALL);
-	read_at(&m, 0xffff800000040321, 0x345678901321);
+	m_pte(&m, DATA, 0x15678901000 | PG_ALL);
+	read_at(&m, 0xffff800000040321, 0x15678901321);
 	m.what = "the top of the address space";
 	m_mode(&m, LM64, 0);
 	m_poke(&m, PML4 + 8 * 511, PTX | PG_ALL, 8);
 	m_fill(&m, PTX, 0, 0x1000);
 	m_poke(&m, PTX + 8 * 511, PD | PG_ALL, 8);
-	m_poke(&m, PD + 8 * 511, 0x200000000000 | PG_ALL | PG_PS, 8);
-	read_at(&m, 0xffffffffffffffff, 0x2000001fffff);
+	m_poke(&m, PD + 8 * 511, 0x18000000000 | PG_ALL | PG_PS, 8);
+	read_at(&m, 0xffffffffffffffff, 0x180001fffff);
 
 	gb = (m_cpuid(&m, 0x80000001, 0, 'd') >> 26 & 1) != 0;
 	m.what = "1G";
 	m_mode(&m, LM64, 0);
-	m_poke(&m, PDPT + 8 * 5, 0x240000000000 | PG_ALL | PG_PS, 8);
+	m_poke(&m, PDPT + 8 * 5, 0x14000000000 | PG_ALL | PG_PS, 8);
 	if (gb) {
-		read_at(&m, 0x17edcba98, 0x24003edcba98);
-		CHECK_EQ(m_peek(&m, PDPT + 8 * 5, 8), 0x240000000000 | PG_ALL | PG_PS | PG_A);
+		read_at(&m, 0x17edcba98, 0x1403edcba98);
+		CHECK_EQ(m_peek(&m, PDPT + 8 * 5, 8), 0x14000000000 | PG_ALL | PG_PS | PG_A);
 		for (unsigned bit = 13; bit < 30; bit += 8) {
 			m_mode(&m, LM64, 0);
-			m_poke(&m, PDPT + 8 * 5, 0x240000000000 | PG_ALL | PG_PS | 1ULL << bit, 8);
+			m_poke(&m, PDPT + 8 * 5, 0x14000000000 | PG_ALL | PG_PS | 1ULL << bit, 8);
 			ASM(&m, 64, "movabs 0x140000000, %al");
 			m_expect(&m, PF, PFE_P | PFE_RSV);
 		}

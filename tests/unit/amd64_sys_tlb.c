@@ -512,7 +512,7 @@ TEST(control_register_rules)
 		{ LM64, "CR4.VMXE, SMXE without the features", "\x0f\x22\xe0", 3, 0x4020, 0, GP },
 		{ LM64, "CR4 bit 32", "\x0f\x22\xe0", 3, 0x100000020, 0, GP },
 		{ LM64, "LA57 in long mode", "\x0f\x22\xe0", 3, 0x1020, 0, GP },
-		{ LM64, "CR3 bit 46", "\x0f\x22\xd8", 3, 0x400000008000, 0, GP },
+		{ LM64, "CR3 bit 41", "\x0f\x22\xd8", 3, 0x20000008000, 0, GP },
 		{ LM64, "CR3 bit 52", "\x0f\x22\xd8", 3, 0x10000000008000, 0, GP },
 		{ LM64, "CR3 bit 63 without PCIDE", "\x0f\x22\xd8", 3, 0x8000000000008000, 0, GP },
 		{ LM64, "CR3 low bits are ignored", "\x0f\x22\xd8", 3, 0x8fe7, 0, -1 },

@@ -160,7 +160,7 @@ TEST(as_aavmf_does)
 	CHECK(mapped());
 	w32(0, 0x700070);
 	CHECK(!mapped());
-	CHECK_EQ(r32(0x1234 * 4), 0x800080);
+	CHECK_EQ(r32(0x1234 * 4), 0);
 	w32(0, 0xff00ff);
 	CHECK(mapped());
 	program32(BLOCK + 0x80, data, 32);
@@ -190,7 +190,7 @@ TEST(as_ovmf_does)
 	setup(keys8, NULL);
 	w8(0, 0x50);
 	w8(0, 0x70);
-	CHECK_EQ(r8(0), 0x80);
+	CHECK_EQ(r8(0), 0);		/* by that it knows flash */
 	for (unsigned i = 0; i < 300; i++) {
 		w8(0x1000 + i, 0x10);
 		w8(0x1000 + i, (uint8_t)i);
@@ -221,7 +221,7 @@ TEST(locks)
 	CHECK_EQ(r32(0), 0x920092);
 	w32(0, 0x500050);
 	w32(0, 0x700070);
-	CHECK_EQ(r32(0), 0x800080);
+	CHECK_EQ(r32(0), 0);
 	w32(BLOCK + 4, 0x200020);
 	w32(BLOCK + 4, 0xd000d0);
 	CHECK_EQ(r32(0), 0xa200a2);
@@ -480,7 +480,7 @@ TEST(snapshot)
 
 TEST(geometries)
 {
-	static const char *const bad[] = { "flash.size=3M\n", "flash.size=1M\nflash.block=8K\nflash.size=16M\n",
+	static const char *const bad[] = { "flash.size=300K\n", "flash.size=1M\nflash.block=8K\nflash.size=16M\n",
 	    "flash.width=3\nflash.chips=1\n", "flash.width=4\nflash.chips=3\n", "flash.width=4\nflash.chips=1\n",
 	    "flash.size=256K\nflash.block=512K\n" };
 

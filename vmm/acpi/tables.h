@@ -94,8 +94,8 @@ struct acpi_blob {
 	unsigned	 ntables;
 };
 
-/* Value of SLP_TYP for soft off, as \_S5 says. */
-#define	ACPI_SLP_S5	5U
+/* Value of SLP_TYP for soft off, as \_S5 says; OVMF, which does not read that, writes it too. */
+#define	ACPI_SLP_S5	0U
 
 /* Build the tables of a PC; of a machine with Arm processors.  -1 with a sentence (ENOMEM). */
 int	acpi_build_pc(const struct acpi_pc *spec, struct acpi_blob *blob);

@@ -148,6 +148,13 @@ erase(struct flash *f, uint64_t off)
 
 /* The file */
 
+/* A bit per page. */
+static uint64_t
+dirty_words(const struct flash *f)
+{
+	return ((f->size / PAGE + 63) / 64);
+}
+
 /* Take the blocks that changed; NULL if there are none or no memory.  The lock is held. */
 static uint8_t *
 take(struct flash *f, size_t *n, uint64_t **block)
@@ -161,7 +168,7 @@ take(struct flash *f, size_t *n, uint64_t **block)
 	if (data == NULL)
 		return (NULL);
 	*block = (uint64_t *)(void *)(data + (size_t)f->ndirty * PAGE);
-	for (uint64_t i = 0; i < f->size / PAGE / 64; i++) {
+	for (uint64_t i = 0; i < dirty_words(f); i++) {
 		for (uint64_t bits = f->dirty[i]; bits != 0; bits &= bits - 1) {
 			uint64_t page = i * 64 + (unsigned)__builtin_ctzll(bits);
 
@@ -248,9 +255,12 @@ static void
 first_cycle(struct flash *f, uint8_t code)
 {
 	if (code == 0x50) {
-		f->status = SR_READY;		/* and reads show what they did */
+		/* Ready too until something is done: by that OVMF knows flash from memory and ROM.  Reads show what they did. */
+		f->status = 0;
 		return;
 	}
+	if (code != 0x70)
+		f->status |= SR_READY;
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (commands[i].code == code) {
 			f->mode = commands[i].mode;
@@ -425,7 +435,7 @@ make_query(struct flash *f)
 	q[0x20] = 7;
 	q[0x21] = 10;
 	q[0x23] = q[0x24] = q[0x25] = 4;	/* and at most so many times longer */
-	q[0x27] = (uint8_t)__builtin_ctzll(size);
+	q[0x27] = (uint8_t)(64 - __builtin_clzll(size - 1));	/* what the next chip that is made would have; the region below is exact */
 	q[0x28] = f->lane == 2;		/* interface: x8 or x16 */
 	q[0x2a] = (uint8_t)__builtin_ctz(WORDS_MAX * f->lane);
 	q[0x2c] = 1;			/* one region of equal blocks */
@@ -464,12 +474,11 @@ set_geometry(struct flash *f)
 	f->block = (uint64_t)config_num(c, "block");
 	f->width = (unsigned)config_num(c, "width");
 	f->lane = f->width / (unsigned)chips;
-	if ((f->size & (f->size - 1)) != 0 || (f->block & (f->block - 1)) != 0 || (f->width & (f->width - 1)) != 0 ||
-	    f->lane * chips != f->width || (f->lane != 1 && f->lane != 2) || f->block > f->size || f->size / f->block > BLOCKS_MAX ||
-	    f->size % (64 * PAGE) != 0)
-		return (vmm_fail(EINVAL, "%s: no flash has size %" PRIu64 ", block %" PRIu64 ", width %u and %" PRIu64 " chips: they "
-		    "are powers of two, chips are 1 or 2 bytes wide, and there are at most %u blocks", f->dev->name, f->size, f->block,
-		    f->width, chips, BLOCKS_MAX));
+	if (f->size % f->block != 0 || (f->block & (f->block - 1)) != 0 || (f->width & (f->width - 1)) != 0 ||
+	    f->lane * chips != f->width || (f->lane != 1 && f->lane != 2) || f->size / f->block > BLOCKS_MAX)
+		return (vmm_fail(EINVAL, "%s: no flash has size %" PRIu64 ", block %" PRIu64 ", width %u and %" PRIu64 " chips: block and "
+		    "width are powers of two, chips are 1 or 2 bytes wide, and there are at most %u whole blocks", f->dev->name, f->size,
+		    f->block, f->width, chips, BLOCKS_MAX));
 	make_query(f);
 	return (0);
 }
@@ -533,7 +542,7 @@ flash_init(struct device *dev)
 	if (set_geometry(f) != 0 || find_segment(f) != 0 ||
 	    load(f, config_str(dev->config, "path"), config_str(dev->config, "template")) != 0)
 		goto fail;
-	f->dirty = calloc(f->size / PAGE / 64, sizeof(*f->dirty));
+	f->dirty = calloc(dirty_words(f), sizeof(*f->dirty));
 	f->timer = event_timer_add(dev->vmm->loop, flush, f);
 	if (f->dirty == NULL || f->timer == NULL) {
 		(void)vmm_fail(ENOMEM, "%s: no memory", dev->name);
@@ -614,7 +623,7 @@ static const struct config_key keys[] = {
 	KEY_PATH("path", NULL, "file with its content; without one it is gone with the VM"),
 	KEY_PATH("template", NULL, "what a new file begins with"),
 	KEY_BOOL("readonly", false, "refuse to program and erase"),
-	KEY_SIZE("size", 64LL << 20, 256LL << 10, 256LL << 20, "bytes of all chips"),
+	KEY_SIZE("size", 64LL << 20, 64LL << 10, 256LL << 20, "bytes of all chips"),
 	KEY_SIZE("block", 256LL << 10, 4096, 4LL << 20, "bytes of an erase block of all chips"),
 	KEY_INT("width", 4, 1, 4, "bytes of the bus"),
 	KEY_INT("chips", 2, 1, 4, "chips beside each other on the bus"),

@@ -6,7 +6,8 @@
  *	0xb0000000	PCIe configuration (ECAM)
  *	0xc0000000	BARs, to 0xfec00000
  *	0xfec00000	I/O APIC; 0xfed00000 HPET; 0xfee00000 local APICs
- *	ports		8254 0x40, RTC 0x70, COM1 0x3f8, PCI 0xcf8, reset 0xcf9, ACPI 0x600, BARs from 0x6000
+ *	4 GiB, below	flash: the firmware, and its variables before it
+ *	ports		8254 0x40, RTC 0x70, COM1 0x3f8, fw_cfg 0x510, PCI 0xcf8, reset 0xcf9, ACPI 0x600, BARs from 0x6000
  *	lines		0 8254 or HPET, 4 COM1, 8 RTC, 9 ACPI, 16 to 23 PCI pins
  *	PCI		00:00.0 host bridge, 00:1f.0 LPC bridge, devices of the configuration from 00:01.0
  */
@@ -22,10 +23,12 @@
 #include "../timer/acpi_pm_timer.h"
 #include "../timer/hpet.h"
 #include "parts.h"
+#include "pc.h"
 
 #define	ECAM		0xb0000000ULL
 #define	MEM32_BASE	0xc0000000ULL
 #define	MEM32_LIMIT	0xfec00000ULL
+#define	MEM64_LIMIT	0x20000000000ULL	/* what the processors can address: 41 bits */
 #define	IO_BASE		0x6000
 #define	IO_LIMIT	0x10000
 #define	HPET		0xfed00000ULL
@@ -48,13 +51,6 @@
 #define	SLOT_HOST	PCI_DEVFN(0, 0)
 #define	SLOT_LPC	PCI_DEVFN(31, 0)
 
-struct pc {
-	struct vm_i8254	*pit;
-	struct device	*pm, *pm_timer, *rtc, *hpet;
-	struct vm_irq	*rtc_irq;
-	struct vm_range	*debug_exit;
-};
-
 static const struct config_key pc_keys[] = {
 	KEY_BOOL("debug_exit", false, "a port, 0x501, by which a test guest ends the run with a code"),
 	KEY_BOOL("hpet", true, "have an HPET"),
@@ -65,6 +61,8 @@ static const struct machine_part parts[] = {
 	{ "pc.hpet_chip", "hpet" },
 	{ "pc.timer", "acpi-pm-timer" },
 	{ "com1", "ns16550" },
+	{ "pc.flash0", "cfi-flash" },
+	{ "pc.flash1", "cfi-flash" },
 	{ NULL, NULL },
 };
 
@@ -108,8 +106,9 @@ add_debug_exit(struct machine *m)
 static int
 pc_init(struct machine *m)
 {
-	static const struct parts_pci pci = {
-		.host = { .ecam = ECAM, .ports = true, .io_base = IO_BASE, .io_limit = IO_LIMIT,
+	struct parts_pci pci = {
+		/* Firmware switches the window on itself. */
+		.host = { .ecam = m->firmware == NULL ? ECAM : 0, .ports = true, .io_base = IO_BASE, .io_limit = IO_LIMIT,
 		    .mem32_base = MEM32_BASE, .mem32_limit = MEM32_LIMIT },
 		.line = LINE_PIRQ, .nlines = ACPI_PIRQS, .first = 1, .last = 30,
 	};
@@ -140,6 +139,8 @@ pc_init(struct machine *m)
 		if (pc->hpet == NULL || hpet_on_legacy(pc->hpet, hpet_legacy, pc) != 0)
 			return (-1);
 	}
+	if (m->firmware != NULL && pc_firmware_init(m) != 0)
+		return (-1);
 	if (parts_add(m, &com1) == NULL ||
 	    parts_add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, 0) == NULL ||
 	    parts_add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE) == NULL)
@@ -180,8 +181,8 @@ memory_map(struct vmctx *vm, struct boot_spec *spec)
 	spec->nmap = (unsigned)(r - spec->map);
 }
 
-static int
-place_tables(struct machine *m)
+int
+pc_acpi(struct machine *m, uint64_t mem64_base, struct acpi_blob *blob)
 {
 	static const struct acpi_isa_dev isa[] = {
 		{ "COM1", "PNP0501", 1, COM1, 8, LINE_COM1 },
@@ -190,17 +191,25 @@ place_tables(struct machine *m)
 	struct pc *pc = m->priv;
 	struct acpi_pc spec = {
 		.ncpus = m->ncpus, .ecam = ECAM, .io_base = IO_BASE, .io_last = IO_LIMIT - 1,
-		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .pm_base = PM_BASE, .sci = LINE_SCI,
+		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .mem64_base = mem64_base, .mem64_last = MEM64_LIMIT - 1,
+		.pm_base = PM_BASE, .sci = LINE_SCI,
 		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0,
 		.hpet_id = pc->hpet != NULL ? hpet_block_id(pc->hpet) : 0, .rtc = true,
 		.isa = isa, .nisa = sizeof(isa) / sizeof(isa[0]),
 	};
-	struct acpi_blob blob;
-	int error;
 
 	for (unsigned i = 0; i < ACPI_PIRQS; i++)
 		spec.pirq[i] = LINE_PIRQ + i;
-	if (acpi_build_pc(&spec, &blob) != 0)
+	return (acpi_build_pc(&spec, blob));
+}
+
+static int
+place_tables(struct machine *m)
+{
+	struct acpi_blob blob;
+	int error;
+
+	if (pc_acpi(m, 0, &blob) != 0)
 		return (-1);
 	error = acpi_place(&blob, m->vmm->vm, TABLES, TABLES_LEN, RSDP);
 	acpi_free(&blob);
@@ -210,6 +219,10 @@ place_tables(struct machine *m)
 static int
 pc_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol **protocol)
 {
+	if (m->firmware != NULL) {
+		*protocol = NULL;
+		return (pc_firmware_boot(m, spec));
+	}
 	memory_map(m->vmm->vm, spec);
 	spec->rsdp = RSDP;
 	if (place_tables(m) != 0 || pci_host_assign(parts_pci_host(m)) != 0)
@@ -239,6 +252,7 @@ const struct machine_class machine_pc = {
 	.max_cpus = 8,
 	.keys = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) },
 	.parts = parts,
+	.firmware = pc_firmware_places,
 	.init = pc_init,
 	.fini = pc_fini,
 	.boot = pc_boot,

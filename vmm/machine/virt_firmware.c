@@ -15,8 +15,8 @@
 #include "../firmware/firmware.h"
 #include "../firmware/fw_cfg.h"
 #include "../firmware/smbios.h"
-#include "../newvm.h"
 #include "parts.h"
+#include "told.h"
 #include "virt.h"
 
 #define	FLASH_CODE	0x00000000ULL
@@ -41,14 +41,6 @@ const struct firmware_place virt_firmware_places[] = {
 	{ NULL, NULL, NULL },
 };
 
-static int
-set(struct machine *m, const char *key, const char *value)
-{
-	static const struct config_origin origin = { CONFIG_FROM_CODE, "firmware", 0 };
-
-	return (value != NULL ? config_set(m->vmm->config, key, value, &origin) : 0);
-}
-
 int
 virt_firmware_init(struct machine *m)
 {
@@ -57,8 +49,8 @@ virt_firmware_init(struct machine *m)
 	static const struct part fw_cfg = { "fw-cfg", "fw-cfg", "virt.fw_cfg", DEVICE_ON_MMIO, FW_CFG, 0, { 0 }, false };
 	struct virt *v = m->priv;
 
-	if (set(m, "virt.flash0.path", m->firmware->code) != 0 || set(m, "virt.flash0.readonly", "true") != 0 ||
-	    set(m, "virt.flash1.path", m->firmware->vars) != 0 || set(m, "virt.flash1.template", m->firmware->template) != 0)
+	if (told_key(m, "virt.flash0.path", m->firmware->code) != 0 || told_key(m, "virt.flash0.readonly", "true") != 0 ||
+	    told_key(m, "virt.flash1.path", m->firmware->vars) != 0 || told_key(m, "virt.flash1.template", m->firmware->template) != 0)
 		return (-1);
 	if (parts_add(m, &code) == NULL || parts_add(m, &vars) == NULL)
 		return (-1);
@@ -115,38 +107,12 @@ publish_acpi(struct machine *m)
 	return (error);
 }
 
-static int
-publish_smbios(struct machine *m)
-{
-	struct smbios_spec spec = {
-		.config = m->vmm->config, .cpu_family = SMBIOS_FAMILY_ARMV8, .cpu_version = vm_get_cpu_model(m->vmm->vm),
-		.ram = { { VIRT_RAM, vm_get_highmem_size(m->vmm->vm) } }, .nram = 1,
-	};
-	struct virt *v = m->priv;
-	struct vmm_topology topo;
-	struct smbios s;
-	int error;
-
-	if (vmm_get_topology(m->vmm->config, &topo) != 0)
-		return (-1);
-	spec.sockets = topo.sockets;
-	spec.cores = topo.cores;
-	spec.threads = topo.threads;
-	if (smbios_build(&spec, &s) != 0)
-		return (-1);
-	error = smbios_publish(&s, v->fw_cfg);
-	smbios_free(&s);
-	return (error);
-}
-
 int
 virt_firmware_boot(struct machine *m, const struct boot_spec *spec, const struct dt_blob *fdt)
 {
 	struct virt *v = m->priv;
 
-	if (fw_cfg_add_number(v->fw_cfg, FW_CFG_NB_CPUS, m->ncpus, 2) != 0 ||
-	    fw_cfg_add_number(v->fw_cfg, FW_CFG_MAX_CPUS, m->ncpus, 2) != 0 || publish_acpi(m) != 0 || publish_smbios(m) != 0 ||
-	    firmware_publish_settings(v->fw_cfg, m->vmm->config) != 0 || firmware_publish_kernel(v->fw_cfg, spec) != 0)
+	if (publish_acpi(m) != 0 || told_machine(m, v->fw_cfg, spec, SMBIOS_FAMILY_ARMV8) != 0)
 		return (-1);
 	if (vm_gpa_write(m->vmm->vm, VIRT_RAM, fdt->data, fdt->len) != 0)
 		return (vmm_fail_vm("virt: devicetree"));

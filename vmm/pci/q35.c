@@ -13,6 +13,7 @@
 #include "pci.h"
 #include "q35.h"
 
+#define	COMMAND		0x04
 #define	INTEL		0x8086
 #define	SUBVENDOR	0x1af4		/* by these firmware knows a virtual machine */
 #define	SUBDEVICE	0x1100
@@ -43,6 +44,7 @@ add_regs(struct pci_fn *fn, const struct reg *regs, unsigned n)
 #define	PCIEXBAR_HIGH	0x0000000fU
 
 static const struct reg host_regs[] = {
+	{ COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER, 0 },
 	{ PCIEXBAR, 4, 0, PCIEXBAR_LOW },
 	{ PCIEXBAR + 4, 4, 0, PCIEXBAR_HIGH },
 	/* PAM0 to PAM6 */
@@ -174,6 +176,7 @@ DEVICE_CLASS_NOKEYS(q35_host, "q35-host", "PCI Express host bridge of a PC", &ho
 #define	IO_SPACE	1U		/* bit 0 of an address of ports */
 
 static const struct reg lpc_regs[] = {
+	{ COMMAND, 2, PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER, 0 },	/* always on: firmware finds COM1 behind it by that */
 	{ PMBASE, 4, IO_SPACE, PMBASE_MASK },
 	{ ACPI_CNTL, 1, 0, 0x87 },
 	{ 0x48, 4, IO_SPACE, 0xff80 },		/* GPIOBASE */

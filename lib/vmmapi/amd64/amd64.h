@@ -112,8 +112,11 @@ _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
 #define	APIC_BASE_ADDR	0xfffffffff000ULL
 #define	APIC_DEFAULT	0xfee00000ULL
 
-/* Physical addresses of the modelled processor: CPUID leaf 0x80000008 says the same. */
-#define	AMD64_PHYS_BITS	46
+/*
+ * Physical addresses of the modelled processor: CPUID leaf 0x80000008 says the same.  Twice what the most RAM needs, and no more: OVMF
+ * maps all of it, by pages of 2 MiB, before it says a word.
+ */
+#define	AMD64_PHYS_BITS	41
 #define	AMD64_MAXPA	(1ULL << AMD64_PHYS_BITS)
 /* Processor signature by model: EDX after reset (SDM vol. 3 9.1.2) and EAX of CPUID leaf 1. */
 uint32_t amd64_signature(const struct vmctx *vm);
