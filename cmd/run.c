@@ -170,6 +170,8 @@ tell(struct vm_run *run, struct config *cfg, const struct boot_protocol *protoco
 	    config_num(config_node(cfg, ""), "memory.size") >> 20, vm_accel_name(vm), vm_accel_reason(vm));
 	if (protocol != NULL)
 		fprintf(stderr, "hyve: starting '%s' as %s", run->spec.kernel.path, protocol->doc);
+	else if (run->fw.bios)
+		fprintf(stderr, "hyve: starting BIOS '%s'", run->fw.code);
 	else
 		fprintf(stderr, "hyve: starting firmware '%s', its variables %s%s%s", run->fw.code, run->fw.vars != NULL ? "in '" :
 		    "gone with the VM (firmware.vars=FILE keeps them)", run->fw.vars != NULL ? run->fw.vars : "",
@@ -274,7 +276,7 @@ configure(struct vm_run *run, struct config *cfg, const struct options *o)
 	if (read_files(run, o) != 0 || defaults(cfg, &run->spec.kernel, o->no_nic) != 0 || config_check(cfg) != 0)
 		return (-1);
 	cls = machine_find(vmm_arch(cfg));
-	if (cls == NULL || (firmware_wanted(cfg) && firmware_choose(cfg, cls->firmware, &run->fw) != 0))
+	if (cls == NULL || (firmware_wanted(cfg) && firmware_choose(cfg, cls->firmware, cls->bios, &run->fw) != 0))
 		return (-1);
 	if (o->protocol == NULL)
 		return (0);
@@ -432,7 +434,7 @@ help(const struct verb *verb)
 	    "  --initrd FILE     initial RAM disk\n"
 	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
 	    "  --append STRING   the kernel's command line\n"
-	    "  --firmware F      uefi or an image; uefi is what starts unless there is a kernel\n"
+	    "  --firmware F      uefi, bios (amd64) or an image; uefi is what starts unless there is a kernel\n"
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
 	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"

@@ -58,26 +58,26 @@ def shell(g):
     g.expect("Shell> ")
 
 
-def grub_disk(context, words=""):
-    """A GPT disk with an EFI system partition: GRUB, its configuration, kernel and initramfs."""
-    files = context.fetch()
-    disk, esp = context.path("grub.img"), context.path("esp.img")
-    first, sectors = 2048, 192 << 11
-    config = context.path("grub.cfg")
-    with open(config, "w", encoding="utf-8") as file:
-        file.write("set timeout=0\nterminal_output console\nmenuentry linux {\n"
-                   "  linux /vmlinuz console=%s loglevel=4 guest.script %s\n  initrd /initrd.gz\n}\n" % (console(context), words))
-    with open(esp, "wb") as file:
+def fat(context, sectors, files, folders=()):
+    """An image of a FAT32 file system."""
+    image = context.path("fat.img")
+    with open(image, "wb") as file:
         file.truncate(sectors * 512)
-    host("mformat", "-i", esp, "-F", "::")
-    host("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT", "::/EFI/debian")
-    for source, target in ((images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % FIRMWARE[context.arch]["name"]), (config, "/EFI/debian/grub.cfg"),
-                           (files["kernel"], "/vmlinuz"), (files["initrd"], "/initrd.gz")):
-        host("mcopy", "-i", esp, source, "::" + target)
+    host("mformat", "-i", image, "-F", "::")
+    for folder in folders:
+        host("mmd", "-i", image, "::" + folder)
+    for source, target in files:
+        host("mcopy", "-i", image, source, "::" + target)
+    return image
+
+
+def disk_with(context, table, first, sectors, partition):
+    """A disk with a partition table, for sfdisk, and an image in its partition."""
+    disk = context.path("grub.img")
     with open(disk, "wb") as file:
         file.truncate((first + sectors + 2048) * 512)
-    host("sfdisk", "-q", disk, text=b"label: gpt\n%d,%d,U\n" % (first, sectors))
-    with open(esp, "rb") as source, open(disk, "r+b") as target:
+    host("sfdisk", "-q", disk, text=table)
+    with open(partition, "rb") as source, open(disk, "r+b") as target:
         target.seek(first * 512)
         while True:
             piece = source.read(1 << 20)
@@ -87,7 +87,45 @@ def grub_disk(context, words=""):
                 target.write(piece)
             else:
                 target.seek(len(piece), os.SEEK_CUR)
-    os.unlink(esp)
+    os.unlink(partition)
+    return disk
+
+
+def grub_config(context, words):
+    config = context.path("grub.cfg")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write("set timeout=0\nterminal_output console\nmenuentry linux {\n"
+                   "  linux /vmlinuz console=%s loglevel=4 guest.script %s\n  initrd /initrd.gz\n}\n" % (console(context), words))
+    return config
+
+
+FIRST, SECTORS = 2048, 192 << 11
+
+
+def grub_disk(context, words=""):
+    """A GPT disk with an EFI system partition: GRUB, its configuration, kernel and initramfs."""
+    files = context.fetch()
+    esp = fat(context, SECTORS, (
+        (images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % FIRMWARE[context.arch]["name"]),
+        (grub_config(context, words), "/EFI/debian/grub.cfg"), (files["kernel"], "/vmlinuz"), (files["initrd"], "/initrd.gz")),
+        ("/EFI", "/EFI/BOOT", "/EFI/debian"))
+    return disk_with(context, b"label: gpt\n%d,%d,U\n" % (FIRST, SECTORS), FIRST, SECTORS, esp)
+
+
+def bios_disk(context, words=""):
+    """A disk as PCs without UEFI have them: GRUB in the first sector and in those behind it, kernel and initramfs in a partition."""
+    files = context.fetch()
+    grub = os.path.join(guest.unpack("amd64", "grub-pc-bin")["grub-pc-bin"], "usr/lib/grub/i386-pc")
+    core = context.path("core.img")
+    partition = fat(context, SECTORS, ((grub_config(context, words), "/grub/grub.cfg"), (files["kernel"], "/vmlinuz"),
+                                       (files["initrd"], "/initrd.gz")), ("/grub",))
+    disk = disk_with(context, b"label: dos\n%d,%d,c,*\n" % (FIRST, SECTORS), FIRST, SECTORS, partition)
+    host("grub-mkimage", "-O", "i386-pc", "-d", grub, "-o", core, "-p", "(hd0,msdos1)/grub", "biosdisk", "part_msdos", "fat", "normal",
+         "linux", "configfile")
+    with open(os.path.join(grub, "boot.img"), "rb") as boot, open(core, "rb") as rest, open(disk, "r+b") as target:
+        target.write(boot.read()[:440])         # behind it is the partition table
+        target.seek(512)
+        target.write(rest.read())
     return disk
 
 
@@ -183,6 +221,23 @@ def u_boot(context):
     g.expect(r"Flash:\s+64 MiB")
     g.expect(r"guest: script\r?\n")
     g.run("test -b /dev/vda1")
+    g.power_off()
+
+
+@case(slow=True)
+def bios(context):
+    """SeaBIOS: its console, GRUB from a virtio disk by BIOS calls, Linux with the BIOS' memory map and tables."""
+    if context.arch != "amd64":
+        raise guest.Skipped("only a PC has a BIOS")
+    image = os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
+    g = firmware(context, image, "pc.bios_log=on", disks=[bios_disk(context)], memory="512M", cpus=2)
+    g.expect(r"SeaBIOS \(version [\w.-]+\)")
+    g.expect(r"guest: script\r?\n")
+    check(g.run("ls /sys/firmware/acpi/tables | grep -cE '^(APIC|DSDT|FACP|FACS|HPET|MCFG)$'").strip() == "6", "tables are missing")
+    check(g.run("nproc").strip() == "2", "there are not two processors")
+    check("hyve" in g.run("cat /sys/class/dmi/id/sys_vendor").lower(), "SMBIOS does not say who made the machine")
+    g.run("test -b /dev/vda1; ! test -d /sys/firmware/efi")
+    check("bios: === PCI bus & bridge init ===" in g.said(), "the BIOS' log is not shown: " + g.said())
     g.power_off()
 
 

@@ -54,11 +54,13 @@ set(const char *key, const char *value)
 	CHECKF(config_set(fx.vmm.config, key, value, &origin) == 0, "%s", vmm_errmsg());
 }
 
+static const struct firmware_place *bios;	/* the machine's */
+
 static int
 choose(const struct firmware_place *places, struct firmware *fw)
 {
 	CHECKF(config_check(fx.vmm.config) == 0, "%s", vmm_errmsg());
-	return (firmware_choose(fx.vmm.config, places, fw));
+	return (firmware_choose(fx.vmm.config, places, bios, fw));
 }
 
 static void
@@ -133,6 +135,40 @@ TEST(image)
 	set("firmware.code", "bios");
 	CHECK_EQ(choose(none, &fw), -1);
 	CHECK_EQ(errno, ENOTSUP);
+	done();
+}
+
+/* Found as UEFI is, or known by its size; it has no variables, whatever the keys say. */
+TEST(a_bios)
+{
+	static const struct firmware_place none[] = { { NULL, NULL, NULL } };
+	struct firmware_place places[] = { { NULL, NULL, "some" }, { NULL, NULL, NULL } };
+	struct firmware fw;
+
+	setup();
+	bios = places;
+	places[0].code = strdup(in_dir("bios.bin"));
+	set("firmware.code", "bios");
+	set("firmware.vars", in_dir("vars"));
+	CHECK_EQ(choose(none, &fw), -1);
+	CHECK_EQ(errno, ENOENT);
+	CHECK_HAS(vmm_errmsg(), "no BIOS for this machine is installed");
+	CHECK_HAS(vmm_errmsg(), "package some");
+	(void)touch("bios.bin");
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK(fw.bios && fw.vars == NULL && fw.template == NULL);
+	CHECK_STR(fw.code, places[0].code);
+	firmware_free(&fw);
+	set("firmware.code", touch("image"));
+	CHECK_EQ(truncate(in_dir("image"), 512 << 10), 0);
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK(fw.bios && fw.vars == NULL);
+	firmware_free(&fw);
+	CHECK_EQ(truncate(in_dir("image"), (512 << 10) + 1), 0);
+	CHECK_EQ(choose(none, &fw), 0);
+	CHECK(!fw.bios && fw.vars != NULL);
+	firmware_free(&fw);
+	free((void *)(uintptr_t)places[0].code);
 	done();
 }
 

@@ -171,6 +171,61 @@ TEST(memory_registers_are_data)
 }
 
 /* What firmware does with the LPC bridge. */
+/* How guest-physical memory can be accessed. */
+static int
+prot_at(uint64_t gpa)
+{
+	vm_paddr_t at = 0;
+	vm_ooffset_t off;
+	int prot, id, flags;
+	size_t len;
+
+	while (vm_mmap_getnext(fx.vmm.vm, &at, &id, &off, &len, &prot, &flags) == 0) {
+		if (gpa - at < len)
+			return (prot);
+		at += len;
+	}
+	return (-1);
+}
+
+/* What SeaBIOS does with its area: opens all of it, and closes it again but for what its stacks and tables are in. */
+TEST(bios_area)
+{
+	const struct pci_host_spec spec = { .ports = true };
+	const struct device_class *cls = device_class_find("q35-host");
+	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = HOST, .base = 1 };
+	const int closed = VM_PROT_READ | VM_PROT_EXEC;
+
+	fx_open(&fx);
+	host = pci_host_new(&fx.vmm, &spec);
+	place.pci = host;
+	CHECKF(device_create(&fx.vmm, cls, "host", fx_node(&fx, "host", cls), &place) != NULL, "%s", vmm_errmsg());
+	devices_resume(&fx.vmm);
+	CHECK_EQ(prot_at(0xbffff), VM_PROT_ALL);
+	CHECK_EQ(prot_at(0xc0000), closed);
+	CHECK_EQ(prot_at(0xfffff), closed);
+	CHECK_EQ(prot_at(0x100000), VM_PROT_ALL);
+	cfg_port_w(&fx, HOST, 0x90, 4, 0x33333330);
+	cfg_port_w(&fx, HOST, 0x94, 4, 0x333333);
+	for (uint64_t gpa = 0xc0000; gpa < 0x100000; gpa += 0x4000)
+		CHECK_EQ(prot_at(gpa), VM_PROT_ALL);
+	/* An odd place of one nibble: the upper half of PAM5 is 0xe4000 on. */
+	cfg_port_w(&fx, HOST, 0x95, 1, 0x13);
+	CHECK_EQ(prot_at(0xe0000), VM_PROT_ALL);
+	CHECK_EQ(prot_at(0xe4000), closed);
+	CHECK_EQ(prot_at(0xe8000), VM_PROT_ALL);
+	cfg_port_w(&fx, HOST, 0x90, 1, 0x10);
+	CHECK_EQ(prot_at(0xeffff), VM_PROT_ALL);
+	CHECK_EQ(prot_at(0xf0000), closed);
+	cfg_port_w(&fx, HOST, 0x90, 1, 0x20);				/* written to RAM, read from ROM: a copy is both */
+	CHECK_EQ(prot_at(0xf0000), VM_PROT_ALL);
+	devices_pause(&fx.vmm);
+	devices_reset(&fx.vmm);
+	devices_resume(&fx.vmm);
+	CHECK_EQ(prot_at(0xf0000), closed);
+	teardown(&fx, host);
+}
+
 TEST(lpc)
 {
 	static const uint8_t route[] = { 0x0a, 0x0a, 0x0b, 0x0b };

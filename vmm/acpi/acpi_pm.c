@@ -24,6 +24,8 @@
 #define	PM1_CNT		0x04
 #define	GPE0		0x20
 #define	GPE0_LEN	16		/* status, then enable */
+#define	SMI_EN		0x30
+#define	APMC_EN		0x20U
 
 /* PM1 status and enable (4.8.3.1, 4.8.3.2.1) */
 #define	TMR		0x0001U
@@ -130,6 +132,9 @@ read_byte(struct acpi_pm *p, unsigned off)
 		return ((uint8_t)((p->cnt | SCI_EN) >> (8 * (off - PM1_CNT))));
 	if (off >= GPE0 + GPE0_LEN / 2 && off < GPE0 + GPE0_LEN)
 		return (p->gpe_en[off - GPE0 - GPE0_LEN / 2]);
+	/* There is no system management mode for software to ask for: it sees that done, and does not try (ICH9, 13.8.3.9). */
+	if (off == SMI_EN)
+		return (APMC_EN);
 	return (0);
 }
 

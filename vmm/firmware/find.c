@@ -17,7 +17,7 @@
 #include "fw_cfg.h"
 
 static const struct config_key keys[] = {
-	KEY_STRING("code", NULL, "firmware to start with: uefi, which is looked for where distributions have it, or an image"),
+	KEY_STRING("code", NULL, "firmware to start with: uefi or, on amd64, bios, which are looked for where distributions have them, or an image"),
 	KEY_PATH("vars", NULL, "file of the firmware's variables, made if it is missing; else one for the VM's name or disk"),
 	KEY_INT("wait", 0, 0, 60, "seconds that it waits for a key, ESC or F2, that opens its menu"),
 	KEY_PATH("template", NULL, "what new variables begin with; else the file that belongs to the image"),
@@ -52,7 +52,7 @@ list(const struct firmware_place *places, char *buf, size_t size)
 }
 
 static const struct firmware_place *
-find_installed(const struct firmware_place *places)
+find_installed(const struct firmware_place *places, const char *what)
 {
 	char where[1024];
 
@@ -61,8 +61,8 @@ find_installed(const struct firmware_place *places)
 			return (p);
 	}
 	list(places, where, sizeof(where));
-	return (vmm_fail_null(ENOENT, "no UEFI firmware for this machine is installed; looked for %s. Install one of them, or name an "
-	    "image: --firmware FILE", where));
+	return (vmm_fail_null(ENOENT, "no %s for this machine is installed; looked for %s. Install one of them, or name an image: "
+	    "--firmware FILE", what, where));
 }
 
 /*
@@ -154,8 +154,17 @@ choose_vars(struct config *cfg, struct firmware *fw)
 	return (true);
 }
 
+/* The largest that a PC's address space had room for, and less than any UEFI firmware has. */
+static bool
+is_bios(const char *path)
+{
+	struct stat st;
+
+	return (stat(path, &st) == 0 && st.st_size <= 512 << 10);
+}
+
 int
-firmware_choose(struct config *cfg, const struct firmware_place *places, struct firmware *fw)
+firmware_choose(struct config *cfg, const struct firmware_place *places, const struct firmware_place *bios, struct firmware *fw)
 {
 	struct config_node *node = config_node(cfg, "firmware");
 	const char *code = config_str(node, "code"), *template = config_str(node, "template");
@@ -165,16 +174,26 @@ firmware_choose(struct config *cfg, const struct firmware_place *places, struct 
 	if (places == NULL)
 		return (vmm_fail(ENOTSUP, "this machine has no firmware yet; it starts kernels only: --kernel FILE"));
 	if (strcmp(code, "uefi") == 0) {
-		found = find_installed(places);
+		found = find_installed(places, "UEFI firmware");
 		if (found == NULL)
 			return (-1);
 		code = found->code;
 		if (template == NULL && found->template != NULL && readable(found->template))
 			template = found->template;
-	} else if (strcmp(code, "bios") == 0)
-		return (vmm_fail(ENOTSUP, "there is no BIOS for this machine; --firmware uefi or an image"));
-	else if (!readable(code))
+	} else if (strcmp(code, "bios") == 0) {
+		if (bios == NULL)
+			return (vmm_fail(ENOTSUP, "there is no BIOS for this machine; --firmware uefi or an image"));
+		found = find_installed(bios, "BIOS");
+		if (found == NULL)
+			return (-1);
+		code = found->code;
+	} else if (!readable(code))
 		return (vmm_fail_sys(errno, "firmware '%s'", code));
+	if (bios != NULL && is_bios(code)) {
+		fw->bios = true;
+		fw->code = strdup(code);
+		return (fw->code != NULL ? 0 : vmm_fail(ENOMEM, "firmware: no memory"));
+	}
 	fw->code = strdup(code);
 	fw->template = template != NULL ? strdup(template) : sibling(code);
 	if (fw->code != NULL && (template == NULL || fw->template != NULL) && choose_vars(cfg, fw))

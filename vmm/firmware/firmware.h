@@ -29,19 +29,21 @@ struct firmware {
 	char		*code;		/* image */
 	char		*template;	/* NULL: variables begin empty */
 	char		*vars;		/* file of the variables; NULL: they are gone with the VM */
+	bool		 bios;		/* a PC's BIOS, which keeps none */
 };
 
 /* Whether the configuration asks for firmware. */
 bool	firmware_wanted(struct config *cfg);
 
 /*
- * Choose by the keys and, for "uefi", by what is installed.  The variables' file is the key's, else $XDG_STATE_HOME/hyve/NAME.vars
+ * Choose by the keys and, for "uefi" and "bios", by what is installed; an image is a BIOS where there are such and it has no more than 512 KiB.
+ * The variables' file is the key's, else $XDG_STATE_HOME/hyve/NAME.vars
  * (~/.local/state) for a VM with a name, else DISK.vars beside the first disk that is a file, else there is none.
  *
- * -1 with a sentence that says where it looked: ENOENT (not installed, no such file), ENOTSUP (places NULL: the machine has no
- * firmware), ENOMEM; *fw is to be freed only after a success.  Control thread.
+ * -1 with a sentence that says where it looked: ENOENT (not installed, no such file), ENOTSUP (places or bios NULL: the machine
+ * has none), ENOMEM; *fw is to be freed only after a success.  Control thread.
  */
-int	firmware_choose(struct config *cfg, const struct firmware_place *places, struct firmware *fw);
+int	firmware_choose(struct config *cfg, const struct firmware_place *places, const struct firmware_place *bios, struct firmware *fw);
 void	firmware_free(struct firmware *fw);
 
 /* How long it is to wait for a key, as the keys say.  -1 with a sentence. */

@@ -33,6 +33,7 @@ struct machine_class {
 	const struct machine_part *parts;	/* ended by one with NULL */
 	const struct vm_layout *layout;		/* of RAM and what is between; NULL: the architecture's */
 	const struct firmware_place *firmware;	/* where there is some for it; NULL: it starts kernels only */
+	const struct firmware_place *bios;	/* the same for a BIOS */
 	/* Make the devices that the configuration says.  -1 with a sentence; fini is called then too. */
 	int		(*init)(struct machine *m);
 	void		(*fini)(struct machine *m);

@@ -33,7 +33,6 @@
 #define	IO_LIMIT	0x10000
 #define	HPET		0xfed00000ULL
 #define	PM_BASE		0x600
-#define	COM1		0x3f8
 #define	RTC		0x70
 
 #define	LINE_TIMER	0
@@ -54,6 +53,7 @@
 static const struct config_key pc_keys[] = {
 	KEY_BOOL("debug_exit", false, "a port, 0x501, by which a test guest ends the run with a code"),
 	KEY_BOOL("hpet", true, "have an HPET"),
+	KEY_BOOL("bios_log", false, "show what SeaBIOS logs"),
 };
 
 static const struct machine_part parts[] = {
@@ -116,7 +116,7 @@ pc_init(struct machine *m)
 	static const struct part pm_timer = { "acpi-pm-timer", "pm-timer", "pc.timer", DEVICE_ON_IO, PM_BASE + 8, 0, { 0 }, false };
 	static const struct part pm = { "acpi-pm", "pm", "pc.pm", DEVICE_ON_IO, PM_BASE, 1, { LINE_SCI }, false };
 	static const struct part hpet = { "hpet", "hpet", "pc.hpet_chip", DEVICE_ON_MMIO, HPET, 2, { LINE_TIMER, LINE_RTC }, false };
-	static const struct part com1 = { "ns16550", "com1", "com1", DEVICE_ON_IO, COM1, 1, { LINE_COM1 }, true };
+	static const struct part com1 = { "ns16550", "com1", "com1", DEVICE_ON_IO, PC_COM1, 1, { LINE_COM1 }, true };
 	struct pc *pc = calloc(1, sizeof(*pc));
 	struct vmctx *vm = m->vmm->vm;
 
@@ -142,7 +142,7 @@ pc_init(struct machine *m)
 	if (m->firmware != NULL && pc_firmware_init(m) != 0)
 		return (-1);
 	if (parts_add(m, &com1) == NULL ||
-	    parts_add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, 0) == NULL ||
+	    parts_add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, m->firmware != NULL && m->firmware->bios) == NULL ||
 	    parts_add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE) == NULL)
 		return (-1);
 	return (parts_add_slots(m) == 0 ? add_debug_exit(m) : -1);
@@ -159,6 +159,7 @@ pc_fini(struct machine *m)
 		(void)hpet_on_legacy(pc->hpet, NULL, NULL);
 	parts_fini(m);
 	vm_range_remove(pc->debug_exit);
+	vm_range_remove(pc->bios_log);
 	vm_amd64_i8254_close(pc->pit);
 	free(pc);
 	m->priv = NULL;
@@ -185,7 +186,7 @@ int
 pc_acpi(struct machine *m, uint64_t mem64_base, struct acpi_blob *blob)
 {
 	static const struct acpi_isa_dev isa[] = {
-		{ "COM1", "PNP0501", 1, COM1, 8, LINE_COM1 },
+		{ "COM1", "PNP0501", 1, PC_COM1, 8, LINE_COM1 },
 		{ "RTC_", "PNP0B00", 0, RTC, 4, LINE_RTC },
 	};
 	struct pc *pc = m->priv;
@@ -253,6 +254,7 @@ const struct machine_class machine_pc = {
 	.keys = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) },
 	.parts = parts,
 	.firmware = pc_firmware_places,
+	.bios = pc_bios_places,
 	.init = pc_init,
 	.fini = pc_fini,
 	.boot = pc_boot,

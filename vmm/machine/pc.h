@@ -10,16 +10,21 @@
 
 struct acpi_blob;
 
+#define	PC_COM1		0x3f8
+
 struct pc {
 	struct vm_i8254	*pit;
 	struct device	*pm, *pm_timer, *rtc, *hpet;
 	struct vm_irq	*rtc_irq;
 	struct vm_range	*debug_exit;
 	struct device	*fw_cfg;	/* NULL: no firmware */
+	struct vm_range	*bios_log;	/* NULL: no BIOS */
+	char		 bios_line[160];	/* what it has not ended yet; its vCPU's thread */
+	unsigned	 bios_len;
 };
 
 /* Where distributions have firmware for this machine. */
-extern const struct firmware_place pc_firmware_places[];
+extern const struct firmware_place pc_firmware_places[], pc_bios_places[];
 
 /* The devices that firmware starts from and asks.  -1 with a sentence. */
 int	pc_firmware_init(struct machine *m);

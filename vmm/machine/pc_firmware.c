@@ -10,6 +10,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "../error.h"
 #include "../firmware/fw_cfg.h"
 #include "../firmware/smbios.h"
+#include "../log.h"
 #include "parts.h"
 #include "pc.h"
 #include "told.h"
@@ -25,6 +27,8 @@
 #define	FLASH_MAX	(8ULL << 20)	/* both: local APICs are below */
 #define	FLASH_BLOCK	4096ULL		/* of an erase block */
 #define	FW_CFG		0x510
+#define	BIOS_AREA	(128ULL << 10)	/* before 1 MiB */
+#define	BIOS_LOG	0x402
 
 #define	GIB		(1ULL << 30)
 
@@ -34,6 +38,12 @@ const struct firmware_place pc_firmware_places[] = {
 	{ "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd", "edk2-ovmf of Fedora" },
 	{ "/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd", "edk2-ovmf of Arch Linux" },
 	{ "/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin", "qemu-ovmf-x86_64 of openSUSE" },
+	{ NULL, NULL, NULL },
+};
+
+const struct firmware_place pc_bios_places[] = {
+	{ "/usr/share/seabios/bios-256k.bin", NULL, "seabios of Debian, Ubuntu and Arch Linux, seabios-bin of Fedora" },
+	{ "/usr/share/qemu/bios-256k.bin", NULL, "qemu-SeaBIOS of openSUSE" },
 	{ NULL, NULL, NULL },
 };
 
@@ -75,6 +85,63 @@ add_flash(struct machine *m, const char *name, uint64_t end, uint64_t size, cons
 	return (parts_add(m, &flash) != NULL ? 0 : -1);
 }
 
+/* SeaBIOS' log: a byte at a time, if what it reads says that somebody listens.  The vCPU's thread. */
+static uint64_t
+bios_log_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
+{
+	return (0xe9);
+}
+
+static void
+bios_log_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
+{
+	struct machine *m = arg;
+	struct pc *pc = m->priv;
+	char c = (char)val;
+
+	if (c != '\n' && pc->bios_len < sizeof(pc->bios_line) - 1) {
+		if (c >= ' ' && c <= '~')
+			pc->bios_line[pc->bios_len++] = c;
+		return;
+	}
+	pc->bios_line[pc->bios_len] = '\0';
+	pc->bios_len = 0;
+	log_msg(m->vmm->log, LOG_LEVEL_INFO, "bios", "%s", pc->bios_line);
+}
+
+/* The end of the image also below 1 MiB, where a BIOS runs: RAM that the host bridge lets be written when it is told to (q35.c). */
+static int
+shadow(struct machine *m)
+{
+	struct boot_file image;
+	uint64_t len;
+	int error;
+
+	if (boot_read_file(m->firmware->code, &image) != 0)
+		return (-1);
+	len = image.len < BIOS_AREA ? image.len : BIOS_AREA;
+	error = vm_gpa_write(m->vmm->vm, (1ULL << 20) - len, image.data + image.len - len, len);
+	free((void *)(uintptr_t)image.data);
+	return (error == 0 ? 0 : vmm_fail_vm("BIOS"));
+}
+
+static int
+bios_init(struct machine *m, uint64_t size)
+{
+	struct pc *pc = m->priv;
+	struct vm_range_spec spec = {
+		.name = "bios-log", .space = VM_SPACE_IO, .base = BIOS_LOG, .len = 1, .read = bios_log_read, .write = bios_log_write,
+		.arg = m,
+	};
+
+	if (add_flash(m, "flash0", FLASH_END, size, m->firmware->code, NULL, true) != 0 || shadow(m) != 0)
+		return (-1);
+	if (!config_bool(config_node(m->vmm->config, "pc"), "bios_log"))
+		return (0);
+	pc->bios_log = vm_range_add(m->vmm->vm, &spec);
+	return (pc->bios_log != NULL ? 0 : vmm_fail_vm("pc: BIOS log"));
+}
+
 int
 pc_firmware_init(struct machine *m)
 {
@@ -85,7 +152,10 @@ pc_firmware_init(struct machine *m)
 
 	if (flash_size(fw->code, &code) != 0)
 		return (-1);
-	if (fw->template == NULL) {
+	if (fw->bios) {
+		if (bios_init(m, code) != 0)
+			return (-1);
+	} else if (fw->template == NULL) {
 		if (add_flash(m, "flash0", FLASH_END, code, fw->vars, fw->code, false) != 0)
 			return (-1);
 	} else {
@@ -148,9 +218,13 @@ publish_acpi(struct machine *m)
 int
 pc_firmware_boot(struct machine *m, const struct boot_spec *spec)
 {
+	const uint16_t port = htole16(PC_COM1);
 	struct pc *pc = m->priv;
 
 	if (publish_ram(m) != 0 || publish_acpi(m) != 0)
+		return (-1);
+	/* Where it has its console, as there is no display. */
+	if (m->firmware->bios && fw_cfg_add_file(pc->fw_cfg, "etc/sercon-port", &port, sizeof(port)) != 0)
 		return (-1);
 	return (told_machine(m, pc->fw_cfg, spec, SMBIOS_FAMILY_OTHER));
 }

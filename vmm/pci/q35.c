@@ -3,8 +3,8 @@
  * q35.c - the two chipset functions that every PC has: the host bridge of the Intel 3 series (82P35
  * memory controller hub) and the LPC bridge of the ICH9.
  *
- * PCIEXBAR moves the configuration window.  The other registers are data: memory shadows (PAM, SMRAM)
- * and the routing of interrupt pins are fixed, and the ACPI registers stay where the machine put them.
+ * PCIEXBAR moves the configuration window, and for a BIOS the PAM registers say where its area can be written.  The other registers
+ * are data: SMRAM and the routing of interrupt pins are fixed, and the ACPI registers stay where the machine put them.
  */
 #include <errno.h>
 #include <string.h>
@@ -43,12 +43,13 @@ add_regs(struct pci_fn *fn, const struct reg *regs, unsigned n)
 #define	PCIEXBAR_LOW	0xfc000007U	/* what can be written */
 #define	PCIEXBAR_HIGH	0x0000000fU
 
+#define	PAM0		0x90
+
 static const struct reg host_regs[] = {
 	{ COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER, 0 },
 	{ PCIEXBAR, 4, 0, PCIEXBAR_LOW },
 	{ PCIEXBAR + 4, 4, 0, PCIEXBAR_HIGH },
-	/* PAM0 to PAM6 */
-	{ 0x90, 4, 0, 0x33333330 }, { 0x94, 2, 0, 0x3333 }, { 0x96, 1, 0, 0x33 },
+	{ PAM0, 4, 0, 0x33333330 }, { PAM0 + 4, 2, 0, 0x3333 }, { PAM0 + 6, 1, 0, 0x33 },
 	{ 0x97, 1, 0, 0x83 },		/* LAC */
 	{ 0x9d, 1, 0x02, 0x78 },	/* SMRAM */
 	{ 0x9e, 1, 0x38, 0x87 },	/* ESMRAMC */
@@ -62,6 +63,8 @@ static const struct reg host_regs[] = {
 
 struct q35_host {
 	struct pci_fn	 fn;
+	bool		 has_pam;	/* the machine starts a BIOS */
+	uint16_t	 closed;	/* segments of its area that cannot be written */
 	uint32_t	 address;	/* state: port 0xcf8, while paused */
 };
 
@@ -84,9 +87,35 @@ move_window(struct q35_host *q)
 		device_guest_log(fn->dev, "%s", vmm_errmsg());
 }
 
+/*
+ * PAM0 to PAM6: two bits for each 16 KiB from 0xc0000 on, the lower half of a register first, and in PAM0 for the 64 KiB at 0xf0000.
+ * The upper bit lets the RAM be written.  Where the lower one lets ROM be read, there is a copy of it in that RAM: nothing else is seen
+ * until something is written.  Segment's lock held, or on the control thread.
+ */
+static void
+set_pam(struct q35_host *q)
+{
+	struct pci_fn *fn = &q->fn;
+
+	for (unsigned i = 0; q->has_pam && i < 13; i++) {
+		unsigned reg = i < 12 ? PAM0 + 1 + i / 2 : PAM0, shift = i < 12 && i % 2 == 0 ? 0 : 4;
+		bool closed = (pci_get(fn, reg, 1) >> shift & 2) == 0;
+
+		if (closed == ((q->closed & 1U << i) != 0))
+			continue;
+		if (vm_mprotect_memseg(fn->dev->vmm->vm, 0xc0000 + i * 0x4000ULL, i < 12 ? 0x4000 : 0x10000,
+		    closed ? VM_PROT_READ | VM_PROT_EXEC : VM_PROT_ALL) != 0)
+			device_guest_log(fn->dev, "%s", vm_errmsg());
+		else
+			q->closed ^= (uint16_t)(1U << i);
+	}
+}
+
 static void
 host_written(struct pci_fn *fn, unsigned off, unsigned size)
 {
+	if (off + size > PAM0 && off < PAM0 + 7)
+		set_pam((struct q35_host *)(void *)fn);
 	if (off + size > PCIEXBAR && off < PCIEXBAR + 8)
 		move_window((struct q35_host *)(void *)fn);
 }
@@ -103,6 +132,7 @@ host_init(struct device *dev)
 	struct q35_host *q = dev->soft;
 	uint64_t ecam;
 
+	q->has_pam = dev->place.base != 0;
 	if (pci_init(&q->fn, dev, &ident, &host_ops) != 0)
 		return (-1);
 	add_regs(&q->fn, host_regs, sizeof(host_regs) / sizeof(host_regs[0]));
@@ -130,6 +160,7 @@ host_reset(struct device *dev)
 	q->address = 0;
 	pci_host_set_address(q->fn.host, 0);
 	move_window(q);
+	set_pam(q);
 }
 
 static void
@@ -149,6 +180,7 @@ host_resume(struct device *dev)
 	pci_resume(&q->fn);
 	pci_host_set_address(q->fn.host, q->address);
 	move_window(q);
+	set_pam(q);
 }
 
 static const struct vm_state_field host_fields[] = {
