@@ -242,6 +242,29 @@ def bios(context):
 
 
 @case(slow=True, long=True)
+def ipxe(context):
+    """Debian's iPXE as the option ROM of virtio-net, under each firmware: DHCP, a script and a kernel by TFTP."""
+    if context.arch != "amd64":
+        raise guest.Skipped("Debian's iPXE for a NIC's ROM is for PCs")
+    files, folder = context.fetch(), context.path("tftp")
+    roms = os.path.join(guest.unpack("amd64", "ipxe-qemu")["ipxe-qemu"], "usr/lib/ipxe/qemu")
+    seabios = os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
+    os.mkdir(folder)
+    os.symlink(files["kernel"], os.path.join(folder, "vmlinuz"))
+    os.symlink(files["initrd"], os.path.join(folder, "initrd.gz"))
+    with open(os.path.join(folder, "boot.ipxe"), "w", encoding="utf-8") as script:
+        script.write("#!ipxe\nkernel vmlinuz initrd=initrd.gz console=ttyS0 loglevel=4 guest.script\ninitrd initrd.gz\nboot\n")
+    for image, rom in ((seabios, "pxe-virtio.rom"), (images(context)["code"], "efi-virtio.rom")):
+        net = "user,rom=%s,tftp=%s,bootfile=boot.ipxe" % (os.path.join(roms, rom), folder)
+        g = context.start(["--firmware", image], memory="1G", more=["--net", net])
+        g.expect(r"iPXE [\d.]+")
+        g.expect(r"boot\.ipxe : \d+ bytes \[script\]")
+        g.expect(r"guest: script\r?\n")
+        g.run("test -d /sys/class/net/eth0 || ls /sys/bus/virtio/devices")
+        g.power_off()
+
+
+@case(slow=True, long=True)
 def installer(context):
     """Debian's installer reaches its first screen."""
     arch = context.arch

@@ -221,6 +221,8 @@ pc_firmware_boot(struct machine *m, const struct boot_spec *spec)
 	const uint16_t port = htole16(PC_COM1);
 	struct pc *pc = m->priv;
 
+	if (m->firmware->bios && spec->kernel.data != NULL)
+		return (vmm_fail(EINVAL, "a BIOS starts no kernel that is given: leave --firmware out, or --kernel"));
 	if (publish_ram(m) != 0 || publish_acpi(m) != 0)
 		return (-1);
 	/* Where it has its console, as there is no display. */

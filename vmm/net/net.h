@@ -120,6 +120,7 @@ struct net_backend {
 /* The keys of every NIC's back end, in the table of the NIC's own. */
 #define	NET_KEYS									\
 	KEY_STRING("backend", "slirp", "network behind it: slirp (or user), user-mode networking that needs no privileges"),	\
+	KEY_PATH("rom", NULL, "option ROM by which firmware boots from it, iPXE's for example"),				\
 	KEY_MAC("mac", NULL, "Ethernet address; unset: one that follows from the VM's name and the device's place"),		\
 	KEY_INT("mtu", NET_MTU, NET_MTU_MIN, NET_MTU_MAX, "largest IP packet in bytes, which the guest is told"),		\
 	KEY_STRING("hostfwd", NULL, "slirp: ports of the host that lead to the guest, "						\

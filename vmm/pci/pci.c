@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../error.h"
@@ -22,6 +23,7 @@
 #define	BAR_IO		0x1U		/* PCI 6.2.5.1 */
 #define	BAR_MEM64	0x4U
 #define	BAR_PREFETCH	0x8U
+#define	ROM_ENABLE	0x1U		/* PCI 6.2.5.2 */
 
 /* The pin */
 
@@ -93,7 +95,7 @@ pci_put(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 static unsigned
 bar_reg(unsigned n)
 {
-	return (PCI_BAR0 + 4 * n);
+	return (n == PCI_ROM ? PCI_ROM_BASE : PCI_BAR0 + 4 * n);
 }
 
 /* Where the registers say that a BAR decodes; 0: nowhere. */
@@ -114,6 +116,11 @@ bar_addr(const struct pci_fn *fn, unsigned n)
 	case PCI_BAR_MEM32:
 		addr &= ~0xfULL;
 		return ((cmd & PCI_CMD_MEM) != 0 && addr + bar->size > addr ? addr : 0);
+	case PCI_BAR_ROM:
+		if ((addr & ROM_ENABLE) == 0)
+			return (0);
+		addr &= ~0x7ffULL;
+		return ((cmd & PCI_CMD_MEM) != 0 && addr != 0 ? addr : 0);
 	default:
 		return (0);
 	}
@@ -129,7 +136,7 @@ bar_place(struct pci_fn *fn, unsigned n)
 		.name = fn->dev->name,
 		.space = VM_SPACE_MEM,
 		.base = addr, .len = bar->size, .arg = bar->arg,
-		.priority = -1 - (PCI_NBARS * fn->devfn + (int)n),
+		.priority = -1 - (PCI_NDECODERS * fn->devfn + (int)n),
 	};
 
 	if (bar->kind == PCI_BAR_NONE || addr == bar->addr)
@@ -154,7 +161,7 @@ bar_place(struct pci_fn *fn, unsigned n)
 /* BARs that moved: their bits, and where they were (0: nowhere). */
 struct moves {
 	unsigned	 bits;
-	uint64_t	 from[PCI_NBARS];
+	uint64_t	 from[PCI_NDECODERS];
 };
 
 /* Bring every BAR to where the registers say.  Lock held. */
@@ -163,7 +170,7 @@ bars_place(struct pci_fn *fn)
 {
 	struct moves m = { 0 };
 
-	for (unsigned n = 0; n < PCI_NBARS; n++) {
+	for (unsigned n = 0; n < PCI_NDECODERS; n++) {
 		m.from[n] = fn->bar[n].addr;
 		if (bar_place(fn, n))
 			m.bits |= 1U << n;
@@ -199,7 +206,7 @@ pci_fn_uncovered(struct pci_fn *fn, bool io, uint64_t addr, uint64_t len)
 static void
 tell_moved(struct pci_fn *fn, const struct moves *m)
 {
-	for (unsigned n = 0; n < PCI_NBARS; n++) {
+	for (unsigned n = 0; n < PCI_NDECODERS; n++) {
 		const struct pci_bar *bar = &fn->bar[n];
 
 		if ((m->bits & (1U << n)) == 0)
@@ -222,8 +229,8 @@ keep_initial(struct pci_fn *fn)
 static bool
 bar_taken(const struct pci_fn *fn, unsigned n)
 {
-	return (n >= PCI_NBARS || fn->bar[n].kind != PCI_BAR_NONE ||
-	    (n > 0 && fn->bar[n - 1].kind == PCI_BAR_MEM64));
+	return (n >= PCI_NDECODERS || fn->bar[n].kind != PCI_BAR_NONE ||
+	    (n > 0 && n != PCI_ROM && fn->bar[n - 1].kind == PCI_BAR_MEM64));
 }
 
 int
@@ -234,7 +241,7 @@ pci_add_bar(struct pci_fn *fn, unsigned n, enum pci_bar_kind kind, uint64_t size
 	uint64_t mask = ~(size - 1);
 	unsigned reg = bar_reg(n);
 
-	if (bar_taken(fn, n) || (wide && bar_taken(fn, n + 1)) || size < 16 || (size & (size - 1)) != 0 ||
+	if (bar_taken(fn, n) || (wide && bar_taken(fn, n + 1)) || (kind == PCI_BAR_ROM) != (n == PCI_ROM) || (wide && n + 1 == PCI_ROM) || size < 16 || (size & (size - 1)) != 0 ||
 	    size > (kind == PCI_BAR_IO ? 256 : wide ? 1ULL << 48 : 1ULL << 31))
 		return (vmm_fail(EINVAL, "%s: BAR %u of %#" PRIx64 " bytes cannot be", fn->dev->name, n, size));
 	pthread_mutex_lock(&fn->lock);
@@ -245,6 +252,8 @@ pci_add_bar(struct pci_fn *fn, unsigned n, enum pci_bar_kind kind, uint64_t size
 		fn->wmask[reg + i] = (uint8_t)(mask >> (8 * i));
 	/* The bits that tell what it is cannot be written. */
 	fn->wmask[reg] &= kind == PCI_BAR_IO ? 0xfc : 0xf0;
+	if (kind == PCI_BAR_ROM)
+		fn->wmask[reg] = ROM_ENABLE;
 	fn->wmask[PCI_COMMAND] |= kind == PCI_BAR_IO ? PCI_CMD_IO : PCI_CMD_MEM;
 	keep_initial(fn);
 	return (0);
@@ -315,7 +324,7 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 
 		*b = (uint8_t)((*b & ~m) | ((val >> (8 * i)) & m));
 	}
-	if (cmd || pci_covers(off, size, PCI_BAR0, 4 * PCI_NBARS))
+	if (cmd || pci_covers(off, size, PCI_BAR0, 4 * PCI_NBARS) || pci_covers(off, size, PCI_ROM_BASE, 4))
 		moved = bars_place(fn);
 	if (pci_msix_concerns(fn, off, size))
 		pci_msix_update(fn);
@@ -369,12 +378,14 @@ pci_fini(struct pci_fn *fn)
 {
 	/* No register is accessed from here on, so no BAR appears. */
 	pci_host_detach(fn->host, fn);
-	for (unsigned n = 0; n < PCI_NBARS; n++) {
+	for (unsigned n = 0; n < PCI_NDECODERS; n++) {
 		vm_range_remove(fn->bar[n].range);
 		fn->bar[n].range = NULL;
 	}
 	(void)vm_range_sync(fn->dev->vmm->vm);
 	pci_msix_fini(fn);
+	free(fn->rom);
+	fn->rom = NULL;
 	if (fn->dev->place.irq[0] != NULL)
 		(void)vm_irq_deassert(fn->dev->place.irq[0]);
 	pthread_mutex_destroy(&fn->lock);

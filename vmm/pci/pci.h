@@ -23,6 +23,8 @@
 #include "../device.h"
 
 #define	PCI_NBARS	6
+#define	PCI_ROM		6		/* the expansion ROM, as if it were a BAR behind the others */
+#define	PCI_NDECODERS	7
 #define	PCI_CFG_LEN	4096		/* PCIe 7.2: configuration space of a function */
 #define	PCI_MSIX_MAX	64		/* vectors of a function, at most */
 
@@ -45,9 +47,9 @@ struct pci_ident {
 	bool		intx;		/* has interrupt pin A: place.irq[0] */
 };
 
-enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
+enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_ROM };
 
-/* An access to a BAR, as to a range: off within it. */
+/* An access to a BAR, as to a range: off within it.  write NULL: writes do nothing. */
 struct pci_bar_ops {
 	uint64_t (*read)(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size);
 	void	(*write)(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val);
@@ -92,7 +94,9 @@ struct pci_fn {
 	uint8_t		 devfn;
 	bool		 multi;		/* function 0 of a device with several (PCI 6.2.1); the segment's lock */
 	pthread_mutex_t	 lock;
-	struct pci_bar	 bar[PCI_NBARS];
+	struct pci_bar	 bar[PCI_NDECODERS];
+	uint8_t		*rom;			/* rom.c; NULL: none */
+	size_t		 romlen;
 	uint8_t		 nmsix;
 	uint8_t		 msix_bar, msix_cap;
 	uint16_t	 cap_end;		/* next free byte for a capability */
@@ -116,7 +120,7 @@ extern const struct vm_state_table pci_state_table;
  * afterwards whoever fails calls pci_fini().
  */
 int	pci_init(struct pci_fn *fn, struct device *dev, const struct pci_ident *ident, const struct pci_ops *ops);
-/* Add a BAR, of at least 16 bytes; -1 with a sentence. */
+/* Add a BAR, of at least 16 bytes, or with n PCI_ROM a ROM; -1 with a sentence. */
 int	pci_add_bar(struct pci_fn *fn, unsigned n, enum pci_bar_kind kind, uint64_t size,
 	    const struct pci_bar_ops *ops, void *arg);
 /*

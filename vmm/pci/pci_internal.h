@@ -22,6 +22,7 @@
 #define	PCI_BAR0	0x10
 #define	PCI_SUBVENDOR	0x2c
 #define	PCI_SUBDEVICE	0x2e
+#define	PCI_ROM_BASE	0x30
 #define	PCI_CAPABILITIES 0x34
 #define	PCI_INTERRUPT_LINE 0x3c
 #define	PCI_INTERRUPT_PIN 0x3d

@@ -18,6 +18,7 @@
 
 #include "../error.h"
 #include "../net/net.h"
+#include "../pci/rom.h"
 #include "virtio.h"
 
 #define	QUEUE_SIZE	256
@@ -630,6 +631,30 @@ static const struct virtio_ops ops = {
 	.config_read = vnet_config_read,
 };
 
+static void
+vnet_fini(struct device *dev)
+{
+	struct vnet *v = dev->soft;
+
+	/* Paused, so the back end calls nobody; a reset by a vCPU may tell it something until the transport is gone. */
+	virtio_device_fini(dev);
+	net_close(v->net);
+	free(v->arena);
+}
+
+static int
+add_rom(struct vnet *v)
+{
+	struct device *dev = v->vd.dev;
+	const char *path = config_str(dev->config, "rom");
+
+	if (path == NULL)
+		return (0);
+	if (dev->place.on != DEVICE_ON_PCI)
+		return (vmm_fail(EINVAL, "%s: rom: only a NIC on PCI has one", dev->name));
+	return (pci_add_rom(&v->vd.fn, path));
+}
+
 static int
 vnet_init(struct device *dev)
 {
@@ -655,18 +680,13 @@ vnet_init(struct device *dev)
 		errno = error;
 		return (-1);
 	}
+	if (add_rom(v) != 0) {
+		error = errno;
+		vnet_fini(dev);
+		errno = error;
+		return (-1);
+	}
 	return (0);
-}
-
-static void
-vnet_fini(struct device *dev)
-{
-	struct vnet *v = dev->soft;
-
-	/* Paused, so the back end calls nobody; a reset by a vCPU may tell it something until the transport is gone. */
-	virtio_device_fini(dev);
-	net_close(v->net);
-	free(v->arena);
 }
 
 static void
