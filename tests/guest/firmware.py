@@ -243,7 +243,7 @@ def bios(context):
 
 @case(slow=True, long=True)
 def ipxe(context):
-    """Debian's iPXE as the option ROM of virtio-net, under each firmware: DHCP, a script and a kernel by TFTP."""
+    """Debian's iPXE as the option ROM of virtio-net and of NE2000, under each firmware: DHCP, a script and a kernel by TFTP."""
     if context.arch != "amd64":
         raise guest.Skipped("Debian's iPXE for a NIC's ROM is for PCs")
     files, folder = context.fetch(), context.path("tftp")
@@ -254,13 +254,15 @@ def ipxe(context):
     os.symlink(files["initrd"], os.path.join(folder, "initrd.gz"))
     with open(os.path.join(folder, "boot.ipxe"), "w", encoding="utf-8") as script:
         script.write("#!ipxe\nkernel vmlinuz initrd=initrd.gz console=ttyS0 loglevel=4 guest.script\ninitrd initrd.gz\nboot\n")
-    for image, rom in ((seabios, "pxe-virtio.rom"), (images(context)["code"], "efi-virtio.rom")):
-        net = "user,rom=%s,tftp=%s,bootfile=boot.ipxe" % (os.path.join(roms, rom), folder)
+    for image, nic, rom in ((seabios, "virtio-net", "pxe-virtio.rom"), (seabios, "ne2k-pci", "pxe-ne2k_pci.rom"),
+                            (images(context)["code"], "virtio-net", "efi-virtio.rom"),
+                            (images(context)["code"], "ne2k-pci", "efi-ne2k_pci.rom")):
+        net = "user,device=%s,rom=%s,tftp=%s,bootfile=boot.ipxe" % (nic, os.path.join(roms, rom), folder)
         g = context.start(["--firmware", image], memory="1G", more=["--net", net])
         g.expect(r"iPXE [\d.]+")
         g.expect(r"boot\.ipxe : \d+ bytes \[script\]")
         g.expect(r"guest: script\r?\n")
-        g.run("test -d /sys/class/net/eth0 || ls /sys/bus/virtio/devices")
+        check(g.run("cat /sys/bus/pci/devices/0000:00:02.0/vendor").strip() == {"v": "0x1af4", "n": "0x10ec"}[nic[0]], "it is another NIC")
         g.power_off()
 
 

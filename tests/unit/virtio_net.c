@@ -3,7 +3,7 @@
  * virtio_net.c - the network card over a back end of the test's own: frames both ways, buffers that lack, offloads, filters, a
  * life, and drivers that do wrong.
  */
-#include "net/net.h"
+#include "net_wire.h"
 #include "vq_driver.h"
 
 #define	DATA	0x200000ULL
@@ -11,7 +11,6 @@
 #define	CMD	0x400000ULL
 #define	NUM	16
 #define	HDR	12U
-#define	SENT	64
 
 enum { RX, TX, CTRL };
 
@@ -21,86 +20,6 @@ enum { RX, TX, CTRL };
 #define	F_HOST_TSO4	(1ULL << 11)
 #define	F_MRG_RXBUF	(1ULL << 15)
 #define	F_CTRL		(1ULL << 17 | 1ULL << 18 | 1ULL << 20 | 1ULL << 23)
-
-/* The back end: remembers what it was sent. */
-static struct wire {
-	struct net	*net;
-	unsigned	 sent, flushes, readies, room;	/* room: frames that it takes before it refuses */
-	struct { size_t len; uint8_t flags, gso; uint16_t gso_size, csum_start, csum_off; uint8_t data[64]; } frame[SENT];
-	bool		 started, closed;
-	bool		 echo;		/* sends everything back at once */
-} wire;
-
-static bool
-wire_send(struct net *n, const struct net_frame *f)
-{
-	CHECK(wire.started);
-	CHECK_EQ(f->niov, 1);
-	CHECK_EQ(f->iov[0].iov_len, f->len);
-	if (wire.room == 0)
-		return (false);
-	wire.room--;
-	CHECK(wire.sent < SENT);
-	wire.frame[wire.sent].len = f->len;
-	wire.frame[wire.sent].flags = f->flags;
-	wire.frame[wire.sent].gso = f->gso;
-	wire.frame[wire.sent].gso_size = f->gso_size;
-	wire.frame[wire.sent].csum_start = f->csum_start;
-	wire.frame[wire.sent].csum_off = f->csum_off;
-	memcpy(wire.frame[wire.sent++].data, f->iov[0].iov_base, f->len < 64 ? f->len : 64);
-	if (wire.echo)
-		(void)net_receive(n, f);
-	return (true);
-}
-
-static void
-wire_flush(struct net *n)
-{
-	wire.flushes++;
-	net_receive_flush(n);
-}
-
-static void
-wire_ready(struct net *n)
-{
-	wire.readies++;
-}
-
-static void
-wire_start(struct net *n)
-{
-	CHECK(!wire.started);
-	wire.started = true;
-}
-
-static void
-wire_stop(struct net *n)
-{
-	CHECK(wire.started);
-	wire.started = false;
-}
-
-static void
-wire_close(struct net *n)
-{
-	CHECK(!wire.started);
-	wire.closed = true;
-}
-
-static const struct net_ops wire_ops = {
-	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4, .send = wire_send, .flush = wire_flush, .ready = wire_ready,
-	.start = wire_start, .stop = wire_stop, .close = wire_close,
-};
-
-static int
-wire_open(struct net *n)
-{
-	wire = (struct wire){ .net = n, .room = 1000 };
-	n->ops = &wire_ops;
-	return (0);
-}
-
-NET_BACKEND(wire, "wire", NULL, "what the test sees", wire_open);
 
 /* The driver */
 
