@@ -19,9 +19,9 @@
 #include "../firmware/fw_cfg.h"
 #include "../firmware/smbios.h"
 #include "../log.h"
+#include "machine_firmware.h"
 #include "parts.h"
 #include "pc.h"
-#include "told.h"
 
 #define	FLASH_END	0x100000000ULL
 #define	FLASH_MAX	(8ULL << 20)	/* both: local APICs are below */
@@ -79,7 +79,7 @@ add_flash(struct machine *m, const char *name, uint64_t end, uint64_t size, cons
 	(void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)size);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		(void)snprintf(key, sizeof(key), "%s.%s", node, keys[i].key);
-		if (told_key(m, key, keys[i].value) != 0)
+		if (machine_firmware_key(m, key, keys[i].value) != 0)
 			return (-1);
 	}
 	return (parts_add(m, &flash) != NULL ? 0 : -1);
@@ -228,5 +228,5 @@ pc_firmware_boot(struct machine *m, const struct boot_spec *spec)
 	/* Where it has its console, as there is no display. */
 	if (m->firmware->bios && fw_cfg_add_file(pc->fw_cfg, "etc/sercon-port", &port, sizeof(port)) != 0)
 		return (-1);
-	return (told_machine(m, pc->fw_cfg, spec, SMBIOS_FAMILY_OTHER));
+	return (machine_firmware_tell(m, pc->fw_cfg, spec, SMBIOS_FAMILY_OTHER));
 }

@@ -15,8 +15,8 @@
 #include "../firmware/firmware.h"
 #include "../firmware/fw_cfg.h"
 #include "../firmware/smbios.h"
+#include "machine_firmware.h"
 #include "parts.h"
-#include "told.h"
 #include "virt.h"
 
 #define	FLASH_CODE	0x00000000ULL
@@ -49,8 +49,8 @@ virt_firmware_init(struct machine *m)
 	static const struct part fw_cfg = { "fw-cfg", "fw-cfg", "virt.fw_cfg", DEVICE_ON_MMIO, FW_CFG, 0, { 0 }, false };
 	struct virt *v = m->priv;
 
-	if (told_key(m, "virt.flash0.path", m->firmware->code) != 0 || told_key(m, "virt.flash0.readonly", "true") != 0 ||
-	    told_key(m, "virt.flash1.path", m->firmware->vars) != 0 || told_key(m, "virt.flash1.template", m->firmware->template) != 0)
+	if (machine_firmware_key(m, "virt.flash0.path", m->firmware->code) != 0 || machine_firmware_key(m, "virt.flash0.readonly", "true") != 0 ||
+	    machine_firmware_key(m, "virt.flash1.path", m->firmware->vars) != 0 || machine_firmware_key(m, "virt.flash1.template", m->firmware->template) != 0)
 		return (-1);
 	if (parts_add(m, &code) == NULL || parts_add(m, &vars) == NULL)
 		return (-1);
@@ -112,7 +112,7 @@ virt_firmware_boot(struct machine *m, const struct boot_spec *spec, const struct
 {
 	struct virt *v = m->priv;
 
-	if (publish_acpi(m) != 0 || told_machine(m, v->fw_cfg, spec, SMBIOS_FAMILY_ARMV8) != 0)
+	if (publish_acpi(m) != 0 || machine_firmware_tell(m, v->fw_cfg, spec, SMBIOS_FAMILY_ARMV8) != 0)
 		return (-1);
 	if (vm_gpa_write(m->vmm->vm, VIRT_RAM, fdt->data, fdt->len) != 0)
 		return (vmm_fail_vm("virt: devicetree"));

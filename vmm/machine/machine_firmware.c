@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * told.c - what the firmware of any machine is told, by fw_cfg.
+ * machine_firmware.c - what the firmware of any machine is told, by fw_cfg.
  */
 #include "../error.h"
 #include "../firmware/firmware.h"
 #include "../firmware/fw_cfg.h"
 #include "../firmware/smbios.h"
 #include "../newvm.h"
-#include "told.h"
+#include "machine_firmware.h"
 
 int
-told_key(struct machine *m, const char *key, const char *value)
+machine_firmware_key(struct machine *m, const char *key, const char *value)
 {
 	static const struct config_origin origin = { CONFIG_FROM_CODE, "firmware", 0 };
 
@@ -48,7 +48,7 @@ smbios(struct machine *m, struct device *fw_cfg, uint16_t cpu_family)
 }
 
 int
-told_machine(struct machine *m, struct device *fw_cfg, const struct boot_spec *spec, uint16_t cpu_family)
+machine_firmware_tell(struct machine *m, struct device *fw_cfg, const struct boot_spec *spec, uint16_t cpu_family)
 {
 	if (fw_cfg_add_number(fw_cfg, FW_CFG_NB_CPUS, m->ncpus, 2) != 0 ||
 	    fw_cfg_add_number(fw_cfg, FW_CFG_MAX_CPUS, m->ncpus, 2) != 0 || smbios(m, fw_cfg, cpu_family) != 0 ||
