@@ -132,9 +132,6 @@ def bios_disk(context, words=""):
 @case(slow=True)
 def variables_persist(context):
     """A variable set in the shell is there after a reset and in the next VM with the same file."""
-    # On amd64 the shell once did not start after the reset ("Device Error", one of a dozen runs on a loaded host); why is not known yet.
-    if context.arch == "amd64" and not guest.LONG:
-        raise guest.Skipped("long: runs with HYVE_TEST_LONG=1")
     variables = context.path("vars.fd")
     g = firmware(context, images(context)["code"], "firmware.vars=" + variables)
     shell(g)

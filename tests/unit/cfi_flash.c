@@ -3,8 +3,10 @@
  * cfi_flash.c - flash memory by the command sequences that firmware sends, and by others.
  */
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 #include "vmm_fixture.h"
 
@@ -18,6 +20,22 @@ static char path[64];
 
 static const char keys32[] = "flash.size=1M\nflash.block=256K\n";
 static const char keys8[] = "flash.size=1M\nflash.block=4K\nflash.width=1\nflash.chips=1\n";
+
+/* The C library's, for all of this program: a disk that takes its time, if it is to, and who waited for it. */
+static _Atomic bool slow_disk;
+static _Atomic unsigned syncs, syncs_here;
+static pthread_t here;
+
+int
+fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs, 1);
+	if (pthread_equal(pthread_self(), here))
+		atomic_fetch_add(&syncs_here, 1);
+	while (atomic_load(&slow_disk))
+		usleep(1000);
+	return ((int)syscall(SYS_fdatasync, fd));
+}
 
 static struct device *
 make(struct fx *f, const char *keys, const char *file)
@@ -372,6 +390,39 @@ put_file(size_t len)
 }
 
 /* Code: shorter than its chip, erased behind, never written. */
+/* The loop, which serial ports need too, does not wait for the disk; a pause does, and then everything is in the file. */
+TEST(a_slow_disk_is_waited_for_elsewhere)
+{
+	uint32_t got = 0;
+	unsigned before;
+	int fd;
+
+	temporary();
+	setup(keys32, path);
+	before = atomic_load(&syncs);
+	here = pthread_self();
+	w32(0, 0x200020);
+	w32(0, 0xd000d0);
+	w32(0, 0xff00ff);
+	atomic_store(&slow_disk, true);
+	while (atomic_load(&syncs) == before)
+		CHECK_EQ(event_loop_once(fx.vmm.loop, 5), 0);
+	/* It is at that still; what is programmed meanwhile comes behind it. */
+	program32(0, (const uint32_t[]){ 0x12345678 }, 1);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(event_loop_once(fx.vmm.loop, 5), 0);
+	CHECK_EQ(atomic_load(&syncs), before + 1);
+	CHECK_EQ(atomic_load(&syncs_here), 0);
+	atomic_store(&slow_disk, false);
+	devices_pause(&fx.vmm);
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0 && pread(fd, &got, 4, 0) == 4);
+	CHECK_EQ(got, 0x12345678);
+	close(fd);
+	fx_close(&fx);
+	CHECK_EQ(unlink(path), 0);
+}
+
 TEST(read_only)
 {
 	char keys[128];

@@ -10,9 +10,9 @@
  * and reads come here too.  Firmware stays in status mode from the first command of an operation to its last, so the map changes
  * twice per operation at most.
  *
- * What was programmed is written to the file by the event loop's thread, FLUSH_NS after the first change and at every pause: blocks
- * that changed, all of them or none (nvstore.h).  A block is taken between commands, so the file is always what the flash was at one
- * moment.
+ * What was programmed is written to the file FLUSH_NS after the first change, by a thread of its own, as that waits for the disk and a
+ * serial port may not; and at every pause.  Blocks that changed are written, all of them or none (nvstore.h).  They are taken between
+ * commands, so the file is always what the flash was at one moment.
  *
  * f->lock guards everything here.  It is held over changes of the map; a vCPU that waits for it is in a handler, and so in nobody's way.
  */
@@ -67,6 +67,10 @@ struct flash {
 
 	struct nvstore	*nv;		/* NULL: its content is gone with the VM */
 	struct event	*timer;
+	pthread_t	 writer;
+	bool		 has_writer;
+	bool		 due, busy, ending;	/* it is to write; it does; it is to end */
+	pthread_cond_t	 cond;		/* one of these changed */
 	uint64_t	*dirty;		/* a bit per page */
 	unsigned	 ndirty;
 	bool		 active;	/* between resume and pause */
@@ -182,35 +186,81 @@ take(struct flash *f, size_t *n, uint64_t **block)
 	return (data);
 }
 
-/* Control thread. */
+/* The writer, or the control thread while that is idle. */
 static void
-flush(void *arg)
+flush(struct flash *f)
 {
-	struct flash *f = arg;
 	uint64_t *block = NULL;
 	uint8_t *data;
-	bool left;
+	bool good = true;
 	size_t n;
 
 	pthread_mutex_lock(&f->lock);
 	data = take(f, &n, &block);
-	left = f->ndirty != 0;
 	pthread_mutex_unlock(&f->lock);
 	if (data != NULL && nvstore_write(f->nv, n, block, data) != 0) {
 		device_log(f->dev, LOG_LEVEL_ERROR, "%s; it is tried again", vmm_errmsg());
-		pthread_mutex_lock(&f->lock);
-		for (size_t i = 0; i < n; i++) {
-			uint64_t bit = 1ULL << (block[i] % 64);
-
-			f->ndirty += (f->dirty[block[i] / 64] & bit) == 0;
-			f->dirty[block[i] / 64] |= bit;
-		}
-		pthread_mutex_unlock(&f->lock);
-		left = true;
+		good = false;
 	}
-	if (left && f->active)
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; !good && i < n; i++) {
+		uint64_t bit = 1ULL << (block[i] % 64);
+
+		f->ndirty += (f->dirty[block[i] / 64] & bit) == 0;
+		f->dirty[block[i] / 64] |= bit;
+	}
+	if (f->ndirty != 0 && f->active)
 		event_timer_arm(f->timer, RETRY_NS);
+	pthread_mutex_unlock(&f->lock);
 	free(data);
+}
+
+static void *
+writer(void *arg)
+{
+	struct flash *f = arg;
+
+	pthread_mutex_lock(&f->lock);
+	while (!f->ending) {
+		if (!f->due) {
+			pthread_cond_wait(&f->cond, &f->lock);
+			continue;
+		}
+		f->due = false;
+		f->busy = true;
+		pthread_mutex_unlock(&f->lock);
+		flush(f);
+		pthread_mutex_lock(&f->lock);
+		f->busy = false;
+		pthread_cond_broadcast(&f->cond);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return (NULL);
+}
+
+/* Control thread. */
+static void
+flush_due(void *arg)
+{
+	struct flash *f = arg;
+
+	pthread_mutex_lock(&f->lock);
+	f->due = f->active;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void
+end_writer(struct flash *f)
+{
+	if (!f->has_writer)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->ending = true;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+	(void)pthread_join(f->writer, NULL);
+	f->has_writer = false;
 }
 
 /* The map */
@@ -523,11 +573,13 @@ flash_fini(struct device *dev)
 	(void)vm_range_sync(dev->vmm->vm);
 	if (f->mapped)
 		(void)vm_munmap_memseg(dev->vmm->vm, dev->place.base, f->len);
-	if (f->nv != NULL)
+	end_writer(f);
+	if (f->nv != NULL && f->dirty != NULL)
 		flush(f);
 	event_remove(f->timer);
 	nvstore_close(f->nv);
 	free(f->dirty);
+	pthread_cond_destroy(&f->cond);
 	pthread_mutex_destroy(&f->lock);
 }
 
@@ -538,15 +590,25 @@ flash_init(struct device *dev)
 
 	f->dev = dev;
 	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->cond, NULL);
 	f->readonly = config_bool(dev->config, "readonly");
 	if (set_geometry(f) != 0 || find_segment(f) != 0 ||
 	    load(f, config_str(dev->config, "path"), config_str(dev->config, "template")) != 0)
 		goto fail;
 	f->dirty = calloc(dirty_words(f), sizeof(*f->dirty));
-	f->timer = event_timer_add(dev->vmm->loop, flush, f);
+	f->timer = event_timer_add(dev->vmm->loop, flush_due, f);
 	if (f->dirty == NULL || f->timer == NULL) {
 		(void)vmm_fail(ENOMEM, "%s: no memory", dev->name);
 		goto fail;
+	}
+	if (f->nv != NULL) {
+		int error = pthread_create(&f->writer, NULL, writer, f);
+
+		if (error != 0) {
+			(void)vmm_fail_sys(error, "%s: a thread", dev->name);
+			goto fail;
+		}
+		f->has_writer = true;
 	}
 	f->range = device_claim(dev, f->size, flash_read, flash_write, f);
 	if (f->range == NULL)
@@ -582,7 +644,9 @@ flash_pause(struct device *dev)
 	struct flash *f = dev->soft;
 
 	pthread_mutex_lock(&f->lock);
-	f->active = false;
+	f->active = f->due = false;
+	while (f->busy)
+		pthread_cond_wait(&f->cond, &f->lock);
 	pthread_mutex_unlock(&f->lock);
 	event_timer_disarm(f->timer);
 	if (f->nv != NULL)
