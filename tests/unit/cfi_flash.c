@@ -389,7 +389,6 @@ put_file(size_t len)
 	close(fd);
 }
 
-/* Code: shorter than its chip, erased behind, never written. */
 /* The loop, which serial ports need too, does not wait for the disk; a pause does, and then everything is in the file. */
 TEST(a_slow_disk_is_waited_for_elsewhere)
 {
@@ -423,6 +422,7 @@ TEST(a_slow_disk_is_waited_for_elsewhere)
 	CHECK_EQ(unlink(path), 0);
 }
 
+/* Code: shorter than its chip, erased behind, never written. */
 TEST(read_only)
 {
 	char keys[128];

@@ -5,6 +5,8 @@
  * A program is the words of its instructions, the assembler's text beside them.  It starts at the beginning of RAM at EL1 with the MMU off and
  * ends by a store to DONE, where nobody is.
  */
+#include <sys/syscall.h>
+
 #include "vm_fixture.h"
 
 #include <pthread.h>
@@ -23,6 +25,23 @@
 
 static struct vmctx *vm;
 static struct vcpu *cpu;
+
+/* The C library's, for all of this program: the host's clock, which is as much later at each look as a test wants it to be, in nanoseconds. */
+static _Atomic uint64_t clock_step, clock_ahead;
+
+int
+clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int error = (int)syscall(SYS_clock_gettime, id, ts);
+	uint64_t ns;
+
+	if (error != 0 || id != CLOCK_MONOTONIC)
+		return (error);
+	ns = (uint64_t)ts->tv_nsec + atomic_fetch_add(&clock_ahead, atomic_load(&clock_step)) + atomic_load(&clock_step);
+	ts->tv_sec += (time_t)(ns / 1000000000);
+	ts->tv_nsec = (long)(ns % 1000000000);
+	return (0);
+}
 
 #define	get		tv_get
 #define	set		tv_set
@@ -1250,6 +1269,41 @@ static const uint32_t code[] = {
 TEST(virtual_timer)
 {
 	timer_program(VM_CLOCK_HOST);
+	vm_close(vm);
+}
+
+/* The time comes between one look at the clock and the next, whichever those are: the interrupt is not lost. */
+TEST(the_time_comes_while_it_is_looked_at)
+{
+static const uint32_t code[] = {
+	0xd53be040,	/* mrs x0, cntvct_el0 */
+	0xd51be301,	/* msr cntv_tval_el0, x1 */
+	0xd2800022,	/* mov x2, #1 */
+	0xd51be322,	/* msr cntv_ctl_el0, x2 */
+	0xd503207f,	/* wait: wfi */
+	0xd50342ff,	/* msr daifclr, #2 */
+	0xd50342df,	/* msr daifset, #2 */
+	0xb4ffffaf,	/* cbz x15, wait */
+	0xd2a1201e,	/* mov x30, #0x9000000 */
+	0xf90003de,	/* str x30, [x30] */
+};
+	const uint64_t step = 20000;
+
+	new_vm(VM_CLOCK_HOST, 1);
+	load(RAM, code, sizeof(code));
+	load(VECTORS + 0x280, timer_vector, sizeof(timer_vector));
+	gic_on();
+	/* From half a step to twenty, half a step each. */
+	for (unsigned halves = 1; halves <= 40; halves++) {
+		set(cpu, X(1), vm_get_counter_freq(vm) / 1000000 * step / 1000 * halves / 2);
+		set(cpu, X(15), 0);
+		set(cpu, VM_ARM64_REG_PC, RAM);
+		atomic_store(&clock_step, step);
+		finish();
+		atomic_store(&clock_step, 0);
+		CHECK_EQ(get(cpu, X(15)), 1);
+		CHECK_EQ(get(cpu, X(13)), 7);
+	}
 	vm_close(vm);
 }
 

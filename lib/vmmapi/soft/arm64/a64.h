@@ -276,7 +276,6 @@ enum a64_status a64_zero(struct a64 *c, uint64_t va, unsigned size);
 void	a64_timers(struct a64 *c, bool inside);
 /* The count of a timer now: what CNTVCT_EL0 and CNTPCT_EL0 read.  As above. */
 uint64_t a64_count(struct a64 *c, unsigned timer);
-bool	a64_timer_met(struct a64 *c, unsigned timer);
 int	a64_timers_create(struct a64 *c);
 void	a64_timers_destroy(struct a64 *c);
 

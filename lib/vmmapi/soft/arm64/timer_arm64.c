@@ -35,12 +35,6 @@ a64_count(struct a64 *c, unsigned timer)
 	return (vm_timer_count(c->timer[timer]));
 }
 
-bool
-a64_timer_met(struct a64 *c, unsigned timer)
-{
-	return (vm_timer_count(c->timer[timer]) >= timer_cval(c, timer));
-}
-
 static void
 set_deadline(struct a64 *c, unsigned timer, bool arm, bool inside)
 {
@@ -65,13 +59,15 @@ a64_timers(struct a64 *c, bool inside)
 	static const uint8_t ppi[A64_NTIMERS] = { ARM64_PPI_VTIMER, ARM64_PPI_PTIMER };
 
 	for (unsigned i = 0; i < A64_NTIMERS; i++) {
+		uint64_t cval = timer_cval(c, i), now;
 		bool on = (*timer_ctl(c, i) & (CTL_ENABLE | CTL_IMASK)) == CTL_ENABLE;
-		bool met = on && a64_timer_met(c, i);
-		bool ahead = on && !met;
+		bool met, ahead;
 
+		/* One look at the clock: between two the time may come, and neither would see that. */
+		now = on ? vm_timer_count(c->timer[i]) : 0;
+		met = on && now >= cval;
 		/* A deadline more than half the count away is never: the clock would take centuries. */
-		if (ahead && timer_cval(c, i) - vm_timer_count(c->timer[i]) > INT64_MAX)
-			ahead = false;
+		ahead = on && !met && cval - now <= INT64_MAX;
 		set_deadline(c, i, ahead, inside);
 		gicv3_set_ppi(c->vcpu, ppi[i], met);
 	}
