@@ -121,7 +121,7 @@ struct vm_layout {
  * but speed.  Hosts that are not amd64 have none.
  */
 enum vm_jit_how {
-	VM_JIT_AUTO,		/* as the environment variable HYVE_JIT says where the host can; off without it */
+	VM_JIT_AUTO,		/* where the host can, unless the environment variable HYVE_JIT says otherwise */
 	VM_JIT_OFF,
 	VM_JIT_ON,		/* a vCPU that cannot have it does not start */
 };

@@ -62,10 +62,7 @@ vm_alloc(void)
 	return (vm);
 }
 
-/*
- * HYVE_JIT: on, off, or how many times a stretch of code is entered before it is translated.  Where nobody says, it is off: native code has
- * not been through the long list of tests yet.
- */
+/* HYVE_JIT: on, off, or how many times a stretch of code is entered before it is translated.  Where nobody says, it is on. */
 static void
 jit_configure(struct vmctx *vm, const struct vm_spec *spec)
 {
@@ -75,13 +72,13 @@ jit_configure(struct vmctx *vm, const struct vm_spec *spec)
 
 	if (spec != NULL)
 		vm->jit = spec->jit;
-	if (vm->jit.how != VM_JIT_AUTO || (env != NULL && strcmp(env, "on") == 0))
+	if (vm->jit.how != VM_JIT_AUTO || env == NULL)
 		return;
-	hot = env != NULL ? strtoul(env, &end, 10) : 0;
-	if (env != NULL && end != env && *end == '\0' && hot <= UINT16_MAX)
-		vm->jit.hot = hot == 0 ? 1 : (uint32_t)hot;
-	else
+	if (strcmp(env, "off") == 0)
 		vm->jit.how = VM_JIT_OFF;
+	hot = strtoul(env, &end, 10);
+	if (end != env && *end == '\0' && hot <= UINT16_MAX)
+		vm->jit.hot = hot == 0 ? 1 : (uint32_t)hot;
 }
 
 static int

@@ -78,6 +78,7 @@ H_TEST(an_hour, H_SOFT)
 	if (test_long(2) == 1)
 		SKIP("long: runs with HYVE_TEST_LONG=1");
 	h_need(t);
+	alarm(seconds + 900);		/* a case of this length is not hung */
 	for (unsigned n = 0; n < seconds; n += 15)
 		play(t, NCPU, 0, 15, 1000 + n);
 }
