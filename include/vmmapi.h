@@ -130,6 +130,11 @@ struct vm_jit {
 	enum vm_jit_how	 how;
 	uint32_t	 hot;		/* entries of a stretch of code before it is translated, to 65535; 1: at once */
 	size_t		 size;		/* bytes of native code of a vCPU; when full, all of it goes */
+	/*
+	 * Check it: every so many instructions, 0 never, are executed both ways, and if registers or memory differ the vCPU exits with VM_EXIT_ERROR
+	 * and what differs as vm_errmsg().  One vCPU and virtual time only.
+	 */
+	uint32_t	 check;
 };
 
 /* What vm_new() makes.  Zero members mean the default. */
@@ -850,6 +855,7 @@ enum vm_stat {
 	VM_STAT_JIT_FLUSHES,	/* times that all of it was dropped because it was full */
 	VM_STAT_JIT_LINKS,	/* jumps led directly from native code to native code */
 	VM_STAT_JIT_ENTRIES,	/* times that native code was entered */
+	VM_STAT_JIT_CHECKED,	/* instructions that were compared (vm_jit.check) */
 	VM_STAT_LAST
 };
 

@@ -76,12 +76,16 @@ vm_write_begin(struct vmctx *ctx, vm_paddr_t gpa, size_t len, struct vm_wsec *ws
 		}
 		ws->host = (uint8_t *)ws->view + (gpa - start);
 	}
+	if (ctx->jit.check != 0)
+		pthread_mutex_lock(&ctx->write_lock);
 	return (ws->host);
 }
 
 static void
 wsec_end(struct vm_wsec *ws)
 {
+	if (ws->ctx->jit.check != 0)
+		pthread_mutex_unlock(&ws->ctx->write_lock);
 	if (ws->view != NULL)
 		(void)munmap(ws->view, ws->viewlen);
 	memset(ws, 0, sizeof(*ws));

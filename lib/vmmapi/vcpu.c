@@ -310,6 +310,7 @@ static const char *const stat_names[VM_STAT_LAST] = {
 	[VM_STAT_JIT_FLUSHES] = "times native code was dropped because it was full",
 	[VM_STAT_JIT_LINKS] = "jumps joined in native code",
 	[VM_STAT_JIT_ENTRIES] = "entries of native code",
+	[VM_STAT_JIT_CHECKED] = "instructions compared with the first tier",
 };
 
 const uint64_t *

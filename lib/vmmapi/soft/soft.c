@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "soft.h"
+#include "lockstep.h"
 
 /* What run() deals with itself; the rest is vcpu.c's. */
 #define	REQ_OURS	(REQ_INTR | REQ_MD | REQ_GRACE | REQ_TURN | REQ_CODE)
@@ -93,6 +93,7 @@ soft_vcpu_destroy(struct vcpu *vcpu)
 	if (cpu->core != NULL && cpu->ops->destroy != NULL)
 		cpu->ops->destroy(cpu);
 	free(cpu->core);
+	soft_lockstep_free(cpu);
 	soft_code_free(cpu->code);
 	soft_tlb_free(cpu->tlb);
 	free(cpu->restart);
@@ -127,6 +128,10 @@ soft_vcpu_create(struct vcpu *vcpu)
 	if (core->create != NULL && core->create(cpu) != 0) {
 		free(cpu->core);
 		cpu->core = NULL;
+		soft_vcpu_destroy(vcpu);
+		return (-1);
+	}
+	if (soft_lockstep_create(cpu) != 0) {
 		soft_vcpu_destroy(vcpu);
 		return (-1);
 	}
@@ -165,6 +170,7 @@ soft_cap_set(struct vcpu *vcpu, int cap, int val)
 void
 soft_mark(struct soft_cpu *cpu)
 {
+	soft_outside(cpu);
 	memcpy(cpu->restart, cpu->vcpu->state, cpu->restart_size);
 	cpu->restart_valid = true;
 }
@@ -175,6 +181,7 @@ soft_exit(struct soft_cpu *cpu, enum vm_exitcode code, bool is_read)
 	struct vcpu *vcpu = cpu->vcpu;
 	struct vm_exit *ex = &vcpu->exit;
 
+	soft_outside(cpu);
 	if (cpu->exiting) {
 		if (cpu->nlater < SOFT_NLATER)
 			cpu->nlater++;
@@ -329,6 +336,7 @@ count(struct soft_cpu *cpu)
 void
 soft_leave(struct soft_cpu *cpu)
 {
+	soft_outside(cpu);
 	vcpu_leave(cpu->vcpu);
 	count(cpu);
 }
@@ -401,7 +409,10 @@ execute(struct soft_cpu *cpu, uint64_t budget)
 	else
 		budget = 1;
 
-	stop = cpu->ops->run(cpu, budget, &cpu->retired);
+	if (cpu->lockstep != NULL && !cpu->replay && !cap(vcpu, VM_CAP_SINGLE_STEP))
+		stop = soft_lockstep_run(cpu, budget);
+	else
+		stop = cpu->ops->run(cpu, budget, &cpu->retired);
 	vcpu_leave(vcpu);
 
 	if (cpu->retired != 0)

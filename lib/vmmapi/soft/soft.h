@@ -128,6 +128,9 @@ struct soft_cpu {
 	bool		 exiting;		/* an exit was filled */
 	bool		 halted;		/* it ended with SOFT_IDLE */
 	bool		 excl;			/* between soft_excl_begin() and soft_excl_end() */
+	bool		 checking;		/* what it does is going to be compared, or thrown away */
+	bool		 first_tier;		/* native code is not entered */
+	struct soft_lockstep *lockstep;		/* NULL: native code is not checked */
 
 	/*
 	 * An instruction whose read nobody claimed is executed again when the caller has answered,
@@ -284,6 +287,19 @@ void	soft_reenter(struct soft_cpu *cpu);
 uint64_t soft_clock(struct soft_cpu *cpu);
 /* Suspend the VM from inside an instruction. */
 void	soft_suspend(struct soft_cpu *cpu, enum vm_suspend_how how);
+
+/*
+ * lockstep.c: something outside of memory and registers is about to be changed, or to be taken into account.  Does not come back while
+ * cpu->checking.
+ */
+void	soft_check_outside(struct soft_cpu *cpu);
+
+static inline void
+soft_outside(struct soft_cpu *cpu)
+{
+	if (__builtin_expect(cpu->checking, false))
+		soft_check_outside(cpu);
+}
 
 /* shoot.c: in guest code.  Every other vCPU is to do this to its TLB. */
 void	soft_shoot(struct soft_cpu *cpu, uint32_t what, uint64_t arg);

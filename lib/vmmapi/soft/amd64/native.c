@@ -298,7 +298,7 @@ x86_native_ready(struct x86 *x, struct soft_block *b)
 {
 	const void *entry;
 
-	if (x->jit == NULL || !x->flat)
+	if (x->jit == NULL || x->cpu->first_tier || !x->flat)
 		return (false);
 	entry = jit_entry(x->jit, b);
 	if (entry == NULL || x->native.once) {

@@ -107,12 +107,12 @@ take_interrupt(struct a64 *c)
 	struct arm64_state *s = c->s;
 	unsigned out = interrupts(c);
 
-	if ((out & GIC_OUT_FIQ) != 0 && (s->pstate & PSTATE_F) == 0)
-		enter_el1(c, VECTOR_FIQ, s->pc);
-	else if ((out & GIC_OUT_IRQ) != 0 && (s->pstate & PSTATE_I) == 0)
-		enter_el1(c, VECTOR_IRQ, s->pc);
-	else
+	bool fiq = (out & GIC_OUT_FIQ) != 0 && (s->pstate & PSTATE_F) == 0;
+
+	if (!fiq && ((out & GIC_OUT_IRQ) == 0 || (s->pstate & PSTATE_I) != 0))
 		return (false);
+	soft_outside(c->cpu);
+	enter_el1(c, fiq ? VECTOR_FIQ : VECTOR_IRQ, s->pc);
 	vcpu_count(c->vcpu, VM_STAT_INTR);
 	return (true);
 }
@@ -417,14 +417,16 @@ run(struct a64 *c, uint64_t budget)
 			continue;
 		}
 		one |= b->n > budget - c->done;
-		if (c->jit != NULL && likely(!one)) {
-			native = a64_native_entry(c, b);
+		if (c->jit != NULL) {
+			native = likely(!one) && likely(!c->cpu->first_tier) ? a64_native_entry(c, b) : NULL;
 			if (likely(native != NULL)) {
 				stop = run_native(c, native, budget);
 				if (unlikely(stop != SOFT_OK))
 					return (stop);
 				continue;
 			}
+			/* A jump that native code came out for does not lead to what comes behind this block. */
+			c->link = NULL;
 		}
 		/* With native code every block comes back here to be counted until it is translated. */
 		c->chain = c->jit != NULL || one || budget < CHAIN ? 0 :

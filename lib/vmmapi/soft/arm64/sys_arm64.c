@@ -82,6 +82,8 @@ hvc(struct a64 *c, const struct a64_insn *i)
 	struct vm_exit *ex;
 	uint64_t v;
 
+	a64_sync(c);
+	soft_outside(c->cpu);
 	if (soft_replied(c->cpu, VM_EXIT_HYPERCALL, s->x[0], &v)) {
 		s->x[0] = v;
 		return (A_DONE);
@@ -165,6 +167,7 @@ wfi(struct a64 *c, const struct a64_insn *i)
 	if (a64_el0(c) && (c->s->sctlr_el1 & SCTLR_NTWI) == 0)
 		return (trap_wait(c, false));
 	a64_sync(c);
+	soft_outside(c->cpu);
 	a64_timers(c, true);
 	a64_after_device(c);
 	if (a64_woken(c))

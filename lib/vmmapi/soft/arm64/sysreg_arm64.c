@@ -479,8 +479,9 @@ icc(struct a64 *c, const struct a64_insn *i)
 
 	if (ops == NULL || ops->sysreg == NULL)
 		return (a64_undefined(c));
+	a64_sync(c);
+	soft_outside(c->cpu);
 	if (ends && write) {
-		a64_sync(c);
 		soft_leave(c->cpu);
 		ok = ops->sysreg(c->vcpu, reg, write, &val);
 		soft_reenter(c->cpu);
