@@ -135,6 +135,7 @@ struct vm_jit {
 	 * and what differs as vm_errmsg().  One vCPU and virtual time only.
 	 */
 	uint32_t	 check;
+	bool		 map;		/* list translations in /tmp/perf-PID.map, where perf(1) looks: guest_ADDRESS */
 };
 
 /* What vm_new() makes.  Zero members mean the default. */

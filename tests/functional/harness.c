@@ -219,7 +219,7 @@ h_open(const struct h_target *t, const char *payload, const struct h_opts *opts)
 
 	struct vm_spec spec = {
 		.size = sizeof(spec), .arch = t->arch, .accel = t->accel, .clock = opts->clock, .seed = opts->seed,
-		.flags = opts->flags,
+		.flags = opts->flags, .jit = opts->jit,
 	};
 	PTR(h->ctx = vm_new(&spec));
 	OK(vm_setup_memory(h->ctx, H_RAM, VM_MMAP_ALL));

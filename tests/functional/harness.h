@@ -79,6 +79,7 @@ struct h_opts {
 	enum vm_clock_source clock;
 	uint64_t	 seed;
 	uint32_t	 flags;			/* VM_SPEC_* */
+	struct vm_jit	 jit;
 	bool		 others_off;		/* leave vCPUs but 0 as they were created */
 	bool		 no_control;		/* do not claim the control block: its accesses are exits */
 };

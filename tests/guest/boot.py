@@ -52,6 +52,29 @@ def boots_20_in_a_row(context):
         g.ends(guest.POWEROFF)
 
 
+def work(context, settings):
+    """A boot, and a little work that has a result, with settings of the soft back end."""
+    g = context.script(more=[word for setting in settings for word in ("--set", setting)])
+    digest = hashlib.sha256("".join("%d\n" % n for n in range(1, 5001)).encode()).hexdigest()
+    check(g.run("seq 1 5000 | gzip | gunzip | sha256sum").split()[0] == digest, "wrong digest")
+    check(g.run("seq 1 300 | awk '{ s += sqrt($1) / 3 } END { printf \"%.6f\\n\", s }'").strip() ==
+          "%.6f" % sum(n ** 0.5 / 3 for n in range(1, 301)), "wrong sum")
+    g.power_off()
+
+
+@case(slow=True)
+def without_native_code(context):
+    context.needs_soft()
+    work(context, ["jit=off"])
+
+
+@case(slow=True, long=True)
+def in_lockstep(context):
+    """Every instruction that the guest executes is executed by native code and by the first tier, to the same end."""
+    context.needs_soft()
+    work(context, ["clock=icount", "jit_hot=1", "jit_check=1000"])
+
+
 @case(slow=True, flavours=guest.BOTH)
 def devices(context):
     g = context.script(cpus=2)

@@ -88,6 +88,11 @@ class Context:
         if what not in ARCHES[self.arch]["has"]:
             raise Skipped("%s has no %s" % (self.arch, what))
 
+    def needs_soft(self):
+        """Skip a case that is about hyve's own processors."""
+        if self.accel != "soft":
+            raise Skipped("it is about the soft back end")
+
     def boot(self, words="", **options):
         """Start the guest with these words on its kernel's command line, see Guest."""
         images = self.fetch()

@@ -256,7 +256,8 @@ compare_page(struct soft_lockstep *l, const struct page *p)
 
 	if (l->why[0] != '\0' || memcmp(native, first, VM_PAGE_SIZE) == 0)
 		return;
-	while (native[at] == first[at])
+	/* Whoever wrote to it without asking may have written again. */
+	while (at < VM_PAGE_SIZE - 1 && native[at] == first[at])
 		at++;
 	at &= ~(size_t)7;
 	memcpy(&a, native + at, sizeof(a));
@@ -316,10 +317,7 @@ compare_fields(struct soft_lockstep *l, const struct vm_state_table *table, cons
 				compare_fields(l, f->sub, at, bt);
 				continue;
 			}
-			if (memcmp(at, bt, f->stride) == 0)
-				continue;
-			fprintf(stderr, "DBGF %s[%u] %llx %llx\n", f->name, i, *(const unsigned long long *)at, *(const unsigned long long *)bt);
-			if (l->why[0] != '\0')
+			if (l->why[0] != '\0' || memcmp(at, bt, f->stride) == 0)
 				continue;
 			memcpy(&a, at, f->stride < sizeof(a) ? f->stride : sizeof(a));
 			memcpy(&b, bt, f->stride < sizeof(b) ? f->stride : sizeof(b));
@@ -457,29 +455,25 @@ static void
 report(struct soft_lockstep *l, uint64_t n)
 {
 	struct soft_cpu *cpu = l->cpu;
-	char trace[TRACE * 20 + 1] = "";
+	char trace[TRACE * 20 + 1] = "", why[sizeof(l->why)];
 	uint64_t pc[TRACE] = { 0 }, k, shorter;
 	size_t len = 0;
 
+	memcpy(why, l->why, sizeof(why));
 	for (k = 1; k <= n; k++) {
 		back(l);
 		if (k == 1)
 			pc[0] = cpu->ops->pc(cpu);
-		if (both(l, k, &shorter) == 1 && l->why[0] != '\0')
+		if (both(l, k, &shorter) == 1 && l->why[0] != '\0') {
+			memcpy(why, l->why, sizeof(why));
 			break;
+		}
 		pc[k % TRACE] = cpu->ops->pc(cpu);
 	}
 	for (uint64_t i = k < TRACE ? 0 : k - TRACE; i < k; i++)
 		len += (size_t)snprintf(trace + len, sizeof(trace) - len, " 0x%llx", (unsigned long long)pc[i % TRACE]);
-	for (uint64_t i = k < TRACE ? 0 : k - TRACE; i < k; i++) {
-		vm_paddr_t gpa; int fault = 0; uint64_t w = 0;
-		if (cpu->vcpu->vm->md->translate(cpu->vcpu, pc[i % TRACE], VM_PROT_READ, &gpa, &fault) == 0 && !fault)
-			(void)vm_gpa_read(cpu->vcpu->vm, gpa, &w, 8);
-		fprintf(stderr, "DBG %llx: %016llx\n", (unsigned long long)pc[i % TRACE], (unsigned long long)w);
-	}
-	fprintf(stderr, "DBG k %llu n %llu\n", (unsigned long long)k, (unsigned long long)n);
 	(void)vm_fail(EIO, "vm '%s': native code and the first tier differ%s: %s; executed, at the end:%s", l->cpu->vcpu->vm->name,
-	    k > n ? ", but not when it is repeated" : "", l->why, trace);
+	    k > n ? ", but not when it is repeated" : "", why, trace);
 }
 
 static enum soft_stop
@@ -509,11 +503,15 @@ alone(struct soft_lockstep *l)
 static int64_t
 step(struct soft_lockstep *l, uint64_t n)
 {
+	const struct intc_ops *intc = l->cpu->vcpu->vm->intc_ops;
 	uint64_t shorter;
 	int how = 0;
 
 	if (make_shadows(l) != 0 || each_written(l, accept_page) != 0)
 		return (-1);
+	/* News of the interrupt controller's, which would come once only. */
+	if (intc != NULL && intc->pending != NULL)
+		(void)intc->pending(l->cpu->vcpu);
 	save(l->cpu, &l->begin);
 	while (how == 0) {
 		how = both(l, n, &shorter);

@@ -2,10 +2,13 @@
 /*
  * jit.c - native code: its memory, the way in and out, and which translations lead to which.
  */
+#include <sys/mman.h>
+
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../hostmem.h"
@@ -83,6 +86,37 @@ map_code(struct jit *j)
 	return (j->write == NULL || j->run == NULL ? -1 : 0);
 }
 
+/*
+ * For perf(1), which looks for names of addresses without a file there: a line per translation, named after the guest's address.  What memory was
+ * used for before it was full stays in it; the last line counts.
+ */
+static int
+map_open(struct jit *j)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/tmp/perf-%ld.map", (long)getpid());
+	j->map = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+	return (j->map >= 0 ? 0 : vm_fail_sys(errno, "soft: the list of native code for perf: '%s'", path));
+}
+
+static void
+map_add(struct jit *j, const struct jit_block *jb, size_t size)
+{
+	char line[96];
+	int n;
+
+	if (j->map < 0)
+		return;
+	n = snprintf(line, sizeof(line), "%lx %zx guest_0x%llx\n", (unsigned long)(uintptr_t)jb->entry, size,
+	    (unsigned long long)j->cpu->ops->pc(j->cpu));
+	/* It is for a person who watches: a full disk stops nothing. */
+	if (write(j->map, line, (size_t)n) != n) {
+		(void)close(j->map);
+		j->map = -1;
+	}
+}
+
 static void
 emit_begin(struct jit *j, struct emit *e, size_t from, size_t to)
 {
@@ -153,6 +187,8 @@ release(struct jit *j)
 		(void)munmap((void *)(uintptr_t)j->run, j->size);
 	if (j->data != NULL)
 		(void)munmap(j->data, j->data_size);
+	if (j->map >= 0)
+		(void)close(j->map);
 	free(j);
 }
 
@@ -175,6 +211,11 @@ jit_create(struct soft_cpu *cpu, const struct jit_ops *ops, struct jit **jit)
 		return (vm_fail(ENOMEM, "soft: no memory for native code"));
 	j->cpu = cpu;
 	j->ops = ops;
+	j->map = -1;
+	if (set->map && map_open(j) != 0) {
+		release(j);
+		return (-1);
+	}
 	j->hot = set->hot == 0 ? HOT : set->hot;
 	j->size = set->size == 0 ? SIZE : set->size < 4 * ROOM ? 4 * ROOM : (set->size + 4095) & ~(size_t)4095;
 	j->data_size = j->size;
@@ -256,6 +297,7 @@ jit_count(struct jit *j, struct soft_block *b)
 		return (NULL);
 	count(j, VM_STAT_JIT_BYTES, (uint64_t)(e.at - e.start) + (uint64_t)(j->cold.at - j->cold.start));
 	count(j, VM_STAT_JIT_BLOCKS, 1);
+	map_add(j, jb, (size_t)(e.at - e.start));
 	j->used = used_up(j, &e);
 	j->cold_used = used_up(j, &j->cold);
 	jb->next = j->all;

@@ -73,6 +73,7 @@ struct jit {
 	uint8_t		*data;		/* what belongs to translations and is not code */
 	size_t		 data_size, data_used;
 	struct jit_block *all;
+	int		 map;		/* perf's list of translations, -1: none */
 	const void	*leave;		/* code: go back to jit_run()'s caller with RAX, everything else as it may be */
 };
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lockstep.c - native code checked against the first tier as a guest runs (vm_jit.check): all the same in guests that do everything, and a
+ * difference, if there is one, is told.
+ */
+#include "harness.h"
+
+static const struct vm_jit everything = { .how = VM_JIT_ON, .hot = 1, .check = 300 };
+
+static uint64_t
+checked(struct h_vm *h)
+{
+	uint64_t n = 0;
+	int count;
+
+	for (int i = 0; i < h->ncpu; i++)
+		n += vm_get_stats(h->cpu[i].vcpu, &count)[VM_STAT_JIT_CHECKED];
+	return (n);
+}
+
+/* Page tables, address spaces, code that changes, interrupts of the timer, every register. */
+H_TEST(stress, H_SOFT)
+{
+	const struct h_opts o = { .clock = VM_CLOCK_ICOUNT, .jit = everything };
+	struct h_vm *h;
+	uint64_t n;
+
+	h_need(t);
+	h = h_open(t, "stress", &o);
+	h_param(h, 0, test_rounds(20000) * (unsigned)test_long(20));
+	h_param(h, 1, 7);
+	h_param(h, 2, 1);
+	h_start(h);
+	h_join(h);
+	CHECK_EQ(h_read(h, h->a->results, 8), 0);
+	n = checked(h);
+	printf("# %llu instructions compared\n", (unsigned long long)n);
+	CHECK(n > 100000);
+	h_close(h);
+}
+
+/* Somebody who writes to memory without a write section: what one tier reads is not what the other one does. */
+static void *
+toggle(void *arg)
+{
+	struct h_vm *h = arg;
+	_Atomic uint32_t *word = vm_map_gpa(h->ctx, h->a->results, sizeof(*word));
+
+	while (!atomic_load(&h->stop))
+		atomic_fetch_xor(word, 0x40000000);
+	return (NULL);
+}
+
+H_TEST(a_difference_is_told, H_SOFT)
+{
+	const struct h_opts o = { .clock = VM_CLOCK_ICOUNT, .jit = everything };
+	struct h_vm *h;
+	struct h_cpu *cpu;
+	pthread_t thread;
+
+	if (TEST_SANITIZED)
+		SKIP("a race by intent");
+	h_need(t);
+	h = h_open(t, "smp", &o);
+	cpu = &h->cpu[0];
+	h_param(h, 0, UINT32_MAX);
+	h_param(h, 1, 1);
+	CHECK_EQ(pthread_create(&thread, NULL, toggle, h), 0);
+	OK(vm_run(cpu->vcpu, &cpu->exit));
+	CHECK_EQ(cpu->exit.code, VM_EXIT_ERROR);
+	CHECKF(strstr(vm_errmsg(), "differ") != NULL && strstr(vm_errmsg(), "by native code and 0x") != NULL &&
+	    strstr(vm_errmsg(), "executed, at the end: 0x") != NULL, "%s", vm_errmsg());
+	printf("# %s\n", vm_errmsg());
+	atomic_store(&h->stop, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	h_close(h);
+}
+
+/* perf(1) is told of native code by the guest's addresses: the payload's. */
+H_TEST(native_code_is_listed_for_perf, H_SOFT)
+{
+	const struct h_opts o = { .jit = { .how = VM_JIT_ON, .hot = 1, .map = true } };
+	char path[64], line[256];
+	unsigned long at, size;
+	unsigned long long gva;
+	unsigned found = 0;
+	struct h_vm *h;
+	FILE *f;
+
+	h_need(t);
+	h = h_open(t, "stress", &o);
+	h_param(h, 0, 1000);
+	h_param(h, 2, 1);
+	h_start(h);
+	h_join(h);
+	snprintf(path, sizeof(path), "/tmp/perf-%ld.map", (long)getpid());
+	f = fopen(path, "r");
+	CHECK(f != NULL);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		CHECKF(sscanf(line, "%lx %lx guest_0x%llx", &at, &size, &gva) == 3 && at != 0 && size != 0, "%s", line);
+		found += gva >= h->a->load && gva < h->a->load + 0x8000;
+	}
+	fclose(f);
+	CHECK_EQ(unlink(path), 0);
+	CHECK(found > 100);
+	h_close(h);
+}
+
+/* With the host's time, or several vCPUs, no two runs are alike. */
+H_TEST(needs_virtual_time_and_one_vcpu, H_SOFT)
+{
+	struct h_opts o = { .jit = everything };
+	struct h_vm *h;
+
+	h_need(t);
+	h = h_open(t, "spin", &o);
+	CHECK(vm_start(h->ctx) != 0);
+	CHECK_EQ(errno, EINVAL);
+	CHECK(strstr(vm_errmsg(), "clock=icount") != NULL);
+	h_close(h);
+
+	o.clock = VM_CLOCK_ICOUNT;
+	o.ncpu = 2;
+	h = h_open(t, "spin", &o);
+	CHECK(vm_start(h->ctx) != 0);
+	CHECK_EQ(errno, EINVAL);
+	h_close(h);
+}
+
+TEST_MAIN()
