@@ -18,25 +18,35 @@ checked(struct h_vm *h)
 	return (n);
 }
 
-/* Page tables, address spaces, code that changes, interrupts of the timer, every register. */
-H_TEST(stress, H_SOFT)
+static void
+stress(const struct h_target *t, unsigned steps)
 {
-	const struct h_opts o = { .clock = VM_CLOCK_ICOUNT, .jit = everything };
+	struct h_opts o = { .clock = VM_CLOCK_ICOUNT, .jit = everything };
 	struct h_vm *h;
 	uint64_t n;
 
-	h_need(t);
+	o.jit.check = steps;
 	h = h_open(t, "stress", &o);
-	h_param(h, 0, test_rounds(20000) * (unsigned)test_long(20));
+	h_param(h, 0, test_rounds(steps < 100 ? 2000 : 20000) * (unsigned)test_long(20));
 	h_param(h, 1, 7);
 	h_param(h, 2, 1);
 	h_start(h);
 	h_join(h);
 	CHECK_EQ(h_read(h, h->a->results, 8), 0);
 	n = checked(h);
-	printf("# %llu instructions compared\n", (unsigned long long)n);
+	printf("# %llu instructions compared, %u at a time\n", (unsigned long long)n, steps);
 	CHECK(n > 100000);
 	h_close(h);
+}
+
+/* Page tables, address spaces, code that changes, interrupts of the timer, every register; native code cut off at every place. */
+H_TEST(stress, H_SOFT)
+{
+	static const unsigned steps[] = { 5, 17, 64, 300, 5000 };
+
+	h_need(t);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		stress(t, steps[i]);
 }
 
 /* Somebody who writes to memory without a write section: what one tier reads is not what the other one does. */

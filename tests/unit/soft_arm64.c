@@ -1352,6 +1352,59 @@ static const uint32_t code[] = {
 	vm_close(vm);
 }
 
+static struct vm_timer *ticker;
+
+/* Every few instructions, never as many as the last time. */
+static void
+tick(void *arg)
+{
+	unsigned *n = arg;
+
+	++*n;
+	CHECK_EQ(vm_timer_arm(ticker, vm_timer_count(ticker) + 1 + *n * 7 % 13), 0);
+}
+
+/* Execution ends and begins anywhere, also between a jump to another page and what is there. */
+TEST(cut_off_behind_a_jump)
+{
+static const uint32_t code[] = {
+	0xd2800001,	/* mov x1, #0 */
+	0xd280fa02,	/* mov x2, #2000 */
+	0xd2800003,	/* mov x3, #0 */
+	0xd2800004,	/* mov x4, #0 */
+	0x91000421,	/* loop: add x1, x1, #1 */
+	0x940007fb,	/* bl other */
+	0xd1000442,	/* sub x2, x2, #1 */
+	0xb5ffffa2,	/* cbnz x2, loop */
+	0xd2a1201e,	/* mov x30, #0x9000000 */
+	0xf90003de,	/* str x30, [x30] */
+};
+static const uint32_t other[] = {
+	0x91000463, 0x91000463, 0x91000463, 0x91000463,	/* other: add x3, x3, #1 */
+	0x91000463, 0x91000463, 0x91000463, 0x91000463,
+	0xb5000041,	/* cbnz x1, end */
+	0xd503201f,	/* nop */
+	0x91000484,	/* end: add x4, x4, #1 */
+	0xd65f03c0,	/* ret */
+};
+	unsigned n = 0;
+
+	new_vm(VM_CLOCK_ICOUNT, 1);
+	load(RAM, code, sizeof(code));
+	load(RAM + 0x2000, other, sizeof(other));
+	CHECK_EQ(vm_start(vm), 0);
+	ticker = vm_timer_open(vm, 1000000000, tick, &n);
+	CHECK(ticker != NULL);
+	CHECK_EQ(vm_timer_arm(ticker, 1), 0);
+	finish();
+	vm_timer_close(ticker);
+	CHECK_EQ(get(cpu, X(1)), 2000);
+	CHECK_EQ(get(cpu, X(3)), 16000);
+	CHECK_EQ(get(cpu, X(4)), 2000);
+	CHECK(n > 2000);
+	vm_close(vm);
+}
+
 /* PSCI and hypercalls */
 
 TEST(psci_answers)

@@ -24,6 +24,9 @@
 
 #define	TRACE		8U		/* instructions that a report names */
 
+/* Requests that are answered by coming out and going on: of the guest's own doing, or of ours. */
+#define	REQ_BENIGN	(REQ_CODE | REQ_GRACE | REQ_TURN)
+
 /* A page that a tier wrote in this step, and as native code left it if it did. */
 struct page {
 	int		 segid;
@@ -366,6 +369,7 @@ execute(struct soft_lockstep *l, bool native, uint64_t budget)
 #ifdef __x86_64__
 	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m" (mxcsr), "=m" (fcw));
 #endif
+	atomic_fetch_and(&cpu->vcpu->request, ~(REQ_BENIGN & ~REQ_GRACE));	/* that one is vcpu_leave()'s */
 	vcpu_reenter(cpu->vcpu);
 	soft_catch_up(cpu);
 	cpu->first_tier = !native;
@@ -394,7 +398,7 @@ rewind_step(struct soft_lockstep *l, int (*fn)(struct soft_lockstep *l, int segi
 static bool
 asked_for(const struct soft_lockstep *l)
 {
-	return (atomic_load(&l->cpu->vcpu->request) != 0);
+	return ((atomic_load(&l->cpu->vcpu->request) & ~REQ_BENIGN) != 0);
 }
 
 /*
@@ -415,7 +419,9 @@ both(struct soft_lockstep *l, uint64_t n, uint64_t *shorter)
 	save(cpu, &l->native);
 	if (rewind_step(l, put_aside) != 0)
 		return (-1);
-	execute(l, false, *shorter);
+	do {
+		execute(l, false, *shorter);
+	} while (cpu->retired < *shorter && l->stop == SOFT_REQUEST && !l->aborted && !asked_for(l));
 	if (l->aborted || asked_for(l)) {
 		*shorter = cpu->retired;
 		return (rewind_step(l, discard_page));
