@@ -358,9 +358,15 @@ host_fp(uint32_t mxcsr, uint16_t fcw)
 #endif
 }
 
-/* Execute budget instructions, or as many as there are before something outside.  Outside guest code before and after. */
+static bool
+asked_for(const struct soft_lockstep *l)
+{
+	return ((atomic_load(&l->cpu->vcpu->request) & ~REQ_BENIGN) != 0);
+}
+
+/* Up to budget instructions are executed, or as many as there are before something outside. */
 static void
-execute(struct soft_lockstep *l, bool native, uint64_t budget)
+enter(struct soft_lockstep *l, uint64_t budget)
 {
 	struct soft_cpu *cpu = l->cpu;
 	uint32_t mxcsr = 0;
@@ -372,8 +378,6 @@ execute(struct soft_lockstep *l, bool native, uint64_t budget)
 	atomic_fetch_and(&cpu->vcpu->request, ~(REQ_BENIGN & ~REQ_GRACE));	/* that one is vcpu_leave()'s */
 	vcpu_reenter(cpu->vcpu);
 	soft_catch_up(cpu);
-	cpu->first_tier = !native;
-	cpu->checking = true;
 	l->aborted = true;
 	if (setjmp(l->outside) == 0) {
 		l->stop = cpu->ops->run(cpu, budget, &cpu->retired);
@@ -381,8 +385,21 @@ execute(struct soft_lockstep *l, bool native, uint64_t budget)
 	} else {
 		host_fp(mxcsr, fcw);
 	}
-	cpu->checking = cpu->first_tier = false;
 	vcpu_leave(cpu->vcpu);
+}
+
+/* The same, and a request of the guest's own doing, which may come in the middle of a repeated string instruction, is no end.  Outside guest code before and after. */
+static void
+execute(struct soft_lockstep *l, bool native, uint64_t budget)
+{
+	struct soft_cpu *cpu = l->cpu;
+
+	cpu->first_tier = !native;
+	cpu->checking = true;
+	do {
+		enter(l, budget);
+	} while (cpu->retired < budget && l->stop == SOFT_REQUEST && !l->aborted && !asked_for(l));
+	cpu->checking = cpu->first_tier = false;
 }
 
 /* Back to the beginning of the step. */
@@ -393,12 +410,6 @@ rewind_step(struct soft_lockstep *l, int (*fn)(struct soft_lockstep *l, int segi
 		return (-1);
 	restore_registers(l->cpu, &l->begin);
 	return (0);
-}
-
-static bool
-asked_for(const struct soft_lockstep *l)
-{
-	return ((atomic_load(&l->cpu->vcpu->request) & ~REQ_BENIGN) != 0);
 }
 
 /*
@@ -419,9 +430,7 @@ both(struct soft_lockstep *l, uint64_t n, uint64_t *shorter)
 	save(cpu, &l->native);
 	if (rewind_step(l, put_aside) != 0)
 		return (-1);
-	do {
-		execute(l, false, *shorter);
-	} while (cpu->retired < *shorter && l->stop == SOFT_REQUEST && !l->aborted && !asked_for(l));
+	execute(l, false, *shorter);
 	if (l->aborted || asked_for(l)) {
 		*shorter = cpu->retired;
 		return (rewind_step(l, discard_page));
