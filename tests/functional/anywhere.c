@@ -314,7 +314,7 @@ same_seed(const void *arg)
 	struct end *a, *b;
 
 	h_need(m->t);
-	for (uint64_t seed = 1; seed < 1 + 3 * (uint64_t)test_long(5); seed++) {
+	for (uint64_t seed = 1; seed < 1 + 3 * (uint64_t)test_long(3); seed++) {
 		a = whole(m, seed);
 		b = whole(m, seed);
 		same(a, b);
@@ -337,7 +337,7 @@ saved_anywhere(const void *arg)
 
 	h_need(m->t);
 	npending = nlpis = 0;
-	for (uint64_t seed = 1; seed < 1 + 2 * (uint64_t)test_long(5); seed++) {
+	for (uint64_t seed = 1; seed < 1 + 2 * (uint64_t)test_long(3); seed++) {
 		a = whole(m, seed);
 		for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 			b = moved(m, seed, ways[i].step, ways[i].stops * (unsigned)test_long((int)ways[i].longer));

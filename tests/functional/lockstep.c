@@ -27,7 +27,7 @@ stress(const struct h_target *t, unsigned steps)
 
 	o.jit.check = steps;
 	h = h_open(t, "stress", &o);
-	h_param(h, 0, test_rounds(steps < 100 ? 2000 : 20000) * (unsigned)test_long(20));
+	h_param(h, 0, test_rounds(steps < 100 ? 2000 : 20000) * (unsigned)test_long(4));
 	h_param(h, 1, 7);
 	h_param(h, 2, 1);
 	h_start(h);
