@@ -211,9 +211,9 @@ note_page(struct soft_lockstep *l, int segid, size_t off, vm_paddr_t gpa)
 {
 	struct page *p;
 
-	for (p = l->pages; p < l->pages + l->npages; p++) {
-		if (p->segid == segid && p->off == off)
-			return (p);
+	for (unsigned i = 0; i < l->npages; i++) {
+		if (l->pages[i].segid == segid && l->pages[i].off == off)
+			return (&l->pages[i]);
 	}
 	if (l->npages == l->room) {
 		p = realloc(l->pages, (l->room + 64) * sizeof(*p));
