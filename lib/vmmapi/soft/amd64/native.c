@@ -346,7 +346,7 @@ x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 	x->cur = NULL;
 	x->native.once = why == NAT_TIER1;
 	if (why >= NAT_LAST) {
-		memcpy(&l, &why, sizeof(l));
+		memcpy(&l, &why, sizeof(why));
 		x->s->rip = x->native.page + l->arg;
 		join(x, l);
 	}
