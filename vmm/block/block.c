@@ -4,11 +4,11 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../error.h"
+#include "../thread.h"
 #include "block.h"
 
 #define	NTHREADS	4
@@ -133,17 +133,12 @@ worker(void *arg)
 	return (NULL);
 }
 
-/* With every signal blocked: they are for the program's own threads.  Lock held, or b is nobody's yet. */
+/* Lock held, or b is nobody's yet. */
 static int
 add_thread(struct block *b)
 {
-	sigset_t all, old;
-	int error;
+	int error = thread_create(&b->thread[b->nthreads], worker, b);
 
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&b->thread[b->nthreads], NULL, worker, b);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error == 0)
 		b->nthreads++;
 	return (error);

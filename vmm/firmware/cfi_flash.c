@@ -26,6 +26,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../thread.h"
 #include "nvstore.h"
 
 #define	FLUSH_NS	50000000ULL
@@ -602,7 +603,7 @@ flash_init(struct device *dev)
 		goto fail;
 	}
 	if (f->nv != NULL) {
-		int error = pthread_create(&f->writer, NULL, writer, f);
+		int error = thread_create(&f->writer, writer, f);
 
 		if (error != 0) {
 			(void)vmm_fail_sys(error, "%s: a thread", dev->name);
