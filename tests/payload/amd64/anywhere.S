@@ -14,24 +14,7 @@
 
 	testl	%edi, %edi
 	jnz	2f
-	/* Identity map of 4 GiB in pages of 2 MiB (SDM vol. 3 4.5). */
-	movl	$(TABLES + 0x1007), TABLES
-	xorl	%ecx, %ecx
-1:	movl	%ecx, %eax
-	shll	$12, %eax
-	addl	$(TABLES + 0x2007), %eax
-	movl	%eax, TABLES + 0x1000(,%ecx,8)
-	incl	%ecx
-	cmpl	$4, %ecx
-	jb	1b
-	xorl	%ecx, %ecx
-1:	movl	%ecx, %eax
-	shll	$21, %eax
-	orl	$0x87, %eax
-	movl	%eax, TABLES + 0x2000(,%ecx,8)
-	incl	%ecx
-	cmpl	$2048, %ecx
-	jb	1b
+	IDENTITY_MAP TABLES, 0x87
 	/* One 64-bit interrupt gate (SDM vol. 3 figure 6-8). */
 	movl	$tick, %eax
 	movl	%eax, %edx
@@ -47,20 +30,8 @@
 	je	2b
 	lgdt	gdtr
 	lidt	idtr
-	movl	%cr4, %eax
-	orl	$0x620, %eax		/* PAE, OSFXSR, OSXMMEXCPT */
-	movl	%eax, %cr4
-	movl	$TABLES, %eax
-	movl	%eax, %cr3
-	movl	$0xc0000080, %ecx
-	rdmsr
-	orl	$0x100, %eax
-	wrmsr
-	movl	%cr0, %eax
-	andl	$~0x6000000c, %eax	/* CD, NW, TS, EM */
-	orl	$0x80000022, %eax	/* PG, NE, MP */
-	movl	%eax, %cr0
-	ljmp	$0x18, $wide
+	/* PAE, OSFXSR, OSXMMEXCPT; LME; PG, NE, MP */
+	LONG_MODE TABLES, 0x620, 0x100, 0x80000022, wide
 
 	.balign	8
 gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff

@@ -77,6 +77,48 @@ _start:
 	jb	4b
 	.endm
 
+/*
+ * For vCPU 0: an identity map of 4 GiB in pages of 2 MiB (SDM vol. 3 4.5), in six pages from tables on: PML4, PDPT, four page directories, whose
+ * entries have these flags.  Clobbers EAX, ECX.
+ */
+	.macro	IDENTITY_MAP tables, flags
+	movl	$(\tables + 0x1007), \tables
+	xorl	%ecx, %ecx
+1:	movl	%ecx, %eax
+	shll	$12, %eax
+	addl	$(\tables + 0x2007), %eax
+	movl	%eax, \tables + 0x1000(,%ecx,8)
+	incl	%ecx
+	cmpl	$4, %ecx
+	jb	1b
+	xorl	%ecx, %ecx
+1:	movl	%ecx, %eax
+	shll	$21, %eax
+	orl	$\flags, %eax
+	movl	%eax, \tables + 0x2000(,%ecx,8)
+	incl	%ecx
+	cmpl	$2048, %ecx
+	jb	1b
+	.endm
+
+/* Into 64-bit mode (SDM vol. 3 9.8.5), with these bits of CR4, EFER and CR0 set; GDT and IDT are loaded, code is selector 0x18.  Clobbers EAX, ECX, EDX. */
+	.macro	LONG_MODE tables, cr4, efer, cr0, entry
+	movl	%cr4, %eax
+	orl	$\cr4, %eax
+	movl	%eax, %cr4
+	movl	$\tables, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx
+	rdmsr
+	orl	$\efer, %eax
+	wrmsr
+	movl	%cr0, %eax
+	andl	$~0x6000000c, %eax	/* CD, NW, TS, EM */
+	orl	$\cr0, %eax
+	movl	%eax, %cr0
+	ljmp	$0x18, $\entry
+	.endm
+
 /* End this vCPU. */
 	.macro	FINISH
 	cli

@@ -9,43 +9,14 @@
 
 	testl	%edi, %edi
 	jnz	2f
-	/* Identity map of 4 GiB in global pages of 2 MiB (SDM vol. 3 4.5). */
-	movl	$(TABLES + 0x1007), TABLES
-	xorl	%ecx, %ecx
-1:	movl	%ecx, %eax
-	shll	$12, %eax
-	addl	$(TABLES + 0x2007), %eax
-	movl	%eax, TABLES + 0x1000(,%ecx,8)
-	incl	%ecx
-	cmpl	$4, %ecx
-	jb	1b
-	xorl	%ecx, %ecx
-1:	movl	%ecx, %eax
-	shll	$21, %eax
-	orl	$0x187, %eax
-	movl	%eax, TABLES + 0x2000(,%ecx,8)
-	incl	%ecx
-	cmpl	$2048, %ecx
-	jb	1b
+	IDENTITY_MAP TABLES, 0x187		/* global */
 	movl	$1, READY
 2:	pause
 	cmpl	$0, READY
 	je	2b
 	lgdt	gdtr
-	movl	%cr4, %eax
-	orl	$0x6a0, %eax		/* PAE, PGE, OSFXSR, OSXMMEXCPT */
-	movl	%eax, %cr4
-	movl	$TABLES, %eax
-	movl	%eax, %cr3
-	movl	$0xc0000080, %ecx
-	rdmsr
-	orl	$0x900, %eax		/* LME, NXE */
-	wrmsr
-	movl	%cr0, %eax
-	andl	$~0x6000000c, %eax	/* CD, NW, TS, EM */
-	orl	$0x80010022, %eax	/* PG, WP, NE, MP */
-	movl	%eax, %cr0
-	ljmp	$0x18, $wide
+	/* PAE, PGE, OSFXSR, OSXMMEXCPT; LME, NXE; PG, WP, NE, MP */
+	LONG_MODE TABLES, 0x6a0, 0x900, 0x80010022, wide
 
 	.balign	8
 gdt:	.quad	0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff
@@ -179,6 +150,24 @@ faulted:
 	movl	$1, %eax
 	ret
 
+	.macro	LOAD op, at, reg
+	\op	\at(%rdi), %\reg
+	.endm
+	.macro	STORE op, at, reg
+	\op	%\reg, \at(%rsi)
+	.endm
+	.macro	ALL how
+	.set	at, 0
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	\how	movdqu, at, xmm\n
+	.set	at, at + 16
+	.endr
+	.irp	reg, rax, rbx, rcx, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+	\how	movq, at, \reg
+	.set	at, at + 8
+	.endr
+	.endm
+
 	/* RDI in, RSI out, RDX rounds. */
 	.globl	md_work
 md_work:
@@ -188,21 +177,7 @@ md_work:
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	movdqu	16*\n(%rdi), %xmm\n
-	.endr
-	movq	256(%rdi), %rax
-	movq	264(%rdi), %rbx
-	movq	272(%rdi), %rcx
-	movq	280(%rdi), %rbp
-	movq	288(%rdi), %r8
-	movq	296(%rdi), %r9
-	movq	304(%rdi), %r10
-	movq	312(%rdi), %r11
-	movq	320(%rdi), %r12
-	movq	328(%rdi), %r13
-	movq	336(%rdi), %r14
-	movq	344(%rdi), %r15
+	ALL	LOAD
 	fninit
 	fildq	352(%rdi)
 1:	addq	%rbx, %rax
@@ -244,21 +219,7 @@ md_work:
 	fsqrt
 	decq	%rdx
 	jnz	1b
-	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-	movdqu	%xmm\n, 16*\n(%rsi)
-	.endr
-	movq	%rax, 256(%rsi)
-	movq	%rbx, 264(%rsi)
-	movq	%rcx, 272(%rsi)
-	movq	%rbp, 280(%rsi)
-	movq	%r8, 288(%rsi)
-	movq	%r9, 296(%rsi)
-	movq	%r10, 304(%rsi)
-	movq	%r11, 312(%rsi)
-	movq	%r12, 320(%rsi)
-	movq	%r13, 328(%rsi)
-	movq	%r14, 336(%rsi)
-	movq	%r15, 344(%rsi)
+	ALL	STORE
 	fstpt	352(%rsi)
 	popq	%r15
 	popq	%r14

@@ -159,35 +159,24 @@ md_own_entry(uint64_t *pages)
 	return (&pages[2 * LEAVES + 1]);
 }
 
-static uint64_t
-read_cr4(void)
-{
-	uint64_t val;
-
-	__asm__ volatile("movq %%cr4, %0" : "=r" (val));
-	return (val);
+#define	CONTROL_REGISTER(n)							\
+static uint64_t									\
+read_cr##n(void)								\
+{										\
+	uint64_t val;								\
+										\
+	__asm__ volatile("movq %%cr" #n ", %0" : "=r" (val));			\
+	return (val);								\
+}										\
+										\
+static void									\
+write_cr##n(uint64_t val)							\
+{										\
+	__asm__ volatile("movq %0, %%cr" #n : : "r" (val) : "memory");		\
 }
 
-static void
-write_cr4(uint64_t val)
-{
-	__asm__ volatile("movq %0, %%cr4" : : "r" (val) : "memory");
-}
-
-static uint64_t
-read_cr3(void)
-{
-	uint64_t val;
-
-	__asm__ volatile("movq %%cr3, %0" : "=r" (val));
-	return (val);
-}
-
-static void
-write_cr3(uint64_t val)
-{
-	__asm__ volatile("movq %0, %%cr3" : : "r" (val) : "memory");
-}
+CONTROL_REGISTER(3)
+CONTROL_REGISTER(4)
 
 static void
 cpuid(uint32_t leaf, uint32_t *ebx, uint32_t *ecx)

@@ -24,17 +24,57 @@
 	b	.
 
 	.text
+	/* What a function may change; what it keeps; what md_work() works on: to and from memory. */
+	.macro	CALLERS op
+	\op	x0, x1, [sp]
+	\op	x2, x3, [sp, #16]
+	\op	x4, x5, [sp, #32]
+	\op	x6, x7, [sp, #48]
+	\op	x8, x9, [sp, #64]
+	\op	x10, x11, [sp, #80]
+	\op	x12, x13, [sp, #96]
+	\op	x14, x15, [sp, #112]
+	\op	x16, x17, [sp, #128]
+	\op	x18, x30, [sp, #144]
+	.endm
+	.macro	CALLEES op
+	\op	d8, d9, [sp, #96]
+	\op	d10, d11, [sp, #112]
+	\op	d12, d13, [sp, #128]
+	\op	d14, d15, [sp, #144]
+	\op	x19, x20, [sp]
+	\op	x21, x22, [sp, #16]
+	\op	x23, x24, [sp, #32]
+	\op	x25, x26, [sp, #48]
+	\op	x27, x28, [sp, #64]
+	\op	x29, x30, [sp, #80]
+	.endm
+	.macro	WORDS pair, one, base
+	\pair	q0, q1, [\base]
+	\pair	q2, q3, [\base, #32]
+	\pair	q4, q5, [\base, #64]
+	\pair	q6, q7, [\base, #96]
+	\pair	q8, q9, [\base, #128]
+	\pair	q16, q17, [\base, #160]
+	\pair	q30, q31, [\base, #192]
+	\pair	x3, x4, [\base, #256]
+	\pair	x5, x6, [\base, #272]
+	\pair	x7, x8, [\base, #288]
+	\pair	x9, x10, [\base, #304]
+	\pair	x11, x12, [\base, #320]
+	\pair	x13, x14, [\base, #336]
+	\pair	x15, x16, [\base, #352]
+	\pair	x17, x19, [\base, #368]
+	\pair	x20, x21, [\base, #384]
+	\pair	x22, x23, [\base, #400]
+	\pair	x24, x25, [\base, #416]
+	\pair	x26, x27, [\base, #432]
+	\pair	x28, x29, [\base, #448]
+	\one	x30, [\base, #464]
+	.endm
+
 irq:	sub	sp, sp, #192
-	stp	x0, x1, [sp]
-	stp	x2, x3, [sp, #16]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	stp	x18, x30, [sp, #144]
+	CALLERS	stp
 	mrs	x0, elr_el1
 	mrs	x1, spsr_el1
 	stp	x0, x1, [sp, #160]
@@ -42,16 +82,7 @@ irq:	sub	sp, sp, #192
 	ldp	x0, x1, [sp, #160]
 	msr	elr_el1, x0
 	msr	spsr_el1, x1
-	ldp	x0, x1, [sp]
-	ldp	x2, x3, [sp, #16]
-	ldp	x4, x5, [sp, #32]
-	ldp	x6, x7, [sp, #48]
-	ldp	x8, x9, [sp, #64]
-	ldp	x10, x11, [sp, #80]
-	ldp	x12, x13, [sp, #96]
-	ldp	x14, x15, [sp, #112]
-	ldp	x16, x17, [sp, #128]
-	ldp	x18, x30, [sp, #144]
+	CALLERS	ldp
 	add	sp, sp, #192
 	eret
 
@@ -101,37 +132,8 @@ faulted:
 	.globl	md_work
 md_work:
 	sub	sp, sp, #160
-	stp	d8, d9, [sp, #96]
-	stp	d10, d11, [sp, #112]
-	stp	d12, d13, [sp, #128]
-	stp	d14, d15, [sp, #144]
-	stp	x19, x20, [sp]
-	stp	x21, x22, [sp, #16]
-	stp	x23, x24, [sp, #32]
-	stp	x25, x26, [sp, #48]
-	stp	x27, x28, [sp, #64]
-	stp	x29, x30, [sp, #80]
-	ldp	q0, q1, [x0]
-	ldp	q2, q3, [x0, #32]
-	ldp	q4, q5, [x0, #64]
-	ldp	q6, q7, [x0, #96]
-	ldp	q8, q9, [x0, #128]
-	ldp	q16, q17, [x0, #160]
-	ldp	q30, q31, [x0, #192]
-	ldp	x3, x4, [x0, #256]
-	ldp	x5, x6, [x0, #272]
-	ldp	x7, x8, [x0, #288]
-	ldp	x9, x10, [x0, #304]
-	ldp	x11, x12, [x0, #320]
-	ldp	x13, x14, [x0, #336]
-	ldp	x15, x16, [x0, #352]
-	ldp	x17, x19, [x0, #368]
-	ldp	x20, x21, [x0, #384]
-	ldp	x22, x23, [x0, #400]
-	ldp	x24, x25, [x0, #416]
-	ldp	x26, x27, [x0, #432]
-	ldp	x28, x29, [x0, #448]
-	ldr	x30, [x0, #464]
+	CALLEES	stp
+	WORDS	ldp, ldr, x0
 1:	adds	x3, x3, x4
 	adcs	x4, x4, x5
 	ror	x5, x5, #13
@@ -179,37 +181,8 @@ md_work:
 	fmla	v31.2d, v2.2d, v9.2d
 	subs	x2, x2, #1
 	b.ne	1b
-	stp	q0, q1, [x1]
-	stp	q2, q3, [x1, #32]
-	stp	q4, q5, [x1, #64]
-	stp	q6, q7, [x1, #96]
-	stp	q8, q9, [x1, #128]
-	stp	q16, q17, [x1, #160]
-	stp	q30, q31, [x1, #192]
-	stp	x3, x4, [x1, #256]
-	stp	x5, x6, [x1, #272]
-	stp	x7, x8, [x1, #288]
-	stp	x9, x10, [x1, #304]
-	stp	x11, x12, [x1, #320]
-	stp	x13, x14, [x1, #336]
-	stp	x15, x16, [x1, #352]
-	stp	x17, x19, [x1, #368]
-	stp	x20, x21, [x1, #384]
-	stp	x22, x23, [x1, #400]
-	stp	x24, x25, [x1, #416]
-	stp	x26, x27, [x1, #432]
-	stp	x28, x29, [x1, #448]
-	str	x30, [x1, #464]
-	ldp	d8, d9, [sp, #96]
-	ldp	d10, d11, [sp, #112]
-	ldp	d12, d13, [sp, #128]
-	ldp	d14, d15, [sp, #144]
-	ldp	x19, x20, [sp]
-	ldp	x21, x22, [sp, #16]
-	ldp	x23, x24, [sp, #32]
-	ldp	x25, x26, [sp, #48]
-	ldp	x27, x28, [sp, #64]
-	ldp	x29, x30, [sp, #80]
+	WORDS	stp, str, x1
+	CALLEES	ldp
 	add	sp, sp, #160
 	ret
 
