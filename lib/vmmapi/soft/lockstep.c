@@ -388,7 +388,10 @@ enter(struct soft_lockstep *l, uint64_t budget)
 	vcpu_leave(cpu->vcpu);
 }
 
-/* The same, and a request of the guest's own doing, which may come in the middle of a repeated string instruction, is no end.  Outside guest code before and after. */
+/*
+ * The same, and a request of the guest's own doing, which may come in the middle of a repeated string instruction, is no end.  Outside guest
+ * code before and after.
+ */
 static void
 execute(struct soft_lockstep *l, bool native, uint64_t budget)
 {

@@ -106,7 +106,6 @@ take_interrupt(struct a64 *c)
 {
 	struct arm64_state *s = c->s;
 	unsigned out = interrupts(c);
-
 	bool fiq = (out & GIC_OUT_FIQ) != 0 && (s->pstate & PSTATE_F) == 0;
 
 	if (!fiq && ((out & GIC_OUT_IRQ) == 0 || (s->pstate & PSTATE_I) != 0))
