@@ -190,11 +190,34 @@ runner_init(struct runner *run)
 	return (run->sigev != NULL ? 0 : -1);
 }
 
+/* A line per counter that counted, with a column per vCPU. */
+static void
+print_stats(struct runner *run)
+{
+	const char *what;
+	int n = 0;
+
+	for (int k = 0; (what = vm_get_stat_desc(run->vmm.vm, k)) != NULL; k++) {
+		uint64_t sum = 0;
+
+		for (unsigned i = 0; i < run->ncpus; i++)
+			sum += vm_get_stats(run->cpus[i].vcpu, &n)[k];
+		if (sum == 0)
+			continue;
+		fprintf(stderr, "hyve: ");
+		for (unsigned i = 0; i < run->ncpus; i++)
+			fprintf(stderr, "%15" PRIu64 " ", vm_get_stats(run->cpus[i].vcpu, &n)[k]);
+		fprintf(stderr, "%s\n", what);
+	}
+}
+
 void
 runner_close_vm(struct runner *run)
 {
 	if (run->vmm.vm == NULL)
 		return;
+	if (run->ncpus != 0 && run->vmm.config != NULL && config_bool(config_node(run->vmm.config, ""), "stats"))
+		print_stats(run);
 	for (unsigned i = 0; i < run->ncpus; i++)
 		vm_vcpu_close(run->cpus[i].vcpu);
 	run->ncpus = 0;

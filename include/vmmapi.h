@@ -857,6 +857,12 @@ enum vm_stat {
 	VM_STAT_JIT_LINKS,	/* jumps led directly from native code to native code */
 	VM_STAT_JIT_ENTRIES,	/* times that native code was entered */
 	VM_STAT_JIT_CHECKED,	/* instructions that were compared (vm_jit.check) */
+	VM_STAT_JIT_CALLS,	/* instructions that native code left to a function (soft, amd64) */
+	VM_STAT_JIT_FINDS,	/* times that native code was left because what follows was not known to it, */
+	VM_STAT_JIT_JOINS,	/* because two stretches of it are to be joined, */
+	VM_STAT_JIT_STOPS,	/* and because an instruction stopped: an exception, an exit, a wait */
+	VM_STAT_TLB_MISSES,	/* translations of pages looked up in the guest's tables (soft), */
+	VM_STAT_TLB_FLUSHES,	/* and times that all of them were dropped, or those of an address space */
 	VM_STAT_LAST
 };
 

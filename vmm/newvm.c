@@ -62,7 +62,7 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 		.seed = (uint64_t)config_num(root, "seed"),
 		.jit = { .how = jits[config_num(root, "jit")], .hot = (uint32_t)config_num(root, "jit_hot"),
 		    .size = (size_t)config_num(root, "jit_size"), .check = (uint32_t)config_num(root, "jit_check"),
-		    .map = config_num(root, "jit_map") != 0 },
+		    .map = config_bool(root, "jit_map") },
 	};
 	const char *model = config_str(root, "cpu.model");
 	struct vmm_topology topo;

@@ -311,6 +311,12 @@ static const char *const stat_names[VM_STAT_LAST] = {
 	[VM_STAT_JIT_LINKS] = "jumps joined in native code",
 	[VM_STAT_JIT_ENTRIES] = "entries of native code",
 	[VM_STAT_JIT_CHECKED] = "instructions compared with the first tier",
+	[VM_STAT_JIT_CALLS] = "instructions left to a function by native code",
+	[VM_STAT_JIT_FINDS] = "exits of native code to find what follows",
+	[VM_STAT_JIT_JOINS] = "exits of native code to join two stretches of it",
+	[VM_STAT_JIT_STOPS] = "exits of native code with an instruction that stopped",
+	[VM_STAT_TLB_MISSES] = "pages looked up in the guest's tables",
+	[VM_STAT_TLB_FLUSHES] = "times translations were dropped, all or an address space's",
 };
 
 const uint64_t *

@@ -2,6 +2,7 @@
 /*
  * config.c - the tree: declarations, nodes, origins, expansion, checks and the dump.
  */
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -708,6 +709,7 @@ config_num(struct config_node *node, const char *name)
 	case CONFIG_ENUM:
 		return (val.u.choice);
 	default:
+		assert(!"the key is a number");
 		return (0);
 	}
 }
@@ -717,7 +719,10 @@ config_bool(struct config_node *node, const char *name)
 {
 	struct config_value val;
 
-	return (config_get(node, name, &val) == 0 && val.key->type == CONFIG_BOOL && val.u.b);
+	if (config_get(node, name, &val) != 0)
+		return (false);
+	assert(val.key->type == CONFIG_BOOL);
+	return (val.u.b);
 }
 
 bool

@@ -153,6 +153,15 @@ struct soft_cpu {
 	size_t		 restart_size;
 };
 
+/* Only the vCPU's own thread counts these: a locked instruction would be felt. */
+static inline void
+soft_count(struct soft_cpu *cpu, enum vm_stat stat, uint64_t n)
+{
+	_Atomic uint64_t *p = &cpu->vcpu->stats[stat];
+
+	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 /* Turns of the vCPUs of a VM whose clock counts instructions (turn.c). */
 struct soft_turn {
 	pthread_mutex_t	 lock;

@@ -146,6 +146,7 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t 
 	struct vm_mapping *m;
 	size_t off;
 
+	soft_count(cpu, VM_STAT_TLB_MISSES, 1);
 	va = SOFT_PAGE(va);
 	gpa = SOFT_PAGE(gpa);
 	m = soft_mapping(cpu, gpa);
@@ -173,6 +174,7 @@ soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint
 	struct vm_mapping *m;
 	size_t off;
 
+	soft_count(cpu, VM_STAT_TLB_MISSES, 1);
 	va = SOFT_PAGE(va);
 	gpa = SOFT_PAGE(gpa);
 	m = soft_mapping(cpu, gpa);

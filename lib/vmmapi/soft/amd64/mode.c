@@ -101,6 +101,7 @@ x86_forget_jumps(struct x86 *x)
 void
 x86_flush(struct x86 *x)
 {
+	soft_count(x->cpu, VM_STAT_TLB_FLUSHES, 1);
 	soft_tlb_flush(x->tlb);
 	x->tag = soft_tlb_tag(x->tlb, space(x));
 	x86_forget_jumps(x);
@@ -109,6 +110,7 @@ x86_flush(struct x86 *x)
 void
 x86_flush_space(struct x86 *x, uint32_t pcid)
 {
+	soft_count(x->cpu, VM_STAT_TLB_FLUSHES, 1);
 	soft_tlb_flush_space(x->tlb, pcid);
 	x->tag = soft_tlb_tag(x->tlb, space(x));
 	rekey(x);

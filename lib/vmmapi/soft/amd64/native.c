@@ -73,6 +73,7 @@ call(struct x86 *x, struct soft_block *b, size_t off)
 	x->rip0 = x->native.page + (b->place & 0xfff);
 	x->done = x->native.end - (uint64_t)x->native.left;
 	native_out(x);
+	soft_count(x->cpu, VM_STAT_JIT_CALLS, 1);
 	r = i->fn(x, i);
 	last = (unsigned)(i - x->block_code) + 1 == b->n;
 	if (r == X_DONE) {
@@ -339,6 +340,7 @@ x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 	x->native.x87 = false;
 	native_in(x);
 	why = jit_run(x->jit, x, NULL, x->stubs->begin, (uintptr_t)b->jit->entry);
+	soft_count(x->cpu, why == NAT_CALLED ? VM_STAT_JIT_STOPS : why >= NAT_LAST ? VM_STAT_JIT_JOINS : VM_STAT_JIT_FINDS, 1);
 	if (why == NAT_CALLED)
 		return (NAT_CALLED);
 	native_out(x);

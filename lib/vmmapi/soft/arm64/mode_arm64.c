@@ -104,6 +104,7 @@ void
 a64_flush(struct a64 *c)
 {
 	forget_tables(c);
+	soft_count(c->cpu, VM_STAT_TLB_FLUSHES, 1);
 	soft_tlb_flush(c->tlb);
 	c->upper_ng = false;
 	tags(c);
@@ -114,6 +115,7 @@ void
 a64_flush_space(struct a64 *c, uint32_t asid)
 {
 	forget_tables(c);
+	soft_count(c->cpu, VM_STAT_TLB_FLUSHES, 1);
 	soft_tlb_flush_space(c->tlb, asid);
 	if (c->upper_ng) {
 		soft_tlb_flush_space(c->tlb, A64_SPACE_GLOBAL);

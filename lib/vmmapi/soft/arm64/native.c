@@ -51,6 +51,7 @@ a64_native_run(struct a64 *c, const void *entry, uint64_t budget)
 		NZCV(c) = from_eflags(c->eflags);
 	c->native = c->lazy = false;
 	c->done = c->limit - (uint64_t)(int64_t)c->left;
+	soft_count(c->cpu, r < WENT_ON ? VM_STAT_JIT_STOPS : r == WENT_ON ? VM_STAT_JIT_FINDS : VM_STAT_JIT_JOINS, 1);
 	if (r >= WENT_ON) {
 		c->link = r == WENT_ON ? NULL : (struct jit_link *)(uintptr_t)r;
 		return (A_DONE);

@@ -20,15 +20,6 @@
 /* More than any translation takes, with what belongs to it. */
 #define	ROOM		(96UL << 10)
 
-/* Only this vCPU's thread counts these: a locked instruction at each entry would be felt. */
-static void
-count(struct jit *j, enum vm_stat stat, uint64_t n)
-{
-	_Atomic uint64_t *p = &j->cpu->vcpu->stats[stat];
-
-	atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 #if defined(__x86_64__)
 
 #include <cpuid.h>
@@ -64,12 +55,31 @@ map_near(size_t size, int fd)
 	return (mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
 }
 
+/* perf(1) looks into its list for addresses without a file only: memory without a name, mapped a second time (mremap(2), a size of 0). */
+static int
+map_nameless(struct jit *j)
+{
+	void *w = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), *x;
+
+	if (w == MAP_FAILED)
+		return (-1);
+	j->write = w;
+	x = mremap(w, 0, j->size, MREMAP_MAYMOVE);
+	if (x == MAP_FAILED)
+		return (-1);
+	j->run = x;
+	return (mprotect(x, j->size, PROT_READ | PROT_EXEC));
+}
+
 static int
 map_code(struct jit *j)
 {
-	int fd = memfd_create("hyve-native", MFD_CLOEXEC | MFD_EXEC);
 	void *w = MAP_FAILED, *x = MAP_FAILED;
+	int fd;
 
+	if (j->map >= 0)
+		return (map_nameless(j));
+	fd = memfd_create("hyve-native", MFD_CLOEXEC | MFD_EXEC);
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create("hyve-native", MFD_CLOEXEC);
 	if (fd < 0)
@@ -164,7 +174,7 @@ jit_run(struct jit *j, void *core, void *base, const void *first, uint64_t arg)
 	jit_way_in *in;
 
 	memcpy(&in, &j->run, sizeof(in));	/* the first of the stubs */
-	count(j, VM_STAT_JIT_ENTRIES, 1);
+	soft_count(j->cpu, VM_STAT_JIT_ENTRIES, 1);
 	return (in(core, base, first, arg));
 }
 
@@ -268,7 +278,7 @@ jit_flush(struct jit *j)
 	j->used = j->stubs;
 	j->cold_used = j->cold_at;
 	j->data_used = 0;
-	count(j, VM_STAT_JIT_FLUSHES, 1);
+	soft_count(j->cpu, VM_STAT_JIT_FLUSHES, 1);
 	j->ops->flushed(j->cpu);
 }
 
@@ -295,8 +305,8 @@ jit_count(struct jit *j, struct soft_block *b)
 	made = j->ops->translate(j->cpu, j, jb, &e);
 	if (!made || e.full || j->cold.full)
 		return (NULL);
-	count(j, VM_STAT_JIT_BYTES, (uint64_t)(e.at - e.start) + (uint64_t)(j->cold.at - j->cold.start));
-	count(j, VM_STAT_JIT_BLOCKS, 1);
+	soft_count(j->cpu, VM_STAT_JIT_BYTES, (uint64_t)(e.at - e.start) + (uint64_t)(j->cold.at - j->cold.start));
+	soft_count(j->cpu, VM_STAT_JIT_BLOCKS, 1);
 	map_add(j, jb, (size_t)(e.at - e.start));
 	j->used = used_up(j, &e);
 	j->cold_used = used_up(j, &j->cold);
@@ -369,7 +379,7 @@ jit_join(struct jit *j, struct jit_link *l, struct jit_block *to)
 		to->in = l;
 		turn(l, j->write + ((const uint8_t *)to->entry - j->run));
 	}
-	count(j, VM_STAT_JIT_LINKS, 1);
+	soft_count(j->cpu, VM_STAT_JIT_LINKS, 1);
 }
 
 void
