@@ -47,6 +47,13 @@ soft_jump_hit(const struct soft_jump *j, uint64_t va, uint64_t key)
 	return (__builtin_expect(j->va == va && j->key == key, 1) ? j->block : 0);
 }
 
+/* The other place for what belongs at j. */
+static inline __attribute__((always_inline)) struct soft_jump *
+soft_jump_other(struct soft_jump *table, struct soft_jump *j)
+{
+	return (&table[(j - table) ^ 1]);
+}
+
 static inline void
 soft_jump_keep(struct soft_jump *j, uint64_t va, uint64_t key, struct soft_block *block)
 {

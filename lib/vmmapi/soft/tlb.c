@@ -10,7 +10,7 @@
 #include "tlb.h"
 
 struct soft_tlb *
-soft_tlb_create(uint32_t nspaces)
+soft_tlb_create(uint32_t nspaces, unsigned sets)
 {
 	struct soft_tlb *t = calloc(1, sizeof(*t));
 
@@ -22,7 +22,10 @@ soft_tlb_create(uint32_t nspaces)
 		return (NULL);
 	}
 	t->nspaces = nspaces;
+	t->sets = sets;
+	t->nrows = SOFT_TLB_MODES + 1 + 2 * (sets - 1);
 	t->gen = 1;
+	t->global = 1;
 	return (t);
 }
 
@@ -39,10 +42,11 @@ soft_tlb_free(struct soft_tlb *t)
 static void
 clear(struct soft_tlb *t)
 {
-	memset(t->e, 0, sizeof(t->e));
+	memset(t->e, 0, t->nrows * sizeof(t->e[0]));
 	memset(t->i, 0, sizeof(t->i));
 	memset(t->large, 0, sizeof(t->large));
 	t->huge = 0;
+	t->anywhere = false;
 	t->last_tag = 0;
 	soft_tlb_forget_jumps(t);
 }
@@ -67,7 +71,8 @@ soft_tlb_flush(struct soft_tlb *t)
 {
 	memset(t->space, 0, t->nspaces * sizeof(*t->space));
 	/* New tags are enough, and cheaper than touching every entry. */
-	if (t->last_tag >= SOFT_TLB_TAGS / 2 - 1)
+	t->global = (t->global + 2) & 0xfff;
+	if (t->last_tag >= SOFT_TLB_TAGS / 2 - 1 || t->global == 1)
 		clear(t);
 }
 
@@ -78,14 +83,24 @@ soft_tlb_flush_space(struct soft_tlb *t, uint32_t space)
 }
 
 static void
-drop(struct soft_tlb *t, uint64_t va)
+drop_entry(struct soft_tlb *t, unsigned row, uint64_t va)
+{
+	struct soft_tlbe *e = &t->e[row][(va >> 12) & (SOFT_TLB_SIZE - 1)];
+
+	e->rtag = e->wtag = 0;
+}
+
+static void
+drop(struct soft_tlb *t, uint64_t va, uint64_t tag)
 {
 	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
-		struct soft_tlbe *e = &t->e[m][(va >> 12) & (SOFT_TLB_SIZE - 1)];
-
-		e->rtag = e->wtag = 0;
+		drop_entry(t, tag == 0 ? m : soft_tlb_row(t, m, tag), va);
 		t->i[m][(va >> 12) & (SOFT_ITLB_SIZE - 1)].tag = 0;
 	}
+	if (tag != 0 && !t->anywhere)
+		return;
+	for (unsigned row = 0; row < t->nrows; row++)
+		drop_entry(t, row, va);
 }
 
 /* Of 4 MiB, the largest that a large page has. */
@@ -96,7 +111,7 @@ region(uint64_t va)
 }
 
 bool
-soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
+soft_tlb_flush_page(struct soft_tlb *t, uint64_t va, uint64_t tag)
 {
 	uint64_t base = va & ~0x3fffffULL;
 	unsigned r = region(va), row = soft_tlb_region(va);
@@ -107,17 +122,17 @@ soft_tlb_flush_page(struct soft_tlb *t, uint64_t va)
 	}
 	if ((t->large[r / 64] >> (r & 63) & 1) != 0) {
 		for (uint64_t off = 0; off < 0x400000; off += 4096)
-			drop(t, base + off);
+			drop(t, base + off, tag);
 		return ((t->regions >> row & 1) != 0);
 	}
-	drop(t, va);
+	drop(t, va, tag);
 	return ((t->code[row][va >> 18 & 15] >> (va >> 12 & 63) & 1) != 0);
 }
 
 void
 soft_tlb_drop_writes(struct soft_tlb *t)
 {
-	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
+	for (unsigned m = 0; m < t->nrows; m++) {
 		if ((t->writes >> m & 1) == 0)
 			continue;
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
@@ -138,10 +153,10 @@ note_size(struct soft_tlb *t, uint64_t va, unsigned flags)
 }
 
 void
-soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag, uint64_t va,
+soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t tag, uint64_t va,
     uint64_t gpa, unsigned flags)
 {
-	struct soft_tlbe *e = &t->e[mode][(va >> 12) & (SOFT_TLB_SIZE - 1)];
+	struct soft_tlbe *e = &t->e[row][(va >> 12) & (SOFT_TLB_SIZE - 1)];
 	struct vmctx *vm = cpu->vcpu->vm;
 	struct vm_mapping *m;
 	size_t off;
@@ -155,6 +170,10 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t 
 	off = gpa - m->gpa;
 	e->addend = (uintptr_t)(m->host + off) - va;
 	e->gpa = gpa;
+	if ((flags & SOFT_TLB_GLOBAL) != 0) {
+		e->gpa |= t->global;
+		t->anywhere |= row % (SOFT_TLB_MODES / 2) == 0 || row > SOFT_TLB_MODES;
+	}
 	e->rtag = va | tag;
 	e->wtag = 0;
 	note_size(t, va, flags);
@@ -163,7 +182,7 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t 
 		return;
 	dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, 1);
 	e->wtag = va | tag;
-	t->writes |= 1U << mode;
+	t->writes |= 1U << row;
 }
 
 const struct soft_itlbe *
@@ -183,6 +202,7 @@ soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint
 	off = gpa - m->gpa;
 	e->host = m->host + off;
 	e->place = SOFT_PLACE(m->segid, m->segoff + off);
+	e->global = (flags & SOFT_TLB_GLOBAL) != 0;
 	e->tag = va | tag;
 	note_size(t, va, flags);
 	return (e);

@@ -71,16 +71,22 @@ x86_linear(struct x86 *x, enum amd64_seg n, uint64_t off, unsigned size, bool wr
 static enum x86_status
 translate(struct x86 *x, uint64_t lin, unsigned why, uint64_t *gpa)
 {
+	bool write = (why & PG_WRITE) != 0;
+	const struct soft_tlbe *e;
 	unsigned row = x->mmu;
 	struct x86_page page = { 0 };
 
-	TRY(x86_walk(x, lin, why, &page));
 	if ((why & PG_SYS) != 0)
 		row = (x->s->cr4 & CR4_SMAP) != 0 ? MMU_SMAP : MMU_KERNEL;
+	row = soft_tlb_row(x->tlb, row + (write ? (unsigned)MMU_WRITE : 0), x->tag);
+	e = soft_tlb_again(x->tlb, row, x->tag, lin, write);
+	if (e != NULL) {
+		*gpa = SOFT_PAGE(e->gpa) | (lin & 0xfff);
+		return (X_DONE);
+	}
+	TRY(x86_walk(x, lin, why, &page));
 	/* Only where it was looked for: what has the same place in the other row may be in use. */
-	if ((why & PG_WRITE) != 0)
-		row += MMU_WRITE;
-	else
+	if (!write)
 		page.flags &= ~SOFT_TLB_W;
 	soft_tlb_fill(x->cpu, x->tlb, row, (uint16_t)x->tag, lin, page.gpa, page.flags);
 	*gpa = page.gpa;

@@ -149,6 +149,7 @@ enum x86_mmu {
  * one.
  */
 #define	X86_TABLES	8U
+_Static_assert(X86_TABLES <= SOFT_TLB_SETS, "the TLB's sets are chosen in the same way");
 
 /* struct soft_block.mode: what decoding depends on */
 #define	X86_MODE_16	0U
@@ -189,6 +190,8 @@ struct x86 {
 	const struct soft_tlbe *wrow;	/* for stores */
 	uint64_t	 tag;		/* of the address space */
 	uint64_t	 key;		/* of the table of jumps (jump.h) */
+	uint64_t	 global_key;	/* of code in global pages; outside of level 0 the same */
+	uint64_t	 global;	/* soft_tlb.global */
 	struct soft_jump *jumps;	/* the one of this address space */
 	struct x86_native native;
 
@@ -206,7 +209,7 @@ struct x86 {
 	struct soft_tlb	*tlb;
 	struct soft_code *code;
 	uint64_t	*retired;	/* of run() */
-	struct soft_jump *tables;	/* of jumps: X86_TABLES of them */
+	struct soft_jump *tables;	/* of jumps: X86_TABLES of them, and one for level 0 */
 	uint64_t	 done;		/* instructions that retired before the present block */
 	struct x86_insn	*block_code;	/* of the present block; this vCPU's own */
 
@@ -350,12 +353,26 @@ void	x86_mode(struct x86 *x);
 void	x86_forget_jumps(struct x86 *x);
 /*
  * Drop translations: all of them; those of a PCID (global ones may go too), 0 if there are none;
- * those of the page at lin, in every address space.  To be followed by x86_mode() only if something
+ * those of the page at lin, in the present address space (and global ones) or in every one.  To be followed by x86_mode() only if something
  * else changed.
  */
 void	x86_flush(struct x86 *x);
 void	x86_flush_space(struct x86 *x, uint32_t pcid);
-void	x86_flush_page(struct x86 *x, uint64_t lin);
+void	x86_flush_page(struct x86 *x, uint64_t lin, bool everywhere);
+
+/* The entry that says what block is at a linear address now; NULL: there is none.  It may be in either of two places. */
+X86_INLINE struct soft_jump *
+x86_jump(const struct x86 *x, uint64_t lin)
+{
+	struct soft_jump *j = soft_jump_at(x->jumps, lin, 0);
+
+	for (unsigned way = 0; way < 2; way++) {
+		if (likely(j->va == lin && (j->key == x->key || j->key == x->global_key)))
+			return (j);
+		j = soft_jump_other(x->jumps, j);
+	}
+	return (NULL);
+}
 
 /* RIP of the present instruction and of the one behind it. */
 X86_INLINE uint64_t
@@ -717,9 +734,11 @@ int	x86_translator_create(struct x86 *x);
 void	x86_translator_destroy(struct x86 *x);
 /*
  * The block at RIP, which is at lin, decoded if need be: X_DONE, or X_FAULT if its first instruction
- * cannot be fetched.  Good until the next call.  *keep: it may be found by address from now on.
+ * cannot be fetched.  Good until the next call.  *keep: whether it may be found by address from now on, in this address space or in
+ * every one.
  */
-enum x86_status x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep);
+enum x86_keep { X86_KEEP_NOT, X86_KEEP, X86_KEEP_GLOBAL };
+enum x86_status x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, enum x86_keep *keep);
 
 /* interp.c: what every block ends with */
 x86_op	x86_op_end;

@@ -7,13 +7,16 @@
  * looked at.  x->attention says that more is to be seen to: an event, an interrupt shadow, a trap.
  * Then instructions are executed one at a time until nothing is left of that.
  */
+#include <sys/mman.h>
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "native.h"
 #include "segment.h"
 
-#define	DR6_BS	0x4000U
+#define	DR6_BS		0x4000U
+#define	TABLES_SIZE	((X86_TABLES + 1) * SOFT_JUMPS * sizeof(struct soft_jump))
 
 /* Inside of blocks */
 
@@ -88,26 +91,39 @@ x86_after_device(struct x86 *x)
 
 /* One instruction or many */
 
+/* What is in its first place goes to the other one if it is good for anything. */
+static void
+remember(struct x86 *x, uint64_t lin, uint64_t key, struct soft_block *b)
+{
+	struct soft_jump *j = soft_jump_at(x->jumps, lin, 0);
+
+	if (j->va != lin && (j->key == x->key || j->key == x->global_key))
+		*soft_jump_other(x->jumps, j) = *j;
+	soft_jump_keep(j, lin, key, b);
+	j->native = x86_native_none(x);
+}
+
 /* The block at RIP. */
 static inline enum x86_status
 find(struct x86 *x, struct soft_block **block)
 {
 	const struct amd64_segment *cs = &x->s->seg[SEG_CS];
 	uint64_t rip = x->s->rip, lin = x->flat ? rip : (uint32_t)(cs->base + rip);
-	struct soft_jump *j = soft_jump_at(x->jumps, lin, 0);
+	struct soft_jump *j = x86_jump(x, lin);
+	enum x86_keep keep;
 	enum x86_status r;
-	bool keep;
 
-	*block = soft_jump_hit(j, lin, x->key);
-	if (likely(*block != NULL && (x->flat || rip + (*block)->bytes - 1 <= cs->limit)))
-		return (X_DONE);
+	if (likely(j != NULL)) {
+		*block = j->block;
+		if (likely(x->flat || rip + (*block)->bytes - 1 <= cs->limit))
+			return (X_DONE);
+	}
 	x->cur = NULL;
 	r = x86_block(x, lin, block, &keep);
-	if (r == X_DONE && keep) {
+	if (r == X_DONE && keep != X86_KEEP_NOT) {
 		soft_tlb_note_code(x->tlb, lin);
 		soft_tlb_note_code(x->tlb, lin + (*block)->bytes - 1);
-		soft_jump_keep(j, lin, x->key, *block);
-		j->native = x86_native_none(x);
+		remember(x, lin, keep == X86_KEEP_GLOBAL ? x->global_key : x->key, *block);
 	}
 	return (r);
 }
@@ -450,7 +466,8 @@ core_destroy(struct soft_cpu *cpu)
 
 	x86_translator_destroy(x);
 	x86_jit_destroy(x);
-	free(x->tables);
+	if (x->tables != NULL)
+		(void)munmap(x->tables, TABLES_SIZE);
 }
 
 /* What is derived from the page is derived again. */
@@ -468,6 +485,7 @@ static int
 core_create(struct soft_cpu *cpu)
 {
 	struct x86 *x = x86_of(cpu);
+	void *p;
 
 	x->cpu = cpu;
 	x->vcpu = cpu->vcpu;
@@ -475,8 +493,12 @@ core_create(struct soft_cpu *cpu)
 	x->tlb = cpu->tlb;
 	x->code = cpu->code;
 	x->phys_mask = UINT64_MAX;
-	x->jumps = x->tables = calloc((size_t)X86_TABLES * SOFT_JUMPS, sizeof(*x->tables));
-	if (x->tables == NULL || x86_model_init(x) != 0 || x86_translator_create(x) != 0 || x86_jit_create(x) != 0) {
+	/* Pairs of entries are lines of the cache. */
+	p = mmap(NULL, TABLES_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	x->jumps = x->tables = p == MAP_FAILED ? NULL : p;
+	if (x->tables == NULL)
+		return (vm_fail(ENOMEM, "soft: no memory for vcpu %d", x->vcpu->id));
+	if (x86_model_init(x) != 0 || x86_translator_create(x) != 0 || x86_jit_create(x) != 0) {
 		core_destroy(cpu);
 		return (-1);
 	}
@@ -573,5 +595,6 @@ const struct soft_core soft_core_amd64 = {
 	.load = core_load,
 	.state = &core_state,
 	.nspaces = X86_SPACES,
+	.tlb_sets = X86_TABLES,
 	.stale = core_stale,
 };

@@ -66,28 +66,32 @@ code_mode(const struct x86 *x)
 	return (mode);
 }
 
-/* Blocks are found by address only as long as all of this is the same. */
+/*
+ * What depends on the tag.  Blocks are found by address only as long as all that is in the key is the same; code in global pages has one that is the
+ * same in every address space, and a table of its own with other code of level 0.
+ */
 static void
 rekey(struct x86 *x)
 {
+	bool none = aligned(x) || x->watch;
+
+	x->row = x->tlb->e[none ? MMU_NONE : soft_tlb_row(x->tlb, x->mmu, x->tag)];
+	x->wrow = x->tlb->e[none ? MMU_NONE : soft_tlb_row(x->tlb, x->mmu + (unsigned)MMU_WRITE, x->tag)];
+	x->global = x->tlb->global;
 	/* Tags are odd. */
-	x->jumps = &x->tables[(x->tag >> 1) % X86_TABLES * SOFT_JUMPS];
+	x->jumps = &x->tables[(x->cpl == 0 ? X86_TABLES : (x->tag >> 1) % X86_TABLES) * SOFT_JUMPS];
 	x->key = soft_jump_key(x->tlb, x->tag, x->mmu, x->mode);
+	x->global_key = x->cpl == 0 ? soft_jump_key(x->tlb, 0, x->mmu, x->mode) : x->key;
 }
 
 void
 x86_mode(struct x86 *x)
 {
-	bool none;
-
 	x->flat = x86_long(x) && (x->s->seg[SEG_CS].access & VM_AMD64_SEG_L) != 0;
 	x->cpl = (uint8_t)privilege(x);
 	x->mode = code_mode(x);
 	x->mmu = (uint8_t)rights(x);
 	x->tag = soft_tlb_tag(x->tlb, space(x));
-	none = aligned(x) || x->watch;
-	x->row = x->tlb->e[none ? MMU_NONE : x->mmu];
-	x->wrow = x->tlb->e[none ? (unsigned)MMU_NONE : x->mmu + (unsigned)MMU_WRITE];
 	rekey(x);
 }
 
@@ -117,9 +121,9 @@ x86_flush_space(struct x86 *x, uint32_t pcid)
 }
 
 void
-x86_flush_page(struct x86 *x, uint64_t lin)
+x86_flush_page(struct x86 *x, uint64_t lin, bool everywhere)
 {
-	bool code = soft_tlb_flush_page(x->tlb, lin);
+	bool code = soft_tlb_flush_page(x->tlb, lin, everywhere ? 0 : x->tag);
 
 	x->tag = soft_tlb_tag(x->tlb, space(x));
 	if (code)

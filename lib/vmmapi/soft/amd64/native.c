@@ -145,6 +145,75 @@ to_state(struct emit *e, size_t off, unsigned reg)
 	emit_mov_mr(e, 8, emit_at(HT, (int32_t)off), reg);
 }
 
+static void
+call_stub(struct emit *e, const void *stub)
+{
+	emit8(e, 0xe8);
+	emit32(e, (uint32_t)((uintptr_t)stub - (emit_pc(e) + 4)));
+}
+
+/* soft_tlb_again(), of the entry at r14 for what rax has. */
+static void
+stub_again(struct x86 *x, struct jit *j, struct emit *e, bool write)
+{
+	struct emit_mem tag = emit_at(HT, write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag));
+	struct emit_label no = { NULL, NULL };
+	uint8_t *over;
+
+	x->stubs->again[write] = jit_run_address(j, e->at);
+	emit_test_mi(e, 1, tag, 1);
+	emit_jcc(e, CC_E, &no);
+	emit_alu_rm(e, 8, ALU_XOR, HA, tag);
+	emit_test_ri(e, 8, HA, -4096);
+	emit_jcc(e, CC_NE, &no);
+	emit_alu_rm(e, 8, ALU_XOR, HA, tag);
+	emit_push(e, H_RCX);
+	emit_mov_rm(e, 4, H_RCX, emit_at(HT, offsetof(struct soft_tlbe, gpa)));
+	emit_alu_ri(e, 4, ALU_AND, H_RCX, 0xfff);
+	emit_alu_rm(e, 8, ALU_CMP, H_RCX, NAT_FIELD(global));
+	emit_pop(e, H_RCX);
+	emit_jcc(e, CC_NE, &no);
+	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, rtag)), HA);
+	emit_alu_mi(e, 8, ALU_CMP, emit_at(HT, offsetof(struct soft_tlbe, wtag)), 0);
+	over = emit_jcc_over(e, CC_E);
+	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, wtag)), HA);
+	emit_here(e, over);
+	emit_mov_rm(e, 8, HT, emit_at(HT, offsetof(struct soft_tlbe, addend)));
+	emit_alu_rr(e, 8, ALU_CMP, HA, HA);
+	emit_ret(e);
+	emit_bind(e, &no);
+	emit_test_rr(e, 8, H_RSP, H_RSP);
+	emit_ret(e);
+}
+
+/* x86_jump() of rax, whose first place is at r14. */
+static void
+stub_other(struct x86 *x, struct jit *j, struct emit *e)
+{
+	struct emit_label end = { NULL, NULL };
+	uint8_t *over;
+
+	x->stubs->other = jit_run_address(j, e->at);
+	emit_mov_mr(e, 8, NAT_FIELD(native.tmp), HA);
+	for (unsigned way = 0; way < 2; way++) {
+		emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, va)));
+		over = emit_jcc_over(e, CC_NE);
+		emit_mov_rm(e, 8, HA, NAT_FIELD(key));
+		emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, key)));
+		emit_jcc(e, CC_E, &end);
+		emit_mov_rm(e, 8, HA, NAT_FIELD(global_key));
+		emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, key)));
+		emit_jcc(e, CC_E, &end);
+		emit_mov_rm(e, 8, HA, NAT_FIELD(native.tmp));
+		emit_here(e, over);
+		if (way == 0)
+			emit_alu_ri(e, 8, ALU_XOR, HT, sizeof(struct soft_jump));
+	}
+	emit_test_rr(e, 8, H_RSP, H_RSP);
+	emit_bind(e, &end);
+	emit_ret(e);
+}
+
 /* Entered by a call, so the stack is 8 bytes off. */
 static void
 stub_call(struct x86 *x, struct jit *j, struct emit *e)
@@ -179,7 +248,9 @@ stub_call(struct x86 *x, struct jit *j, struct emit *e)
 	emit_mov_rm(e, 8, HT, NAT_FIELD(s));
 	emit_mov_rm(e, 8, HA, emit_at(HT, offsetof(struct amd64_state, rip)));
 	pins(e, HT, true);
-	nat_find(e, &miss);
+	nat_place(e);
+	call_stub(e, x->stubs->other);
+	emit_jcc(e, CC_NE, &miss);
 	nat_enter(e);
 	emit_bind(e, &miss);
 	emit_mov_ri(e, HA, NAT_GO);
@@ -255,6 +326,9 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 	struct x86 *x = x86_of(cpu);
 
 	stub_leave(x, j, e);
+	stub_again(x, j, e, false);
+	stub_again(x, j, e, true);
+	stub_other(x, j, e);
 	stub_call(x, j, e);
 	x->stubs->go = stub_go(x, j, e, NAT_GO);
 	x->stubs->tier1 = stub_go(x, j, e, NAT_TIER1);
@@ -278,19 +352,13 @@ flushed(struct soft_cpu *cpu)
 
 static const struct jit_ops ops = { .stubs = stubs, .translate = x86_translate, .flushed = flushed };
 
-static struct soft_jump *
-jump_of(struct x86 *x)
-{
-	return (soft_jump_at(x->jumps, x->s->rip, 0));
-}
-
 /* Native code may go there too, from now on. */
 static void
 note(struct x86 *x, struct soft_block *b, const void *entry)
 {
-	struct soft_jump *j = jump_of(x);
+	struct soft_jump *j = x86_jump(x, x->s->rip);
 
-	if (j->block == b && j->va == x->s->rip)
+	if (j != NULL && j->block == b)
 		j->native = entry;
 }
 
@@ -318,8 +386,8 @@ x86_native_ready(struct x86 *x, struct soft_block *b)
 static void
 join(struct x86 *x, struct jit_link *l)
 {
-	struct soft_jump *j = jump_of(x);
-	struct soft_block *b = soft_jump_hit(j, x->s->rip, x->key);
+	struct soft_jump *j = x86_jump(x, x->s->rip);
+	struct soft_block *b = j != NULL ? j->block : NULL;
 
 	/* What reaches into the next page depends on what that is. */
 	if (b != NULL && b->jit != NULL && b->place2 == SOFT_NOPLACE)

@@ -100,6 +100,8 @@ struct x86_stubs {
 	const void	*begin;		/* the way in, to rcx */
 	const void	*xmm;		/* load XMM registers, if they may be used, and set x86_native.xmm: a call */
 	const void	*x87;		/* likewise the x87, x86_native.x87 */
+	const void	*again[2];	/* called: what nat_look_up() did not find, for loads and stores, in global pages: ZF says so */
+	const void	*other;		/* called: likewise nat_find(), in the other place or by the other key; rax is the address */
 	struct nat_keeps keeps;
 	const struct nat_row *row[NAT_MNEMONICS];
 };
@@ -115,7 +117,7 @@ struct nat_lazy {
 };
 
 /* Code that is rarely executed, emitted behind the block. */
-enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87, COLD_WINDOW };
+enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87, COLD_WINDOW, COLD_AGAIN, COLD_OTHER };
 
 struct nat_cold {
 	uint8_t		 what;
@@ -131,6 +133,8 @@ struct nat_cold {
 	uint8_t		 base, size;	/* COLD_WINDOW: of the operand; base is the guest's register */
 	bool		 write, open;	/* the first one has a range to look up, of which nothing came */
 	struct nat_cold	*call;		/* what becomes of it if it is not in the TLB */
+	struct emit_label *miss;	/* COLD_AGAIN, COLD_OTHER: where to if there is nothing either */
+	struct emit_label key;		/* COLD_OTHER: from here, if rax is not the address any more */
 	struct nat_lazy	 lazy;
 	struct emit_label from, back;
 };
@@ -169,8 +173,8 @@ struct nat {
 	bool		 ended;		/* nothing falls out of the present instruction */
 	bool		 called;	/* the present instruction is a call */
 	bool		 failed;
-	struct emit_label head, thunk;
-	struct nat_cold	 cold[8 * NAT_MAX], spare;
+	struct emit_label head, thunk, unknown;	/* unknown: behind its end, nothing is known there */
+	struct nat_cold	 cold[12 * NAT_MAX], spare;
 	unsigned	 ncold;
 };
 
@@ -206,8 +210,11 @@ nat_slot(unsigned r)				/* of R12 to R15 */
 }
 
 struct nat_cold *nat_cold(struct nat *n, enum nat_cold_what what);
-/* r14 is an address, rax that of the last byte; r14 becomes what is to be added to the address. */
+/* Is it code of level 0, which knows global pages? */
+bool	nat_kernel(const struct nat *n);
+/* r14 is an address, rax that of the last byte; r14 becomes what is to be added to the address.  miss: a label of struct nat. */
 void	nat_look_up(struct nat *n, bool write, struct emit_label *miss);
+void	nat_cold_again(struct nat *n, struct nat_cold *c);
 /* Can the memory operand be found inline? */
 bool	nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size);
 /*
@@ -265,6 +272,7 @@ void	nat_windows_clear(struct nat *n, uint16_t which);	/* there is nothing in th
 /* native_block.c */
 
 void	nat_call(struct nat *n, const struct x86_insn *i);
+void	nat_call_stub(struct nat *n, const void *stub);
 /* XMM registers are loaded, and with XMM_FP the usual MXCSR is in force. */
 void	nat_xmm(struct nat *n, unsigned need);
 
@@ -282,9 +290,10 @@ void	nat_point(struct nat *n, unsigned point);
 
 /* native_flow.c */
 
-/* The block at address rax: r14 is its entry in the table of jumps; rax is lost.  And go there. */
-void	nat_find(struct emit *e, struct emit_label *miss);
+/* Where the block at address rax has its first place in the table of jumps: r14.  And go to the one that an entry is of; rax is lost. */
+void	nat_place(struct emit *e);
 void	nat_enter(struct emit *e);
+void	nat_cold_other(struct nat *n, struct nat_cold *c);
 /*
  * To an offset of the page, behind `executed' instructions.  Flags are saved.  miss: it is in another page, and nothing is known
  * there.

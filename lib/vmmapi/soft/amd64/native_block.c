@@ -62,8 +62,8 @@ leave(struct nat *n, unsigned at, const void *stub)
 	emit_jmp_to(n->e, stub);
 }
 
-static void
-call_stub(struct nat *n, const void *stub)
+void
+nat_call_stub(struct nat *n, const void *stub)
 {
 	emit8(n->e, 0xe8);
 	emit32(n->e, (uint32_t)((uintptr_t)stub - (emit_pc(n->e) + 4)));
@@ -87,14 +87,14 @@ cold_call(struct nat *n, struct nat_cold *c)
 	nat_point(n, c->point);
 	call_out(n, c->at);
 	if (c->x87) {
-		call_stub(n, n->x->stubs->x87);
+		nat_call_stub(n, n->x->stubs->x87);
 		emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.x87), 0);
 		over = emit_jcc_over(n->e, CC_NE);
 		leave(n, c->at + 1U, n->x->stubs->tier1);
 		emit_here(n->e, over);
 	}
 	if (c->xmm != 0) {
-		call_stub(n, n->x->stubs->xmm);
+		nat_call_stub(n, n->x->stubs->xmm);
 		emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.xmm), c->xmm);
 		over = emit_jcc_over(n->e, CC_AE);
 		leave(n, c->at + 1U, n->x->stubs->tier1);
@@ -116,7 +116,7 @@ cold_call(struct nat *n, struct nat_cold *c)
 static void
 cold_xmm(struct nat *n, struct nat_cold *c)
 {
-	call_stub(n, n->x->stubs->xmm);
+	nat_call_stub(n, n->x->stubs->xmm);
 	emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.xmm), c->need);
 	emit_jcc(n->e, CC_AE, &c->back);
 	save_lazy(n, c);
@@ -127,7 +127,7 @@ cold_xmm(struct nat *n, struct nat_cold *c)
 static void
 cold_x87(struct nat *n, struct nat_cold *c)
 {
-	call_stub(n, n->x->stubs->x87);
+	nat_call_stub(n, n->x->stubs->x87);
 	emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.x87), 0);
 	emit_jcc(n->e, CC_NE, &c->back);
 	save_lazy(n, c);
@@ -164,6 +164,7 @@ cold(struct nat *n)
 {
 	static void (*const fns[])(struct nat *, struct nat_cold *) = {
 		[COLD_CALL] = cold_call, [COLD_EDGE] = cold_edge, [COLD_XMM] = cold_xmm, [COLD_X87] = cold_x87, [COLD_WINDOW] = nat_cold_window,
+		[COLD_AGAIN] = nat_cold_again, [COLD_OTHER] = nat_cold_other,
 	};
 
 	n->point = 0;
@@ -185,7 +186,7 @@ back(struct nat *n, unsigned first)
 	for (unsigned k = first; k < n->ncold; k++) {
 		struct nat_cold *c = &n->cold[k];
 
-		if (c->what == COLD_XMM || c->what == COLD_X87 || c->what == COLD_WINDOW)
+		if (c->what != COLD_CALL && c->what != COLD_EDGE)
 			continue;
 		c->windows = nat_windows(n);
 		c->restore = n->ef;
@@ -214,7 +215,6 @@ instruction(struct nat *n, const struct x86_insn *i)
 static void
 end(struct nat *n)
 {
-	struct emit_label miss = { NULL, NULL };
 	const struct x86_insn *i = &n->insn[n->b->n];
 	int64_t off = (int64_t)n->off + i->off;
 
@@ -225,8 +225,8 @@ end(struct nat *n)
 		return;
 	}
 	/* Not the edge within the page: what is there now? */
-	nat_lookup(n, n->b->n, off, &miss);
-	emit_bind(n->e, &miss);
+	nat_lookup(n, n->b->n, off, &n->unknown);
+	emit_bind(n->e, &n->unknown);
 	leave(n, n->b->n, n->x->stubs->go);
 }
 

@@ -18,7 +18,7 @@ executed(struct nat *n, unsigned k)
 }
 
 void
-nat_find(struct emit *e, struct emit_label *miss)
+nat_place(struct emit *e)
 {
 	emit_mov_rr(e, 4, HT, HA);
 	emit_shift_ri(e, 4, SH_SHR, HT, SOFT_JUMP_BITS);
@@ -26,11 +26,6 @@ nat_find(struct emit *e, struct emit_label *miss)
 	emit_alu_ri(e, 4, ALU_AND, HT, SOFT_JUMPS - 1);
 	emit_shift_ri(e, 4, SH_SHL, HT, 5);
 	emit_alu_rm(e, 8, ALU_ADD, HT, NAT_FIELD(jumps));
-	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, va)));
-	emit_jcc(e, CC_NE, miss);
-	emit_mov_rm(e, 8, HA, NAT_FIELD(key));
-	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, key)));
-	emit_jcc(e, CC_NE, miss);
 }
 
 void
@@ -42,10 +37,37 @@ nat_enter(struct emit *e)
 	emit_jmp_m(e, emit_at(HT, offsetof(struct soft_jump, native)));
 }
 
+/*
+ * The block at address rax: r14 is its entry in the table of jumps; rax is lost.  First it is looked for where and by what key it is most of the
+ * time, then in both places and by both keys.  miss: a label of struct nat.
+ */
 static void
 find(struct nat *n, struct emit_label *miss)
 {
-	nat_find(n->e, miss);
+	struct nat_cold *c = nat_cold(n, COLD_OTHER);
+	struct emit *e = n->e;
+
+	c->miss = miss;
+	nat_place(e);
+	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, va)));
+	emit_jcc(e, CC_NE, &c->from);
+	emit_mov_rm(e, 8, HA, nat_kernel(n) ? NAT_FIELD(global_key) : NAT_FIELD(key));
+	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, offsetof(struct soft_jump, key)));
+	emit_jcc(e, CC_NE, &c->key);
+	emit_bind(e, &c->back);
+}
+
+void
+nat_cold_other(struct nat *n, struct nat_cold *c)
+{
+	struct emit *e = n->e;
+
+	nat_call_stub(n, n->x->stubs->other);
+	emit_jcc(e, CC_E, &c->back);
+	emit_jmp(e, c->miss);
+	emit_bind(e, &c->key);
+	emit_mov_rm(e, 8, HA, emit_at(HT, offsetof(struct soft_jump, va)));
+	emit_jmp(e, &c->from);
 }
 
 /* Behind k instructions. */

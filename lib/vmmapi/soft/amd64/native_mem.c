@@ -100,10 +100,24 @@ nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size)
 	return (i->adsize == 8 && disp + size <= INT32_MAX && disp >= INT32_MIN);
 }
 
+bool
+nat_kernel(const struct nat *n)
+{
+	return ((n->b->mode & X86_MODE_USER) == 0);
+}
+
 void
 nat_look_up(struct nat *n, bool write, struct emit_label *miss)
 {
+	struct nat_cold *c = NULL;
 	struct emit *e = n->e;
+
+	if (nat_kernel(n)) {
+		c = nat_cold(n, COLD_AGAIN);
+		c->write = write;
+		c->miss = miss;
+		miss = &c->from;
+	}
 
 	emit_shift_ri(e, 4, SH_SHR, HT, 12 - 5);
 	emit_alu_ri(e, 4, ALU_AND, HT, (SOFT_TLB_SIZE - 1) << 5);
@@ -113,6 +127,16 @@ nat_look_up(struct nat *n, bool write, struct emit_label *miss)
 	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag)));
 	emit_jcc(e, CC_NE, miss);
 	emit_mov_rm(e, 8, HT, emit_at(HT, offsetof(struct soft_tlbe, addend)));
+	if (c != NULL)
+		emit_bind(e, &c->back);
+}
+
+void
+nat_cold_again(struct nat *n, struct nat_cold *c)
+{
+	nat_call_stub(n, n->x->stubs->again[c->write]);
+	emit_jcc(n->e, CC_E, &c->back);
+	emit_jmp(n->e, c->miss);
 }
 
 /* Whatever is not there is a call. */

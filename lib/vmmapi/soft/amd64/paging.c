@@ -11,6 +11,7 @@
 #define	PTE_A		0x020ULL
 #define	PTE_D		0x040ULL
 #define	PTE_PS		0x080ULL
+#define	PTE_G		0x100ULL
 #define	PTE_XD		0x8000000000000000ULL
 #define	PTE_ADDR	0x000ffffffffff000ULL
 
@@ -269,5 +270,7 @@ x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page)
 	if (((w.all & PTE_W) != 0 || (!w.user && (x->s->cr0 & CR0_WP) == 0)) &&
 	    ((why & PG_WRITE) != 0 || (w.e[w.n - 1].val & PTE_D) != 0))
 		page->flags |= SOFT_TLB_W;
+	if ((w.e[w.n - 1].val & PTE_G) != 0 && (x->s->cr4 & CR4_PGE) != 0)
+		page->flags |= SOFT_TLB_GLOBAL;
 	return (X_DONE);
 }

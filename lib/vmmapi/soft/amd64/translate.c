@@ -600,12 +600,12 @@ build_at(struct x86 *x, uint64_t lin, uint64_t left, const uint8_t *host, uint64
 }
 
 enum x86_status
-x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep)
+x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, enum x86_keep *keep)
 {
 	const struct soft_itlbe *e = NULL;
 	uint64_t left = UINT64_MAX, place;
+	bool global = false;
 
-	*keep = true;
 	do {
 		if (!x->flat) {
 			if (x->s->rip > x->s->seg[SEG_CS].limit)
@@ -616,15 +616,17 @@ x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, bool *keep)
 		}
 		TRY(code_page(x, lin, &e));
 		if (e == NULL) {
-			*keep = false;
+			*keep = X86_KEEP_NOT;
 			*block = nowhere(x);
 			return (X_DONE);
 		}
 		place = e->place + (lin & 0xfff);
+		global = e->global;
 		*block = soft_code_find(x->code, place, x->mode, SOFT_NOPLACE);
 		if (*block != NULL && (*block)->bytes <= left)
-			return (X_DONE);
+			break;
 		TRY(build_at(x, lin, left, e->host, place, block));
 	} while (*block == NULL);
+	*keep = x->flat && global && (*block)->place2 == SOFT_NOPLACE ? X86_KEEP_GLOBAL : X86_KEEP;
 	return (X_DONE);
 }

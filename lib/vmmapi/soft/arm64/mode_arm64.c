@@ -128,7 +128,7 @@ void
 a64_flush_page(struct a64 *c, uint64_t va)
 {
 	/* Bits 63:56 are no part of TLBI's operand. */
-	bool code = soft_tlb_flush_page(c->tlb, (uint64_t)a64_sext(va, 56));
+	bool code = soft_tlb_flush_page(c->tlb, (uint64_t)a64_sext(va, 56), 0);
 
 	forget_tables(c);
 	tags(c);
