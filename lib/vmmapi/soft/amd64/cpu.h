@@ -168,6 +168,12 @@ struct x86_native {
 	uint16_t	 flags;		/* SF to CF as LAHF has them in bits 15:8, OF in bit 0 */
 	uint8_t		 xmm;		/* XMM_*: whether XMM registers are loaded */
 	bool		 leave;		/* a block was dropped: do not go on in native code */
+	bool		 sti;		/* `fresh' is behind an STI that let interrupts in */
+	/*
+	 * What `left' is behind the last instruction that something holds for the next one only: interrupts wait (STI), RF keeps
+	 * breakpoints away.  RF in the state page is old anywhere else.
+	 */
+	int32_t		 fresh;
 	uint64_t	 page;		/* address of the page that the running code is in */
 	uint64_t	 gpr[4];	/* R12 to R15 */
 	uint64_t	 tmp, tmp2;

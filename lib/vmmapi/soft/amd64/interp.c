@@ -298,6 +298,9 @@ step(struct x86 *x)
 		r = x86_exception(x);
 		return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
 	}
+	/* Native code comes here behind STI and IRET for as long as it cannot go on by itself. */
+	if (shadow != 0 || (s->rflags & FL_RF) != 0)
+		(void)x86_native_ready(x, b);
 	start_block(x, b);
 	i = x->block_code;
 	x->trap_tf = (s->rflags & FL_TF) != 0;
@@ -333,13 +336,13 @@ step(struct x86 *x)
 	return (trap(x, bits, stop));
 }
 
-/* Whether the next instruction is to be executed by step(). */
+/* Whether the next instruction is to be executed by step(), apart from RF. */
 static bool
 careful(const struct x86 *x)
 {
 	const struct amd64_state *s = x->s;
 
-	return ((s->rflags & (FL_TF | FL_RF)) != 0 || s->intr_shadow != 0 || s->trap_pending != 0 ||
+	return ((s->rflags & FL_TF) != 0 || s->intr_shadow != 0 || s->trap_pending != 0 ||
 	    x->cpu->replay || x86_insn_breakpoints_on(x));
 }
 
@@ -401,7 +404,7 @@ run(struct x86 *x, uint64_t budget)
 			}
 			if (x->s->run_state != VM_AMD64_RUNNING)
 				return (SOFT_IDLE);
-			if (careful(x)) {
+			if ((x->s->rflags & FL_RF) != 0 || careful(x)) {
 				stop = step(x);
 				if (stop != SOFT_OK)
 					return (stop);

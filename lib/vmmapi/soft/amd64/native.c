@@ -38,10 +38,35 @@ native_out(struct x86 *x)
 /* What becomes of native code behind a call. */
 enum after { AFTER_GO_ON, AFTER_LEAVE, AFTER_JUMP };
 
+/* Somebody looks at the state page, with so many instructions left: what held for the first one only? */
+static void
+lapse(struct x86 *x, int32_t left)
+{
+	if (left != x->native.fresh) {
+		x->s->rflags &= ~(uint64_t)FL_RF;
+		x->native.sti = false;
+	}
+}
+
+/* The same where native code is left. */
+static void
+lapse_out(struct x86 *x, int32_t left)
+{
+	lapse(x, left);
+	if (x->native.sti) {
+		x->s->intr_shadow = 1;
+		x->attention = true;
+		x->native.sti = false;
+	}
+}
+
 /* Native code is left behind x->cur, or at it. */
 static enum after
-leave(struct x86 *x, enum x86_status r)
+leave(struct x86 *x, enum x86_status r, int32_t left)
 {
+	bool at = r == X_FAULT || r == X_EXIT || r == X_STOP || r == X_END;
+
+	lapse_out(x, left - !at);
 	x->native.status = (uint8_t)r;
 	return (AFTER_LEAVE);
 }
@@ -66,16 +91,24 @@ call(struct x86 *x, struct soft_block *b, size_t off)
 	const struct x86_insn *i = (const void *)((const char *)b + off);
 	uint64_t key = x->key;
 	enum x86_status r;
+	int32_t left;
 	bool last;
 
 	x->cur = i;
 	x->block_code = SOFT_BLOCK_CODE(b);
 	x->rip0 = x->native.page + (b->place & 0xfff);
 	x->done = x->native.end - (uint64_t)x->native.left;
+	left = x->native.left - (int32_t)(i - x->block_code);
 	native_out(x);
+	lapse(x, left);
+	x->keep_rf = false;
 	soft_count(x->cpu, VM_STAT_JIT_CALLS, 1);
 	r = i->fn(x, i);
 	last = (unsigned)(i - x->block_code) + 1 == b->n;
+	if (unlikely(x->keep_rf)) {
+		x->native.fresh = left - 1;
+		x->native.sti = false;
+	}
 	if (r == X_DONE) {
 		/* The low byte of a key is rights and mode; what changes the mode ends its block. */
 		if (likely(!interrupted(x) && (x->key ^ key) >> 8 == 0 &&
@@ -85,10 +118,10 @@ call(struct x86 *x, struct soft_block *b, size_t off)
 		}
 		x->cur = ++i;
 		x->s->rip = x86_rip(x, i);
-		return (leave(x, X_END));
+		return (leave(x, X_END, left - 1));
 	}
 	if (r != X_JUMP || interrupted(x) || !x->flat || (x->attention && !x86_settled(x)))
-		return (leave(x, r));
+		return (leave(x, r, left));
 	x->native.left -= (int32_t)(i - x->block_code) + 1;
 	native_in(x);
 	return (AFTER_JUMP);
@@ -278,6 +311,25 @@ stub_go(struct x86 *x, struct jit *j, struct emit *e, enum nat_exit why)
 	return (at);
 }
 
+/* Likewise, to the block that the table of jumps has there. */
+static void
+stub_jump(struct x86 *x, struct jit *j, struct emit *e)
+{
+	struct emit_label miss = { NULL, NULL };
+
+	x->stubs->jump = jit_run_address(j, e->at);
+	emit_alu_rm(e, 8, ALU_ADD, HA, NAT_FIELD(native.page));
+	nat_place(e);
+	call_stub(e, x->stubs->other);
+	emit_jcc(e, CC_NE, &miss);
+	nat_enter(e);
+	emit_bind(e, &miss);
+	emit_mov_rm(e, 8, HA, NAT_FIELD(native.tmp));
+	to_state(e, offsetof(struct amd64_state, rip), HA);
+	emit_mov_ri(e, HA, NAT_GO);
+	emit_jmp_to(e, x->stubs->leave);
+}
+
 static void
 stub_found(struct x86 *x, struct jit *j, struct emit *e)
 {
@@ -332,6 +384,7 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 	stub_call(x, j, e);
 	x->stubs->go = stub_go(x, j, e, NAT_GO);
 	x->stubs->tier1 = stub_go(x, j, e, NAT_TIER1);
+	stub_jump(x, j, e);
 	stub_found(x, j, e);
 	stub_xmm(x, j, e);
 	x->stubs->x87 = jit_run_address(j, e->at);
@@ -389,8 +442,12 @@ join(struct x86 *x, struct jit_link *l)
 	struct soft_jump *j = x86_jump(x, x->s->rip);
 	struct soft_block *b = j != NULL ? j->block : NULL;
 
+	if (b == NULL || b->jit == NULL)
+		return;
 	/* What reaches into the next page depends on what that is. */
-	if (b != NULL && b->jit != NULL && b->place2 == SOFT_NOPLACE)
+	if (b->place2 != SOFT_NOPLACE)
+		jit_detour(x->jit, l);
+	else
 		jit_join(x->jit, l, b->jit);
 }
 
@@ -404,6 +461,8 @@ x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 	x->native.end = x->done + (uint64_t)x->native.left;
 	x->native.page = x->s->rip & ~(uint64_t)0xfff;
 	x->native.leave = false;
+	x->native.fresh = x->native.left;
+	x->native.sti = false;
 	x->native.xmm = 0;
 	x->native.x87 = false;
 	native_in(x);
@@ -412,6 +471,7 @@ x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 	if (why == NAT_CALLED)
 		return (NAT_CALLED);
 	native_out(x);
+	lapse_out(x, x->native.left);
 	x->done = x->native.end - (uint64_t)x->native.left;
 	x->cur = NULL;
 	x->native.once = why == NAT_TIER1;
@@ -427,7 +487,7 @@ int
 x86_jit_create(struct x86 *x)
 {
 	static const struct nat_row *const tables[] = {
-		nat_rows_move, nat_rows_arith, nat_rows_flow, nat_rows_sse, nat_rows_ssei, nat_rows_x87,
+		nat_rows_move, nat_rows_arith, nat_rows_flow, nat_rows_system, nat_rows_sse, nat_rows_ssei, nat_rows_x87,
 	};
 
 	unsigned ntables;

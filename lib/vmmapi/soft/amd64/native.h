@@ -83,7 +83,8 @@ struct nat_row {
 	nat_emit	*emit;		/* false, before anything is emitted: it is to be a call */
 };
 /* Each ends with a mnemonic 0. */
-extern const struct nat_row nat_rows_move[], nat_rows_arith[], nat_rows_flow[], nat_rows_sse[], nat_rows_ssei[], nat_rows_x87[];
+extern const struct nat_row nat_rows_move[], nat_rows_arith[], nat_rows_flow[], nat_rows_system[], nat_rows_sse[], nat_rows_ssei[],
+    nat_rows_x87[];
 
 /* Undefined flags that the host keeps, by class of instruction (native_flags.c). */
 struct nat_keeps {
@@ -94,6 +95,7 @@ struct nat_keeps {
 struct x86_stubs {
 	const void	*call;		/* the instruction at offset r14 of the block rax */
 	const void	*go;		/* leave, for the offset eax of the page */
+	const void	*jump;		/* by the table of jumps to the offset eax of the page */
 	const void	*tier1;		/* likewise */
 	const void	*leave;		/* leave with rax */
 	const void	*found;		/* leave for the address of the entry r14 of the table of jumps, which has no native code */
@@ -210,6 +212,8 @@ nat_slot(unsigned r)				/* of R12 to R15 */
 }
 
 struct nat_cold *nat_cold(struct nat *n, enum nat_cold_what what);
+/* COLD_CALL for the present instruction, whose host flags are settled. */
+struct nat_cold *nat_called(struct nat *n);
 /* Is it code of level 0, which knows global pages? */
 bool	nat_kernel(const struct nat *n);
 /* r14 is an address, rax that of the last byte; r14 becomes what is to be added to the address.  miss: a label of struct nat. */

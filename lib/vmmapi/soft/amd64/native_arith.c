@@ -150,7 +150,27 @@ two_slot(struct nat *n, const struct x86_insn *i, uint32_t op)
 	}
 }
 
-/* AH to BH are read only. */
+/* AH to BH with an immediate: there where it is, or in the host's AH. */
+static bool
+two_high(struct nat *n, const struct x86_insn *i, uint32_t op)
+{
+	unsigned g = i->r[0] >> 3;
+	struct emit *e = n->e;
+
+	nat_clobber(n, i->r[0]);
+	flags_before(n);
+	if (g == RAX)
+		emit_mov_rr(e, 8, HA, nat_pin[RAX]);
+	emit8(e, 0x80);
+	emit8(e, 0xc0 | op << 3 | (4 + g));
+	emit8(e, (unsigned)i->imm & 0xff);
+	if (g == RAX)
+		emit_mov_rr(e, 8, nat_pin[RAX], HA);
+	nat_flags_set(n, NULL);
+	return (true);
+}
+
+/* AH to BH are written by two_high(). */
 static bool
 two_reg(struct nat *n, const struct x86_insn *i, uint32_t op)
 {
@@ -159,7 +179,9 @@ two_reg(struct nat *n, const struct x86_insn *i, uint32_t op)
 	struct emit *e = n->e;
 	struct nat_lazy l;
 
-	if (nat_high(a) && (writes || (!is_imm(i) && (nat_high(b) || nat_host(b) == NAT_MEM))))
+	if (nat_high(a) && writes)
+		return (is_imm(i) && two_high(n, i, op));
+	if (nat_high(a) && !is_imm(i) && (nat_high(b) || nat_host(b) == NAT_MEM))
 		return (false);
 	by = is_imm(i) && size == 8 && (op == ALU_ADD || op == ALU_SUB);
 	if (by) {
@@ -412,6 +434,37 @@ multiply(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	return (true);
 }
 
+/* DIV of 32 or 64 bits.  What the host would fault on, zero or too large a quotient, is the function's. */
+static bool
+divide(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
+{
+	unsigned size = i->opsize;
+	struct emit *e = n->e;
+	struct nat_cold *c;
+	struct emit_mem m;
+
+	if (size < 4 || (is_mem(i) && !nat_mem_ok(n, i, size)))
+		return (false);
+	nat_clobber(n, 8 * RAX);
+	nat_clobber(n, 8 * RDX);
+	if (is_mem(i)) {
+		m = nat_mem(n, i, size, false, false);
+		emit_mov_rm(e, size, HT, m);
+	} else {
+		nat_flags_settle(n);
+		nat_get_into(n, HT, i->r[0], size);
+	}
+	c = nat_called(n);
+	emit_alu_rr(e, size, ALU_CMP, nat_pin[RDX], HT);
+	emit_jcc(e, CC_AE, &c->from);
+	flags_before(n);
+	emit_mov_rr(e, size, HA, nat_pin[RAX]);
+	emit_unary_r(e, size, UN_DIV, HT);
+	emit_mov_rr(e, size, nat_pin[RAX], HA);
+	nat_flags_set(n, NULL);
+	return (true);
+}
+
 /* BT, BTS, BTR, BTC of registers, and of memory with an immediate: row->op as in group 8. */
 static bool
 bit(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
@@ -580,6 +633,7 @@ const struct nat_row nat_rows_arith[] = {
 	{ M(SHRD), 0, FL_ARITH, NK_DOUBLE, 0, EMIT_0F | 0xac, double_shift },
 	{ M(MUL), 0, CO, 0, 0, UN_MUL, multiply },
 	{ M(IMUL), 0, CO, 0, 0, UN_IMUL, multiply },
+	{ M(DIV), 0, 0, NK_EXPOSED, 0, 0, divide },
 	{ M(BT), 0, FL_CF, 0, 0, 4, bit },
 	{ M(BTS), 0, FL_CF, 0, 0, 5, bit },
 	{ M(BTR), 0, FL_CF, 0, 0, 6, bit },

@@ -116,6 +116,9 @@ chain(struct nat *n, unsigned k, int32_t off)
 	l->arg = (uint64_t)off;
 	emit_mov_ri(e, HA, (uintptr_t)l);
 	emit_jmp_to(e, n->x->stubs->leave);
+	l->detour = e->at;
+	emit_mov_ri(e, HA, (uint64_t)off);
+	emit_jmp_to(e, n->x->stubs->jump);
 }
 
 void

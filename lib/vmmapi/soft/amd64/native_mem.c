@@ -139,9 +139,8 @@ nat_cold_again(struct nat *n, struct nat_cold *c)
 	emit_jmp(n->e, c->miss);
 }
 
-/* Whatever is not there is a call. */
-static struct nat_cold *
-called(struct nat *n)
+struct nat_cold *
+nat_called(struct nat *n)
 {
 	struct nat_cold *c = nat_cold(n, COLD_CALL);
 
@@ -154,7 +153,7 @@ called(struct nat *n)
 static void
 look_up(struct nat *n, bool write, bool aligned)
 {
-	struct nat_cold *c = called(n);
+	struct nat_cold *c = nat_called(n);
 
 	if (aligned) {
 		emit_test_ri(n->e, 1, HT, 15);
@@ -341,7 +340,7 @@ nat_lock(struct nat *n, struct emit_mem m, unsigned size)
 	struct nat_cold *c;
 
 	if (size > 1) {
-		c = called(n);
+		c = nat_called(n);
 		emit_lea(n->e, 8, HA, m);
 		emit_alu_ri(n->e, 4, ALU_AND, HA, 63);
 		emit_alu_ri(n->e, 4, ALU_CMP, HA, 64 - (int32_t)size);

@@ -331,53 +331,6 @@ cdq(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	return (true);
 }
 
-/* The flags that are not arithmetic are in the state page. */
-#define	RFLAGS	emit_at(HT, offsetof(struct amd64_state, rflags))
-
-/* At privilege level 0 it may always. */
-static bool
-cli(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
-{
-	if ((n->b->mode & X86_MODE_USER) != 0)
-		return (false);
-	nat_flags_settle(n);
-	emit_mov_rm(n->e, 8, HT, NAT_FIELD(s));
-	emit_alu_mi(n->e, 4, ALU_AND, RFLAGS, (int32_t)~FL_IF);
-	return (true);
-}
-
-/* Put together in tmp2; RF and VM are not pushed. */
-static bool
-pushf(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
-{
-	unsigned sp = nat_pin[RSP];
-	struct emit *e = n->e;
-	struct emit_mem m;
-
-	if (i->opsize != 8)
-		return (false);
-	nat_clobber_by(n, 8 * RSP);
-	nat_flags_save(n);
-	nat_flags_settle(n);
-	emit_mov_rm(e, 8, HT, NAT_FIELD(s));
-	emit_mov_rm(e, 8, HA, RFLAGS);
-	emit_alu_ri(e, 8, ALU_AND, HA, (int32_t)~(FL_RF | FL_VM | FL_ARITH | 0x2aU));
-	emit_movzx_rm(e, 2, HT, NAT_FIELD(native.flags));
-	emit_mov_mr(e, 8, NAT_FIELD(native.tmp2), HA);
-	emit_mov_rr(e, 4, HA, HT);
-	emit_shift_ri(e, 4, SH_SHR, HA, 8);
-	emit_alu_ri(e, 4, ALU_AND, HT, 1);
-	emit_shift_ri(e, 4, SH_SHL, HT, 11);
-	emit_alu_rr(e, 4, ALU_OR, HA, HT);
-	emit_alu_mr(e, 8, ALU_OR, NAT_FIELD(native.tmp2), HA);
-	m = nat_stack(n, -8, 8, true);
-	emit_mov_rm(e, 8, HA, NAT_FIELD(native.tmp2));
-	emit_mov_mr(e, 8, m, HA);
-	emit_lea(e, 8, sp, emit_at(sp, -8));
-	nat_window_moved(n, RSP, -8);
-	return (true);
-}
-
 #define	M(n)	ZYDIS_MNEMONIC_##n
 #define	CC(n)	{ M(CMOV##n), NK_BY_CONDITION, 0, 0, 0, 0, cmov }, { M(SET##n), NK_BY_CONDITION, 0, 0, 0, 0, set }
 #define	HINT(n)	{ M(n), 0, 0, NK_NOMEM, 0, 0, nothing }
@@ -391,8 +344,6 @@ const struct nat_row nat_rows_move[] = {
 	{ M(LEA), 0, 0, NK_NOMEM, 0, 0, lea },
 	{ M(PUSH), 0, 0, NK_EXPOSED, 0, 0, push },
 	{ M(POP), 0, 0, NK_EXPOSED, 0, 0, pop },
-	{ M(CLI), 0, 0, 0, 0, 0, cli },
-	{ M(PUSHFQ), FL_ARITH, 0, NK_EXPOSED, 0, 0, pushf },
 	{ M(LEAVE), 0, 0, NK_EXPOSED, 0, 0, leave },
 	{ M(XCHG), 0, 0, 0, 0, 0, xchg },
 	{ M(BSWAP), 0, 0, 0, 0, 0, bswap },

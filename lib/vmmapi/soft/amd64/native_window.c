@@ -66,7 +66,7 @@ reads_only(const struct x86_insn *i, const struct nat_row *row)
 {
 	static const uint16_t mnemonics[] = {
 		ZYDIS_MNEMONIC_CMP, ZYDIS_MNEMONIC_TEST, ZYDIS_MNEMONIC_BT, ZYDIS_MNEMONIC_PUSH, ZYDIS_MNEMONIC_JMP, ZYDIS_MNEMONIC_CALL,
-		ZYDIS_MNEMONIC_MUL, ZYDIS_MNEMONIC_IMUL,
+		ZYDIS_MNEMONIC_MUL, ZYDIS_MNEMONIC_IMUL, ZYDIS_MNEMONIC_DIV,
 	};
 
 	if ((row->kind & NK_X87) != 0)

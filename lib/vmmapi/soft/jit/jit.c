@@ -383,6 +383,15 @@ jit_join(struct jit *j, struct jit_link *l, struct jit_block *to)
 }
 
 void
+jit_detour(struct jit *j, struct jit_link *l)
+{
+	if (l->to != NULL)
+		take_out(l);
+	turn(l, l->detour);
+	soft_count(j->cpu, VM_STAT_JIT_LINKS, 1);
+}
+
+void
 jit_drop(struct jit *j, struct soft_block *b)
 {
 	struct jit_block *jb = b->jit;

@@ -30,6 +30,7 @@ struct jit_link {
 	struct jit_link	*next;		/* of those that lead to the same translation */
 	uint8_t		*rel;		/* the jump's displacement, where it is written */
 	uint8_t		*out;		/* where it leads while it is not joined, likewise */
+	uint8_t		*detour;	/* front end's: where else it can lead, jit_detour() */
 	struct jit_block *to;		/* NULL: not joined */
 	uint64_t	*guard;		/* front end's: words in code memory that say when it may be taken (writing address) */
 	uint64_t	 arg;		/* front end's: where it leads */
@@ -114,6 +115,8 @@ void	*jit_alloc(struct jit *jit, size_t size);
 struct jit_link *jit_link(struct jit *jit, struct emit *e);
 /* Let it lead to a translation, in place of another one perhaps. */
 void	jit_join(struct jit *jit, struct jit_link *l, struct jit_block *to);
+/* Let it lead to its detour from now on: no translation is good for it in every case. */
+void	jit_detour(struct jit *jit, struct jit_link *l);
 /*
  * soft_core.stale(): nothing leads to b's translation any more, and b has none.  It may be running; what it has is still there.
  */
