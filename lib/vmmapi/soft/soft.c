@@ -116,7 +116,7 @@ soft_vcpu_create(struct vcpu *vcpu)
 	cpu->map_gen = atomic_load(&vcpu->vm->map_gen);
 	vcpu->accel_cpu = cpu;
 	if (core->nspaces != 0) {
-		cpu->tlb = soft_tlb_create(core->nspaces, core->tlb_sets == 0 ? 1 : core->tlb_sets);
+		cpu->tlb = soft_tlb_create(core->nspaces, core->tlb_second);
 		cpu->code = soft_code_create(cpu);
 	}
 	if (cpu->restart != NULL && (core->nspaces == 0 || (cpu->tlb != NULL && cpu->code != NULL)))

@@ -89,7 +89,7 @@ struct soft_core {
 	 * dropped; if it runs, it must not go on behind the present instruction.
 	 */
 	uint32_t	nspaces;
-	unsigned	tlb_sets;		/* (tlb.h); 0: one */
+	bool		tlb_second;		/* a second level (tlb.h) */
 	/* Do what another vCPU asked for by soft_shoot().  NULL: nobody asks. */
 	void		(*shoot)(struct soft_cpu *cpu, uint32_t what, uint64_t arg);
 	void		(*stale)(struct soft_cpu *cpu, struct soft_block *b);

@@ -10,7 +10,7 @@
 #include "tlb.h"
 
 struct soft_tlb *
-soft_tlb_create(uint32_t nspaces, unsigned sets)
+soft_tlb_create(uint32_t nspaces, bool second)
 {
 	struct soft_tlb *t = calloc(1, sizeof(*t));
 
@@ -22,8 +22,7 @@ soft_tlb_create(uint32_t nspaces, unsigned sets)
 		return (NULL);
 	}
 	t->nspaces = nspaces;
-	t->sets = sets;
-	t->nrows = SOFT_TLB_MODES + 1 + 2 * (sets - 1);
+	t->has_second = second;
 	t->gen = 1;
 	t->global = 1;
 	return (t);
@@ -42,11 +41,12 @@ soft_tlb_free(struct soft_tlb *t)
 static void
 clear(struct soft_tlb *t)
 {
-	memset(t->e, 0, t->nrows * sizeof(t->e[0]));
+	memset(t->e, 0, sizeof(t->e));
+	if (t->has_second)
+		memset(t->second, 0, sizeof(t->second));
 	memset(t->i, 0, sizeof(t->i));
 	memset(t->large, 0, sizeof(t->large));
 	t->huge = 0;
-	t->anywhere = false;
 	t->last_tag = 0;
 	soft_tlb_forget_jumps(t);
 }
@@ -83,24 +83,22 @@ soft_tlb_flush_space(struct soft_tlb *t, uint32_t space)
 }
 
 static void
-drop_entry(struct soft_tlb *t, unsigned row, uint64_t va)
+drop_entry(struct soft_tlbe *row, unsigned n)
 {
-	struct soft_tlbe *e = &t->e[row][(va >> 12) & (SOFT_TLB_SIZE - 1)];
-
-	e->rtag = e->wtag = 0;
+	row[n].rtag = row[n].wtag = 0;
 }
 
 static void
 drop(struct soft_tlb *t, uint64_t va, uint64_t tag)
 {
 	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
-		drop_entry(t, tag == 0 ? m : soft_tlb_row(t, m, tag), va);
+		drop_entry(t->e[m], (unsigned)(va >> 12) & (SOFT_TLB_SIZE - 1));
 		t->i[m][(va >> 12) & (SOFT_ITLB_SIZE - 1)].tag = 0;
+		if (t->has_second) {
+			drop_entry(t->second[m], soft_tlb_second(va, tag));
+			drop_entry(t->second[m], soft_tlb_second(va, 0));
+		}
 	}
-	if (tag != 0 && !t->anywhere)
-		return;
-	for (unsigned row = 0; row < t->nrows; row++)
-		drop_entry(t, row, va);
 }
 
 /* Of 4 MiB, the largest that a large page has. */
@@ -132,11 +130,13 @@ soft_tlb_flush_page(struct soft_tlb *t, uint64_t va, uint64_t tag)
 void
 soft_tlb_drop_writes(struct soft_tlb *t)
 {
-	for (unsigned m = 0; m < t->nrows; m++) {
+	for (unsigned m = 0; m < SOFT_TLB_MODES; m++) {
 		if ((t->writes >> m & 1) == 0)
 			continue;
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
 			t->e[m][i].wtag = 0;
+		for (unsigned i = 0; i < SOFT_TLB_SIZE && t->has_second; i++)
+			t->second[m][i].wtag = 0;
 	}
 	t->writes = 0;
 }
@@ -169,21 +169,42 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t t
 		return;
 	off = gpa - m->gpa;
 	e->addend = (uintptr_t)(m->host + off) - va;
-	e->gpa = gpa;
-	if ((flags & SOFT_TLB_GLOBAL) != 0) {
-		e->gpa |= t->global;
-		t->anywhere |= row % (SOFT_TLB_MODES / 2) == 0 || row > SOFT_TLB_MODES;
-	}
+	e->gpa = gpa | ((flags & SOFT_TLB_GLOBAL) != 0 ? t->global : 0);
 	e->rtag = va | tag;
 	e->wtag = 0;
 	note_size(t, va, flags);
-	if ((flags & SOFT_TLB_W) == 0 || (m->prot & VM_PROT_WRITE) == 0 ||
-	    !soft_code_writable(cpu, m->segid, m->segoff + off))
-		return;
-	dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, 1);
-	e->wtag = va | tag;
-	t->writes |= 1U << row;
+	if ((flags & SOFT_TLB_W) != 0 && (m->prot & VM_PROT_WRITE) != 0 &&
+	    soft_code_writable(cpu, m->segid, m->segoff + off)) {
+		dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, 1);
+		e->wtag = va | tag;
+		t->writes |= 1U << row;
+	}
+	if (t->has_second)
+		t->second[row][soft_tlb_second(va, (flags & SOFT_TLB_GLOBAL) != 0 ? 0 : tag)] = *e;
 }
+
+struct soft_tlbe *
+soft_tlb_again(struct soft_tlb *t, unsigned row, uint64_t tag, uint64_t va, bool write)
+{
+	struct soft_tlbe *e = &t->e[row][(va >> 12) & (SOFT_TLB_SIZE - 1)];
+	const struct soft_tlbe *s = &t->second[row][soft_tlb_second(va, tag)];
+	uint64_t had = write ? s->wtag : s->rtag;
+
+	if (!t->has_second)
+		return (NULL);
+	va = SOFT_PAGE(va);
+	if (had != (va | tag)) {
+		s = &t->second[row][soft_tlb_second(va, 0)];
+		had = write ? s->wtag : s->rtag;
+		if ((had & 1) == 0 || SOFT_PAGE(had) != va || (s->gpa & 0xfff) != t->global)
+			return (NULL);
+	}
+	*e = *s;
+	e->rtag = va | tag;
+	e->wtag = s->wtag == 0 ? 0 : e->rtag;
+	return (e);
+}
+
 
 const struct soft_itlbe *
 soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag,
@@ -202,7 +223,7 @@ soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint
 	off = gpa - m->gpa;
 	e->host = m->host + off;
 	e->place = SOFT_PLACE(m->segid, m->segoff + off);
-	e->global = (flags & SOFT_TLB_GLOBAL) != 0;
+	e->global = (flags & SOFT_TLB_GLOBAL) != 0 ? t->global : 0;
 	e->tag = va | tag;
 	note_size(t, va, flags);
 	return (e);

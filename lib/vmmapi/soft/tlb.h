@@ -6,9 +6,9 @@
  * of a page.  An entry's tag is the page's virtual address with a number in its low bits: the tag of the address space (PCID,
  * ASID) that it belongs to.  A new number makes all entries of an address space void at once.  Zero is never a tag.
  *
- * Address spaces that run in turns have the same addresses in use, mostly programs': rows of the first mode, for loads and for
- * stores, can have several sets, of which a core uses one by the tag.  What a page table calls global belongs to every address
- * space: such an entry is given the present tag where it is met again (soft_tlb_again()), instead of a walk.
+ * A core may have a second level: what falls out of the first one, because another page has its place or the same address is in
+ * use in another address space, is found there (soft_tlb_again()) instead of by a walk.  What the guest's tables call global belongs
+ * to every address space, and is found there in each.
  *
  * wtag is set only if a store needs nothing else: the guest may write there and has its dirty bit set, the page is marked for
  * whoever tracks dirty pages, and nothing was decoded from it.  Whatever takes one of these back bumps a generation and lets every
@@ -28,8 +28,6 @@ struct soft_cpu;
 #define	SOFT_ITLB_SIZE	256U
 #define	SOFT_TLB_MODES	6		/* rows; a core may have one for loads and one for stores */
 #define	SOFT_TLB_NONE	SOFT_TLB_MODES		/* the row that stays empty: every access is slow */
-#define	SOFT_TLB_SETS	8U		/* at most */
-#define	SOFT_TLB_ROWS	(SOFT_TLB_MODES + 1 + 2 * (SOFT_TLB_SETS - 1))
 #define	SOFT_TLB_TAGS	0xfffU			/* bits of the tag of an address space; odd numbers */
 
 #define	SOFT_PAGE(va)	((va) & ~(uint64_t)0xfff)
@@ -45,21 +43,21 @@ struct soft_itlbe {
 	uint64_t	 tag;
 	const uint8_t	*host;		/* of the page */
 	uint64_t	 place;
-	bool		 global;
+	uint64_t	 global;	/* as in the low bits of soft_tlbe.gpa */
 };
 
 #define	SOFT_TLB_REGIONS 64U
 
 struct soft_tlb {
-	struct soft_tlbe e[SOFT_TLB_ROWS][SOFT_TLB_SIZE];
+	struct soft_tlbe e[SOFT_TLB_MODES + 1][SOFT_TLB_SIZE];
+	struct soft_tlbe second[SOFT_TLB_MODES][SOFT_TLB_SIZE];
 	struct soft_itlbe i[SOFT_TLB_MODES][SOFT_ITLB_SIZE];
 	/* Which 4 MiB regions have pieces of large pages; which 1 GiB regions of larger ones. */
 	uint64_t	 large[64];
 	uint64_t	 huge;
 	unsigned	 writes;	/* rows, as bits, in which an entry may have a wtag */
-	unsigned	 sets, nrows;
+	bool		 has_second;
 	uint64_t	 global;	/* of entries that belong to every address space: 12 bits, odd; another one after a flush */
-	bool		 anywhere;	/* rows that have sets have such entries */
 	uint64_t	 gen;		/* of what is found by address and tag (jump.h); from 1 on */
 	/* Pages where something was found since gen changed, by regions of 4 MiB; which of those have any. */
 	uint64_t	 code[SOFT_TLB_REGIONS][16];
@@ -76,8 +74,8 @@ struct soft_tlb {
 #define	SOFT_TLB_HUGE	8U		/* more */
 #define	SOFT_TLB_GLOBAL	16U		/* it belongs to every address space */
 
-/* nspaces: numbers of address spaces that there can be; sets: 1 to SOFT_TLB_SETS. */
-struct soft_tlb *soft_tlb_create(uint32_t nspaces, unsigned sets);
+/* nspaces: numbers of address spaces that there can be. */
+struct soft_tlb *soft_tlb_create(uint32_t nspaces, bool second);
 void	soft_tlb_free(struct soft_tlb *t);
 /* The tag of an address space; a new one if it has none.  May void every entry, every other tag and the key of jump.h. */
 uint16_t soft_tlb_tag(struct soft_tlb *t, uint32_t space);
@@ -110,8 +108,8 @@ soft_tlb_note_code(struct soft_tlb *t, uint64_t va)
 }
 
 /*
- * The page, or large page, at va in every address space.  false: nothing there was found by address and tag.  tag: only in the one
- * that has it, as far as the page is not global; 0: in all.
+ * The page, or large page, at va: in every address space, or with a second level in the one that has a tag, and what is global.  false:
+ * nothing there was found by address and tag.
  */
 bool	soft_tlb_flush_page(struct soft_tlb *t, uint64_t va, uint64_t tag);
 void	soft_tlb_drop_writes(struct soft_tlb *t);
@@ -125,31 +123,17 @@ void	soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint1
 const struct soft_itlbe *soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag,
 	    uint64_t va, uint64_t gpa, unsigned flags);
 
-/* The row of a mode, SOFT_TLB_MODES / 2 up for stores, for an address space. */
+/* Where a page is in a row of the second level; tag 0: a global one. */
+#define	SOFT_TLB_SPREAD	41U
+
 static inline unsigned
-soft_tlb_row(const struct soft_tlb *t, unsigned mode, uint64_t tag)
+soft_tlb_second(uint64_t va, uint64_t tag)
 {
-	unsigned set = (unsigned)(tag >> 1) % t->sets;
-
-	if (mode % (SOFT_TLB_MODES / 2) != 0 || set == 0)
-		return (mode);
-	return (SOFT_TLB_MODES + 1 + 2 * (set - 1) + (mode != 0));
+	return ((unsigned)(va >> 12 ^ va >> (12 + SOFT_TLB_BITS) ^ tag * SOFT_TLB_SPREAD) & (SOFT_TLB_SIZE - 1));
 }
 
-/* The entry of va, if it is global and was entered for another address space: now it is this one's too. */
-static inline struct soft_tlbe *
-soft_tlb_again(struct soft_tlb *t, unsigned row, uint64_t tag, uint64_t va, bool write)
-{
-	struct soft_tlbe *e = &t->e[row][(va >> 12) & (SOFT_TLB_SIZE - 1)];
-	uint64_t had = write ? e->wtag : e->rtag;
-
-	if ((had & 1) == 0 || SOFT_PAGE(had) != SOFT_PAGE(va) || (e->gpa & 0xfff) != t->global)
-		return (0);
-	e->rtag = SOFT_PAGE(va) | tag;
-	if (e->wtag != 0)
-		e->wtag = e->rtag;
-	return (e);
-}
+/* What the second level has of va comes to the first: the entry there, or NULL. */
+struct soft_tlbe *soft_tlb_again(struct soft_tlb *t, unsigned row, uint64_t tag, uint64_t va, bool write);
 
 /* [va, va + size) in one page, readable or writable without more: its host address, else NULL. */
 static inline void *

@@ -78,7 +78,7 @@ translate(struct x86 *x, uint64_t lin, unsigned why, uint64_t *gpa)
 
 	if ((why & PG_SYS) != 0)
 		row = (x->s->cr4 & CR4_SMAP) != 0 ? MMU_SMAP : MMU_KERNEL;
-	row = soft_tlb_row(x->tlb, row + (write ? (unsigned)MMU_WRITE : 0), x->tag);
+	row += write ? (unsigned)MMU_WRITE : 0;
 	e = soft_tlb_again(x->tlb, row, x->tag, lin, write);
 	if (e != NULL) {
 		*gpa = SOFT_PAGE(e->gpa) | (lin & 0xfff);

@@ -309,7 +309,7 @@ op_invlpg(struct x86 *x, const struct x86_insn *i)
 	if (!x86_64bit(x))
 		lin = (uint32_t)lin;
 	if (amd64_canonical(lin, x->s->cr4))
-		x86_flush_page(x, lin, false);
+		x86_flush_page(x, x86_space(x), lin);
 	return (X_DONE);
 }
 
@@ -329,7 +329,7 @@ op_invpcid(struct x86 *x, const struct x86_insn *i)
 	case INVPCID_ADDRESS:
 		if (!amd64_canonical(desc[1], x->s->cr4))
 			return (GP0(x));
-		x86_flush_page(x, desc[1], true);
+		x86_flush_page(x, (uint32_t)desc[0], desc[1]);
 		break;
 	case INVPCID_SINGLE:
 		x86_flush_space(x, (uint32_t)desc[0]);

@@ -149,7 +149,6 @@ enum x86_mmu {
  * one.
  */
 #define	X86_TABLES	8U
-_Static_assert(X86_TABLES <= SOFT_TLB_SETS, "the TLB's sets are chosen in the same way");
 
 /* struct soft_block.mode: what decoding depends on */
 #define	X86_MODE_16	0U
@@ -194,6 +193,7 @@ struct x86 {
 	struct amd64_state *s;
 	const struct soft_tlbe *row;	/* of the access mode, for loads */
 	const struct soft_tlbe *wrow;	/* for stores */
+	const struct soft_tlbe *second[2]; /* of the TLB's second level, likewise */
 	uint64_t	 tag;		/* of the address space */
 	uint64_t	 key;		/* of the table of jumps (jump.h) */
 	uint64_t	 global_key;	/* of code in global pages; outside of level 0 the same */
@@ -359,12 +359,13 @@ void	x86_mode(struct x86 *x);
 void	x86_forget_jumps(struct x86 *x);
 /*
  * Drop translations: all of them; those of a PCID (global ones may go too), 0 if there are none;
- * those of the page at lin, in the present address space (and global ones) or in every one.  To be followed by x86_mode() only if something
+ * that of the page at lin in an address space, and a global one.  To be followed by x86_mode() only if something
  * else changed.
  */
 void	x86_flush(struct x86 *x);
 void	x86_flush_space(struct x86 *x, uint32_t pcid);
-void	x86_flush_page(struct x86 *x, uint64_t lin, bool everywhere);
+void	x86_flush_page(struct x86 *x, uint32_t pcid, uint64_t lin);
+uint32_t x86_space(const struct x86 *x);		/* the present one */
 
 /* The entry that says what block is at a linear address now; NULL: there is none.  It may be in either of two places. */
 X86_INLINE struct soft_jump *

@@ -598,6 +598,6 @@ const struct soft_core soft_core_amd64 = {
 	.load = core_load,
 	.state = &core_state,
 	.nspaces = X86_SPACES,
-	.tlb_sets = X86_TABLES,
+	.tlb_second = true,
 	.stale = core_stale,
 };

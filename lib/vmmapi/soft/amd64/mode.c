@@ -10,8 +10,8 @@
  * are those of number 0 (SDM vol. 3 4.10.1).  Without paging there is another one, so that what was
  * cached for linear addresses stays apart.
  */
-static uint32_t
-space(const struct x86 *x)
+uint32_t
+x86_space(const struct x86 *x)
 {
 	const struct amd64_state *s = x->s;
 
@@ -73,10 +73,14 @@ code_mode(const struct x86 *x)
 static void
 rekey(struct x86 *x)
 {
+	unsigned write = x->mmu + (unsigned)MMU_WRITE;
 	bool none = aligned(x) || x->watch;
 
-	x->row = x->tlb->e[none ? MMU_NONE : soft_tlb_row(x->tlb, x->mmu, x->tag)];
-	x->wrow = x->tlb->e[none ? MMU_NONE : soft_tlb_row(x->tlb, x->mmu + (unsigned)MMU_WRITE, x->tag)];
+	x->row = x->tlb->e[none ? MMU_NONE : x->mmu];
+	x->wrow = x->tlb->e[none ? MMU_NONE : write];
+	/* Where nothing is to be found in the first level, there is nothing in the second. */
+	x->second[0] = none ? x->row : x->tlb->second[x->mmu];
+	x->second[1] = none ? x->wrow : x->tlb->second[write];
 	x->global = x->tlb->global;
 	/* Tags are odd. */
 	x->jumps = &x->tables[(x->cpl == 0 ? X86_TABLES : (x->tag >> 1) % X86_TABLES) * SOFT_JUMPS];
@@ -91,7 +95,7 @@ x86_mode(struct x86 *x)
 	x->cpl = (uint8_t)privilege(x);
 	x->mode = code_mode(x);
 	x->mmu = (uint8_t)rights(x);
-	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x->tag = soft_tlb_tag(x->tlb, x86_space(x));
 	rekey(x);
 }
 
@@ -107,7 +111,7 @@ x86_flush(struct x86 *x)
 {
 	soft_count(x->cpu, VM_STAT_TLB_FLUSHES, 1);
 	soft_tlb_flush(x->tlb);
-	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x->tag = soft_tlb_tag(x->tlb, x86_space(x));
 	x86_forget_jumps(x);
 }
 
@@ -116,16 +120,16 @@ x86_flush_space(struct x86 *x, uint32_t pcid)
 {
 	soft_count(x->cpu, VM_STAT_TLB_FLUSHES, 1);
 	soft_tlb_flush_space(x->tlb, pcid);
-	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x->tag = soft_tlb_tag(x->tlb, x86_space(x));
 	rekey(x);
 }
 
 void
-x86_flush_page(struct x86 *x, uint64_t lin, bool everywhere)
+x86_flush_page(struct x86 *x, uint32_t pcid, uint64_t lin)
 {
-	bool code = soft_tlb_flush_page(x->tlb, lin, everywhere ? 0 : x->tag);
+	bool code = soft_tlb_flush_page(x->tlb, lin, soft_tlb_tag(x->tlb, pcid));
 
-	x->tag = soft_tlb_tag(x->tlb, space(x));
+	x->tag = soft_tlb_tag(x->tlb, x86_space(x));
 	if (code)
 		soft_tlb_forget_jumps(x->tlb);
 	rekey(x);

@@ -185,36 +185,75 @@ call_stub(struct emit *e, const void *stub)
 	emit32(e, (uint32_t)((uintptr_t)stub - (emit_pc(e) + 4)));
 }
 
-/* soft_tlb_again(), of the entry at r14 for what rax has. */
+/* Its place in the second level, of the hash in ecx. */
+static void
+second(struct emit *e, bool write)
+{
+	emit_alu_ri(e, 4, ALU_AND, H_RCX, SOFT_TLB_SIZE - 1);
+	emit_shift_ri(e, 4, SH_SHL, H_RCX, 5);
+	emit_alu_rm(e, 8, ALU_ADD, H_RCX, write ? NAT_FIELD(second[1]) : NAT_FIELD(second[0]));
+}
+
+/*
+ * soft_tlb_again() for the page and tag in rax; r14 is the entry of where the access begins, and must be that page's.  What it is going to be comes
+ * from [rcx].
+ */
 static void
 stub_again(struct x86 *x, struct jit *j, struct emit *e, bool write)
 {
-	struct emit_mem tag = emit_at(HT, write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag));
-	struct emit_label no = { NULL, NULL };
-	uint8_t *over;
+	size_t tag = write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag);
+	struct emit_label no = { NULL, NULL }, hit = { NULL, NULL };
 
 	x->stubs->again[write] = jit_run_address(j, e->at);
-	emit_test_mi(e, 1, tag, 1);
-	emit_jcc(e, CC_E, &no);
-	emit_alu_rm(e, 8, ALU_XOR, HA, tag);
-	emit_test_ri(e, 8, HA, -4096);
-	emit_jcc(e, CC_NE, &no);
-	emit_alu_rm(e, 8, ALU_XOR, HA, tag);
 	emit_push(e, H_RCX);
-	emit_mov_rm(e, 4, H_RCX, emit_at(HT, offsetof(struct soft_tlbe, gpa)));
-	emit_alu_ri(e, 4, ALU_AND, H_RCX, 0xfff);
-	emit_alu_rm(e, 8, ALU_CMP, H_RCX, NAT_FIELD(global));
-	emit_pop(e, H_RCX);
+	emit_push(e, H_RDX);
+	emit_mov_rr(e, 8, H_RDX, HA);
+	emit_shift_ri(e, 8, SH_SHR, H_RDX, 12);
+	emit_mov_rr(e, 4, H_RCX, H_RDX);
+	emit_alu_ri(e, 4, ALU_AND, H_RCX, SOFT_TLB_SIZE - 1);
+	emit_shift_ri(e, 4, SH_SHL, H_RCX, 5);
+	emit_alu_rm(e, 8, ALU_ADD, H_RCX, write ? NAT_FIELD(wrow) : NAT_FIELD(row));
+	emit_alu_rr(e, 8, ALU_CMP, H_RCX, HT);
 	emit_jcc(e, CC_NE, &no);
+	emit_mov_rr(e, 8, H_RCX, H_RDX);
+	emit_shift_ri(e, 8, SH_SHR, H_RCX, SOFT_TLB_BITS);
+	emit_alu_rr(e, 4, ALU_XOR, H_RDX, H_RCX);
+	emit_mov_rm(e, 4, H_RCX, NAT_FIELD(tag));
+	emit_imul_rri(e, 4, H_RCX, H_RCX, SOFT_TLB_SPREAD);
+	emit_alu_rr(e, 4, ALU_XOR, H_RCX, H_RDX);
+	second(e, write);
+	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(H_RCX, (int32_t)tag));
+	emit_jcc(e, CC_E, &hit);
+	emit_mov_rr(e, 4, H_RCX, H_RDX);
+	second(e, write);
+	emit_mov_rm(e, 8, H_RDX, emit_at(H_RCX, (int32_t)tag));
+	emit_test_ri(e, 1, H_RDX, 1);
+	emit_jcc(e, CC_E, &no);
+	emit_alu_rr(e, 8, ALU_XOR, H_RDX, HA);
+	emit_test_ri(e, 8, H_RDX, -4096);
+	emit_jcc(e, CC_NE, &no);
+	emit_mov_rm(e, 4, H_RDX, emit_at(H_RCX, offsetof(struct soft_tlbe, gpa)));
+	emit_alu_ri(e, 4, ALU_AND, H_RDX, 0xfff);
+	emit_alu_rm(e, 8, ALU_CMP, H_RDX, NAT_FIELD(global));
+	emit_jcc(e, CC_NE, &no);
+	emit_bind(e, &hit);
 	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, rtag)), HA);
-	emit_alu_mi(e, 8, ALU_CMP, emit_at(HT, offsetof(struct soft_tlbe, wtag)), 0);
-	over = emit_jcc_over(e, CC_E);
-	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, wtag)), HA);
-	emit_here(e, over);
-	emit_mov_rm(e, 8, HT, emit_at(HT, offsetof(struct soft_tlbe, addend)));
+	emit_mov_rm(e, 8, H_RDX, emit_at(H_RCX, offsetof(struct soft_tlbe, wtag)));
+	emit_test_rr(e, 8, H_RDX, H_RDX);
+	emit_cmov_rr(e, 8, CC_NE, H_RDX, HA);
+	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, wtag)), H_RDX);
+	emit_mov_rm(e, 8, H_RDX, emit_at(H_RCX, offsetof(struct soft_tlbe, gpa)));
+	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, gpa)), H_RDX);
+	emit_mov_rm(e, 8, H_RCX, emit_at(H_RCX, offsetof(struct soft_tlbe, addend)));
+	emit_mov_mr(e, 8, emit_at(HT, offsetof(struct soft_tlbe, addend)), H_RCX);
+	emit_mov_rr(e, 8, HT, H_RCX);
+	emit_pop(e, H_RDX);
+	emit_pop(e, H_RCX);
 	emit_alu_rr(e, 8, ALU_CMP, HA, HA);
 	emit_ret(e);
 	emit_bind(e, &no);
+	emit_pop(e, H_RDX);
+	emit_pop(e, H_RCX);
 	emit_test_rr(e, 8, H_RSP, H_RSP);
 	emit_ret(e);
 }

@@ -102,7 +102,7 @@ struct x86_stubs {
 	const void	*begin;		/* the way in, to rcx */
 	const void	*xmm;		/* load XMM registers, if they may be used, and set x86_native.xmm: a call */
 	const void	*x87;		/* likewise the x87, x86_native.x87 */
-	const void	*again[2];	/* called: what nat_look_up() did not find, for loads and stores, in global pages: ZF says so */
+	const void	*again[2];	/* called: what nat_look_up() did not find, for loads and stores, in the second level: ZF says so */
 	const void	*other;		/* called: likewise nat_find(), in the other place or by the other key; rax is the address */
 	struct nat_keeps keeps;
 	const struct nat_row *row[NAT_MNEMONICS];

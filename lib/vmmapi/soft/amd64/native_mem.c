@@ -109,15 +109,11 @@ nat_kernel(const struct nat *n)
 void
 nat_look_up(struct nat *n, bool write, struct emit_label *miss)
 {
-	struct nat_cold *c = NULL;
+	struct nat_cold *c = nat_cold(n, COLD_AGAIN);
 	struct emit *e = n->e;
 
-	if (nat_kernel(n)) {
-		c = nat_cold(n, COLD_AGAIN);
-		c->write = write;
-		c->miss = miss;
-		miss = &c->from;
-	}
+	c->write = write;
+	c->miss = miss;
 
 	emit_shift_ri(e, 4, SH_SHR, HT, 12 - 5);
 	emit_alu_ri(e, 4, ALU_AND, HT, (SOFT_TLB_SIZE - 1) << 5);
@@ -125,10 +121,9 @@ nat_look_up(struct nat *n, bool write, struct emit_label *miss)
 	emit_alu_rm(e, 8, ALU_OR, HA, NAT_FIELD(tag));
 	emit_alu_rm(e, 8, ALU_ADD, HT, write ? NAT_FIELD(wrow) : NAT_FIELD(row));
 	emit_alu_rm(e, 8, ALU_CMP, HA, emit_at(HT, write ? offsetof(struct soft_tlbe, wtag) : offsetof(struct soft_tlbe, rtag)));
-	emit_jcc(e, CC_NE, miss);
+	emit_jcc(e, CC_NE, &c->from);
 	emit_mov_rm(e, 8, HT, emit_at(HT, offsetof(struct soft_tlbe, addend)));
-	if (c != NULL)
-		emit_bind(e, &c->back);
+	emit_bind(e, &c->back);
 }
 
 void

@@ -384,6 +384,7 @@ struct fetch {
 	const uint8_t	*host;		/* of its page */
 	uint64_t	 place;		/* of its first byte */
 	uint64_t	 place2;
+	bool		 global;	/* so are its pages */
 	uint8_t		 buf[16];
 	ZydisDecodedInstruction z;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
@@ -393,9 +394,11 @@ struct fetch {
 static enum x86_status
 code_page(struct x86 *x, uint64_t lin, const struct soft_itlbe **e)
 {
-	const struct soft_itlbe *t = &x->tlb->i[x->mmu][(lin >> 12) & (SOFT_ITLB_SIZE - 1)];
+	struct soft_itlbe *t = &x->tlb->i[x->mmu][(lin >> 12) & (SOFT_ITLB_SIZE - 1)];
 	struct x86_page page = { 0 };
 
+	if (t->global == x->global && SOFT_PAGE(t->tag) == SOFT_PAGE(lin) && t->tag != 0)
+		t->tag = SOFT_PAGE(lin) | x->tag;
 	if (t->tag == (SOFT_PAGE(lin) | x->tag)) {
 		*e = t;
 		return (X_DONE);
@@ -488,6 +491,7 @@ read_across(struct fetch *f, enum found *found)
 		memset(f->buf + here, 0xff, n);
 	} else {
 		f->place2 = e->place;
+		f->global &= e->global != 0;
 		if (!soft_code_watch(x->cpu, f->place2, n)) {
 			*found = FOUND_MOVED;
 			return (X_DONE);
@@ -592,11 +596,13 @@ build(struct fetch *f, struct soft_block **bp)
 
 /* What a decoder needs is large, and most blocks are there: it is not even cleared for those. */
 static __attribute__((noinline)) enum x86_status
-build_at(struct x86 *x, uint64_t lin, uint64_t left, const uint8_t *host, uint64_t place, struct soft_block **block)
+build_at(struct x86 *x, uint64_t lin, uint64_t left, const uint8_t *host, uint64_t place, struct soft_block **block, bool *global)
 {
-	struct fetch f = { .x = x, .lin = lin, .left = left, .host = host, .place = place };
+	struct fetch f = { .x = x, .lin = lin, .left = left, .host = host, .place = place, .global = *global };
+	enum x86_status r = build(&f, block);
 
-	return (build(&f, block));
+	*global = f.global;
+	return (r);
 }
 
 enum x86_status
@@ -621,12 +627,12 @@ x86_block(struct x86 *x, uint64_t lin, struct soft_block **block, enum x86_keep 
 			return (X_DONE);
 		}
 		place = e->place + (lin & 0xfff);
-		global = e->global;
+		global = e->global != 0;
 		*block = soft_code_find(x->code, place, x->mode, SOFT_NOPLACE);
 		if (*block != NULL && (*block)->bytes <= left)
 			break;
-		TRY(build_at(x, lin, left, e->host, place, block));
+		TRY(build_at(x, lin, left, e->host, place, block, &global));
 	} while (*block == NULL);
-	*keep = x->flat && global && (*block)->place2 == SOFT_NOPLACE ? X86_KEEP_GLOBAL : X86_KEEP;
+	*keep = x->flat && global ? X86_KEEP_GLOBAL : X86_KEEP;
 	return (X_DONE);
 }
