@@ -274,6 +274,66 @@ TEST(global_pages)
 	m_close(&m);
 }
 
+/* Another page with the same low bits, far away: what a small cache had of DATA may have to give way. */
+#define	DISPLACE	"mov 0x840000, %al; movb $0, 0x840000;"
+#define	RELOAD		"mov %cr3, %rax; mov %rax, %cr3;"
+
+static void
+displacing(struct mach *m, uint64_t flags)
+{
+	m_mode(m, LM64, 0);
+	SET(m, CR4, CR4_PAE | CR4_PGE);
+	two_pages(m, flags);
+	m_poke(m, PD + 8 * 4, 0x400087, 8);
+}
+
+/* The same where a translation was displaced by others, or was made in another address space. */
+TEST(displaced_translations_end_too)
+{
+	struct mach m;
+
+	m_open(&m);
+	for (unsigned g = 0; g < 2; g++) {
+		uint64_t flags = g != 0 ? PG_G : 0;
+
+		displacing(&m, flags);
+		ASM(&m, 64, READ_BL DISPLACE READ_DL DISPLACE REMAP "invlpg 0x40000;" READ_CL);
+		m_end(&m);
+		CHECK_EQ(GET(&m, RBX) & 0xff, 0xaa);
+		CHECK_EQ(GET(&m, RDX) & 0xff, 0xaa);
+		CHECK_EQ(GET(&m, RCX) & 0xff, 0xbb);
+		displacing(&m, flags);
+		ASM(&m, 64, "movb $1, 0x40000;" DISPLACE REMAP "invlpg 0x40000; movb $2, 0x40000;" DISPLACE "movb $3, 0x40000");
+		m_end(&m);
+		CHECK_EQ(m_peek(&m, PAGE_A, 1), 1);
+		CHECK_EQ(m_peek(&m, PAGE_B, 1), 3);
+		displacing(&m, flags);
+		ASM(&m, 64, READ_BL DISPLACE RELOAD READ_DL DISPLACE REMAP "invlpg 0x40000;" RELOAD READ_CL);
+		m_end(&m);
+		CHECK_EQ(GET(&m, RDX) & 0xff, 0xaa);
+		CHECK_EQ(GET(&m, RCX) & 0xff, 0xbb);
+		displacing(&m, flags);
+		ASM(&m, 64, READ_BL DISPLACE REMAP "mov %cr4, %rax; btr $7, %rax; mov %rax, %cr4; bts $7, %rax; mov %rax, %cr4;" READ_CL);
+		m_end(&m);
+		CHECK_EQ(GET(&m, RCX) & 0xff, 0xbb);
+		/* Code too: called in two address spaces, remapped in the second one. */
+		displacing(&m, flags);
+		m_bytes(&m, PAGE_A, "\xb3\x01\xc3", 3);		/* mov $1, %bl; ret */
+		m_bytes(&m, PAGE_B, "\xb3\x02\xc3", 3);
+		ASM(&m, 64, "mov $0x40000, %edi; call *%rdi; mov %bl, %cl;" RELOAD "call *%rdi; add %bl, %cl;" REMAP
+		    "invlpg (%rdi);" RELOAD "call *%rdi");
+		m_end(&m);
+		CHECK_EQ(GET(&m, RCX) & 0xff, 2);
+		CHECK_EQ(GET(&m, RBX) & 0xff, 2);
+	}
+	/* A page is not marked accessed or dirty anew because some cache knows it: but when INVLPG was in between, it is. */
+	displacing(&m, PG_G);
+	ASM(&m, 64, "movb $1, 0x40000;" DISPLACE "andb $0x9f, " LONG_PTE "; invlpg 0x40000; movb $2, 0x40000");
+	m_end(&m);
+	CHECK_EQ(m_pte_get(&m, DATA) & (PG_A | PG_D), PG_A | PG_D);
+	m_close(&m);
+}
+
 /* Two address spaces at one address, with and without PCIDs (4.10.1). */
 #define	PML4_2	"0x51000"
 
