@@ -4,9 +4,12 @@
 
 usage: bench/guest.py [--hyve FILE] [--arch ARCH] [--rounds N] [--only TEST] [boot | start | idle | guest]...
 
+Ratios that hyve is to have are printed behind the figures, with "missed" where they are not reached.
+
   boot    Debian's cloud kernel to user space and power off: wall clock and processor time of the whole process
   start   from the start of the process to the first instructions of a guest that ends the run (by a port, by PSCI), and back
   idle    processor time that a Debian guest takes at its shell's `sleep`, in percent of one processor
+  firmware processor time of Debian's OVMF or AAVMF up to its shell
   guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c; --only TEST, of these), and what the process
           takes beside guest RAM
 
@@ -40,15 +43,24 @@ POWERED_OFF = {"hyve": 1, "qemu": 0}
 # to be none of ELF; `exit` is how a run of it ends, if not by powering off.
 ARCHES = {
     "amd64": {
-        "machine": "x86_64", "console": "ttyS0", "binary": False,
+        "machine": "x86_64", "console": "ttyS0", "binary": False, "firmware": ("ovmf", "usr/share/ovmf/OVMF.fd"),
         "start": ["-m32", "-Wl,-n,--no-warn-rwx-segments,-Ttext=0x100000"], "hyve_start": ["--set", "pc.debug_exit=on"], "exit": 1,
         "qemu": ["qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64"], "qemu_start": ["-device", "isa-debug-exit"],
     },
     "arm64": {
         "machine": "aarch64", "console": "ttyAMA0", "binary": True,
+        "firmware": ("qemu-efi-aarch64", "usr/share/qemu-efi-aarch64/QEMU_EFI.fd"),
         "start": [], "hyve_start": [], "exit": None,
         "qemu": ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-cpu", "cortex-a57"], "qemu_start": [],
     },
+}
+
+
+# Ratios to TCG that are the aim: of amd64 and arm64.
+TARGETS = {
+    "integer": (1.7, 1.4), "n-body": (4, 4), "LU": (4, 4), "libm": (4, 4), "x87": (5, None), "memcpy": (4, 4), "memset": (4, 4),
+    "getppid": (1.5, 5), "pipe": (3, 5), "faults": (1.5, 2), "fork+exec": (1.5, 2), "gzip": (1.7, 1.5), "sha256sum": (1.7, 1.5),
+    "boot and power off": (1.5, 1.5), "firmware, processor": (1.5, 1.5),
 }
 
 
@@ -79,6 +91,14 @@ class Bench:
         if not text:
             raise Missing("no Debian guest for %s" % self.arch)
         return dict(line.split("=", 1) for line in text.splitlines())
+
+    def firmware(self):
+        package, image = self.table["firmware"]
+        text = subprocess.run([os.path.join(ROOT, "scripts/fetch-guest"), "--arch", self.arch, "--unpack", package], stdout=subprocess.PIPE,
+                              text=True, check=False).stdout
+        if not text:
+            raise Missing("no firmware for %s" % self.arch)
+        return os.path.join(text.strip().split("=", 1)[1], image)
 
     def tool(self, name, *arguments):
         """Run gcc or objcopy for the guest's architecture."""
@@ -121,13 +141,17 @@ def run(command, expected):
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def compare(title, unit, results, more_is_better=False):
-    """A line: the medians, and how much better hyve is."""
+def compare(bench, title, unit, results, more_is_better=False):
+    """A line: the medians, how much better hyve is, and whether that is what it is to be."""
     medians = {peer: statistics.median(values) for peer, values in results.items()}
     line = "  %-22s" % title + "".join("  %s %10.4g" % (peer, value) for peer, value in medians.items()) + " " + unit
     if len(medians) == 2:
         ratio = medians["hyve"] / medians["qemu"]
-        line += "   x%.2f" % (ratio if more_is_better else 1 / ratio)
+        ratio = ratio if more_is_better else 1 / ratio
+        line += "   x%.2f" % ratio
+        target = TARGETS.get(title, (None, None))[sorted(ARCHES).index(bench.arch)]
+        if target is not None:
+            line += "   target %g%s" % (target, "" if ratio >= target else ", missed")
     print(line, flush=True)
 
 
@@ -136,8 +160,8 @@ def times(bench, commands, expected, rounds, scale, unit, title):
     for _ in range(rounds):
         for peer in bench.peers:
             results[peer].append(run(commands[peer], expected[peer]))
-    compare(title, unit, {peer: [r[0] * scale for r in values] for peer, values in results.items()})
-    compare("  of processor", unit, {peer: [r[1] * scale for r in values] for peer, values in results.items()})
+    compare(bench, title, unit, {peer: [r[0] * scale for r in values] for peer, values in results.items()})
+    compare(bench, "  of processor", unit, {peer: [r[1] * scale for r in values] for peer, values in results.items()})
 
 
 def boot(bench):
@@ -205,8 +229,9 @@ def guest(bench):
         files = initramfs.Archive(out)
         files.add("dev", stat.S_IFDIR | 0o755)
         files.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
-        with open(program, "rb") as file:
-            files.add("init", stat.S_IFREG | 0o755, file.read())
+        for name, path in (("init", program), ("busybox", bench.debian()["busybox"])):
+            with open(path, "rb") as file:
+                files.add(name, stat.S_IFREG | 0o755, file.read())
         files.end()
     kernel, append = bench.debian()["kernel"], "console=%s quiet" % bench.table["console"]
     if bench.only:
@@ -218,7 +243,7 @@ def guest(bench):
     for name, (_, unit) in rounds["hyve"][0].items():
         if name not in ("ready", "end"):
             memory = unit == "MiB"
-            compare(name + " beside RAM" if memory else name, unit,
+            compare(bench, name + " beside RAM" if memory else name, unit,
                     {peer: [result[name][0] for result in results] for peer, results in rounds.items()}, not memory)
 
 
@@ -252,10 +277,39 @@ def idle(bench):
     for _ in range(bench.rounds):
         for peer in bench.peers:
             results[peer].append(asleep(bench.command(peer, debian["kernel"], debian["initrd"], append)))
-    compare("idle", "%", results)
+    compare(bench, "idle", "%", results)
 
 
-PARTS = {"boot": boot, "start": start, "idle": idle, "guest": guest}
+def until(command, text):
+    """Processor seconds of a process up to a text on its console."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    said = b""
+    try:
+        while text not in said:
+            more = process.stdout.read1(4096)
+            if not more:
+                sys.exit("%s: it ended before '%s': %s" % (" ".join(command), text.decode(), said.decode("utf-8", "replace")[-500:]))
+            said = (said + more)[-4096:]
+        return spent(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def firmware(bench):
+    image = bench.firmware()
+    commands = {
+        "hyve": [bench.hyve, "run", "--arch", bench.arch, "--accel", "soft", "--memory", "%dM" % MEMORY, "--net", "none", "--firmware", image],
+        "qemu": bench.table["qemu"] + ["-accel", "tcg", "-m", str(MEMORY), "-nodefaults", "-display", "none", "-serial", "stdio", "-bios", image],
+    }
+    results = {peer: [] for peer in bench.peers}
+    for _ in range(bench.rounds):
+        for peer in bench.peers:
+            results[peer].append(until(commands[peer], b"any other key to continue"))
+    compare(bench, "firmware, processor", "s", results)
+
+
+PARTS = {"boot": boot, "firmware": firmware, "start": start, "idle": idle, "guest": guest}
 
 
 def main():

@@ -241,6 +241,22 @@ lu(unsigned rounds)
 	return (rounds * (2.0 / 3) * N * N * N);
 }
 
+/* As many calls as rounds, times 1000. */
+static double
+libm(unsigned n)
+{
+	double x = 0.1, sum = 0;
+
+	for (unsigned i = 0; i < n * 250; i++) {
+		sum += sin(x) + exp(-x) + log(x) + atan(x);
+		x += 0.0371;
+		if (x > 20)
+			x -= 19.9;
+	}
+	sink = (uint64_t)(int64_t)(sum * 1e3);
+	return (n);
+}
+
 #ifdef __x86_64__
 static double
 x87(unsigned n)
@@ -348,10 +364,63 @@ exec(unsigned n)
 	return (n);
 }
 
+/* Debian's busybox, if the initramfs has it, with a file of 4 MiB: bytes. */
+#define	FILE_SIZE	(4 * MIB)
+
+static double
+busybox(const char *applet, unsigned n)
+{
+	static const char words[16][8] = {
+		"kernel ", "of ", "virtual", "\tread", "page\n", "0x", " = ", "memory ", "struct ", "the ", "int ", "(void)", "{\n", "}\n", "4096", ";",
+	};
+	struct stat st;
+
+	if (stat("/data", &st) != 0) {
+		FILE *f = fopen("/data", "w");
+		uint32_t r = 1;
+
+		for (size_t size = 0; f != NULL && size < FILE_SIZE;) {
+			r = r * 1664525 + 1013904223;
+			size += (size_t)fprintf(f, "%s%x", words[r >> 28], r >> 20 & 0xf);
+		}
+		if (f == NULL || fclose(f) != 0)
+			return (0);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			int fd = open("/out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+			(void)dup2(open("/data", O_RDONLY), 0);
+			(void)dup2(fd, 1);
+			execl("/busybox", "busybox", applet, (char *)NULL);
+			_exit(1);
+		}
+		if (waitpid(pid, &status, 0) != pid || status != 0)
+			return (0);
+	}
+	return (n * (double)FILE_SIZE);
+}
+
+static double
+compress(unsigned n)
+{
+	return (busybox("gzip", n));
+}
+
+static double
+digest(unsigned n)
+{
+	return (busybox("sha256sum", n));
+}
+
 static const struct test tests[] = {
 	{ "integer", "rounds/s", 1, integer },
 	{ "n-body", "ksteps/s", 1, nbody },
 	{ "LU", "MFLOPS", 1e-6, lu },
+	{ "libm", "kcalls/s", 1, libm },
 #ifdef __x86_64__
 	{ "x87", "kiter/s", 1, x87 },
 #endif
@@ -361,6 +430,8 @@ static const struct test tests[] = {
 	{ "pipe", "krt/s", 1, pingpong },
 	{ "faults", "kpages/s", 1e-3, faults },
 	{ "fork+exec", "/s", 1, exec },
+	{ "gzip", "MB/s", 1e-6, compress },
+	{ "sha256sum", "MB/s", 1e-6, digest },
 };
 
 static double

@@ -5,6 +5,7 @@
  */
 #include "decode.h"
 #include "native_sse.h"
+#include "sse_mxcsr.h"
 
 #if defined(__x86_64__)
 
@@ -271,6 +272,56 @@ predicate(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 	return (operate(n, i, row, 7));
 }
 
+/* The flags are in the host's, as far as nobody has looked. */
+#define	MXCSR	emit_at(HT, (int32_t)(offsetof(struct amd64_state, fxsave) + offsetof(struct x87, mxcsr)))
+
+static bool
+stmxcsr(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
+{
+	struct emit *e = n->e;
+	struct emit_mem m;
+
+	if (!nat_mem_ok(n, i, 4))
+		return (false);
+	begin(n, row);
+	nat_flags_settle(n);
+	emit_rm(e, 4, EMIT_0F | 0xae, 3, NAT_FIELD(native.tmp2), 0);
+	emit_mov_rm(e, 4, HA, NAT_FIELD(native.tmp2));
+	emit_alu_ri(e, 4, ALU_AND, HA, MX_FLAGS);
+	emit_mov_rm(e, 8, HT, NAT_FIELD(s));
+	emit_alu_rm(e, 4, ALU_OR, HA, MXCSR);
+	emit_mov_mr(e, 4, NAT_FIELD(native.tmp2), HA);
+	m = nat_mem(n, i, 4, true, false);
+	emit_mov_rm(e, 4, HA, NAT_FIELD(native.tmp2));
+	emit_mov_mr(e, 4, m, HA);
+	return (true);
+}
+
+/* Other flags; anything else is for the function. */
+static bool
+ldmxcsr(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
+{
+	struct emit *e = n->e;
+	struct nat_cold *c;
+	struct emit_mem m;
+
+	if (!nat_mem_ok(n, i, 4))
+		return (false);
+	begin(n, row);
+	m = nat_mem(n, i, 4, false, false);
+	c = nat_called(n);
+	emit_mov_rm(e, 4, HA, m);
+	emit_mov_rr(e, 4, HT, HA);
+	emit_alu_ri(e, 4, ALU_AND, HT, (int32_t)~MX_FLAGS);
+	emit_alu_ri(e, 4, ALU_CMP, HT, MX_INIT);
+	emit_jcc(e, CC_NE, &c->from);
+	emit_mov_rm(e, 8, HT, NAT_FIELD(s));
+	emit_mov_mr(e, 4, MXCSR, HA);
+	emit_mov_mi(e, 4, NAT_FIELD(native.tmp2), MX_INIT);
+	emit_rm(e, 4, EMIT_0F | 0xae, 2, NAT_FIELD(native.tmp2), 0);
+	return (true);
+}
+
 #define	MOVE(m, p, o, size, kind)	{ M(m), 0, 0, kind, size, OP(p, EMIT_0F, o), move }
 /* PS, PD, SS, SD of an operation. */
 #define	FP4(m, o, kind)								\
@@ -279,6 +330,8 @@ predicate(struct nat *n, const struct x86_insn *i, const struct nat_row *row)
 #define	FP2(m, o)	SSE_ROW(m##PS, 0, EMIT_0F | (o), 16, 0), SSE_ROW(m##PD, 0x66, EMIT_0F | (o), 16, 0)
 
 const struct nat_row nat_rows_sse[] = {
+	{ M(STMXCSR), 0, 0, 0, 4, 0, stmxcsr },
+	{ M(LDMXCSR), 0, 0, NK_FP, 4, 0, ldmxcsr },
 	MOVE(MOVAPS, 0, 0x28, 16, NK_ALIGNED), MOVE(MOVAPD, 0x66, 0x28, 16, NK_ALIGNED), MOVE(MOVDQA, 0x66, 0x6f, 16, NK_ALIGNED),
 	MOVE(MOVUPS, 0, 0x10, 16, 0), MOVE(MOVUPD, 0x66, 0x10, 16, 0), MOVE(MOVDQU, 0xf3, 0x6f, 16, 0),
 	MOVE(LDDQU, 0, 0x10, 16, 0), MOVE(MOVNTDQA, 0, 0x28, 16, NK_ALIGNED),
