@@ -3,6 +3,14 @@
  * lockstep.c - native code checked against the first tier as a guest runs (vm_jit.check): all the same in guests that do everything, and a
  * difference, if there is one, is told.
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <stddef.h>
+
 #include "harness.h"
 
 static const struct vm_jit everything = { .how = VM_JIT_ON, .hot = 1, .check = 300 };
@@ -88,12 +96,82 @@ H_TEST(a_difference_is_told, H_SOFT)
 	h_close(h);
 }
 
+/*
+ * A filter of system calls kills whoever asks for executable memory once the VM is there: native code needs no more of it, on as many
+ * vCPUs as translate.
+ */
+static void
+no_more_code(void)
+{
+	static struct sock_filter insns[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = { .len = sizeof(insns) / sizeof(insns[0]), .filter = insns };
+
+	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog), 0);
+}
+
+static uint64_t
+translated(struct h_vm *h)
+{
+	uint64_t n = 0;
+	int count;
+
+	for (int i = 0; i < h->ncpu; i++)
+		n += vm_get_stats(h->cpu[i].vcpu, &count)[VM_STAT_JIT_BLOCKS];
+	return (n);
+}
+
+H_TEST(no_executable_memory_is_made_later, H_SOFT)
+{
+	const struct h_opts o = { .ncpu = 2, .jit = { .how = VM_JIT_ON, .hot = 1 } };
+	struct h_vm *h;
+	uint64_t before;
+
+	h_need(t);
+	h = h_open(t, "stress", &o);
+	h_param(h, 0, 20000);
+	h_param(h, 2, 2);
+	h_start(h);
+	no_more_code();
+	before = translated(h);
+	h_join(h);
+	CHECK_EQ(h_read(h, h->a->results, 8), 0);
+	printf("# %llu blocks before, %llu in the end\n", (unsigned long long)before, (unsigned long long)translated(h));
+	CHECK(translated(h) > before + 50);
+	h_close(h);
+}
+
+/* Is it in memory that has no file, as perf(1) wants it? */
+static bool
+nameless(unsigned long at)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long from, to;
+	char line[512];
+	bool found = false;
+
+	CHECK(f != NULL);
+	while (!found && fgets(line, sizeof(line), f) != NULL)
+		found = sscanf(line, "%lx-%lx r-xs", &from, &to) == 2 && at >= from && at < to && strstr(line, "/dev/zero") != NULL;
+	fclose(f);
+	return (found);
+}
+
 /* perf(1) is told of native code by the guest's addresses: the payload's. */
 H_TEST(native_code_is_listed_for_perf, H_SOFT)
 {
 	const struct h_opts o = { .jit = { .how = VM_JIT_ON, .hot = 1, .map = true } };
 	char path[64], line[256];
-	unsigned long at, size;
+	unsigned long at = 0, size;
 	unsigned long long gva;
 	unsigned found = 0;
 	struct h_vm *h;
@@ -113,6 +191,7 @@ H_TEST(native_code_is_listed_for_perf, H_SOFT)
 		found += gva >= h->a->load && gva < h->a->load + 0x8000;
 	}
 	fclose(f);
+	CHECK(nameless(at));
 	CHECK_EQ(unlink(path), 0);
 	CHECK(found > 100);
 	h_close(h);

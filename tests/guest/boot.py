@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Debian's kernel boots to a shell, and sees the machine that it should."""
 import hashlib
+import os
 import re
 
 import guest
@@ -60,6 +61,23 @@ def work(context, settings):
     check(g.run("seq 1 300 | awk '{ s += $1 / 7 * $1 } END { printf \"%.6f\\n\", s }'").strip() ==
           "%.6f" % sum(n / 7 * n for n in range(1, 301)), "wrong sum")
     g.power_off()
+
+
+@case()
+def counters(context):
+    """What is told for whoever looks for the time: counters at the end, and native code by the guest's addresses."""
+    context.needs_soft()
+    g = context.boot("guest.poweroff", cpus=2, more=["--set", "stats=on", "--set", "jit=on", "--set", "jit_map=on"])
+    names = "/tmp/perf-%d.map" % g.process.pid
+    try:
+        g.ends(guest.POWEROFF)
+        with open(names, encoding="ascii") as file:
+            check(len(re.findall(r"^[0-9a-f]+ [0-9a-f]+ guest_0xffff[0-9a-f]+$", file.read(), re.M)) > 1000, "too little native code is listed")
+    finally:
+        if os.path.exists(names):
+            os.unlink(names)
+    for counter in ("instructions retired", "blocks translated to native code", "pages looked up in the guest's tables"):
+        check(re.search(r"^hyve: +\d{4,} +\d{3,} " + counter + "$", g.said(), re.M), "no '%s': %s" % (counter, g.said()))
 
 
 @case(slow=True)
