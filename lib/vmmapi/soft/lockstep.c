@@ -426,6 +426,8 @@ both(struct soft_lockstep *l, uint64_t n, uint64_t *shorter)
 
 	l->why[0] = '\0';
 	l->npages = 0;
+	/* Neither begins with translations: walks leave marks in the guest's tables. */
+	cpu->ops->flush(cpu);
 	execute(l, true, n);
 	*shorter = cpu->retired;
 	if (l->aborted || asked_for(l))

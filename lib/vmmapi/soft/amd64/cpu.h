@@ -176,6 +176,11 @@ struct x86_native {
 	uint64_t	 page;		/* address of the page that the running code is in */
 	uint64_t	 gpr[4];	/* R12 to R15 */
 	uint64_t	 tmp, tmp2;
+	/* The page of the stack, for loads and for stores: its address, 1 if there is none, and what is to be added for the host's. */
+	struct {
+		uint64_t	 page;
+		uintptr_t	 addend;
+	} stack[2];
 	bool		 x87;		/* the x87 is loaded; then its pointers are here, the operand's the latest always */
 	uint16_t	 fop;
 	uint64_t	 fip, fdp;

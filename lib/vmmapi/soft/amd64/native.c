@@ -38,6 +38,13 @@ native_out(struct x86 *x)
 /* What becomes of native code behind a call. */
 enum after { AFTER_GO_ON, AFTER_LEAVE, AFTER_JUMP };
 
+/* What native code knows of the TLB by itself may not be so any more. */
+static void
+forget_stack(struct x86 *x)
+{
+	x->native.stack[0].page = x->native.stack[1].page = 1;
+}
+
 /* Somebody looks at the state page, with so many instructions left: what held for the first one only? */
 static void
 lapse(struct x86 *x, int32_t left)
@@ -105,6 +112,7 @@ call(struct x86 *x, struct soft_block *b, size_t off)
 	soft_count(x->cpu, VM_STAT_JIT_CALLS, 1);
 	r = i->fn(x, i);
 	last = (unsigned)(i - x->block_code) + 1 == b->n;
+	forget_stack(x);
 	if (unlikely(x->keep_rf)) {
 		x->native.fresh = left - 1;
 		x->native.sti = false;
@@ -500,6 +508,7 @@ x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
 	x->native.end = x->done + (uint64_t)x->native.left;
 	x->native.page = x->s->rip & ~(uint64_t)0xfff;
 	x->native.leave = false;
+	forget_stack(x);
 	x->native.fresh = x->native.left;
 	x->native.sti = false;
 	x->native.xmm = 0;

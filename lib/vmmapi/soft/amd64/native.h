@@ -119,7 +119,7 @@ struct nat_lazy {
 };
 
 /* Code that is rarely executed, emitted behind the block. */
-enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87, COLD_WINDOW, COLD_AGAIN, COLD_OTHER };
+enum nat_cold_what { COLD_CALL, COLD_EDGE, COLD_XMM, COLD_X87, COLD_WINDOW, COLD_AGAIN, COLD_OTHER, COLD_STACK };
 
 struct nat_cold {
 	uint8_t		 what;
@@ -131,11 +131,13 @@ struct nat_cold {
 	bool		 save;		/* flags come from lazy, or (COLD_EDGE) the host's */
 	bool		 restore;	/* where it goes on they are the host's */
 	uint16_t	 windows;	/* COLD_CALL: those that are in use where it goes on */
-	int32_t		 target;	/* COLD_EDGE: offset in the page; COLD_WINDOW: displacement */
+	int32_t		 target;	/* COLD_EDGE: offset in the page; COLD_WINDOW, COLD_STACK: displacement */
 	uint8_t		 base, size;	/* COLD_WINDOW: of the operand; base is the guest's register */
+	uint16_t	 length;	/* COLD_STACK: bytes, from target on */
+	bool		 aligned;	/* COLD_STACK: to 16 */
 	bool		 write, open;	/* the first one has a range to look up, of which nothing came */
 	struct nat_cold	*call;		/* what becomes of it if it is not in the TLB */
-	struct emit_label *miss;	/* COLD_AGAIN, COLD_OTHER: where to if there is nothing either */
+	struct emit_label *miss;	/* COLD_AGAIN, COLD_OTHER, COLD_STACK: where to if there is nothing either */
 	struct emit_label key;		/* COLD_OTHER: from here, if rax is not the address any more */
 	struct nat_lazy	 lazy;
 	struct emit_label from, back;
@@ -219,6 +221,9 @@ bool	nat_kernel(const struct nat *n);
 /* r14 is an address, rax that of the last byte; r14 becomes what is to be added to the address.  miss: a label of struct nat. */
 void	nat_look_up(struct nat *n, bool write, struct emit_label *miss);
 void	nat_cold_again(struct nat *n, struct nat_cold *c);
+/* The same for length bytes at [guest RSP + disp], of the page that the stack is in most of the time. */
+void	nat_look_up_stack(struct nat *n, int32_t disp, unsigned length, bool write, bool aligned, struct emit_label *miss);
+void	nat_cold_stack(struct nat *n, struct nat_cold *c);
 /* Can the memory operand be found inline? */
 bool	nat_mem_ok(const struct nat *n, const struct x86_insn *i, unsigned size);
 /*

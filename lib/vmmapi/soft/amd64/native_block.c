@@ -164,7 +164,7 @@ cold(struct nat *n)
 {
 	static void (*const fns[])(struct nat *, struct nat_cold *) = {
 		[COLD_CALL] = cold_call, [COLD_EDGE] = cold_edge, [COLD_XMM] = cold_xmm, [COLD_X87] = cold_x87, [COLD_WINDOW] = nat_cold_window,
-		[COLD_AGAIN] = nat_cold_again, [COLD_OTHER] = nat_cold_other,
+		[COLD_AGAIN] = nat_cold_again, [COLD_OTHER] = nat_cold_other, [COLD_STACK] = nat_cold_stack,
 	};
 
 	n->point = 0;

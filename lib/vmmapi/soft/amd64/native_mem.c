@@ -134,6 +134,54 @@ nat_cold_again(struct nat *n, struct nat_cold *c)
 	emit_jmp(n->e, c->miss);
 }
 
+#define	STACK(write, field)	((write) ? NAT_FIELD(native.stack[1].field) : NAT_FIELD(native.stack[0].field))
+
+/*
+ * Compared are the page of the first byte and its alignment, if the length is a size that has one; then the last byte is in the same page.
+ */
+void
+nat_look_up_stack(struct nat *n, int32_t disp, unsigned length, bool write, bool aligned, struct emit_label *miss)
+{
+	bool size = (length & (length - 1)) == 0 && length <= 16;
+	unsigned sp = nat_pin[RSP];
+	struct emit *e = n->e;
+	struct nat_cold *c = nat_cold(n, COLD_STACK);
+
+	c->miss = miss;
+	c->target = disp;
+	c->length = (uint16_t)length;
+	c->write = write;
+	c->aligned = aligned;
+	for (unsigned end = 0; end < (size ? 1U : 2U); end++) {
+		emit_lea(e, 8, HA, emit_at(sp, disp + (end == 0 ? 0 : (int32_t)length - 1)));
+		emit_alu_ri(e, 8, ALU_AND, HA, size ? -4096 | (int32_t)(length - 1) : -4096);
+		emit_alu_rm(e, 8, ALU_CMP, HA, STACK(write, page));
+		emit_jcc(e, CC_NE, &c->from);
+	}
+	emit_mov_rm(e, 8, HT, STACK(write, addend));
+	emit_bind(e, &c->back);
+}
+
+void
+nat_cold_stack(struct nat *n, struct nat_cold *c)
+{
+	unsigned sp = nat_pin[RSP];
+	struct emit *e = n->e;
+
+	emit_lea(e, 8, HT, emit_at(sp, c->target));
+	if (c->aligned) {
+		emit_test_ri(e, 1, HT, 15);
+		emit_jcc(e, CC_NE, c->miss);
+	}
+	emit_lea(e, 8, HA, emit_at(sp, c->target + c->length - 1));
+	nat_look_up(n, c->write, c->miss);
+	emit_lea(e, 8, HA, emit_at(sp, c->target));
+	emit_alu_ri(e, 8, ALU_AND, HA, -4096);
+	emit_mov_mr(e, 8, STACK(c->write, page), HA);
+	emit_mov_mr(e, 8, STACK(c->write, addend), HT);
+	emit_jmp(e, &c->back);
+}
+
 struct nat_cold *
 nat_called(struct nat *n)
 {
@@ -187,6 +235,10 @@ simple(struct nat *n, const struct x86_insn *i, unsigned size, bool write, bool 
 
 	if (!aligned && m.index == EMIT_NOREG && m.base != EMIT_NOREG && nat_window(n, i->base, i->disp, size, write))
 		return (emit_idx(HT, m.base, 1, m.disp));
+	if (i->base == RSP && m.index == EMIT_NOREG) {
+		nat_look_up_stack(n, m.disp, size, write, aligned, &nat_called(n)->from);
+		return (emit_idx(HT, m.base, 1, m.disp));
+	}
 	emit_lea(e, 8, HT, m);
 	if (size == 1)
 		emit_mov_rr(e, 8, HA, HT);
@@ -317,6 +369,10 @@ nat_pinned(struct nat *n, unsigned g, int32_t disp, unsigned size, bool write)
 	nat_flags_settle(n);
 	if (nat_window(n, g, disp, size, write))
 		return (emit_idx(HT, pin, 1, disp));
+	if (g == RSP) {
+		nat_look_up_stack(n, disp, size, write, false, &nat_called(n)->from);
+		return (emit_idx(HT, pin, 1, disp));
+	}
 	emit_lea(e, 8, HT, emit_at(pin, disp));
 	emit_lea(e, 8, HA, emit_at(pin, disp + (int32_t)size - 1));
 	look_up(n, write, false);

@@ -206,8 +206,12 @@ nat_window(struct nat *n, unsigned g, int32_t disp, unsigned size, bool write)
 	c->size = (uint8_t)size;
 	c->target = disp;
 	if (open) {
-		ends(n, g, w->lo - n->moved[g], w->hi - n->moved[g]);
-		nat_look_up(n, w->write, &c->from);
+		if (g == RSP) {
+			nat_look_up_stack(n, (int32_t)(w->lo - n->moved[g]), (unsigned)(w->hi - w->lo), w->write, false, &c->from);
+		} else {
+			ends(n, g, w->lo - n->moved[g], w->hi - n->moved[g]);
+			nat_look_up(n, w->write, &c->from);
+		}
 		emit_mov_mr(e, 8, kept(g), HT);
 	} else {
 		emit_mov_rm(e, 8, HT, kept(g));
