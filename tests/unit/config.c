@@ -80,6 +80,11 @@ TEST(defaults_hold_until_set)
 	take(cfg, "count=0x10");
 	CHECK_EQ(config_num(root, "count"), 16);
 	CHECK(config_is_set(root, "count"));
+	CHECK_EQ(config_num(root, "ro"), 0);
+	take(cfg, "ro=yes");
+	CHECK_EQ(config_num(root, "ro"), 1);
+	CHECK_EQ(config_bool(root, "ro"), true);
+	take(cfg, "ro=no");
 	config_unset(cfg, "count");
 	CHECK_EQ(config_num(root, "count"), 3);
 	config_free(cfg);

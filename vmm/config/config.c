@@ -2,7 +2,6 @@
 /*
  * config.c - the tree: declarations, nodes, origins, expansion, checks and the dump.
  */
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -708,8 +707,9 @@ config_num(struct config_node *node, const char *name)
 		return ((int64_t)val.u.size);
 	case CONFIG_ENUM:
 		return (val.u.choice);
+	case CONFIG_BOOL:
+		return (val.u.b);
 	default:
-		assert(!"the key is a number");
 		return (0);
 	}
 }
@@ -719,10 +719,7 @@ config_bool(struct config_node *node, const char *name)
 {
 	struct config_value val;
 
-	if (config_get(node, name, &val) != 0)
-		return (false);
-	assert(val.key->type == CONFIG_BOOL);
-	return (val.u.b);
+	return (config_get(node, name, &val) == 0 && val.key->type == CONFIG_BOOL && val.u.b);
 }
 
 bool

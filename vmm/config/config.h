@@ -214,7 +214,7 @@ int	config_get(struct config_node *node, const char *name, struct config_value *
 
 /*
  * The value alone, for a declared key after a successful check.  For anything else they return
- * NULL, 0 or false.  config_num() is for INT, SIZE, MEMSIZE and ENUM (the index).
+ * NULL, 0 or false.  config_num() is for INT, SIZE, MEMSIZE, ENUM (the index) and BOOL (0 or 1).
  */
 const char *config_str(struct config_node *node, const char *name);
 int64_t	config_num(struct config_node *node, const char *name);
