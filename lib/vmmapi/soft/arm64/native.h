@@ -5,9 +5,9 @@
  * native.c enters native code and comes out of it, and translates block by block; native_*.c have emitters for groups of
  * instructions.  What has none is a call of the first tier's function.
  *
- * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; rax, rcx
- * and rdx are anybody's; the others hold guest registers within a block.  Memory always has what they hold too, so they are good
- * for nothing but speed and forgotten at any time.
+ * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; r14 is
+ * c->left, which functions find in memory; rax, rcx and rdx are anybody's; the others hold guest registers within a block.  Memory
+ * always has what they hold too, so they are good for nothing but speed and forgotten at any time.
  *
  * In native code c->pc0 is the address of the page that code is in, and the instructions that functions get are copies whose
  * offset is one within the page; behind each copy is one that returns, and that has in imm how many instructions were counted
@@ -37,12 +37,14 @@ void	a64_native_sync(struct a64 *c);
 /* What follows is for native*.c. */
 
 #define	NATIVE_BIAS	128
+#define	H_LEFT		H_R14
 
 #define	ERET		0xd69f03e0U	/* the instruction */
 
 /* Code that all translations share. */
 struct a64_stubs {
 	const void	*enter;		/* jumps to rcx */
+	const void	*leave;		/* leave with rax */
 	const void	*status;	/* leave with eax, of a function */
 	const void	*out;		/* go back by eax >> 16 instructions, leave at offset eax & 0xffff of the page */
 	const void	*link;		/* leave at offset ecx of the page, for the link in rax */

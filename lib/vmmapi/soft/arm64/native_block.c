@@ -10,7 +10,7 @@
 /* Registers */
 
 /* Host registers that hold guest registers. */
-static const uint8_t pool[] = { H_RBX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14 };
+static const uint8_t pool[] = { H_RBX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12, H_R13 };
 
 void
 native_forget(struct tr *t)
@@ -198,7 +198,7 @@ static void
 give_back(struct tr *t, unsigned k)
 {
 	if (k + 1 < t->n)
-		emit_alu_mi(t->e, 4, ALU_ADD, CORE(left), (int32_t)(t->n - 1 - k));
+		emit_lea(t->e, 4, H_LEFT, emit_at(H_LEFT, (int32_t)(t->n - 1 - k)));
 }
 
 /* What a jump leads to while it is not joined: out at an offset from the page's start. */
@@ -242,7 +242,7 @@ goto_page(struct tr *t, int64_t delta, uint32_t off)
 	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)off);
 	emit_mov_mr(e, 8, PAGE(pc), H_RAX);
 	emit_mov_ri(e, H_RAX, (uintptr_t)l);
-	emit_jmp_to(e, t->jit->leave);
+	emit_jmp_to(e, t->c->stubs->leave);
 	emit_out(t, &out, l, off);
 	while ((e->at - e->start) % 8 != 0 && !e->full)
 		emit8(e, 0xcc);
@@ -334,6 +334,7 @@ call(struct tr *t, unsigned k, bool flags)
 
 	if (flags)
 		emit_call_to(e, t->c->stubs->to_page);
+	emit_mov_mr(e, 4, CORE(left), H_LEFT);
 	emit_mov_rr(e, 8, H_RDI, H_R15);
 	emit_mov_ri(e, H_RSI, (uintptr_t)&t->copy[2 * k]);
 	emit_call_to(e, (const void *)(uintptr_t)t->code[k].go);
@@ -549,7 +550,7 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	copy_insns(&t);
 	t.seen = find_seen(t.code, t.n);
 	native_forget(&t);
-	emit_alu_mi(e, 4, ALU_SUB, CORE(left), (int32_t)t.n);
+	emit_alu_ri(e, 4, ALU_SUB, H_LEFT, (int32_t)t.n);
 	emit_jcc(e, CC_L, &out);
 	for (t.k = 0; t.k < t.n && !t.ended; t.k++) {
 		if (t.group.end == 0)
