@@ -57,6 +57,19 @@ struct a64_stubs {
 
 #define	NATIVE_GONE	0xffU		/* a host register that holds no guest register */
 
+/*
+ * Where NZCV is: in c->eflags if it is saved, and in the host's flags, and it is what comes of comparing host registers that nothing
+ * else gets.  It is saved or has such a recipe.
+ */
+struct nzcv {
+	bool		 saved, host;
+	bool		 borrow;	/* the host's carry is Arm's complemented */
+	enum { NZCV_MEMORY, NZCV_CMP, NZCV_ADD, NZCV_TEST } how;
+	uint8_t		 size, a, b;	/* host registers; */
+	bool		 imm;		/* with an immediate, no b */
+	int32_t		 with;
+};
+
 /* Code of a translation that is emitted behind its end. */
 struct late {
 	enum late_kind { LATE_SLOW, LATE_TAKEN, LATE_GROUP } kind;
@@ -64,7 +77,8 @@ struct late {
 	unsigned	 k, end;	/* the instruction; LATE_GROUP: what is behind the last one */
 	uint8_t		 holds[32];	/* LATE_SLOW, LATE_GROUP: what has to be loaded again */
 	uint8_t		 held[32];	/* LATE_GROUP: what is there at its beginning */
-	int64_t		 target;	/* LATE_TAKEN: offset from the page's start */
+	int64_t		 target;	/* LATE_TAKEN: offset from the page's start, */
+	struct nzcv	 flags;		/* and where NZCV is */
 };
 
 /* What a load or store accesses: native_ldst.c. */
@@ -109,12 +123,15 @@ struct tr {
 	unsigned	 off;		/* of the block in its page */
 	unsigned	 half;		/* where its code is, and most likely its data */
 	uint64_t	 place;		/* of the page */
-	uint64_t	 seen;		/* bit k: someone may see NZCV as it is behind instruction k */
-	bool		 eflags;	/* host flags have NZCV too, with Arm's carry */
+	uint64_t	 seen;		/* bit k: someone may see NZCV as it is behind instruction k, */
+	uint64_t	 stored;	/* and looks for it in memory */
+	bool		 flags_in;	/* or as it is ahead of the block */
+	struct nzcv	 flags;
 	bool		 ended;		/* the present instruction went elsewhere in any case */
 
 	uint8_t		 holds[32];	/* guest register in each host register, vector register in each of the host's */
 	uint16_t	 busy, vbusy;	/* host registers of the present instruction */
+	uint16_t	 pinned;	/* those of NZCV's recipe */
 	unsigned	 turn, vturn;
 	uint64_t	 konst;		/* the value of guest register konst_of */
 	uint8_t		 konst_of;
@@ -127,11 +144,18 @@ struct tr {
 	unsigned	 nlate;
 };
 
+/* It ends the block by what it does: a system instruction, or one that is not allocated. */
+static inline bool
+native_by_function(const struct a64_insn *i)
+{
+	return ((i->flags & A64_I_END) != 0 && i->fn != NULL);
+}
+
 /* What an emitter says. */
 enum native {
 	NATIVE_NOT,		/* nothing emitted: call the function */
 	NATIVE_DONE,
-	NATIVE_KEPT,		/* and the host's flags are as tr.eflags says */
+	NATIVE_KEPT,		/* and the host's flags are as tr.flags says */
 };
 
 static inline struct emit_mem
@@ -170,13 +194,23 @@ int	native_find_vector(struct tr *t, unsigned n);		/* like native_use_vector(), 
 void	native_lose_vector(struct tr *t, unsigned n);		/* it was changed in memory */
 /* Forget what host registers hold. */
 void	native_forget(struct tr *t);
-/*
- * Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV if anybody may see that.  rax is
- * lost; flags stay.
- */
+
+/* native_flags.c: rax may be lost in all of these. */
+/* Who may see NZCV: tr.seen, stored, flags_in. */
+void	native_find_flags(struct tr *t);
+bool	native_flags_seen(const struct tr *t);
+/* The present instruction compared f; emitted: host flags are the outcome, else that is left to whoever needs it. */
+void	native_compared(struct tr *t, struct nzcv f, bool emitted);
+/* Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV, saved. */
 void	native_set_flags(struct tr *t, bool borrow);
-/* The host's condition for one of NZCV, with flags loaded; *undo: CMC brings Arm's carry back behind its use. */
-enum emit_cc native_condition(struct tr *t, unsigned cond, bool *undo);
+/* NZCV is in c->eflags, too; or there and nowhere else that takes registers.  Host flags stay if they have it. */
+void	native_save_flags(struct tr *t);
+void	native_settle_flags(struct tr *t);
+/* NZCV to the host's flags, with this kind of carry. */
+void	native_carry(struct tr *t, bool borrow);
+/* The host's condition for one of NZCV, with flags loaded. */
+enum emit_cc native_condition(struct tr *t, unsigned cond);
+
 /* Execute instruction k by its function; rax, flags and what host registers hold are lost. */
 void	native_call(struct tr *t, unsigned k);
 /* The same of one that changes the PC: ERET. */

@@ -25,7 +25,7 @@ native_new(struct tr *t)
 
 	do {
 		reg = pool[t->turn++ % nitems(pool)];
-	} while (((t->busy | t->kept) >> reg & 1) != 0);
+	} while (((t->busy | t->kept | t->pinned) >> reg & 1) != 0);
 	t->busy |= (uint16_t)(1U << reg);
 	t->holds[reg] = NATIVE_GONE;
 	return (reg);
@@ -159,39 +159,6 @@ fetch_again(struct tr *t, const struct late *l)
 	}
 }
 
-/* Flags */
-
-void
-native_set_flags(struct tr *t, bool borrow)
-{
-	if ((t->seen >> t->k & 1) == 0)
-		return;
-	if (borrow)
-		emit_cmc(t->e);
-	emit_lahf(t->e);
-	emit_setcc_r(t->e, CC_O, H_RAX);
-	emit_mov_mr(t->e, 2, CORE(eflags), H_RAX);
-	t->eflags = true;
-}
-
-enum emit_cc
-native_condition(struct tr *t, unsigned cond, bool *undo)
-{
-	/* By condition (Arm ARM C1.2.4); HI and LS with carry complemented. */
-	static const uint8_t ccs[14] = { CC_E, CC_NE, CC_B, CC_AE, CC_S, CC_NS, CC_O, CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G, CC_LE };
-
-	if (!t->eflags) {
-		emit_movzx_rm(t->e, 2, H_RAX, CORE(eflags));
-		emit_alu_ri(t->e, 1, ALU_ADD, H_RAX, 0x7f);
-		emit_sahf(t->e);
-		t->eflags = true;
-	}
-	*undo = cond >> 1 == 4;
-	if (*undo)
-		emit_cmc(t->e);
-	return ((enum emit_cc)ccs[cond]);
-}
-
 /* Elsewhere */
 
 static void
@@ -261,6 +228,7 @@ native_goto(struct tr *t, int64_t target, unsigned k)
 	struct emit *e = t->e;
 	struct jit_link *l;
 
+	native_save_flags(t);
 	give_back(t, k);
 	if (target < 0 || target >= 4096) {
 		goto_page(t, target & ~4095LL, (uint32_t)(target & 4095));
@@ -332,6 +300,7 @@ call(struct tr *t, unsigned k, bool flags)
 {
 	struct emit *e = t->e;
 
+	native_settle_flags(t);
 	if (flags)
 		emit_call_to(e, t->c->stubs->to_page);
 	emit_mov_mr(e, 4, CORE(left), H_LEFT);
@@ -343,6 +312,7 @@ call(struct tr *t, unsigned k, bool flags)
 void
 native_return(struct tr *t)
 {
+	native_settle_flags(t);
 	call(t, t->k, true);
 	emit_alu_ri(t->e, 4, ALU_CMP, H_RAX, A_JUMP);
 	emit_jcc_to(t->e, CC_NE, t->c->stubs->status);
@@ -383,6 +353,7 @@ native_call(struct tr *t, unsigned k)
 struct late *
 native_slow(struct tr *t)
 {
+	native_settle_flags(t);
 	return (native_late(t, LATE_SLOW));
 }
 
@@ -400,10 +371,13 @@ emit_late(struct tr *t, struct late *l)
 
 	if (l->kind == LATE_TAKEN) {
 		emit_bind(t->e, &l->from);
+		t->flags = l->flags;
 		native_goto(t, l->target, l->k);
 		return;
 	}
 	t->e = t->cold;
+	t->flags = (struct nzcv){ .saved = true };
+	t->pinned = 0;
 	emit_bind(t->e, &l->from);
 	if (l->kind == LATE_GROUP)
 		native_group_late(t, l);
@@ -415,65 +389,6 @@ emit_late(struct tr *t, struct late *l)
 }
 
 /* Blocks */
-
-/* What an instruction does with NZCV, and whether it may end the block before its end. */
-enum flag_use { USE_NONE, USE_SETS, USE_ANY };
-
-static enum flag_use
-flag_use(uint32_t w)
-{
-	switch (a64_bits(w, 28, 25)) {
-	case 0x8:
-	case 0x9:
-		/* ADDS, SUBS, ANDS (immediate) set them all; the others do nothing with them. */
-		if (a64_bits(w, 25, 23) == 2)
-			return (a64_bits(w, 29, 29) != 0 ? USE_SETS : USE_NONE);
-		if (a64_bits(w, 25, 23) == 4)
-			return (a64_bits(w, 30, 29) == 3 ? USE_SETS : USE_NONE);
-		return (USE_NONE);
-	case 0x5:
-	case 0xd:
-		if ((w & 0x1f000000) == 0x0a000000)
-			return (a64_bits(w, 30, 29) == 3 ? USE_SETS : USE_NONE);
-		if ((w & 0x1f000000) == 0x0b000000)
-			return (a64_bits(w, 29, 29) != 0 ? USE_SETS : USE_NONE);
-		if ((w & 0x1f000000) == 0x1b000000 || (w & 0x1fe00000) == 0x1ac00000)
-			return (USE_NONE);
-		return (USE_ANY);
-	default:
-		return (USE_ANY);
-	}
-}
-
-/* It ends the block by what it does: a system instruction, or one that is not allocated. */
-static bool
-by_function(const struct a64_insn *i)
-{
-	return ((i->flags & A64_I_END) != 0 && i->fn != NULL);
-}
-
-/* Where NZCV may be seen: by what reads it, leaves the block or faults, before it is set again. */
-static uint64_t
-find_seen(const struct a64_insn *code, unsigned n)
-{
-	uint64_t seen = 0;
-	bool now = true;
-
-	for (unsigned k = n; k-- > 0;) {
-		seen |= (uint64_t)now << k;
-		switch (by_function(&code[k]) ? USE_ANY : flag_use(code[k].word)) {
-		case USE_SETS:
-			now = false;
-			break;
-		case USE_ANY:
-			now = true;
-			break;
-		default:
-			break;
-		}
-	}
-	return (seen);
-}
 
 static enum native
 translate_insn(struct tr *t)
@@ -505,10 +420,10 @@ native_one(struct tr *t)
 	t->i = &t->code[t->k];
 	t->busy = t->vbusy = 0;
 	/* Of those that are not allocated or trap, nothing but the function says so: their words may look like others. */
-	how = by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 && t->i->word != ERET ? NATIVE_NOT : translate_insn(t);
+	how = native_by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 && t->i->word != ERET ? NATIVE_NOT : translate_insn(t);
 	if (how == NATIVE_KEPT)
 		return;
-	t->eflags = false;
+	t->flags.host = false;
 	if (how == NATIVE_DONE)
 		return;
 	native_call(t, t->k);
@@ -548,7 +463,8 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	jb->data = t.copy;
 	jb->ndata = t.n;
 	copy_insns(&t);
-	t.seen = find_seen(t.code, t.n);
+	t.flags.saved = true;
+	native_find_flags(&t);
 	native_forget(&t);
 	emit_alu_ri(e, 4, ALU_SUB, H_LEFT, (int32_t)t.n);
 	emit_jcc(e, CC_L, &out);

@@ -219,6 +219,7 @@ native_group_begin(struct tr *t)
 	if (p.members <= p.g.nbases)
 		return;
 	*g = p.g;
+	native_settle_flags(t);
 	t->busy = t->vbusy = 0;
 	for (unsigned n = 0; n < g->nbases; n++) {
 		g->base[n].reg = regs[n];
@@ -246,7 +247,7 @@ native_group_begin(struct tr *t)
 		native_look_up(t, (unsigned)(g->base[n].hi - g->base[n].lo), g->base[n].write, false, l);
 		emit_mov_rr(t->e, 8, g->base[n].reg, H_RDX);
 	}
-	t->eflags = false;
+	t->flags.host = false;
 }
 
 bool
@@ -265,6 +266,7 @@ native_grouped(const struct tr *t, struct emit_mem *m)
 void
 native_group_end(struct tr *t)
 {
+	native_settle_flags(t);
 	t->group.end = 0;
 	t->kept = 0;
 	native_joined(t, t->head);
@@ -275,9 +277,9 @@ native_group_late(struct tr *t, const struct late *l)
 {
 	memcpy(t->holds, l->held, sizeof(t->holds));
 	t->konst_of = NATIVE_GONE;
-	t->eflags = false;
 	for (t->k = l->k; t->k < l->end; t->k++)
 		native_one(t);
+	native_settle_flags(t);
 }
 
 #endif
