@@ -56,6 +56,8 @@ struct a64_stubs {
 };
 
 #define	NATIVE_GONE	0xffU		/* a host register that holds no guest register */
+#define	HOLDS_VECTOR	16U		/* in tr.holds, the first of the host's vectors */
+#define	HOLDS_PAIR	0x40U		/* of two X registers, the number of the first one */
 
 /*
  * Where NZCV is: in c->eflags if it is saved, and in the host's flags, and it is what comes of comparing host registers that nothing
@@ -111,6 +113,18 @@ struct group {
 	int16_t		 at[A64_BLOCK_MAX];	/* and distance from what that was at the head */
 };
 
+/* A block that jumps back to its beginning: native_loop.c. */
+#define	NATIVE_WANTS	6U
+
+struct loop {
+	unsigned	 length;	/* instructions up to the last jump back; 0: there is none */
+	bool		 scout;		/* find out what a round loads: */
+	uint8_t		 wanted[2][NATIVE_WANTS];	/* general registers, vectors */
+	unsigned	 nwanted[2];
+	uint8_t		 home[32];	/* tr.holds where a round begins, */
+	struct emit_label head;		/* there */
+};
+
 /* A block being translated. */
 struct tr {
 	struct a64	*c;
@@ -129,13 +143,14 @@ struct tr {
 	struct nzcv	 flags;
 	bool		 ended;		/* the present instruction went elsewhere in any case */
 
-	uint8_t		 holds[32];	/* guest register in each host register, vector register in each of the host's */
+	uint8_t		 holds[32];	/* guest register in each host register, vector register or HOLDS_PAIR in each of the host's */
 	uint16_t	 busy, vbusy;	/* host registers of the present instruction */
 	uint16_t	 pinned;	/* those of NZCV's recipe */
 	unsigned	 turn, vturn;
 	uint64_t	 konst;		/* the value of guest register konst_of */
 	uint8_t		 konst_of;
 
+	struct loop	 loop;
 	struct group	 group;		/* end 0: none */
 	uint16_t	 kept;		/* host registers that it has */
 	struct late	*head;		/* the group executed one by one */
@@ -192,8 +207,15 @@ unsigned native_new_vector(struct tr *t);
 void	native_put_vector(struct tr *t, unsigned n, unsigned xmm);
 int	native_find_vector(struct tr *t, unsigned n);		/* like native_use_vector(), but -1 if it is only in memory */
 void	native_lose_vector(struct tr *t, unsigned n);		/* it was changed in memory */
+/* X registers n and n + 1 in one of the host's vectors; -1: they are in none. */
+int	native_find_pair(struct tr *t, unsigned n);
+unsigned native_use_pair(struct tr *t, unsigned n);
+void	native_put_pair(struct tr *t, unsigned n, unsigned xmm);
 /* Forget what host registers hold. */
 void	native_forget(struct tr *t);
+/* By places in tr.holds: load what it says there; from one to another. */
+void	native_fetch(struct tr *t, unsigned place);
+void	native_move(struct tr *t, unsigned to, unsigned from);
 
 /* native_flags.c: rax may be lost in all of these. */
 /* Who may see NZCV: tr.seen, stored, flags_in. */
@@ -272,6 +294,15 @@ enum native native_permute(struct tr *t);	/* of native_simd() */
 void	native_one(struct tr *t);
 /* Behind the present instruction, which ends the block: come out if anything is to be looked at, else go on. */
 void	native_look(struct tr *t);
+
+/* native_loop.c: is instruction k a jump back to the block's beginning?  All of them. */
+bool	native_is_back(const struct tr *t, unsigned k);
+void	native_find_loop(struct tr *t);
+/* The present instruction had to load a guest register, vector register or pair. */
+void	native_want(struct tr *t, bool vector, unsigned what);
+/* Where a round begins; jump back there if cc holds, -1: always. */
+void	native_loop_begin(struct tr *t);
+void	native_loop_back(struct tr *t, int cc);
 
 /* native_group.c: where a group begins; the present instruction's memory, if it is a member; where it ends; the same one by one. */
 void	native_group_begin(struct tr *t);

@@ -18,26 +18,55 @@ native_forget(struct tr *t)
 	memset(t->holds, NATIVE_GONE, sizeof(t->holds));
 }
 
+/* How much is lost if it gets something else. */
+static unsigned
+worth_of(const struct tr *t, unsigned place)
+{
+	return (t->holds[place] == NATIVE_GONE ? 0 : t->loop.length == 0 || t->holds[place] != t->loop.home[place] ? 1 : 2);
+}
+
 unsigned
 native_new(struct tr *t)
 {
+	uint16_t not = t->busy | t->kept | t->pinned;
 	unsigned reg;
 
-	do {
-		reg = pool[t->turn++ % nitems(pool)];
-	} while (((t->busy | t->kept | t->pinned) >> reg & 1) != 0);
+	/* One that holds nothing; one that is not at home; any. */
+	for (unsigned n = 0, worth = 0; ; n++, t->turn++) {
+		if (n == nitems(pool)) {
+			n = 0;
+			worth++;
+		}
+		reg = pool[t->turn % nitems(pool)];
+		if ((not >> reg & 1) == 0 && worth_of(t, reg) <= worth)
+			break;
+	}
+	t->turn++;
 	t->busy |= (uint16_t)(1U << reg);
 	t->holds[reg] = NATIVE_GONE;
 	return (reg);
 }
 
-static void
-fetch(struct tr *t, unsigned reg, unsigned slot)
+void
+native_fetch(struct tr *t, unsigned place)
 {
-	if (slot == SLOT_ZERO)
-		emit_mov_ri(t->e, reg, 0);
+	unsigned what = t->holds[place];
+
+	if (place >= HOLDS_VECTOR)
+		emit_sse_rm(t->e, SSE_MOVDQU_LOAD, place - HOLDS_VECTOR, what >= HOLDS_PAIR ? slot_at(what - HOLDS_PAIR) : vector_at(what));
+	else if (what == SLOT_ZERO)
+		emit_mov_ri(t->e, place, 0);
 	else
-		emit_mov_rm(t->e, 8, reg, slot_at(slot));
+		emit_mov_rm(t->e, 8, place, slot_at(what));
+}
+
+void
+native_move(struct tr *t, unsigned to, unsigned from)
+{
+	if (to >= HOLDS_VECTOR)
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, to - HOLDS_VECTOR, from - HOLDS_VECTOR);
+	else
+		emit_mov_rr(t->e, 8, to, from);
 }
 
 unsigned
@@ -52,8 +81,9 @@ native_use(struct tr *t, unsigned slot)
 		}
 	}
 	reg = native_new(t);
-	fetch(t, reg, slot);
 	t->holds[reg] = (uint8_t)slot;
+	native_fetch(t, reg);
+	native_want(t, false, slot);
 	return (reg);
 }
 
@@ -63,6 +93,10 @@ changed(struct tr *t, unsigned slot)
 	for (unsigned n = 0; n < nitems(pool); n++) {
 		if (t->holds[pool[n]] == slot)
 			t->holds[pool[n]] = NATIVE_GONE;
+	}
+	for (unsigned n = HOLDS_VECTOR; n < nitems(t->holds); n++) {
+		if (t->holds[n] == HOLDS_PAIR + slot || t->holds[n] == HOLDS_PAIR + slot - 1)
+			t->holds[n] = NATIVE_GONE;
 	}
 	if (t->konst_of == slot)
 		t->konst_of = NATIVE_GONE;
@@ -80,7 +114,6 @@ native_put(struct tr *t, unsigned slot, unsigned reg)
 
 /* Vectors */
 
-#define	HOLDS_VECTOR	16U		/* in tr.holds, the first of them */
 #define	FIRST_VECTOR	3U
 
 unsigned
@@ -88,16 +121,23 @@ native_new_vector(struct tr *t)
 {
 	unsigned xmm;
 
-	do {
-		xmm = FIRST_VECTOR + t->vturn++ % (16 - FIRST_VECTOR);
-	} while ((t->vbusy >> xmm & 1) != 0);
+	for (unsigned n = 0, worth = 0; ; n++, t->vturn++) {
+		if (n == 16 - FIRST_VECTOR) {
+			n = 0;
+			worth++;
+		}
+		xmm = FIRST_VECTOR + t->vturn % (16 - FIRST_VECTOR);
+		if ((t->vbusy >> xmm & 1) == 0 && worth_of(t, HOLDS_VECTOR + xmm) <= worth)
+			break;
+	}
+	t->vturn++;
 	t->vbusy |= (uint16_t)(1U << xmm);
 	t->holds[HOLDS_VECTOR + xmm] = NATIVE_GONE;
 	return (xmm);
 }
 
-int
-native_find_vector(struct tr *t, unsigned n)
+static int
+find_vector(struct tr *t, unsigned n)
 {
 	for (unsigned xmm = FIRST_VECTOR; xmm < 16; xmm++) {
 		if (t->holds[HOLDS_VECTOR + xmm] == n) {
@@ -106,6 +146,16 @@ native_find_vector(struct tr *t, unsigned n)
 		}
 	}
 	return (-1);
+}
+
+int
+native_find_vector(struct tr *t, unsigned n)
+{
+	int found = find_vector(t, n);
+
+	if (found < 0)
+		native_want(t, true, n);
+	return (found);
 }
 
 unsigned
@@ -117,9 +167,30 @@ native_use_vector(struct tr *t, unsigned n)
 	if (found >= 0)
 		return ((unsigned)found);
 	xmm = native_new_vector(t);
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, xmm, vector_at(n));
 	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)n;
+	native_fetch(t, HOLDS_VECTOR + xmm);
 	return (xmm);
+}
+
+int
+native_find_pair(struct tr *t, unsigned n)
+{
+	return (find_vector(t, HOLDS_PAIR + n));
+}
+
+unsigned
+native_use_pair(struct tr *t, unsigned n)
+{
+	return (native_use_vector(t, HOLDS_PAIR + n));
+}
+
+void
+native_put_pair(struct tr *t, unsigned n, unsigned xmm)
+{
+	changed(t, n);
+	changed(t, n + 1);
+	emit_sse_rm(t->e, SSE_MOVDQU_STORE, xmm, slot_at(n));
+	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)(HOLDS_PAIR + n);
 }
 
 void
@@ -152,10 +223,8 @@ fetch_again(struct tr *t, const struct late *l)
 	for (unsigned n = 0; n < nitems(l->holds); n++) {
 		if (l->holds[n] == NATIVE_GONE || (l->kind == LATE_GROUP && l->holds[n] == t->holds[n]))
 			continue;
-		if (n < HOLDS_VECTOR)
-			fetch(t, n, l->holds[n]);
-		else
-			emit_sse_rm(t->e, SSE_MOVDQU_LOAD, n - HOLDS_VECTOR, vector_at(l->holds[n]));
+		t->holds[n] = l->holds[n];
+		native_fetch(t, n);
 	}
 }
 
@@ -448,14 +517,46 @@ copy_insns(struct tr *t)
 	}
 }
 
+/* All of it; what was emitted before is taken back. */
+static void
+translate(struct tr *t)
+{
+	struct emit_label out = { 0 };
+
+	t->e->at = t->e->start;
+	t->cold->at = t->cold->start;
+	t->konst_of = NATIVE_GONE;
+	t->flags = (struct nzcv){ .saved = true };
+	t->pinned = t->kept = 0;
+	t->nlate = t->group.end = 0;
+	t->ended = false;
+	native_forget(t);
+	emit_alu_ri(t->e, 4, ALU_SUB, H_LEFT, (int32_t)t->n);
+	emit_jcc(t->e, CC_L, &out);
+	native_loop_begin(t);
+	for (t->k = 0; t->k < t->n && !t->ended; t->k++) {
+		if (t->group.end == 0)
+			native_group_begin(t);
+		native_one(t);
+		if (t->group.end == t->k + 1)
+			native_group_end(t);
+	}
+	if (!t->ended)
+		native_goto(t, t->off + 4 * t->n, t->n - 1);
+	for (unsigned n = 0; n < t->nlate; n++)
+		emit_late(t, &t->late[n]);
+	emit_bind(t->cold, &out);
+	emit_mov_ri(t->cold, H_RAX, t->n << 16 | t->off);
+	emit_jmp_to(t->cold, t->c->stubs->out);
+}
+
 bool
 a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e)
 {
 	struct a64 *c = a64_of(cpu);
-	struct emit_label out = { 0 };
 	struct tr t = { .c = c, .jit = jit, .jb = jb, .e = e, .cold = &jit->cold, .code = SOFT_BLOCK_CODE(jb->block), .n = jb->block->n,
-	    .off = (unsigned)(jb->block->place & 4095), .half = c->s->pc >> 55 & 1, .place = SOFT_PAGE(jb->block->place),
-	    .konst_of = NATIVE_GONE };
+	    .off = (unsigned)(jb->block->place & 4095), .half = c->s->pc >> 55 & 1, .place = SOFT_PAGE(jb->block->place) };
+	size_t used;
 
 	t.copy = jit_alloc(jit, 2 * t.n * sizeof(*t.copy));
 	if (t.copy == NULL)
@@ -463,25 +564,16 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	jb->data = t.copy;
 	jb->ndata = t.n;
 	copy_insns(&t);
-	t.flags.saved = true;
 	native_find_flags(&t);
-	native_forget(&t);
-	emit_alu_ri(e, 4, ALU_SUB, H_LEFT, (int32_t)t.n);
-	emit_jcc(e, CC_L, &out);
-	for (t.k = 0; t.k < t.n && !t.ended; t.k++) {
-		if (t.group.end == 0)
-			native_group_begin(&t);
-		native_one(&t);
-		if (t.group.end == t.k + 1)
-			native_group_end(&t);
+	native_find_loop(&t);
+	used = jit->data_used;
+	translate(&t);
+	if (t.loop.nwanted[0] + t.loop.nwanted[1] != 0 && !e->full && !jit->cold.full) {
+		/* What the first translation had is not used. */
+		jit->data_used = used;
+		t.loop.scout = false;
+		translate(&t);
 	}
-	if (!t.ended)
-		native_goto(&t, t.off + 4 * t.n, t.n - 1);
-	for (unsigned n = 0; n < t.nlate; n++)
-		emit_late(&t, &t.late[n]);
-	emit_bind(t.cold, &out);
-	emit_mov_ri(t.cold, H_RAX, t.n << 16 | t.off);
-	emit_jmp_to(t.cold, c->stubs->out);
 	return (true);
 }
 

@@ -26,8 +26,13 @@ target(const struct tr *t)
 static void
 taken_if(struct tr *t, enum emit_cc cc)
 {
-	struct late *l = native_late(t, LATE_TAKEN);
+	struct late *l;
 
+	if (native_is_back(t, t->k)) {
+		native_loop_back(t, cc);
+		return;
+	}
+	l = native_late(t, LATE_TAKEN);
 	l->target = target(t);
 	l->flags = t->flags;
 	emit_jcc(t->e, cc, &l->from);
@@ -45,6 +50,8 @@ conditional(struct tr *t, uint32_t w)
 	}
 	cc = native_condition(t, w & 0xf);
 	taken_if(t, cc);
+	if ((t->stored >> t->k & 1) != 0)
+		native_save_flags(t);
 	return (NATIVE_KEPT);
 }
 
@@ -84,7 +91,10 @@ native_branch(struct tr *t)
 	if ((w & 0x7c000000) == 0x14000000) {
 		if (w >> 31 != 0)
 			link_register(t);
-		native_goto(t, target(t), t->k);
+		if (native_is_back(t, t->k))
+			native_loop_back(t, -1);
+		else
+			native_goto(t, target(t), t->k);
 		t->ended = true;
 		return (NATIVE_DONE);
 	}

@@ -14,7 +14,8 @@
 enum flag_use {
 	USE_NONE,
 	USE_SETS,
-	USE_READS,	/* its code knows where NZCV is: conditions; branches, which store it where they are taken */
+	USE_READS,	/* its code knows where NZCV is */
+	USE_BRANCH,	/* conditional: it stores NZCV on its ways */
 	USE_BOTH,	/* reads, then sets */
 	USE_ANY		/* a function, a fault, another block: it is to be in memory */
 };
@@ -64,7 +65,7 @@ flag_use(uint32_t w)
 	case 0xb:
 		/* Conditional branches */
 		if (((w & 0xff000010) == 0x54000000 && (w & 0xe) != 0xe) || (w & 0x7c000000) == 0x34000000)
-			return (USE_READS);
+			return (USE_BRANCH);
 		return (USE_ANY);
 	default:
 		return (USE_ANY);
@@ -84,6 +85,10 @@ native_find_flags(struct tr *t)
 			memory = seen = false;
 			break;
 		case USE_READS:
+			seen = true;
+			break;
+		case USE_BRANCH:
+			memory = false;
 			seen = true;
 			break;
 		case USE_BOTH:
