@@ -376,6 +376,7 @@ call(struct tr *t, unsigned k, bool flags)
 	emit_mov_rr(e, 8, H_RDI, H_R15);
 	emit_mov_ri(e, H_RSI, (uintptr_t)&t->copy[2 * k]);
 	emit_call_to(e, (const void *)(uintptr_t)t->code[k].go);
+	t->flags.host = false;
 }
 
 void
