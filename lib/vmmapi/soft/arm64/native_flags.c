@@ -2,9 +2,9 @@
 /*
  * native_flags.c - NZCV in native code: where it is while a block is translated, and who may see it.
  *
- * What sets NZCV leaves it in the host's flags, and what was compared in registers that nothing else gets (a recipe), so that it can be compared again.
- * It goes to c->eflags where somebody may look there: a function, another block.  A branch that is taken stores it on its own way, so a compare
- * in front of a branch is stored only where it is not overwritten behind that.
+ * What sets NZCV leaves it in the host's flags, and what was compared in registers that nothing else gets (a recipe), so that it can be compared
+ * again.  It goes to c->eflags where somebody may look there: a function, another block.  A branch that is taken stores it on its own way, so
+ * a compare in front of a branch is stored only where it is not overwritten behind that.
  */
 #include "native.h"
 
