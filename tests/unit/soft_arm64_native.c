@@ -289,11 +289,66 @@ branch(unsigned at)
 	}
 }
 
+/* A short one within itself, whose counter X23 ends it wherever it is entered: registers of one round are those of the next. */
+static unsigned
+loop(uint32_t *p, unsigned n)
+{
+	uint32_t pair = 2 * rnd(11), body = 1 + rnd(8), head;
+
+	p[n++] = 0x52800017 | bits(8) << 5;		/* mov w23, # */
+	for (head = n; body != 0; body--) {
+		switch (rnd(7)) {
+		case 0:
+			p[n++] = load_or_store();
+			break;
+		case 1:
+			p[n++] = fill(&vectors[rnd(nitems(vectors))]);
+			break;
+		case 2:
+		case 3:						/* LDP, STP */
+			p[n++] = 0xa9000000 | bits(1) << 22 | bits(3) << 15 | (pair + 1) << 10 | (27 + bits(1)) << 5 | pair;
+			break;
+		case 4:						/* over the next one */
+			p[n++] = 0x54000040 | rnd(14);
+			p[n++] = data_processing();
+			break;
+		default:
+			p[n++] = data_processing();
+			break;
+		}
+	}
+	p[n++] = 0x53017ef7;					/* lsr w23, w23, #1 */
+	switch (rnd(4)) {
+	case 0:							/* cbnz w23, */
+		p[n] = 0x35000017;
+		break;
+	case 1:							/* cmp w23, #0; b.ne */
+		p[n++] = 0x710002ff;
+		p[n] = 0x54000001;
+		break;
+	case 2:							/* with something between them; b.hi */
+		p[n++] = 0x710002ff;
+		p[n++] = bits(1) != 0 ? load_or_store() : 0x9a800000 | bits(4) << 12 | reg() << 16 | reg() << 5 | reg();
+		p[n] = 0x54000008;
+		break;
+	default:						/* subs wzr, w23, #1; b.lt over b */
+		p[n++] = 0x710006ff;
+		p[n++] = 0x5400004b;
+		p[n] = 0x14000000 | ((head - n) & 0x3ffffff);
+		return (n + 1);
+	}
+	p[n] |= ((head - n) & 0x7ffff) << 5;
+	return (n + 1);
+}
+
 static unsigned
 program(uint32_t *p)
 {
 	for (unsigned n = 0; n < LENGTH; n++) {
-		switch (rnd(14)) {
+		switch (rnd(n + 24 < LENGTH ? 15 : 14)) {
+		case 14:
+			n = loop(p, n) - 1;
+			break;
 		case 0:
 		case 1:
 		case 2:
@@ -367,6 +422,7 @@ start(unsigned n, uint64_t at)
 	set(X(25), 0x100);
 	set(VM_ARM64_REG_SP_EL1, RAM + 0x30000);
 	set(X(29), 3);
+	set(X(23), 0);
 	for (unsigned i = 0; i < nitems(data[0]); i++)
 		data[0][i] = s += 0x9e3779b97f4a7c15ULL;
 	CHECK_EQ(vm_gpa_write(vm, DATA, data[0], sizeof(data[0])), 0);
@@ -450,6 +506,76 @@ TEST(random_programs_end_as_without_native_code)
 TEST(native_code_that_is_full_is_made_anew)
 {
 	random_programs(500, 4096);
+}
+
+/* A loop that goes on to where there is no page, by a load and by a store. */
+TEST(a_fault_in_a_loop_finds_all_registers)
+{
+	static const uint32_t p[] = {
+		0xa8c11c26,		/* ldp x6, x7, [x1], #16 */
+		0x8b060063,		/* add x3, x3, x6 */
+		0xa8811c46,		/* stp x6, x7, [x2], #16 */
+		0xca070064,		/* eor x4, x3, x7 */
+		0xf10004a5,		/* subs x5, x5, #1 */
+		0x9a840068,		/* csel x8, x3, x4, eq */
+		0x54ffff41,		/* b.ne */
+	};
+
+#ifndef __x86_64__
+	SKIP("native code is made for amd64 hosts");
+#endif
+	open_side(0, VM_JIT_OFF, 0);
+	open_side(1, VM_JIT_ON, 0);
+	for (unsigned i = 0; i < 64; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			start(k, i);
+			set(X(1 + i % 2), 0x80001000 - 16 * (i + 1) + (i / 2) % 2 * 8);
+			set(X(2 - i % 2), DATA + 0x1000);
+			set(X(5), 100);
+			execute(p, nitems(p));
+			CHECK_EQ(get(X(21)), 0x80001000);
+			CHECK_EQ(get(X(22)), RAM + 8 * (i % 2));
+		}
+		compare();
+		CHECK_EQ(stat_of(1, VM_STAT_INSNS), stat_of(0, VM_STAT_INSNS));
+	}
+	vm_close(sides[0].vm);
+	vm_close(sides[1].vm);
+}
+
+/* An instruction of the loop, by the loop itself, in its sixth round. */
+TEST(a_loop_that_changes_itself_does_what_it_says_then)
+{
+	static const uint32_t p[] = {
+		0xf10014bf,		/* cmp x5, #5 */
+		0x9a860044,		/* csel x4, x2, x6, eq */
+		0xb9000081,		/* str w1, [x4] */
+		0x91000400,		/* add x0, x0, #1 */
+		0xf10004a5,		/* subs x5, x5, #1 */
+		0x54ffff61,		/* b.ne */
+	};
+
+#ifndef __x86_64__
+	SKIP("native code is made for amd64 hosts");
+#endif
+	open_side(0, VM_JIT_OFF, 0);
+	open_side(1, VM_JIT_ON, 0);
+	for (unsigned i = 0; i < 10; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			start(k, i);
+			set(X(0), 0);
+			set(X(1), 0x91000800);		/* add x0, x0, #2 */
+			set(X(2), RAM + 12);
+			set(X(5), 10);
+			set(X(6), DATA);
+			execute(p, nitems(p));
+			CHECK_EQ(get(X(0)), 15);
+		}
+		compare();
+		CHECK_EQ(stat_of(1, VM_STAT_INSNS), stat_of(0, VM_STAT_INSNS));
+	}
+	vm_close(sides[0].vm);
+	vm_close(sides[1].vm);
 }
 
 TEST_MAIN()

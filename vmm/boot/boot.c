@@ -2,6 +2,7 @@
 /*
  * boot.c - the list of boot protocols, and what they share: files, places in RAM.
  */
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -126,6 +127,20 @@ read_all(int fd, uint8_t *to, size_t len)
 	return (0);
 }
 
+/* All of it: one request of the kernel in place of a fault for each page. */
+static void
+about_to_write(void *p, size_t len)
+{
+#ifdef MADV_POPULATE_WRITE
+	uintptr_t first = ((uintptr_t)p + 4095) & ~(uintptr_t)4095, end = ((uintptr_t)p + len) & ~(uintptr_t)4095;
+
+	if (first < end) {
+		(void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+		(void)madvise((void *)first, end - first, MADV_POPULATE_WRITE);
+	}
+#endif
+}
+
 int
 boot_read_file(const char *path, struct boot_file *file)
 {
@@ -150,6 +165,7 @@ boot_read_file(const char *path, struct boot_file *file)
 		close(fd);
 		return (vmm_fail(ENOMEM, "no memory for '%s'", path));
 	}
+	about_to_write(data, (size_t)st.st_size);
 	error = read_all(fd, data, (size_t)st.st_size);
 	close(fd);
 	if (error != 0) {
@@ -182,6 +198,8 @@ boot_ram(struct vmctx *vm, const struct boot_spec *spec, uint64_t gpa, uint64_t 
 	if (p == NULL)
 		(void)vmm_fail(ENOMEM, "'%s': %s (%" PRIu64 " bytes at %#" PRIx64 ") is not in the guest's RAM; give it more "
 		    "memory", spec->kernel.path, what, len, gpa);
+	else
+		about_to_write(p, len);
 	return (p);
 }
 

@@ -38,6 +38,8 @@ soft_code_create(struct soft_cpu *cpu)
 		free(c);
 		return (NULL);
 	}
+	/* It fills from its beginning. */
+	(void)madvise(c->arena, SOFT_CODE_ARENA, MADV_HUGEPAGE);
 	c->seen = atomic_load(&sv->log.seq);
 	return (c);
 }
@@ -186,6 +188,7 @@ soft_code_alloc(struct soft_cpu *cpu, size_t size)
 	if (need > SOFT_CODE_ARENA - c->used) {
 		forget_all(cpu);
 		c->used = 0;
+		c->rounds++;
 	}
 	return ((struct soft_block *)(void *)(c->arena + c->used));
 }

@@ -60,6 +60,7 @@ struct soft_code {
 	struct soft_block *page2[SOFT_CODE_PAGES];
 	uint8_t		*arena;
 	size_t		 used;
+	uint64_t	 rounds;	/* times that all of it went: no block from before is there any more */
 	uint64_t	 seen;		/* of the VM's log of writes to code */
 };
 

@@ -83,6 +83,7 @@ struct a64 {
 	uint64_t	 key[2];	/* of the table of jumps (jump.h), for the lower and the upper half */
 	uint64_t	 salt[2];	/* where in it: of the address spaces of both halves */
 	struct soft_jump *jumps;	/* two ways; aligned to both */
+	uint64_t	 rounds;	/* code->rounds that they are of */
 	uint64_t	 limit;		/* what *retired is when left is 0 */
 	uint8_t		 mode;		/* A64_MODE_* */
 	uint8_t		 mmu;		/* enum a64_row, were it not A64_ROW_NONE */
@@ -220,7 +221,7 @@ bool	a64_condition(const struct a64 *c, unsigned cond);
 
 /* block.c */
 
-/* The block at va. */
+/* The block at va; *block is one that it may be, not one of an earlier round of code->rounds, or NULL. */
 enum a64_status a64_block(struct a64 *c, uint64_t va, struct soft_block **block);
 
 /* core_arm64.c */

@@ -142,6 +142,7 @@ build(struct a64 *c, uint64_t place, const uint8_t *code, unsigned left)
 enum a64_status
 a64_block(struct a64 *c, uint64_t va, struct soft_block **block)
 {
+	struct soft_block *b = *block;
 	const struct soft_itlbe *e = NULL;
 	unsigned off = (unsigned)(va & 4095);
 
@@ -149,9 +150,12 @@ a64_block(struct a64 *c, uint64_t va, struct soft_block **block)
 		return (a64_raise_far(c, ESR_EC(EC_PC_ALIGN) | ESR_IL, va));
 	do {
 		TRY(code_page(c, va, &e));
+		if (b != NULL && !b->stale && b->place == e->place + off && b->mode == block_mode(c))
+			return (A_DONE);
 		*block = soft_code_find(c->code, e->place + off, block_mode(c), SOFT_NOPLACE);
 		if (*block == NULL)
 			*block = build(c, e->place + off, e->host + off, 4096 - off);
+		b = NULL;
 	} while (*block == NULL);
 	return (A_DONE);
 }

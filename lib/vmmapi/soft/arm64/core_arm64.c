@@ -248,7 +248,7 @@ static inline enum a64_status
 find(struct a64 *c, struct soft_block **block)
 {
 	uint64_t va = c->s->pc;
-	struct soft_jump *j = a64_jump(c, va);
+	struct soft_jump *j = a64_jump(c, va), *other;
 	enum a64_status r;
 
 	if (likely(j != NULL)) {
@@ -256,10 +256,18 @@ find(struct a64 *c, struct soft_block **block)
 		return (A_DONE);
 	}
 	c->cur = NULL;
+	if (unlikely(c->rounds != c->code->rounds)) {
+		memset(c->jumps, 0, SOFT_JUMPS * sizeof(*c->jumps));
+		c->rounds = c->code->rounds;
+	}
+	/* The key changes more often than code does: most likely it is the same block again. */
+	j = a64_jump_place(c, va);
+	other = c->jumps + ((j - c->jumps) ^ 1);
+	*block = j->va == va ? j->block : other->va == va ? other->block : NULL;
 	r = a64_block(c, va, block);
 	if (r == A_DONE) {
-		j = a64_jump_place(c, va);
-		c->jumps[(j - c->jumps) ^ 1] = *j;
+		if (j->va != va)
+			*other = *j;
 		soft_jump_keep(j, va, a64_key(c, va), *block);
 		soft_tlb_note_code(c->tlb, va);
 	}

@@ -141,6 +141,7 @@ here(const struct emit *e)
 static void
 leave(struct jit *j, struct emit *e)
 {
+	emit_mov_mr(e, 4, CORE(left), H_LEFT);
 	emit_jmp_to(e, j->leave);
 }
 
@@ -171,14 +172,17 @@ stubs(struct soft_cpu *cpu, struct jit *j, struct emit *e)
 	if (s == NULL)
 		return;
 	s->enter = here(e);
+	emit_mov_rm(e, 4, H_LEFT, CORE(left));
 	emit_jmp_r(e, H_RCX);
+	s->leave = here(e);
+	leave(j, e);
 	s->status = here(e);
 	emit_mov_rr(e, 4, H_RAX, H_RAX);
 	leave(j, e);
 	s->out = here(e);
 	emit_movzx_rr(e, 2, H_RCX, H_RAX);
 	emit_shift_ri(e, 4, SH_SHR, H_RAX, 16);
-	emit_alu_mr(e, 4, ALU_ADD, CORE(left), H_RAX);
+	emit_alu_rr(e, 4, ALU_ADD, H_LEFT, H_RAX);
 	emit_mov_ri(e, H_RAX, WENT_ON);
 	s->link = here(e);
 	emit_alu_rm(e, 8, ALU_ADD, H_RCX, CORE(pc0));

@@ -5,9 +5,9 @@
  * native.c enters native code and comes out of it, and translates block by block; native_*.c have emitters for groups of
  * instructions.  What has none is a call of the first tier's function.
  *
- * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; rax, rcx
- * and rdx are anybody's; the others hold guest registers within a block.  Memory always has what they hold too, so they are good
- * for nothing but speed and forgotten at any time.
+ * Host registers: r15 is the core, rbp the state page + NATIVE_BIAS so that X registers are a byte's displacement away; r14 is
+ * c->left, which functions find in memory; rax, rcx and rdx are anybody's; the others hold guest registers within a block.  Memory
+ * always has what they hold too, so they are good for nothing but speed and forgotten at any time.
  *
  * In native code c->pc0 is the address of the page that code is in, and the instructions that functions get are copies whose
  * offset is one within the page; behind each copy is one that returns, and that has in imm how many instructions were counted
@@ -37,12 +37,14 @@ void	a64_native_sync(struct a64 *c);
 /* What follows is for native*.c. */
 
 #define	NATIVE_BIAS	128
+#define	H_LEFT		H_R14
 
 #define	ERET		0xd69f03e0U	/* the instruction */
 
 /* Code that all translations share. */
 struct a64_stubs {
 	const void	*enter;		/* jumps to rcx */
+	const void	*leave;		/* leave with rax */
 	const void	*status;	/* leave with eax, of a function */
 	const void	*out;		/* go back by eax >> 16 instructions, leave at offset eax & 0xffff of the page */
 	const void	*link;		/* leave at offset ecx of the page, for the link in rax */
@@ -54,6 +56,21 @@ struct a64_stubs {
 };
 
 #define	NATIVE_GONE	0xffU		/* a host register that holds no guest register */
+#define	HOLDS_VECTOR	16U		/* in tr.holds, the first of the host's vectors */
+#define	HOLDS_PAIR	0x40U		/* of two X registers, the number of the first one */
+
+/*
+ * Where NZCV is: in c->eflags if it is saved, and in the host's flags, and it is what comes of comparing host registers that nothing
+ * else gets.  It is saved or has such a recipe.
+ */
+struct nzcv {
+	bool		 saved, host;
+	bool		 borrow;	/* the host's carry is Arm's complemented */
+	enum { NZCV_MEMORY, NZCV_CMP, NZCV_ADD, NZCV_TEST } how;
+	uint8_t		 size, a, b;	/* host registers; */
+	bool		 imm;		/* with an immediate, no b */
+	int32_t		 with;
+};
 
 /* Code of a translation that is emitted behind its end. */
 struct late {
@@ -62,7 +79,8 @@ struct late {
 	unsigned	 k, end;	/* the instruction; LATE_GROUP: what is behind the last one */
 	uint8_t		 holds[32];	/* LATE_SLOW, LATE_GROUP: what has to be loaded again */
 	uint8_t		 held[32];	/* LATE_GROUP: what is there at its beginning */
-	int64_t		 target;	/* LATE_TAKEN: offset from the page's start */
+	int64_t		 target;	/* LATE_TAKEN: offset from the page's start, */
+	struct nzcv	 flags;		/* and where NZCV is */
 };
 
 /* What a load or store accesses: native_ldst.c. */
@@ -95,6 +113,18 @@ struct group {
 	int16_t		 at[A64_BLOCK_MAX];	/* and distance from what that was at the head */
 };
 
+/* A block that jumps back to its beginning: native_loop.c. */
+#define	NATIVE_WANTS	6U
+
+struct loop {
+	unsigned	 length;	/* instructions up to the last jump back; 0: there is none */
+	bool		 scout;		/* find out what a round loads: */
+	uint8_t		 wanted[2][NATIVE_WANTS];	/* general registers, vectors */
+	unsigned	 nwanted[2];
+	uint8_t		 home[32];	/* tr.holds where a round begins, */
+	struct emit_label head;		/* there */
+};
+
 /* A block being translated. */
 struct tr {
 	struct a64	*c;
@@ -107,16 +137,20 @@ struct tr {
 	unsigned	 off;		/* of the block in its page */
 	unsigned	 half;		/* where its code is, and most likely its data */
 	uint64_t	 place;		/* of the page */
-	uint64_t	 seen;		/* bit k: someone may see NZCV as it is behind instruction k */
-	bool		 eflags;	/* host flags have NZCV too, with Arm's carry */
+	uint64_t	 seen;		/* bit k: someone may see NZCV as it is behind instruction k, */
+	uint64_t	 stored;	/* and looks for it in memory */
+	bool		 flags_in;	/* or as it is ahead of the block */
+	struct nzcv	 flags;
 	bool		 ended;		/* the present instruction went elsewhere in any case */
 
-	uint8_t		 holds[32];	/* guest register in each host register, vector register in each of the host's */
+	uint8_t		 holds[32];	/* guest register in each host register, vector register or HOLDS_PAIR in each of the host's */
 	uint16_t	 busy, vbusy;	/* host registers of the present instruction */
+	uint16_t	 pinned;	/* those of NZCV's recipe */
 	unsigned	 turn, vturn;
 	uint64_t	 konst;		/* the value of guest register konst_of */
 	uint8_t		 konst_of;
 
+	struct loop	 loop;
 	struct group	 group;		/* end 0: none */
 	uint16_t	 kept;		/* host registers that it has */
 	struct late	*head;		/* the group executed one by one */
@@ -125,11 +159,18 @@ struct tr {
 	unsigned	 nlate;
 };
 
+/* It ends the block by what it does: a system instruction, or one that is not allocated. */
+static inline bool
+native_by_function(const struct a64_insn *i)
+{
+	return ((i->flags & A64_I_END) != 0 && i->fn != NULL);
+}
+
 /* What an emitter says. */
 enum native {
 	NATIVE_NOT,		/* nothing emitted: call the function */
 	NATIVE_DONE,
-	NATIVE_KEPT,		/* and the host's flags are as tr.eflags says */
+	NATIVE_KEPT,		/* and the host's flags are as tr.flags says */
 };
 
 static inline struct emit_mem
@@ -166,15 +207,32 @@ unsigned native_new_vector(struct tr *t);
 void	native_put_vector(struct tr *t, unsigned n, unsigned xmm);
 int	native_find_vector(struct tr *t, unsigned n);		/* like native_use_vector(), but -1 if it is only in memory */
 void	native_lose_vector(struct tr *t, unsigned n);		/* it was changed in memory */
+/* X registers n and n + 1 in one of the host's vectors; -1: they are in none. */
+int	native_find_pair(struct tr *t, unsigned n);
+unsigned native_use_pair(struct tr *t, unsigned n);
+void	native_put_pair(struct tr *t, unsigned n, unsigned xmm);
 /* Forget what host registers hold. */
 void	native_forget(struct tr *t);
-/*
- * Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV if anybody may see that.  rax is
- * lost; flags stay.
- */
+/* By places in tr.holds: load what it says there; from one to another. */
+void	native_fetch(struct tr *t, unsigned place);
+void	native_move(struct tr *t, unsigned to, unsigned from);
+
+/* native_flags.c: rax may be lost in all of these. */
+/* Who may see NZCV: tr.seen, stored, flags_in. */
+void	native_find_flags(struct tr *t);
+bool	native_flags_seen(const struct tr *t);
+/* The present instruction compared f; emitted: host flags are the outcome, else that is left to whoever needs it. */
+void	native_compared(struct tr *t, struct nzcv f, bool emitted);
+/* Host flags, of an operation that borrows where Arm does not carry if `borrow', become NZCV, saved. */
 void	native_set_flags(struct tr *t, bool borrow);
-/* The host's condition for one of NZCV, with flags loaded; *undo: CMC brings Arm's carry back behind its use. */
-enum emit_cc native_condition(struct tr *t, unsigned cond, bool *undo);
+/* NZCV is in c->eflags, too; or there and nowhere else that takes registers.  Host flags stay if they have it. */
+void	native_save_flags(struct tr *t);
+void	native_settle_flags(struct tr *t);
+/* NZCV to the host's flags, with this kind of carry. */
+void	native_carry(struct tr *t, bool borrow);
+/* The host's condition for one of NZCV, with flags loaded. */
+enum emit_cc native_condition(struct tr *t, unsigned cond);
+
 /* Execute instruction k by its function; rax, flags and what host registers hold are lost. */
 void	native_call(struct tr *t, unsigned k);
 /* The same of one that changes the PC: ERET. */
@@ -236,6 +294,15 @@ enum native native_permute(struct tr *t);	/* of native_simd() */
 void	native_one(struct tr *t);
 /* Behind the present instruction, which ends the block: come out if anything is to be looked at, else go on. */
 void	native_look(struct tr *t);
+
+/* native_loop.c: is instruction k a jump back to the block's beginning?  All of them. */
+bool	native_is_back(const struct tr *t, unsigned k);
+void	native_find_loop(struct tr *t);
+/* The present instruction had to load a guest register, vector register or pair. */
+void	native_want(struct tr *t, bool vector, unsigned what);
+/* Where a round begins; jump back there if cc holds, -1: always. */
+void	native_loop_begin(struct tr *t);
+void	native_loop_back(struct tr *t, int cc);
 
 /* native_group.c: where a group begins; the present instruction's memory, if it is a member; where it ends; the same one by one. */
 void	native_group_begin(struct tr *t);

@@ -10,7 +10,7 @@
 /* Registers */
 
 /* Host registers that hold guest registers. */
-static const uint8_t pool[] = { H_RBX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14 };
+static const uint8_t pool[] = { H_RBX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11, H_R12, H_R13 };
 
 void
 native_forget(struct tr *t)
@@ -18,26 +18,55 @@ native_forget(struct tr *t)
 	memset(t->holds, NATIVE_GONE, sizeof(t->holds));
 }
 
+/* How much is lost if it gets something else. */
+static unsigned
+worth_of(const struct tr *t, unsigned place)
+{
+	return (t->holds[place] == NATIVE_GONE ? 0 : t->loop.length == 0 || t->holds[place] != t->loop.home[place] ? 1 : 2);
+}
+
 unsigned
 native_new(struct tr *t)
 {
+	uint16_t not = t->busy | t->kept | t->pinned;
 	unsigned reg;
 
-	do {
-		reg = pool[t->turn++ % nitems(pool)];
-	} while (((t->busy | t->kept) >> reg & 1) != 0);
+	/* One that holds nothing; one that is not at home; any. */
+	for (unsigned n = 0, worth = 0; ; n++, t->turn++) {
+		if (n == nitems(pool)) {
+			n = 0;
+			worth++;
+		}
+		reg = pool[t->turn % nitems(pool)];
+		if ((not >> reg & 1) == 0 && worth_of(t, reg) <= worth)
+			break;
+	}
+	t->turn++;
 	t->busy |= (uint16_t)(1U << reg);
 	t->holds[reg] = NATIVE_GONE;
 	return (reg);
 }
 
-static void
-fetch(struct tr *t, unsigned reg, unsigned slot)
+void
+native_fetch(struct tr *t, unsigned place)
 {
-	if (slot == SLOT_ZERO)
-		emit_mov_ri(t->e, reg, 0);
+	unsigned what = t->holds[place];
+
+	if (place >= HOLDS_VECTOR)
+		emit_sse_rm(t->e, SSE_MOVDQU_LOAD, place - HOLDS_VECTOR, what >= HOLDS_PAIR ? slot_at(what - HOLDS_PAIR) : vector_at(what));
+	else if (what == SLOT_ZERO)
+		emit_mov_ri(t->e, place, 0);
 	else
-		emit_mov_rm(t->e, 8, reg, slot_at(slot));
+		emit_mov_rm(t->e, 8, place, slot_at(what));
+}
+
+void
+native_move(struct tr *t, unsigned to, unsigned from)
+{
+	if (to >= HOLDS_VECTOR)
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, to - HOLDS_VECTOR, from - HOLDS_VECTOR);
+	else
+		emit_mov_rr(t->e, 8, to, from);
 }
 
 unsigned
@@ -52,8 +81,9 @@ native_use(struct tr *t, unsigned slot)
 		}
 	}
 	reg = native_new(t);
-	fetch(t, reg, slot);
 	t->holds[reg] = (uint8_t)slot;
+	native_fetch(t, reg);
+	native_want(t, false, slot);
 	return (reg);
 }
 
@@ -63,6 +93,10 @@ changed(struct tr *t, unsigned slot)
 	for (unsigned n = 0; n < nitems(pool); n++) {
 		if (t->holds[pool[n]] == slot)
 			t->holds[pool[n]] = NATIVE_GONE;
+	}
+	for (unsigned n = HOLDS_VECTOR; n < nitems(t->holds); n++) {
+		if (t->holds[n] == HOLDS_PAIR + slot || t->holds[n] == HOLDS_PAIR + slot - 1)
+			t->holds[n] = NATIVE_GONE;
 	}
 	if (t->konst_of == slot)
 		t->konst_of = NATIVE_GONE;
@@ -80,7 +114,6 @@ native_put(struct tr *t, unsigned slot, unsigned reg)
 
 /* Vectors */
 
-#define	HOLDS_VECTOR	16U		/* in tr.holds, the first of them */
 #define	FIRST_VECTOR	3U
 
 unsigned
@@ -88,16 +121,23 @@ native_new_vector(struct tr *t)
 {
 	unsigned xmm;
 
-	do {
-		xmm = FIRST_VECTOR + t->vturn++ % (16 - FIRST_VECTOR);
-	} while ((t->vbusy >> xmm & 1) != 0);
+	for (unsigned n = 0, worth = 0; ; n++, t->vturn++) {
+		if (n == 16 - FIRST_VECTOR) {
+			n = 0;
+			worth++;
+		}
+		xmm = FIRST_VECTOR + t->vturn % (16 - FIRST_VECTOR);
+		if ((t->vbusy >> xmm & 1) == 0 && worth_of(t, HOLDS_VECTOR + xmm) <= worth)
+			break;
+	}
+	t->vturn++;
 	t->vbusy |= (uint16_t)(1U << xmm);
 	t->holds[HOLDS_VECTOR + xmm] = NATIVE_GONE;
 	return (xmm);
 }
 
-int
-native_find_vector(struct tr *t, unsigned n)
+static int
+find_vector(struct tr *t, unsigned n)
 {
 	for (unsigned xmm = FIRST_VECTOR; xmm < 16; xmm++) {
 		if (t->holds[HOLDS_VECTOR + xmm] == n) {
@@ -106,6 +146,16 @@ native_find_vector(struct tr *t, unsigned n)
 		}
 	}
 	return (-1);
+}
+
+int
+native_find_vector(struct tr *t, unsigned n)
+{
+	int found = find_vector(t, n);
+
+	if (found < 0)
+		native_want(t, true, n);
+	return (found);
 }
 
 unsigned
@@ -117,9 +167,30 @@ native_use_vector(struct tr *t, unsigned n)
 	if (found >= 0)
 		return ((unsigned)found);
 	xmm = native_new_vector(t);
-	emit_sse_rm(t->e, SSE_MOVDQU_LOAD, xmm, vector_at(n));
 	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)n;
+	native_fetch(t, HOLDS_VECTOR + xmm);
 	return (xmm);
+}
+
+int
+native_find_pair(struct tr *t, unsigned n)
+{
+	return (find_vector(t, HOLDS_PAIR + n));
+}
+
+unsigned
+native_use_pair(struct tr *t, unsigned n)
+{
+	return (native_use_vector(t, HOLDS_PAIR + n));
+}
+
+void
+native_put_pair(struct tr *t, unsigned n, unsigned xmm)
+{
+	changed(t, n);
+	changed(t, n + 1);
+	emit_sse_rm(t->e, SSE_MOVDQU_STORE, xmm, slot_at(n));
+	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)(HOLDS_PAIR + n);
 }
 
 void
@@ -152,44 +223,9 @@ fetch_again(struct tr *t, const struct late *l)
 	for (unsigned n = 0; n < nitems(l->holds); n++) {
 		if (l->holds[n] == NATIVE_GONE || (l->kind == LATE_GROUP && l->holds[n] == t->holds[n]))
 			continue;
-		if (n < HOLDS_VECTOR)
-			fetch(t, n, l->holds[n]);
-		else
-			emit_sse_rm(t->e, SSE_MOVDQU_LOAD, n - HOLDS_VECTOR, vector_at(l->holds[n]));
+		t->holds[n] = l->holds[n];
+		native_fetch(t, n);
 	}
-}
-
-/* Flags */
-
-void
-native_set_flags(struct tr *t, bool borrow)
-{
-	if ((t->seen >> t->k & 1) == 0)
-		return;
-	if (borrow)
-		emit_cmc(t->e);
-	emit_lahf(t->e);
-	emit_setcc_r(t->e, CC_O, H_RAX);
-	emit_mov_mr(t->e, 2, CORE(eflags), H_RAX);
-	t->eflags = true;
-}
-
-enum emit_cc
-native_condition(struct tr *t, unsigned cond, bool *undo)
-{
-	/* By condition (Arm ARM C1.2.4); HI and LS with carry complemented. */
-	static const uint8_t ccs[14] = { CC_E, CC_NE, CC_B, CC_AE, CC_S, CC_NS, CC_O, CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G, CC_LE };
-
-	if (!t->eflags) {
-		emit_movzx_rm(t->e, 2, H_RAX, CORE(eflags));
-		emit_alu_ri(t->e, 1, ALU_ADD, H_RAX, 0x7f);
-		emit_sahf(t->e);
-		t->eflags = true;
-	}
-	*undo = cond >> 1 == 4;
-	if (*undo)
-		emit_cmc(t->e);
-	return ((enum emit_cc)ccs[cond]);
 }
 
 /* Elsewhere */
@@ -198,7 +234,7 @@ static void
 give_back(struct tr *t, unsigned k)
 {
 	if (k + 1 < t->n)
-		emit_alu_mi(t->e, 4, ALU_ADD, CORE(left), (int32_t)(t->n - 1 - k));
+		emit_lea(t->e, 4, H_LEFT, emit_at(H_LEFT, (int32_t)(t->n - 1 - k)));
 }
 
 /* What a jump leads to while it is not joined: out at an offset from the page's start. */
@@ -242,7 +278,7 @@ goto_page(struct tr *t, int64_t delta, uint32_t off)
 	emit_alu_ri(e, 8, ALU_ADD, H_RAX, (int32_t)off);
 	emit_mov_mr(e, 8, PAGE(pc), H_RAX);
 	emit_mov_ri(e, H_RAX, (uintptr_t)l);
-	emit_jmp_to(e, t->jit->leave);
+	emit_jmp_to(e, t->c->stubs->leave);
 	emit_out(t, &out, l, off);
 	while ((e->at - e->start) % 8 != 0 && !e->full)
 		emit8(e, 0xcc);
@@ -261,6 +297,7 @@ native_goto(struct tr *t, int64_t target, unsigned k)
 	struct emit *e = t->e;
 	struct jit_link *l;
 
+	native_save_flags(t);
 	give_back(t, k);
 	if (target < 0 || target >= 4096) {
 		goto_page(t, target & ~4095LL, (uint32_t)(target & 4095));
@@ -332,16 +369,20 @@ call(struct tr *t, unsigned k, bool flags)
 {
 	struct emit *e = t->e;
 
+	native_settle_flags(t);
 	if (flags)
 		emit_call_to(e, t->c->stubs->to_page);
+	emit_mov_mr(e, 4, CORE(left), H_LEFT);
 	emit_mov_rr(e, 8, H_RDI, H_R15);
 	emit_mov_ri(e, H_RSI, (uintptr_t)&t->copy[2 * k]);
 	emit_call_to(e, (const void *)(uintptr_t)t->code[k].go);
+	t->flags.host = false;
 }
 
 void
 native_return(struct tr *t)
 {
+	native_settle_flags(t);
 	call(t, t->k, true);
 	emit_alu_ri(t->e, 4, ALU_CMP, H_RAX, A_JUMP);
 	emit_jcc_to(t->e, CC_NE, t->c->stubs->status);
@@ -382,6 +423,7 @@ native_call(struct tr *t, unsigned k)
 struct late *
 native_slow(struct tr *t)
 {
+	native_settle_flags(t);
 	return (native_late(t, LATE_SLOW));
 }
 
@@ -399,10 +441,13 @@ emit_late(struct tr *t, struct late *l)
 
 	if (l->kind == LATE_TAKEN) {
 		emit_bind(t->e, &l->from);
+		t->flags = l->flags;
 		native_goto(t, l->target, l->k);
 		return;
 	}
 	t->e = t->cold;
+	t->flags = (struct nzcv){ .saved = true };
+	t->pinned = 0;
 	emit_bind(t->e, &l->from);
 	if (l->kind == LATE_GROUP)
 		native_group_late(t, l);
@@ -414,65 +459,6 @@ emit_late(struct tr *t, struct late *l)
 }
 
 /* Blocks */
-
-/* What an instruction does with NZCV, and whether it may end the block before its end. */
-enum flag_use { USE_NONE, USE_SETS, USE_ANY };
-
-static enum flag_use
-flag_use(uint32_t w)
-{
-	switch (a64_bits(w, 28, 25)) {
-	case 0x8:
-	case 0x9:
-		/* ADDS, SUBS, ANDS (immediate) set them all; the others do nothing with them. */
-		if (a64_bits(w, 25, 23) == 2)
-			return (a64_bits(w, 29, 29) != 0 ? USE_SETS : USE_NONE);
-		if (a64_bits(w, 25, 23) == 4)
-			return (a64_bits(w, 30, 29) == 3 ? USE_SETS : USE_NONE);
-		return (USE_NONE);
-	case 0x5:
-	case 0xd:
-		if ((w & 0x1f000000) == 0x0a000000)
-			return (a64_bits(w, 30, 29) == 3 ? USE_SETS : USE_NONE);
-		if ((w & 0x1f000000) == 0x0b000000)
-			return (a64_bits(w, 29, 29) != 0 ? USE_SETS : USE_NONE);
-		if ((w & 0x1f000000) == 0x1b000000 || (w & 0x1fe00000) == 0x1ac00000)
-			return (USE_NONE);
-		return (USE_ANY);
-	default:
-		return (USE_ANY);
-	}
-}
-
-/* It ends the block by what it does: a system instruction, or one that is not allocated. */
-static bool
-by_function(const struct a64_insn *i)
-{
-	return ((i->flags & A64_I_END) != 0 && i->fn != NULL);
-}
-
-/* Where NZCV may be seen: by what reads it, leaves the block or faults, before it is set again. */
-static uint64_t
-find_seen(const struct a64_insn *code, unsigned n)
-{
-	uint64_t seen = 0;
-	bool now = true;
-
-	for (unsigned k = n; k-- > 0;) {
-		seen |= (uint64_t)now << k;
-		switch (by_function(&code[k]) ? USE_ANY : flag_use(code[k].word)) {
-		case USE_SETS:
-			now = false;
-			break;
-		case USE_ANY:
-			now = true;
-			break;
-		default:
-			break;
-		}
-	}
-	return (seen);
-}
 
 static enum native
 translate_insn(struct tr *t)
@@ -504,10 +490,10 @@ native_one(struct tr *t)
 	t->i = &t->code[t->k];
 	t->busy = t->vbusy = 0;
 	/* Of those that are not allocated or trap, nothing but the function says so: their words may look like others. */
-	how = by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 && t->i->word != ERET ? NATIVE_NOT : translate_insn(t);
+	how = native_by_function(t->i) && t->i->word >> 22 != 0xd5000000U >> 22 && t->i->word != ERET ? NATIVE_NOT : translate_insn(t);
 	if (how == NATIVE_KEPT)
 		return;
-	t->eflags = false;
+	t->flags.host = false;
 	if (how == NATIVE_DONE)
 		return;
 	native_call(t, t->k);
@@ -532,14 +518,46 @@ copy_insns(struct tr *t)
 	}
 }
 
+/* All of it; what was emitted before is taken back. */
+static void
+translate(struct tr *t)
+{
+	struct emit_label out = { 0 };
+
+	t->e->at = t->e->start;
+	t->cold->at = t->cold->start;
+	t->konst_of = NATIVE_GONE;
+	t->flags = (struct nzcv){ .saved = true };
+	t->pinned = t->kept = 0;
+	t->nlate = t->group.end = 0;
+	t->ended = false;
+	native_forget(t);
+	emit_alu_ri(t->e, 4, ALU_SUB, H_LEFT, (int32_t)t->n);
+	emit_jcc(t->e, CC_L, &out);
+	native_loop_begin(t);
+	for (t->k = 0; t->k < t->n && !t->ended; t->k++) {
+		if (t->group.end == 0)
+			native_group_begin(t);
+		native_one(t);
+		if (t->group.end == t->k + 1)
+			native_group_end(t);
+	}
+	if (!t->ended)
+		native_goto(t, t->off + 4 * t->n, t->n - 1);
+	for (unsigned n = 0; n < t->nlate; n++)
+		emit_late(t, &t->late[n]);
+	emit_bind(t->cold, &out);
+	emit_mov_ri(t->cold, H_RAX, t->n << 16 | t->off);
+	emit_jmp_to(t->cold, t->c->stubs->out);
+}
+
 bool
 a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struct emit *e)
 {
 	struct a64 *c = a64_of(cpu);
-	struct emit_label out = { 0 };
 	struct tr t = { .c = c, .jit = jit, .jb = jb, .e = e, .cold = &jit->cold, .code = SOFT_BLOCK_CODE(jb->block), .n = jb->block->n,
-	    .off = (unsigned)(jb->block->place & 4095), .half = c->s->pc >> 55 & 1, .place = SOFT_PAGE(jb->block->place),
-	    .konst_of = NATIVE_GONE };
+	    .off = (unsigned)(jb->block->place & 4095), .half = c->s->pc >> 55 & 1, .place = SOFT_PAGE(jb->block->place) };
+	size_t used;
 
 	t.copy = jit_alloc(jit, 2 * t.n * sizeof(*t.copy));
 	if (t.copy == NULL)
@@ -547,24 +565,16 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	jb->data = t.copy;
 	jb->ndata = t.n;
 	copy_insns(&t);
-	t.seen = find_seen(t.code, t.n);
-	native_forget(&t);
-	emit_alu_mi(e, 4, ALU_SUB, CORE(left), (int32_t)t.n);
-	emit_jcc(e, CC_L, &out);
-	for (t.k = 0; t.k < t.n && !t.ended; t.k++) {
-		if (t.group.end == 0)
-			native_group_begin(&t);
-		native_one(&t);
-		if (t.group.end == t.k + 1)
-			native_group_end(&t);
+	native_find_flags(&t);
+	native_find_loop(&t);
+	used = jit->data_used;
+	translate(&t);
+	if (t.loop.nwanted[0] + t.loop.nwanted[1] != 0 && !e->full && !jit->cold.full) {
+		/* What the first translation had is not used. */
+		jit->data_used = used;
+		t.loop.scout = false;
+		translate(&t);
 	}
-	if (!t.ended)
-		native_goto(&t, t.off + 4 * t.n, t.n - 1);
-	for (unsigned n = 0; n < t.nlate; n++)
-		emit_late(&t, &t.late[n]);
-	emit_bind(t.cold, &out);
-	emit_mov_ri(t.cold, H_RAX, t.n << 16 | t.off);
-	emit_jmp_to(t.cold, c->stubs->out);
 	return (true);
 }
 

@@ -13,7 +13,7 @@ link_register(struct tr *t)
 	unsigned reg = native_new(t);
 
 	emit_mov_rm(t->e, 8, reg, CORE(pc0));
-	emit_alu_ri(t->e, 8, ALU_ADD, reg, (int32_t)(t->off + 4 * t->k + 4));
+	emit_lea(t->e, 8, reg, emit_at(reg, (int32_t)(t->off + 4 * t->k + 4)));
 	native_put(t, 30, reg);
 }
 
@@ -26,9 +26,15 @@ target(const struct tr *t)
 static void
 taken_if(struct tr *t, enum emit_cc cc)
 {
-	struct late *l = native_late(t, LATE_TAKEN);
+	struct late *l;
 
+	if (native_is_back(t, t->k)) {
+		native_loop_back(t, cc);
+		return;
+	}
+	l = native_late(t, LATE_TAKEN);
 	l->target = target(t);
+	l->flags = t->flags;
 	emit_jcc(t->e, cc, &l->from);
 }
 
@@ -36,17 +42,16 @@ static enum native
 conditional(struct tr *t, uint32_t w)
 {
 	enum emit_cc cc;
-	bool undo;
 
 	if ((w & 0xe) == 0xe) {
 		native_goto(t, target(t), t->k);
 		t->ended = true;
 		return (NATIVE_DONE);
 	}
-	cc = native_condition(t, w & 0xf, &undo);
+	cc = native_condition(t, w & 0xf);
 	taken_if(t, cc);
-	if (undo)
-		emit_cmc(t->e);
+	if ((t->stored >> t->k & 1) != 0)
+		native_save_flags(t);
 	return (NATIVE_KEPT);
 }
 
@@ -86,7 +91,10 @@ native_branch(struct tr *t)
 	if ((w & 0x7c000000) == 0x14000000) {
 		if (w >> 31 != 0)
 			link_register(t);
-		native_goto(t, target(t), t->k);
+		if (native_is_back(t, t->k))
+			native_loop_back(t, -1);
+		else
+			native_goto(t, target(t), t->k);
 		t->ended = true;
 		return (NATIVE_DONE);
 	}
@@ -96,6 +104,7 @@ native_branch(struct tr *t)
 	if ((w & 0x7e000000) == 0x34000000) {
 		reg = native_use(t, t->i->rd);
 		emit_test_rr(t->e, w >> 31 != 0 ? 8 : 4, reg, reg);
+		t->flags.host = false;
 		taken_if(t, set ? CC_NE : CC_E);
 		return (NATIVE_DONE);
 	}
@@ -103,6 +112,7 @@ native_branch(struct tr *t)
 		bit = t->i->arg;
 		reg = native_use(t, t->i->rd);
 		emit_bt_ri(t->e, bit < 32 ? 4 : 8, 4, reg, bit);
+		t->flags.host = false;
 		taken_if(t, set ? CC_B : CC_AE);
 		return (NATIVE_DONE);
 	}

@@ -83,24 +83,27 @@ static enum native
 add_imm(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
+	bool sub = (w & 1U << 30) != 0, sets = (w & 1U << 29) != 0, flags = sets && native_flags_seen(t);
 	unsigned size = native_size(w), n = native_use(t, i->rn), reg;
+	struct nzcv f = { .how = sub ? NZCV_CMP : NZCV_ADD, .size = (uint8_t)size, .a = (uint8_t)n, .imm = true, .with = (int32_t)i->imm };
 
+	if (sets && i->rd == SLOT_SINK) {
+		native_compared(t, f, false);
+		return (NATIVE_KEPT);
+	}
 	if (!flags) {
 		reg = native_new(t);
 		emit_lea(t->e, size, reg, emit_at(n, sub ? -(int32_t)i->imm : (int32_t)i->imm));
 		native_put(t, i->rd, reg);
+		if (sets)
+			native_compared(t, f, false);
 		return (NATIVE_KEPT);
 	}
-	if (sub && i->rd == SLOT_SINK) {
-		emit_alu_ri(t->e, size, ALU_CMP, n, (int32_t)i->imm);
-	} else {
-		reg = native_new(t);
-		emit_mov_rr(t->e, size, reg, n);
-		emit_alu_ri(t->e, size, sub ? ALU_SUB : ALU_ADD, reg, (int32_t)i->imm);
-		native_put(t, i->rd, reg);
-	}
-	native_set_flags(t, sub);
+	reg = native_new(t);
+	emit_mov_rr(t->e, size, reg, n);
+	emit_alu_ri(t->e, size, sub ? ALU_SUB : ALU_ADD, reg, (int32_t)i->imm);
+	native_put(t, i->rd, reg);
+	native_compared(t, f, true);
 	return (NATIVE_KEPT);
 }
 
@@ -139,11 +142,12 @@ static enum native
 add_reg(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
+	bool sub = (w & 1U << 30) != 0, sets = (w & 1U << 29) != 0, flags = sets && native_flags_seen(t);
 	bool ext = a64_bits(w, 21, 21) != 0, plain = !ext && a64_bits(w, 23, 22) == 0 && i->arg <= 3;
 	unsigned size = native_size(w), n = native_use(t, i->rn), m, reg;
+	struct nzcv f = { .how = sub ? NZCV_CMP : NZCV_ADD, .size = (uint8_t)size, .a = (uint8_t)n };
 
-	if (!flags && !sub && plain) {
+	if (!sets && !sub && plain) {
 		m = native_use(t, i->rm);
 		reg = native_new(t);
 		emit_lea(t->e, size, reg, emit_idx(n, m, 1U << i->arg, 0));
@@ -151,18 +155,18 @@ add_reg(struct tr *t, uint32_t w)
 		return (NATIVE_KEPT);
 	}
 	m = ext ? extended(t, size) : shifted(t, w, size);
-	if (flags && sub && i->rd == SLOT_SINK) {
-		emit_alu_rr(t->e, size, ALU_CMP, n, m);
-	} else {
-		reg = native_new(t);
-		emit_mov_rr(t->e, size, reg, n);
-		emit_alu_rr(t->e, size, sub ? ALU_SUB : ALU_ADD, reg, m);
-		native_put(t, i->rd, reg);
+	f.b = (uint8_t)m;
+	if (sets && i->rd == SLOT_SINK) {
+		native_compared(t, f, false);
+		return (NATIVE_KEPT);
 	}
-	if (!flags)
-		return (NATIVE_DONE);
-	native_set_flags(t, sub);
-	return (NATIVE_KEPT);
+	reg = native_new(t);
+	emit_mov_rr(t->e, size, reg, n);
+	emit_alu_rr(t->e, size, sub ? ALU_SUB : ALU_ADD, reg, m);
+	native_put(t, i->rd, reg);
+	if (sets)
+		native_compared(t, f, true);
+	return (flags ? NATIVE_KEPT : NATIVE_DONE);
 }
 
 /* ADC, SBC: with Arm's carry, which is a borrow's complement. */
@@ -170,12 +174,10 @@ static enum native
 add_carry(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && (t->seen >> t->k & 1) != 0;
+	bool sub = (w & 1U << 30) != 0, flags = (w & 1U << 29) != 0 && native_flags_seen(t);
 	unsigned size = native_size(w), m = native_use(t, i->rm), reg = native_copy(t, size, i->rn);
 
-	emit_bt_mi(t->e, 4, 4, CORE(eflags), 8);
-	if (sub)
-		emit_cmc(t->e);
+	native_carry(t, sub);
 	emit_alu_rr(t->e, size, sub ? ALU_SBB : ALU_ADC, reg, m);
 	native_put(t, i->rd, reg);
 	if (!flags)
@@ -189,13 +191,9 @@ add_carry(struct tr *t, uint32_t w)
 static const enum emit_alu logical_ops[4] = { ALU_AND, ALU_OR, ALU_XOR, ALU_AND };
 
 static enum native
-logical_flags(struct tr *t, unsigned size, unsigned reg, bool tested)
+logical_flags(struct tr *t, unsigned size, unsigned a, unsigned b)
 {
-	if ((t->seen >> t->k & 1) == 0)
-		return (NATIVE_DONE);
-	if (!tested)
-		emit_test_rr(t->e, size, reg, reg);
-	native_set_flags(t, false);
+	native_compared(t, (struct nzcv){ .how = NZCV_TEST, .size = (uint8_t)size, .a = (uint8_t)a, .b = (uint8_t)b }, false);
 	return (NATIVE_KEPT);
 }
 
@@ -208,13 +206,14 @@ logical_imm(struct tr *t, uint32_t w)
 	if (i->rn == SLOT_ZERO && (opc == 1 || opc == 2))
 		return (constant(t, i->rd, i->imm));
 	if (opc == 3 && i->rd == SLOT_SINK && (size == 4 || fits32(i->imm))) {
-		emit_test_ri(t->e, size, native_use(t, i->rn), (int32_t)i->imm);
-		return (logical_flags(t, size, H_RAX, true));
+		native_compared(t, (struct nzcv){ .how = NZCV_TEST, .size = (uint8_t)size, .a = (uint8_t)native_use(t, i->rn), .imm = true,
+		    .with = (int32_t)i->imm }, false);
+		return (NATIVE_KEPT);
 	}
 	reg = native_copy(t, size, i->rn);
 	alu_imm(t, size, logical_ops[opc], reg, i->imm);
 	native_put(t, i->rd, reg);
-	return (opc == 3 ? logical_flags(t, size, reg, true) : NATIVE_DONE);
+	return (opc == 3 ? logical_flags(t, size, reg, reg) : NATIVE_DONE);
 }
 
 static enum native
@@ -239,13 +238,12 @@ logical_reg(struct tr *t, uint32_t w)
 	if (invert)
 		emit_unary_r(t->e, size, UN_NOT, m);
 	if (opc == 3 && i->rd == SLOT_SINK) {
-		emit_test_rr(t->e, size, native_use(t, i->rn), m);
-		return (logical_flags(t, size, H_RAX, true));
+		return (logical_flags(t, size, native_use(t, i->rn), m));
 	}
 	reg = native_copy(t, size, i->rn);
 	emit_alu_rr(t->e, size, logical_ops[opc], reg, m);
 	native_put(t, i->rd, reg);
-	return (opc == 3 ? logical_flags(t, size, reg, true) : NATIVE_DONE);
+	return (opc == 3 ? logical_flags(t, size, reg, reg) : NATIVE_DONE);
 }
 
 /* Bit fields: a64_decode_bitfield() has found out the shifts. */
@@ -322,7 +320,7 @@ conditional_select(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
 	unsigned size = native_size(w), op = a64_bits(w, 30, 30) << 1 | a64_bits(w, 10, 10), n, m, reg;
-	bool undo, always = (i->arg & 0xe) == 0xe;
+	bool always = (i->arg & 0xe) == 0xe;
 	enum emit_cc cc;
 
 	n = native_use(t, i->rn);
@@ -341,10 +339,8 @@ conditional_select(struct tr *t, uint32_t w)
 		emit_unary_r(t->e, size, UN_NOT, reg);
 	if (op == 3)
 		emit_lea(t->e, size, reg, emit_at(reg, 1));		/* -m, and flags stay */
-	cc = native_condition(t, i->arg, &undo);
+	cc = native_condition(t, i->arg);
 	emit_cmov_rr(t->e, size, cc, reg, n);
-	if (undo)
-		emit_cmc(t->e);
 	native_put(t, i->rd, reg);
 	return (NATIVE_KEPT);
 }
@@ -354,13 +350,13 @@ static enum native
 compare_if(struct tr *t, uint32_t w)
 {
 	const struct a64_insn *i = t->i;
-	bool sub = a64_bits(w, 30, 30) != 0, undo, imm = a64_bits(w, 11, 11) != 0, always = (i->arg & 0xe) == 0xe;
+	bool sub = a64_bits(w, 30, 30) != 0, imm = a64_bits(w, 11, 11) != 0, always = (i->arg & 0xe) == 0xe;
 	unsigned size = native_size(w), n = native_use(t, i->rn), m = imm ? 0 : native_use(t, i->rm), reg = native_new(t);
 	unsigned nzcv = i->arg2;
 	uint8_t *other = NULL, *join;
 
 	if (!always)
-		other = emit_jcc_over(t->e, native_condition(t, i->arg, &undo) ^ 1);
+		other = emit_jcc_over(t->e, native_condition(t, i->arg) ^ 1);
 	if (sub && imm) {
 		emit_alu_ri(t->e, size, ALU_CMP, n, (int32_t)i->imm);
 	} else if (sub) {
@@ -385,7 +381,8 @@ compare_if(struct tr *t, uint32_t w)
 	emit_mov_mr(t->e, 2, CORE(eflags), H_RAX);
 	emit_alu_ri(t->e, 1, ALU_ADD, H_RAX, 0x7f);
 	emit_sahf(t->e);
-	t->eflags = true;
+	t->flags = (struct nzcv){ .saved = true, .host = true };
+	t->pinned = 0;
 	return (NATIVE_KEPT);
 }
 

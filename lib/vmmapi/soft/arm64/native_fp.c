@@ -312,7 +312,6 @@ conditional_select(struct tr *t)
 	const struct a64_insn *i = t->i;
 	unsigned n, m, size = fp_size(i) == FPX_S ? 4 : 8;
 	enum emit_cc cc;
-	bool undo;
 
 	if (fp_size(i) != FPX_S && fp_size(i) != FPX_D)
 		return (NATIVE_NOT);
@@ -321,10 +320,8 @@ conditional_select(struct tr *t)
 	emit_mov_rm(t->e, size, n, vector_at(i->rn));
 	if ((i->arg & 0xe) != 0xe) {
 		emit_mov_rm(t->e, size, m, vector_at(i->rm));
-		cc = native_condition(t, i->arg, &undo);
+		cc = native_condition(t, i->arg);
 		emit_cmov_rr(t->e, size, (enum emit_cc)(cc ^ 1), n, m);
-		if (undo)
-			emit_cmc(t->e);
 	}
 	emit_rr(t->e, 8, SSE_MOVD_LOAD, 0, n);
 	native_put_vector(t, i->rd, 0);

@@ -21,6 +21,10 @@ static const uint8_t regs[GROUP_BASES] = { H_RBX, H_R12, H_R13 };
 /* A place is no longer than that: how much more often it lies in two pages than its accesses do. */
 #define	LONGEST		256
 
+/* A loop that goes on by so many bytes or more has what is so far ahead fetched into the cache. */
+#define	STREAM		32
+#define	AHEAD		2048
+
 /* The place that such accesses go to; offset NULL: with an immediate. */
 static struct group_base *
 base_of(struct group *g, unsigned slot, const struct a64_insn *offset)
@@ -219,6 +223,7 @@ native_group_begin(struct tr *t)
 	if (p.members <= p.g.nbases)
 		return;
 	*g = p.g;
+	native_settle_flags(t);
 	t->busy = t->vbusy = 0;
 	for (unsigned n = 0; n < g->nbases; n++) {
 		g->base[n].reg = regs[n];
@@ -245,8 +250,10 @@ native_group_begin(struct tr *t)
 			emit_lea(t->e, 8, H_RDX, emit_at(held[n], g->base[n].lo));
 		native_look_up(t, (unsigned)(g->base[n].hi - g->base[n].lo), g->base[n].write, false, l);
 		emit_mov_rr(t->e, 8, g->base[n].reg, H_RDX);
+		if (t->loop.length != 0 && g->base[n].delta >= STREAM && t->k < t->loop.length)
+			emit_rm(t->e, 4, EMIT_0F | 0x18, 1, emit_at(H_RDX, AHEAD), 0);		/* PREFETCHT0 */
 	}
-	t->eflags = false;
+	t->flags.host = false;
 }
 
 bool
@@ -265,6 +272,7 @@ native_grouped(const struct tr *t, struct emit_mem *m)
 void
 native_group_end(struct tr *t)
 {
+	native_settle_flags(t);
 	t->group.end = 0;
 	t->kept = 0;
 	native_joined(t, t->head);
@@ -275,9 +283,9 @@ native_group_late(struct tr *t, const struct late *l)
 {
 	memcpy(t->holds, l->held, sizeof(t->holds));
 	t->konst_of = NATIVE_GONE;
-	t->eflags = false;
 	for (t->k = l->k; t->k < l->end; t->k++)
 		native_one(t);
+	native_settle_flags(t);
 }
 
 #endif

@@ -130,6 +130,56 @@ finish(struct tr *t, const struct access *a, struct late *slow)
 	return (NATIVE_DONE);
 }
 
+/*
+ * Two X registers that are next to each other and only go from memory to memory stay together in one of the host's vectors.
+ */
+
+/* STP, LDP of X registers: bits 22 (a load) and of the address left out. */
+static bool
+same_pair(const struct a64_insn *i, const struct a64_insn *j)
+{
+	return ((j->word & 0xfe000000) == 0xa8000000 && i->rd == j->rd && i->ra == j->ra);
+}
+
+/* May it have to do with an X register?  System instructions have its number in the word only. */
+static bool
+names(const struct a64_insn *i, unsigned n)
+{
+	if (i->word >> 24 == 0x54)
+		return (false);			/* B.cond */
+	return (i->rd == n || i->rn == n || i->rm == n || i->ra == n || (i->word >> 24 == 0xd5 && (i->word & 31) == n));
+}
+
+/* Is what the present LDP loads for an STP only, as far as the block says? */
+static bool
+stored_as_pair(const struct tr *t)
+{
+	unsigned n = t->i->rd;
+
+	for (unsigned k = t->k + 1; k < t->n; k++) {
+		const struct a64_insn *j = &t->code[k];
+
+		if (same_pair(t->i, j))
+			return ((j->word & 1U << 22) == 0 && j->rn != n && j->rn != n + 1);
+		if (names(j, n) || names(j, n + 1))
+			return (false);
+	}
+	return (false);
+}
+
+/* What the present STP stores, if it is in a vector, or will be in the next round of the loop. */
+static int
+find_pair(struct tr *t)
+{
+	int found = native_find_pair(t, t->i->rd);
+
+	for (unsigned k = t->k + 1; found < 0 && k < t->loop.length; k++) {
+		if (same_pair(t->i, &t->code[k]) && (t->code[k].word & 1U << 22) != 0)
+			found = (int)native_use_pair(t, t->i->rd);
+	}
+	return (found);
+}
+
 /* ext: 0 zero-extends, 1 sign-extends to 64 bits, 2 to 32. */
 static void
 load_from(struct tr *t, unsigned reg, struct emit_mem m, unsigned size, unsigned ext)
@@ -146,8 +196,15 @@ load(struct tr *t, struct access *a)
 	const struct a64_insn *i = t->i;
 	struct late *slow;
 	struct emit_mem m = place(t, a, &slow);
-	unsigned first = native_new(t), second;
+	unsigned first, second;
 
+	if (a->two && a->size == 8 && i->ra == i->rd + 1 && stored_as_pair(t)) {
+		first = native_new_vector(t);
+		emit_sse_rm(t->e, SSE_MOVDQU_LOAD, first, m);
+		native_put_pair(t, i->rd, first);
+		return (finish(t, a, slow));
+	}
+	first = native_new(t);
 	load_from(t, first, m, a->size, a->ext);
 	if (a->two) {
 		second = native_new(t);
@@ -164,10 +221,20 @@ static enum native
 store(struct tr *t, struct access *a)
 {
 	const struct a64_insn *i = t->i;
-	unsigned first = native_use(t, i->rd), second = a->two ? native_use(t, i->ra) : 0;
+	unsigned first, second;
 	struct late *slow;
-	struct emit_mem m = place(t, a, &slow);
+	struct emit_mem m;
+	int pair;
 
+	pair = a->two && a->size == 8 && i->ra == i->rd + 1 ? find_pair(t) : -1;
+	if (pair >= 0) {
+		m = place(t, a, &slow);
+		emit_sse_rm(t->e, SSE_MOVDQU_STORE, (unsigned)pair, m);
+		return (finish(t, a, slow));
+	}
+	first = native_use(t, i->rd);
+	second = a->two ? native_use(t, i->ra) : 0;
+	m = place(t, a, &slow);
 	emit_mov_mr(t->e, a->size, m, first);
 	if (a->two)
 		emit_mov_mr(t->e, a->size, behind(m, a->size), second);

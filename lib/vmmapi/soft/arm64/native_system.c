@@ -51,6 +51,7 @@ read_daif(struct tr *t, unsigned rd)
 {
 	unsigned reg = native_new(t);
 
+	native_settle_flags(t);
 	emit_mov_rm(t->e, 4, reg, PAGE(pstate));
 	emit_alu_ri(t->e, 4, ALU_AND, reg, DAIF);
 	native_put(t, dst(rd), reg);

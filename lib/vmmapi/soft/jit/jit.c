@@ -19,6 +19,8 @@
 #define	SIZE		(16UL << 20)
 /* More than any translation takes, with what belongs to it. */
 #define	ROOM		(96UL << 10)
+/* Code memory is asked for in steps of so much. */
+#define	STEP		(256UL << 10)
 
 #if defined(__x86_64__)
 
@@ -134,6 +136,22 @@ emit_begin(struct jit *j, struct emit *e, size_t from, size_t to)
 	    .run = (intptr_t)((uintptr_t)j->run - (uintptr_t)j->write) };
 }
 
+/* Pages that code is about to be written to: many at once are cheaper than a fault for each. */
+static void
+make_ready(const struct jit *j, size_t *ready, size_t need)
+{
+#ifdef MADV_POPULATE_WRITE
+	size_t step = STEP;
+
+	while (*ready < need && *ready < j->size) {
+		if (step > j->size - *ready)
+			step = j->size - *ready;
+		(void)madvise(j->write + *ready, step, MADV_POPULATE_WRITE);
+		*ready += step;
+	}
+#endif
+}
+
 /* How much of the code memory is used, in steps that keep code aligned. */
 static size_t
 used_up(const struct jit *j, const struct emit *e)
@@ -164,6 +182,7 @@ make_stubs(struct jit *j)
 	j->ops->stubs(j->cpu, j, &e);
 	j->used = j->stubs = (size_t)(e.at - j->write);
 	j->cold_at = j->cold_used = (j->size - j->size / 100 * j->ops->cold) & ~(size_t)15;
+	j->cold_ready = j->cold_at & ~(size_t)4095;
 }
 
 typedef uint64_t jit_way_in(void *core, void *base, const void *first, uint64_t arg);
@@ -230,8 +249,10 @@ jit_create(struct soft_cpu *cpu, const struct jit_ops *ops, struct jit **jit)
 	j->size = set->size == 0 ? SIZE : set->size < 4 * ROOM ? 4 * ROOM : (set->size + 4095) & ~(size_t)4095;
 	j->data_size = j->size;
 	p = mmap(NULL, j->data_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p != MAP_FAILED)
+	if (p != MAP_FAILED) {
 		j->data = p;
+		(void)madvise(p, j->data_size, MADV_HUGEPAGE);
+	}
 	if (j->data == NULL || map_code(j) != 0) {
 		release(j);
 		return (set->how == VM_JIT_ON ? vm_fail(errno, "soft: there can be no memory that runs native code here: %s",
@@ -297,6 +318,9 @@ jit_count(struct jit *j, struct soft_block *b)
 	if (j->cold_at - j->used < ROOM || j->data_size - j->data_used < ROOM ||
 	    (j->ops->cold != 0 && j->size - j->cold_used < ROOM))
 		jit_flush(j);
+	make_ready(j, &j->ready, j->used + ROOM);
+	if (j->ops->cold != 0)
+		make_ready(j, &j->cold_ready, j->cold_used + ROOM);
 	jb = jit_alloc(j, sizeof(*jb));
 	emit_begin(j, &e, j->used, j->cold_at);
 	emit_begin(j, &j->cold, j->cold_used, j->size);

@@ -70,6 +70,7 @@ struct jit {
 	size_t		 size, used;	/* all of it; of what is before cold code */
 	size_t		 stubs;		/* bytes of it that stay */
 	size_t		 cold_at, cold_used;	/* cold code: from where on, up to where */
+	size_t		 ready, cold_ready;	/* up to where the kernel was asked for it */
 	struct emit	 cold;		/* where the present translation's goes */
 	uint8_t		*data;		/* what belongs to translations and is not code */
 	size_t		 data_size, data_used;
