@@ -128,11 +128,16 @@ set_cc(struct nvme *n, uint32_t val)
 		reset_controller(n);
 	} else if ((was & NVME_CC_EN) != 0) {
 		n->cc = (val & ~CC_FIXED) | (was & CC_FIXED);
-	} else {
+	} else if ((val & NVME_CC_EN) != 0) {
+		/* What a shutdown before this has begun is over. */
+		wait_idle(n);
+		n->csts &= ~NVME_CSTS_SHST;
 		n->cc = val;
-		why = (val & NVME_CC_EN) != 0 ? enable(n) : NULL;
+		why = enable(n);
 		if (why != NULL)
 			nvme_fatal(n, why);
+	} else {
+		n->cc = val;
 	}
 	if (NVME_CC_SHN(val) != 0 && NVME_CC_SHN(was) == 0)
 		nvme_shutdown(n);
