@@ -324,6 +324,20 @@ TEST(shutdown_notification)
 	devices_resume(&fx.vmm);
 	CHECK_EQ(nv_read(R_CSTS), CSTS_READY | 8);
 	CHECK_EQ(disk.flushes, 2);
+	/* One of a paused device, as when it is about to be unplugged, waits for the resume. */
+	nv_write(R_CC, 0);
+	nv_enable(RING);
+	devices_pause(&fx.vmm);
+	nv_write(R_CC, CC_ON | CC_SHUTDOWN);
+	usleep(10000);
+	CHECK_EQ(nv_read(R_CSTS), CSTS_READY | 4);
+	CHECK_EQ(disk.flushes, 2);
+	devices_resume(&fx.vmm);
+	for (unsigned i = 0; nv_read(R_CSTS) != (CSTS_READY | 8); i++) {
+		CHECK(i < 400000);
+		usleep(50);
+	}
+	CHECK_EQ(disk.flushes, 3);
 	finish();
 }
 

@@ -412,6 +412,8 @@ nvme_resume(struct device *dev)
 	pci_resume(&n->fn);
 	pthread_mutex_lock(&n->lock);
 	n->active = true;
+	if ((n->csts & NVME_CSTS_SHST) == NVME_SHST_BUSY)
+		nvme_shutdown(n);
 	pthread_mutex_unlock(&n->lock);
 	set_master(n, pci_master(&n->fn));
 	pthread_mutex_lock(&n->lock);

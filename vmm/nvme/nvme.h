@@ -187,6 +187,7 @@ struct nvme {
 	bool		 changing;	/* somebody is at CC */
 	unsigned	 flying;	/* requests to the image; reset and pause wait for 0 */
 	unsigned	 turn;		/* the next queue that may give a command */
+	bool		 flushing;	/* by shutdown */
 	struct block_req shutdown;
 	struct nvme_io	*free;
 	unsigned	 nfree;

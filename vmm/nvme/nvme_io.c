@@ -404,6 +404,7 @@ shutdown_done(struct block_req *req)
 	if (req->error != 0)
 		device_guest_log(n->dev, "flush at shutdown: %s", strerror(req->error));
 	n->csts = (n->csts & ~NVME_CSTS_SHST) | NVME_SHST_DONE;
+	n->flushing = false;
 	if (--n->flying == 0)
 		pthread_cond_broadcast(&n->idle);
 	pthread_mutex_unlock(&n->lock);
@@ -412,10 +413,13 @@ shutdown_done(struct block_req *req)
 void
 nvme_shutdown(struct nvme *n)
 {
-	if ((n->csts & NVME_CSTS_SHST) != 0)
+	if ((n->csts & NVME_CSTS_SHST) == 0)
+		n->csts |= NVME_SHST_BUSY;
+	/* While the device is paused nothing begins: the resume comes here again. */
+	if ((n->csts & NVME_CSTS_SHST) != NVME_SHST_BUSY || n->flushing || !n->active)
 		return;
-	n->csts |= NVME_SHST_BUSY;
 	n->shutdown = (struct block_req){ .op = BLOCK_FLUSH, .done = shutdown_done, .arg = n };
+	n->flushing = true;
 	n->flying++;
 	block_submit(n->image, &n->shutdown);
 }
