@@ -175,17 +175,19 @@ nv_submit(struct nvq *q, const struct sqe *cmd)
 	return (cid);
 }
 
-static inline volatile struct cqe *
-nv_entry(struct nvq *q)
+static inline const struct cqe *
+nv_entry(const struct nvq *q)
 {
-	return ((volatile struct cqe *)(void *)(ram + CQ_AT(q->cqid)) + q->head);
+	return ((const struct cqe *)(void *)(ram + CQ_AT(q->cqid)) + q->head);
 }
 
-/* Whether there is a completion. */
+/* Whether there is a completion: its last word, which is what the controller writes last. */
 static inline bool
 nv_done(struct nvq *q)
 {
-	return ((__atomic_load_n(&nv_entry(q)->status, __ATOMIC_ACQUIRE) & 1) == q->phase);
+	const uint32_t *last = (const uint32_t *)(const void *)nv_entry(q) + 3;
+
+	return ((__atomic_load_n(last, __ATOMIC_ACQUIRE) >> 16 & 1) == q->phase);
 }
 
 /* Wait for the next completion of a queue, and take it. */
@@ -198,7 +200,7 @@ nv_wait(struct nvq *q)
 		CHECKF(i < 400000, "no completion in queue %u", q->cqid);
 		usleep(50);
 	}
-	memcpy(&c, (const void *)(uintptr_t)nv_entry(q), sizeof(c));
+	memcpy(&c, nv_entry(q), sizeof(c));
 	if (++q->head == q->size) {
 		q->head = 0;
 		q->phase = !q->phase;
