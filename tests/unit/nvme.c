@@ -828,8 +828,10 @@ TEST(full_completion_queue)
 	CHECK_EQ(nv_command(&admin, A_CREATE_SQ, 0, SQ_AT(1), 0, (RING - 1) << 16 | 1, 1 << 16 | 1, 0, NULL), ST_OK);
 	sq = (struct nvq){ .id = 1, .size = RING };
 	ioq = (struct nvq){ .cqid = 1, .size = 4, .phase = true };
-	for (unsigned i = 0; i < 12; i++)
+	for (unsigned i = 0; i < 12; i++) {
+		cmd.prp1 = DATA + 4096 * i;
 		(void)nv_put(&sq, &cmd);
+	}
 	nv_doorbell(1, false, sq.tail);
 	usleep(20000);
 	CHECK_EQ(ram[CQ_AT(1) + 16 * 3 + 14] & 1, 0);		/* three of four entries may be used */

@@ -134,13 +134,16 @@ finish(void)
 	CHECK(disk.closed);
 }
 
+/* Reads that are told at once, each with memory of its own. */
 static void
 read_some(unsigned n)
 {
-	struct sqe cmd = nv_rw(IO_READ, 0, 8, DATA, 0);
+	struct sqe cmd = nv_rw(IO_READ, 0, 8, 0, 0);
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		cmd.prp1 = DATA + 4096 * i;
 		(void)nv_put(&ioq, &cmd);
+	}
 	nv_doorbell(1, false, ioq.tail);
 }
 
@@ -466,7 +469,7 @@ TEST(processors_meet)
 	setup("");
 	admins = (struct sqe *)(void *)(ram + SQ_AT(0));
 	ios = (struct sqe *)(void *)(ram + SQ_AT(1));
-	/* Queues' memory that is the same whoever reads it when. */
+	/* Queues' memory that is the same whoever reads it when; no two commands write to the same memory. */
 	for (unsigned i = 0; i < RING; i++) {
 		static const uint8_t opcodes[] = { A_CREATE_CQ, A_CREATE_SQ, A_GET, A_EVENT, A_DELETE_SQ, A_DELETE_CQ, A_LOG, A_ABORT };
 		uint8_t op = opcodes[i % 8];
@@ -474,7 +477,7 @@ TEST(processors_meet)
 		admins[i] = (struct sqe){ .opcode = op, .cid = (uint16_t)i, .prp1 = op == A_CREATE_SQ ? SQ_AT(1) : op == A_CREATE_CQ ? CQ_AT(1) :
 		    DATA + 0x10000, .cdw = { op == A_GET ? 1 : op == A_LOG ? 1 | 15 << 16 : (op == A_CREATE_CQ || op == A_CREATE_SQ ? (RING - 1) << 16 : 0) | 1,
 		    1 << 16 | 3 } };
-		ios[i] = i % 4 == 3 ? (struct sqe){ .opcode = IO_FLUSH, .nsid = 1 } : nv_rw(i % 4 == 0 ? IO_WRITE : IO_READ, i, 8, DATA + 4096 * i, 0);
+		ios[i] = i % 4 == 3 ? (struct sqe){ .opcode = IO_FLUSH, .nsid = 1 } : nv_rw(i % 4 == 0 ? IO_WRITE : IO_COMPARE, i, 8, DATA + 4096 * i, 0);
 	}
 	fx_hammer_start(t, hammer);
 	fx_hammer_join(t);
