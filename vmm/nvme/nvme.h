@@ -217,6 +217,20 @@ nvme_blocks(const struct nvme *n)
 	return (block_size(n->image) >> n->lbashift);
 }
 
+/* Entries of a queue that are in use: one less than its size, at most (4.1). */
+static inline uint32_t
+nvme_used(uint32_t head, uint32_t tail, uint32_t size)
+{
+	return (tail >= head ? tail - head : size - head + tail);
+}
+
+/* Whether a completion queue has room for more than it owes. */
+static inline bool
+nvme_has_room(const struct nvme_cq *cq)
+{
+	return (cq->size - 1 - nvme_used(cq->head, cq->tail, cq->size) > cq->owed);
+}
+
 /* nvme_queue.c */
 
 /* Whether commands may be taken from queues. */

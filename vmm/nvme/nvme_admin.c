@@ -151,7 +151,7 @@ abort_command(struct nvme *n, struct nvme_req *r)
 	for (i = 0; i < n->naers && n->aer[i] != other.cmd.cid; i++)
 		;
 	/* Two answers then, of which one has its place. */
-	if (i == n->naers || cq->size - 1 - (cq->tail + cq->size - cq->head) % cq->size <= cq->owed)
+	if (i == n->naers || !nvme_has_room(cq))
 		return (NVME_OK);
 	n->naers--;
 	memmove(n->aer + i, n->aer + i + 1, (n->naers - i) * sizeof(n->aer[0]));

@@ -46,12 +46,6 @@ nvme_works(const struct nvme *n)
 
 /* Interrupts */
 
-static uint32_t
-used(uint32_t head, uint32_t tail, uint32_t size)
-{
-	return (tail >= head ? tail - head : size - head + tail);
-}
-
 /* 7.5.1: the pin is up while a queue with interrupts has what the driver has not taken, unless its vector is masked. */
 void
 nvme_update_pin(struct nvme *n)
@@ -69,13 +63,6 @@ nvme_update_pin(struct nvme *n)
 }
 
 /* Completions */
-
-/* One entry less than the size is full (4.1). */
-static uint32_t
-room(const struct nvme_cq *cq)
-{
-	return (cq->size - 1 - used(cq->head, cq->tail, cq->size));
-}
 
 static void
 post(struct nvme *n, struct nvme_cq *cq, const struct completion *c)
@@ -163,7 +150,7 @@ send_events(struct nvme *n)
 		struct nvme_event *e = &n->event[i];
 		struct nvme_req r = { .result = i | (uint32_t)e->info << 8 | (uint32_t)page[i] << 16 };
 
-		if (!e->pending || n->naers == 0 || !nvme_works(n) || room(&n->cq[0]) <= n->cq[0].owed)
+		if (!e->pending || n->naers == 0 || !nvme_works(n) || !nvme_has_room(&n->cq[0]))
 			continue;
 		r.cmd.cid = n->aer[0];
 		n->naers--;
@@ -200,7 +187,7 @@ step(struct nvme *n, unsigned qid)
 	struct nvme_req r = { .sqid = (uint16_t)qid };
 	uint16_t status;
 
-	if (sq->size == 0 || sq->deleting || sq->head == sq->tail || room(cq) <= cq->owed || (qid != 0 && n->flying >= n->slots) ||
+	if (sq->size == 0 || sq->deleting || sq->head == sq->tail || !nvme_has_room(cq) || (qid != 0 && n->flying >= n->slots) ||
 	    !nvme_works(n))
 		return (false);
 	if (!fetch(n, sq, &r.cmd)) {
@@ -260,11 +247,11 @@ nvme_doorbell(struct nvme *n, unsigned i, uint32_t val)
 		bad_doorbell(n, i, val, NVME_BAD_DOORBELL);
 	} else if ((i & 1) == 0) {
 		/* More commands than there was room for */
-		if (val >= sq->size || used(sq->tail, val, sq->size) > sq->size - 1 - used(sq->head, sq->tail, sq->size))
+		if (val >= sq->size || nvme_used(sq->tail, val, sq->size) > sq->size - 1 - nvme_used(sq->head, sq->tail, sq->size))
 			bad_doorbell(n, i, val, NVME_BAD_DOORBELL_VALUE);
 		else
 			sq->tail = val;
-	} else if (val >= cq->size || used(cq->head, val, cq->size) > used(cq->head, cq->tail, cq->size)) {
+	} else if (val >= cq->size || nvme_used(cq->head, val, cq->size) > nvme_used(cq->head, cq->tail, cq->size)) {
 		/* Completions that were not there */
 		bad_doorbell(n, i, val, NVME_BAD_DOORBELL_VALUE);
 	} else {
