@@ -264,11 +264,13 @@ static const uint8_t admins[] = {
 	OP_ADMIN, 6, 0, 0x20, 0, 1, 0, 0, 0, OP_ADMIN, 6, 1, 0x20, 0, 0, 0, 0, 0, OP_ADMIN, 6, 1, 0x60, 0x21, 3, 0, 0, 0, OP_TAKE, OP_TAKE, OP_TAKE,
 	OP_ADMIN, 9, 0x20, 0, 0, 7, 0, 0, 1, 0, 1, 0, 0, OP_ADMIN, 10, 0, 0, 0, 11, 0, 0, 0, OP_ADMIN, 12, 2, 0, 0, 0, 0, 0, 0, OP_DOORBELL, 9, 1,
 	OP_ADMIN, 2, 0, 0x20, 0, 1, 0, 31, 0, OP_ADMIN, 12, 4, 0, 0, 0, 0, 0, 0, OP_ADMIN, 8, 0, 0, 0, 0, 0, 2, 0, OP_TAKE, OP_TAKE, OP_PAIR | 0x20,
-	OP_ADMIN, 0, 0, 0, 0, 2, 0, 0, 0, OP_ADMIN, 4, 0, 0, 0, 2, 0, 0, 0, OP_MOVE, OP_START, OP_PAIR | 0x10, OP_REGISTER, 0x14, 2, 1, 0x40, 0x46, 0, OP_TURN,
+	OP_ADMIN, 0, 0, 0, 0, 2, 0, 0, 0, OP_ADMIN, 4, 0, 0, 0, 2, 0, 0, 0, OP_MOVE, OP_START, OP_PAIR | 0x10,
+	OP_REGISTER, 0x14, 2, 1, 0x40, 0x46, 0, OP_TURN,
 };
 
 static const uint8_t registers[] = {
-	OP_CONFIG, 0x42, 0, 1, 0x00, 0x80, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0, OP_PAIR | 0x10, OP_CONFIG, 4, 0, 1, 2, 0, OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0,
+	OP_CONFIG, 0x42, 0, 1, 0x00, 0x80, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0, OP_PAIR | 0x10, OP_CONFIG, 4, 0, 1, 2, 0,
+	OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0,
 	OP_MOVE, OP_CONFIG, 4, 0, 1, 6, 0, OP_REGISTER, 0x0c, 2, 2, 0, 0, 0, OP_BAR, 0, 0, 0, 0xc8, OP_TAKE, OP_BAR, 0, 0, 0, 0xc0,
 	OP_REGISTER, 0x1c, 6, OP_REGISTER, 0x14, 2, 0, 0, 0, 0, OP_START | 0x80, 0x81, 0x02, 0x46, 0, OP_DOORBELL | 0x80, 0, 255, 255, 255, 255,
 	OP_ENTRY, 0, 0, 2, 0, 0, 0, OP_DOORBELL, 0, 5,

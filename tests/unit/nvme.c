@@ -1025,7 +1025,8 @@ TEST(states_that_cannot_be)
 	};
 	/* Within an element of the queues: its place is the library's business, so their first members are looked for by value. */
 	static const struct { uint64_t find; unsigned off; uint64_t val; const char *words; } queue[] = {
-		{ SQ_AT(0), 8, 0, "outside of itself" }, { SQ_AT(1), 8, 1, "entries" }, { SQ_AT(1), 8, 65537, "entries" }, { SQ_AT(1), 12, RING, "outside of itself" },
+		{ SQ_AT(0), 8, 0, "outside of itself" }, { SQ_AT(1), 8, 1, "entries" }, { SQ_AT(1), 8, 65537, "entries" },
+		{ SQ_AT(1), 12, RING, "outside of itself" },
 		{ SQ_AT(1), 16, RING, "outside of itself" }, { SQ_AT(1), 16, UINT32_MAX, "outside of itself" }, { CQ_AT(1), 12, RING, "outside of itself" },
 		{ CQ_AT(1), 16, RING, "outside of itself" }, { SQ_AT(1), 20, 2, "completes" }, { SQ_AT(1), 20, 0, "completes" },
 		{ CQ_AT(1), 20, 17, "vector" },
