@@ -348,25 +348,6 @@ set_device(struct config *cfg, unsigned slot, const char *device, int n)
 	return (set_key(cfg, name, device, n));
 }
 
-/* FILE[,key=value]...: the next free slot gets a disk. */
-static int
-add_disk(struct config *cfg, unsigned slot, const char *text, int n)
-{
-	char *copy = strdup(text), *next = copy, name[32];
-	int r;
-
-	if (copy == NULL)
-		return (vmm_fail(ENOMEM, "no memory"));
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
-	r = set_device(cfg, slot, "virtio-blk", n);
-	if (r == 0)
-		r = set_key(cfg, name, strsep(&next, ","), n);
-	if (r == 0)
-		r = set_items(cfg, slot, next, n);
-	free(copy);
-	return (r);
-}
-
 /* Take item NAME=value out of a list that is separated by commas; several are joined by semicolons into *value (may stay NULL). */
 static int
 take_items(char *list, const char *name, char **value)
@@ -393,6 +374,29 @@ take_items(char *list, const char *name, char **value)
 	if (len != 0 && list[len - 1] == ',')
 		list[len - 1] = '\0';
 	return (0);
+}
+
+/* FILE[,key=value]...: the next free slot gets a disk; its model is the key device. */
+static int
+add_disk(struct config *cfg, unsigned slot, const char *text, int n)
+{
+	char *copy = strdup(text), *list = copy, *device = NULL, *path, name[32];
+	int r;
+
+	if (copy == NULL)
+		return (vmm_fail(ENOMEM, "no memory"));
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
+	path = strsep(&list, ",");
+	r = list != NULL ? take_items(list, "device", &device) : 0;
+	if (r == 0)
+		r = set_device(cfg, slot, device != NULL ? device : "virtio-blk", n);
+	if (r == 0)
+		r = set_key(cfg, name, path, n);
+	if (r == 0 && list != NULL && *list != '\0')
+		r = set_items(cfg, slot, list, n);
+	free(device);
+	free(copy);
+	return (r);
 }
 
 /* BACKEND[,key=value]...: a NIC; its model is the key device, and hostfwd may come several times. */
@@ -437,7 +441,8 @@ help(const struct verb *verb)
 	    "  --firmware F      uefi, bios (amd64) or an image; uefi is what starts unless there is a kernel\n"
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
-	    "  --disk FILE[,key=value]...  a virtio-blk disk with a raw image; 'hyve devices virtio-blk' lists the keys\n"
+	    "  --disk FILE[,key=value]...  a disk with a raw image: virtio-blk, or with device=nvme that; 'hyve devices virtio-blk'\n"
+	    "                    lists the keys\n"
 	    "  --net user[,key=value]...  a NIC with user-mode networking (there is one unless --net none), such as\n"
 	    "                    user,hostfwd=tcp::2222-:22; 'hyve devices virtio-net' lists the keys\n"
 	    "  --arch A          amd64 or arm64 (what the kernel is for, else amd64)\n"

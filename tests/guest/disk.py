@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""ext4 on a virtio-blk disk: what the guest wrote is there after a reboot and after a crash, and the host finds it in order."""
+"""ext4 on a virtio-blk or an NVMe disk: what the guest wrote is there after a reboot and after a crash, and the host finds it in order."""
 import os
 import signal
 import subprocess
@@ -8,10 +8,10 @@ import guest
 from guest import case, check
 
 
-def host(*command):
+def host(*command, text=b""):
     """Run a program of the host; its output."""
-    done = subprocess.run([guest.tool(command[0])] + list(command[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run([guest.tool(command[0])] + list(command[1:]), input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
     output = done.stdout.decode("utf-8", "replace")
     check(done.returncode == 0, "%s: status %d: %s" % (" ".join(command), done.returncode, output[-600:]))
     return output
@@ -25,10 +25,10 @@ def make_image(context, *options):
     return image
 
 
-def write_files(g):
+def write_files(g, device="/dev/vda"):
     """A large file, many small ones and some that are gone again."""
     count = 80 if guest.SANITIZE == "none" else 10      # most of the time goes into computing its checksum
-    g.run("mount -t ext4 /dev/vda /mnt; mkdir /mnt/small; dd if=/dev/urandom of=/mnt/large bs=64k count=%d 2>/dev/null" % count)
+    g.run("mount -t ext4 %s /mnt; mkdir /mnt/small; dd if=/dev/urandom of=/mnt/large bs=64k count=%d 2>/dev/null" % (device, count))
     g.run("i=0; while [ $i -lt 200 ]; do echo $i >/mnt/small/$i; i=$((i + 1)); done; rm /mnt/small/*7")
     g.run("cp /mnt/large /mnt/copy; rm /mnt/copy; mv /mnt/small/10 /mnt/small/ten; ln -s large /mnt/link")
     g.run("cd /mnt; find . -type f | sort | xargs sha256sum >/tmp/sums; cp /tmp/sums sums; cd /; sync", limit=guest.LIMIT)
@@ -57,6 +57,46 @@ def written_and_read_again(context):
     g.run("umount /mnt")
     g.power_off()
     host("e2fsck", "-fn", image)
+
+
+def nvme_disk(context, sector):
+    """An NVMe disk with ext4, on a partition if blocks have 512 bytes: a partition table counts in blocks, and the host's tools in those."""
+    image = context.path("nvme%d.img" % sector)
+    with open(image, "wb") as file:
+        file.truncate(96 << 20)
+    if sector == 512:
+        host("sfdisk", "-q", image, text=b"label: gpt\n2048,163840,L\n")
+        host("mke2fs", "-q", "-F", "-t", "ext4", "-E", "offset=%d" % (2048 * 512), image, "81920k")
+        return image, "/dev/nvme0n1p1"
+    host("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", image)
+    return image, "/dev/nvme0n1"
+
+
+@case(slow=True, flavours=guest.BOTH)
+def nvme(context):
+    """NVMe with both block sizes: queues for each processor; written, verified by the next boot, discarded."""
+    for sector in (512, 4096):
+        image, device = nvme_disk(context, sector)
+        disk = "%s,device=nvme,ser=N%d,sectsz=%d" % (image, sector, sector)
+        g = context.script(disks=[disk], cpus=2)
+        check(int(g.run("cat /sys/block/nvme0n1/size")) == (96 << 20) // 512, "the disk has the wrong size")
+        check(g.run("cat /sys/block/nvme0n1/device/serial /sys/block/nvme0n1/queue/logical_block_size").split() ==
+              ["N%d" % sector, str(sector)], "the disk is another")
+        check(int(g.run("ls /sys/block/nvme0n1/mq | wc -l")) == 2, "there are not two queues")
+        check(int(g.run("grep -c 'MSI.* nvme0q[012]' /proc/interrupts")) == 3, "there are not three interrupts")
+        digest = write_files(g, device)
+        g.run("umount /mnt")
+        g.power_off()
+
+        g = context.script(disks=[disk], cpus=2)
+        g.run("mount -t ext4 %s /mnt" % device)
+        verify_files(g, digest)
+        before = os.stat(image).st_blocks
+        g.run("umount /mnt; blkdiscard %s" % device)
+        check(g.run("dd if=%s bs=1M count=1 2>/dev/null | tr -d '\\0' | wc -c" % device).strip() == "0", "it does not read as zeros")
+        check(os.stat(image).st_blocks < before // 2, "what the guest discarded takes room")
+        check("I/O error" not in g.run("dmesg"), "the kernel saw errors")
+        g.power_off()
 
 
 @case(slow=True, long=True)

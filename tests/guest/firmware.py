@@ -185,6 +185,22 @@ def disk_by_grub(context):
     g.power_off()
 
 
+@case(slow=True)
+def nvme_by_grub(context):
+    """The same disk on NVMe, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's."""
+    disks = [(images(context)["code"], grub_disk)]
+    if context.arch == "amd64":
+        disks.append((os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin"), bios_disk))
+    else:
+        disks.append((os.path.join(guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin"), grub_disk))
+    for image, make in disks:
+        g = firmware(context, image, disks=[make(context) + ",device=nvme"], memory="512M", cpus=2)
+        g.expect(r"guest: script\r?\n")
+        g.run("test -b /dev/nvme0n1p1")
+        check(int(g.run("grep -c 'MSI.* nvme0q' /proc/interrupts")) == 3, "there are not three interrupts")
+        g.power_off()
+
+
 @case(slow=True, long=True)
 def power_button(context):
     """The power button, pressed by the escape key, reaches a system that knows the machine by ACPI, and it powers off."""

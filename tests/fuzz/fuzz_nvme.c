@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fuzz_nvme.c - the NVMe controller under a guest that does anything: to registers, doorbells, commands of both kinds, PRP lists and
+ * its PCI function.
+ *
+ * An input is a series of operations, a byte each with what it needs behind it.  The VM stays, the machine is reset for each input.
+ * Commands are told by few bytes, so that mutations stay where something is: addresses by a table.
+ */
+#include <sys/mman.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "error.h"
+#include "fuzz.h"
+#include "fuzz_devices.h"
+#include "pci/pci.h"
+
+#define	RAM		(1UL << 20)
+#define	ECAM		0xb0000000ULL
+#define	DEVFN		PCI_DEVFN(1, 0)
+#define	RING		16U
+#define	NQUEUES		4U
+#define	SQ_AT(i)	(0x10000ULL + 0x1000 * (i))
+#define	CQ_AT(i)	(0x20000ULL + 0x1000 * (i))
+#define	LIST		0x30000ULL
+#define	DATA		0x40000ULL
+#define	OPS_MAX		400
+
+enum {
+	OP_REGISTER, OP_CONFIG, OP_MSIX, OP_DOORBELL, OP_ADMIN, OP_IO, OP_TAKE, OP_LIST, OP_POKE, OP_MOVE, OP_START, OP_PAIR, OP_BAR, OP_ENTRY,
+	OP_TURN, OP_LAST
+};
+
+static struct vmm vmm;
+static struct pci_host *host;
+static uint8_t *ram;
+static uint32_t tail[NQUEUES], head[NQUEUES];	/* as the driver knows them */
+
+static uint64_t
+mem(uint64_t addr, unsigned size, bool write, uint64_t val)
+{
+	(void)vm_access(vmm.vm, VM_SPACE_MEM, addr, size, write, &val);
+	return (val);
+}
+
+static uint64_t
+cfg(unsigned off)
+{
+	return (ECAM + ((uint64_t)DEVFN << 12) + off);
+}
+
+static uint64_t
+bar(unsigned n)
+{
+	return (mem(cfg(0x10 + 4 * n), 4, false, 0) & ~0xfULL);
+}
+
+static void
+reg(unsigned off, uint32_t val)
+{
+	(void)mem(bar(0) + off, 4, true, val);
+}
+
+static void
+make_vm(void)
+{
+	const struct pci_host_spec hs = {
+		.ecam = ECAM, .ports = true, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
+	};
+	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+	const struct device_class *cls = device_class_find("nvme");
+	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = DEVFN, .nirqs = 1 };
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	char path[64];
+
+	vmm.vm = vm_new(&spec);
+	vmm.loop = event_loop_new();
+	vmm.config = config_new();
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (cls == NULL || fd < 0 || ftruncate(fd, 1 << 20) != 0 || vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL ||
+	    vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 || (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL ||
+	    (host = pci_host_new(&vmm, &hs)) == NULL || config_declare(vmm.config, "nvme", &cls->keys) != 0 ||
+	    config_set(vmm.config, "nvme.path", path, &origin) != 0 || config_set(vmm.config, "nvme.ioslots", "3", &origin) != 0 ||
+	    config_set(vmm.config, "nvme.maxq", "3", &origin) != 0 || (place.irq[0] = vm_irq_open_line(vmm.vm, 16)) == NULL)
+		abort();
+	place.pci = host;
+	/* With a processor for messages to arrive at. */
+	if (device_create(&vmm, cls, "nvme", config_node(vmm.config, "nvme"), &place) == NULL || vm_vcpu_open(vmm.vm, 0) == NULL ||
+	    vm_start(vmm.vm) != 0)
+		abort();
+}
+
+/* An address: memory of data, with offsets that may be and may not, lists, queues, and what is no memory. */
+static uint64_t
+address(uint8_t b)
+{
+	static const uint64_t special[16] = {
+		0, LIST, LIST + 0xff8, LIST + 0x800, LIST + 4, RAM - 4096, RAM - 4, RAM, 0xfee00000, UINT64_MAX - 4095, UINT64_MAX - 3,
+		UINT64_MAX, SQ_AT(0), CQ_AT(1), DATA + 1, DATA + 0xffc,
+	};
+
+	if (b < 16)
+		return (special[b]);
+	return (DATA + 4096 * (uint64_t)(b & 63) + ((b & 64) != 0 ? 512 : 0));
+}
+
+/* A command out of the input, into queue q, at its tail. */
+static void
+command(unsigned q, const uint8_t **p, const uint8_t *end)
+{
+	struct {
+		uint8_t	opcode, flags;
+		uint16_t cid;
+		uint32_t nsid;
+		uint64_t reserved, mptr, prp1, prp2;
+		uint32_t cdw[6];
+	} cmd = { .opcode = (uint8_t)fuzz_bytes(p, end, 1) };
+	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
+
+	cmd.flags = (how & 0x80) != 0 ? (uint8_t)fuzz_bytes(p, end, 1) : 0;
+	cmd.nsid = (how & 0x40) != 0 ? (uint32_t)fuzz_bytes(p, end, 4) : (how & 1);
+	cmd.cid = how >> 1 & 7;
+	cmd.prp1 = address((uint8_t)fuzz_bytes(p, end, 1));
+	cmd.prp2 = address((uint8_t)fuzz_bytes(p, end, 1));
+	cmd.cdw[0] = (uint32_t)fuzz_bytes(p, end, 2) | (uint32_t)fuzz_bytes(p, end, 1) << 16;
+	cmd.cdw[1] = (how & 0x20) != 0 ? (uint32_t)fuzz_bytes(p, end, 4) : 0;
+	cmd.cdw[2] = (uint32_t)fuzz_bytes(p, end, 1) | ((how & 0x10) != 0 ? (uint32_t)fuzz_bytes(p, end, 3) << 8 : 0);
+	memcpy(ram + SQ_AT(q) + 64 * tail[q], &cmd, sizeof(cmd));
+	tail[q] = (tail[q] + 1) % RING;
+	reg(0x1000 + 8 * q, tail[q]);
+}
+
+/* Enabled, with queues in memory that looks new. */
+static void
+start(uint32_t cc)
+{
+	(void)mem(cfg(4), 2, true, PCI_CMD_MEM | PCI_CMD_MASTER);
+	reg(0x14, 0);
+	memset(ram + CQ_AT(0), 0, 0x1000 * NQUEUES);
+	memset(tail, 0, sizeof(tail));
+	memset(head, 0, sizeof(head));
+	reg(0x24, (RING - 1) << 16 | (RING - 1));
+	reg(0x28, SQ_AT(0));
+	reg(0x2c, 0);
+	reg(0x30, CQ_AT(0));
+	reg(0x34, 0);
+	reg(0x14, cc);
+}
+
+static void
+pair(uint8_t q)
+{
+	const uint8_t cq[] = { 5, 0x20, 0, 0, q, RING - 1, 0, 3, 0, q, 0, 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t at = i == 0 ? CQ_AT(q) : SQ_AT(q);
+		uint8_t bytes[sizeof(cq)];
+		const uint8_t *p = bytes;
+
+		memcpy(bytes, cq, sizeof(cq));
+		bytes[0] = i == 0 ? 5 : 1;
+		bytes[4] = q;
+		bytes[5] = 0;
+		bytes[6] = RING - 1;
+		command(0, &p, bytes + sizeof(bytes));
+		/* The address, which the table does not have, and again. */
+		memcpy(ram + SQ_AT(0) + 64 * ((tail[0] + RING - 1) % RING) + 24, &at, 8);
+		tail[0] = (tail[0] + RING - 1) % RING;
+		p = bytes;
+		command(0, &p, bytes + sizeof(bytes));
+	}
+}
+
+/* An access to a register, whose width and direction a byte says. */
+static void
+touch(uint64_t base, uint32_t off, const uint8_t **p, const uint8_t *end)
+{
+	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
+	unsigned size = 1U << (how & 3);
+
+	(void)mem(base + off, size, (how & 4) == 0, (how & 4) == 0 ? fuzz_bytes(p, end, size) : 0);
+}
+
+static void
+operate(const uint8_t **p, const uint8_t *end)
+{
+	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
+	unsigned q = op >> 4 & (NQUEUES - 1);
+	uint64_t val, i;
+
+	switch (op & 15) {
+	case OP_REGISTER:
+		touch(bar(0), (uint32_t)fuzz_bytes(p, end, 1) & 0x3f, p, end);
+		break;
+	case OP_CONFIG:
+		touch(cfg(0), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		break;
+	case OP_MSIX:
+		touch(bar(4), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		break;
+	case OP_DOORBELL:
+		i = fuzz_bytes(p, end, 1);
+		reg(0x1000 + 4 * (unsigned)i, (uint32_t)fuzz_bytes(p, end, (op & 0x80) != 0 ? 4 : 1));
+		break;
+	case OP_ADMIN:
+		command(0, p, end);
+		break;
+	case OP_IO:
+		command(q, p, end);
+		break;
+	case OP_TAKE:
+		head[q] = (head[q] + 1) % RING;
+		reg(0x1004 + 8 * q, head[q]);
+		break;
+	case OP_LIST:
+		i = fuzz_bytes(p, end, 2) % 512;
+		val = address((uint8_t)fuzz_bytes(p, end, 1));
+		memcpy(ram + LIST + 8 * i, &val, 8);
+		break;
+	case OP_POKE:
+		fuzz_poke(ram, RAM, p, end);
+		break;
+	case OP_MOVE:
+		fuzz_move(&vmm);
+		break;
+	case OP_START:
+		start((op & 0x80) != 0 ? (uint32_t)fuzz_bytes(p, end, 4) : 0x460001);
+		break;
+	case OP_PAIR:
+		pair((uint8_t)q);
+		break;
+	case OP_BAR:
+		(void)mem(cfg(0x10 + 16 * (op >> 4 & 1)), 4, true, fuzz_bytes(p, end, 4));
+		break;
+	case OP_ENTRY:			/* of a queue's memory, by bytes */
+		i = fuzz_bytes(p, end, 2) % (RING * 64);
+		val = fuzz_bytes(p, end, 4);
+		memcpy(ram + SQ_AT(q) + (i & ~3ULL), &val, 4);
+		break;
+	case OP_TURN:
+		(void)event_loop_once(vmm.loop, 0);
+		break;
+	default:
+		break;
+	}
+}
+
+static const uint8_t reads[] = {
+	OP_PAIR | 0x10, OP_TAKE, OP_TAKE,
+	/* A block, eight with an offset, by two pages, by a list; the answers; the same written, compared, zeroed, deallocated, flushed. */
+	OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0, OP_IO | 0x10, 2, 1, 0x61, 0x22, 9, 0, 0, 7, OP_LIST, 0, 0, 0x23, OP_LIST, 1, 0, 0x24,
+	OP_IO | 0x10, 2, 1, 0x20, 1, 0, 0, 0, 23, OP_TAKE | 0x10, OP_TAKE | 0x10, OP_TAKE | 0x10, OP_IO | 0x10, 1, 1, 0x20, 1, 0, 0, 0, 23,
+	OP_IO | 0x10, 5, 1, 0x20, 0, 0, 0, 0, 7, OP_IO | 0x10, 8, 0x11, 0, 0, 5, 0, 0, 3, 0, 0, 2, OP_IO | 0x10, 9, 0x21, 0x25, 0, 1, 0, 0, 4, 0, 0, 0, 0,
+	OP_IO | 0x10, 0, 1, 0, 0, 0, 0, 0, 0, OP_MOVE, OP_TAKE | 0x10, OP_TAKE | 0x10,
+};
+
+static const uint8_t admins[] = {
+	/* Identify each, features, logs, event requests and what they wait for, an abort, queues that come and go. */
+	OP_ADMIN, 6, 0, 0x20, 0, 1, 0, 0, 0, OP_ADMIN, 6, 1, 0x20, 0, 0, 0, 0, 0, OP_ADMIN, 6, 1, 0x60, 0x21, 3, 0, 0, 0, OP_TAKE, OP_TAKE, OP_TAKE,
+	OP_ADMIN, 9, 0x20, 0, 0, 7, 0, 0, 1, 0, 1, 0, 0, OP_ADMIN, 10, 0, 0, 0, 11, 0, 0, 0, OP_ADMIN, 12, 2, 0, 0, 0, 0, 0, 0, OP_DOORBELL, 9, 1,
+	OP_ADMIN, 2, 0, 0x20, 0, 1, 0, 31, 0, OP_ADMIN, 12, 4, 0, 0, 0, 0, 0, 0, OP_ADMIN, 8, 0, 0, 0, 0, 0, 2, 0, OP_TAKE, OP_TAKE, OP_PAIR | 0x20,
+	OP_ADMIN, 0, 0, 0, 0, 2, 0, 0, 0, OP_ADMIN, 4, 0, 0, 0, 2, 0, 0, 0, OP_MOVE, OP_START, OP_PAIR | 0x10,
+	OP_REGISTER, 0x14, 2, 1, 0x40, 0x46, 0, OP_TURN,
+};
+
+static const uint8_t registers[] = {
+	OP_CONFIG, 0x42, 0, 1, 0x00, 0x80, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0, OP_PAIR | 0x10, OP_CONFIG, 4, 0, 1, 2, 0,
+	OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0,
+	OP_MOVE, OP_CONFIG, 4, 0, 1, 6, 0, OP_REGISTER, 0x0c, 2, 2, 0, 0, 0, OP_BAR, 0, 0, 0, 0xc8, OP_TAKE, OP_BAR, 0, 0, 0, 0xc0,
+	OP_REGISTER, 0x1c, 6, OP_REGISTER, 0x14, 2, 0, 0, 0, 0, OP_START | 0x80, 0x81, 0x02, 0x46, 0, OP_DOORBELL | 0x80, 0, 255, 255, 255, 255,
+	OP_ENTRY, 0, 0, 2, 0, 0, 0, OP_DOORBELL, 0, 5,
+};
+
+size_t
+fuzz_seed(unsigned n, uint8_t *buf, size_t max)
+{
+	static const struct {
+		const uint8_t *bytes;
+		size_t len;
+	} seeds[] = { { reads, sizeof(reads) }, { admins, sizeof(admins) }, { registers, sizeof(registers) } };
+
+	if (n >= sizeof(seeds) / sizeof(seeds[0]) || seeds[n].len > max)
+		return (0);
+	memcpy(buf, seeds[n].bytes, seeds[n].len);
+	return (seeds[n].len);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *p = data, *end = data + size;
+
+	if (vmm.vm == NULL)
+		make_vm();
+	devices_pause(&vmm);
+	devices_reset(&vmm);
+	memset(ram, 0, RAM);
+	devices_resume(&vmm);
+	if (pci_host_assign(host) != 0)
+		abort();
+	start(0x460001);
+	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
+		operate(&p, end);
+	(void)event_loop_once(vmm.loop, 0);
+	/* Whatever it did, a reset of the controller mends it. */
+	if (pci_host_assign(host) != 0)
+		abort();
+	start(0x460001);
+	if (mem(bar(0) + 0x1c, 4, false, 0) != 1)
+		abort();
+	return (0);
+}
