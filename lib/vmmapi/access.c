@@ -76,16 +76,28 @@ vm_write_begin(struct vmctx *ctx, vm_paddr_t gpa, size_t len, struct vm_wsec *ws
 		}
 		ws->host = (uint8_t *)ws->view + (gpa - start);
 	}
-	if (ctx->jit.check != 0)
+	if (ctx->jit.check != 0) {
 		pthread_mutex_lock(&ctx->write_lock);
+		while (ctx->write_step)
+			pthread_cond_wait(&ctx->write_cond, &ctx->write_lock);
+		ctx->writes++;
+		pthread_mutex_unlock(&ctx->write_lock);
+	}
 	return (ws->host);
 }
 
 static void
 wsec_end(struct vm_wsec *ws)
 {
-	if (ws->ctx->jit.check != 0)
-		pthread_mutex_unlock(&ws->ctx->write_lock);
+	struct vmctx *ctx = ws->ctx;
+
+	/* It may have been begun by another thread. */
+	if (ctx->jit.check != 0) {
+		pthread_mutex_lock(&ctx->write_lock);
+		ctx->writes--;
+		pthread_cond_broadcast(&ctx->write_cond);
+		pthread_mutex_unlock(&ctx->write_lock);
+	}
 	if (ws->view != NULL)
 		(void)munmap(ws->view, ws->viewlen);
 	memset(ws, 0, sizeof(*ws));

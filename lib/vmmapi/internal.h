@@ -99,7 +99,11 @@ struct vmctx {
 	pthread_rwlock_t map_lock;		/* maps, for threads that are not in guest code */
 	struct vm_mapping *maps;		/* sorted by gpa; changed only with every vCPU out of the guest */
 	unsigned	 nmaps;
-	pthread_mutex_t	 write_lock;		/* recursive: of write sections, which wait for steps of vm_jit.check */
+	/* With vm_jit.check: write sections that are open, which steps wait for, and whether there is a step, which they wait for. */
+	pthread_mutex_t	 write_lock;
+	pthread_cond_t	 write_cond;
+	unsigned	 writes;
+	bool		 write_step;
 	_Atomic uint64_t map_gen;		/* bumped by every change: translations made before are void */
 
 	/* dirty pages */

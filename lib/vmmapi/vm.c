@@ -37,6 +37,7 @@ vm_free(struct vmctx *vm)
 		parts[--vm->nparts].fini(vm);
 	rundir_close(vm);
 	pthread_cond_destroy(&vm->stop_cond);
+	pthread_cond_destroy(&vm->write_cond);
 	pthread_mutex_destroy(&vm->write_lock);
 	pthread_mutex_destroy(&vm->stop_lock);
 	pthread_mutex_destroy(&vm->lock);
@@ -57,8 +58,9 @@ vm_alloc(void)
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&vm->lock, &attr);
-	pthread_mutex_init(&vm->write_lock, &attr);
 	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&vm->write_lock, NULL);
+	pthread_cond_init(&vm->write_cond, NULL);
 	pthread_mutex_init(&vm->stop_lock, NULL);
 	pthread_cond_init(&vm->stop_cond, NULL);
 	return (vm);

@@ -55,11 +55,16 @@ def boots_20_in_a_row(context):
 
 def work(context, settings):
     """A boot, and a little work that has a result, with settings of the soft back end."""
-    g = context.script(more=[word for setting in settings for word in ("--set", setting)])
+    content = bytes(n * n >> 7 & 0xff for n in range(256 << 10))
+    disk = context.path("disk.img")
+    with open(disk, "wb") as file:
+        file.write(content)
+    g = context.script(disks=[disk], more=[word for setting in settings for word in ("--set", setting)])
     digest = hashlib.sha256("".join("%d\n" % n for n in range(1, 5001)).encode()).hexdigest()
     check(g.run("seq 1 5000 | gzip | gunzip | sha256sum").split()[0] == digest, "wrong digest")
     check(g.run("seq 1 300 | awk '{ s += $1 / 7 * $1 } END { printf \"%.6f\\n\", s }'").strip() ==
           "%.6f" % sum(n / 7 * n for n in range(1, 301)), "wrong sum")
+    check(g.run("dd if=/dev/vda bs=64k 2>/dev/null | sha256sum").split()[0] == hashlib.sha256(content).hexdigest(), "the disk reads otherwise")
     g.power_off()
 
 

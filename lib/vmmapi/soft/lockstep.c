@@ -563,7 +563,14 @@ soft_lockstep_run(struct soft_cpu *cpu, uint64_t budget)
 		return (alone(l));
 	vcpu_leave(cpu->vcpu);
 	pthread_mutex_lock(&vm->write_lock);
+	while (vm->writes != 0)
+		pthread_cond_wait(&vm->write_cond, &vm->write_lock);
+	vm->write_step = true;
+	pthread_mutex_unlock(&vm->write_lock);
 	n = step(l, budget < vm->jit.check ? budget : vm->jit.check);
+	pthread_mutex_lock(&vm->write_lock);
+	vm->write_step = false;
+	pthread_cond_broadcast(&vm->write_cond);
 	pthread_mutex_unlock(&vm->write_lock);
 	vcpu_reenter(cpu->vcpu);
 	soft_catch_up(cpu);
