@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""hyve's command on a host that is not amd64: arm64 guests run on soft, without native code; amd64 guests do not, and it is said why.
+"""hyve's command on a host that is not amd64: arm64 guests run on soft, without native code, up to Debian's kernel and a shell; amd64 guests
+do not, and it is said why.
 
 usage: command.py HYVE [HELLO]
 
 HELLO is examples/payload/arm64/hello.S, assembled.  MESON_EXE_WRAPPER is the emulator that HYVE runs under, if it needs one.
 """
+import hashlib
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
 
+FETCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/fetch-guest")
 NEEDS_AMD64 = "soft: amd64 guests need an amd64 host"
 NO_NATIVE = "soft: native code is made for amd64 hosts only"
 POWEROFF = 1            # exit status of a VM that powered itself off
@@ -40,7 +43,7 @@ class Context:
 
     def hyve(self, *arguments):
         done = subprocess.run(self.command + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=300, check=False)
+                              timeout=800, check=False)
         return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
     def runs(self, *arguments):
@@ -74,7 +77,20 @@ def amd64_is_refused(context):
         context.refuses(NEEDS_AMD64, "run", "--arch", "amd64", "--net", "none", "--firmware", context.amd64, *more)
 
 
-CASES = [arm64_payload, arm64_payload_in_virtual_time, arm64_native_code_is_refused, amd64_is_refused]
+def debian(context):
+    fetched = subprocess.run([FETCH, "--arch", "arm64"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if fetched.returncode != 0:
+        raise Skipped(fetched.stderr.decode("utf-8", "replace").strip().split("\n")[-1])
+    guest = dict(line.split("=", 1) for line in fetched.stdout.decode("utf-8", "replace").strip().split("\n"))
+    status, out, err = context.hyve("run", "--accel", "soft", "--net", "none", "--cpus", "2", "--memory", "512M",
+                                    "--kernel", guest["kernel"], "--initrd", guest["initrd"], "--append",
+                                    "console=ttyAMA0 quiet guest.poweroff guest.run=\"echo sum: $(seq 1000 | md5sum | cut -c1-32) $(uname -rm)\"")
+    digest = hashlib.md5("".join("%d\n" % n for n in range(1, 1001)).encode()).hexdigest()
+    if status != POWEROFF or "sum: %s %s aarch64" % (digest, guest["version"]) not in out:
+        raise Failure("status %d: %s" % (status, (out + err)[-300:]))
+
+
+CASES = [arm64_payload, arm64_payload_in_virtual_time, arm64_native_code_is_refused, amd64_is_refused, debian]
 
 
 def main(argv):
