@@ -53,7 +53,7 @@ accel_choose(struct vmctx *vm)
 	}
 	if (clock_is_icount(vm)) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "soft; virtual time (clock=icount) rules kvm out");
-		return (&accel_soft);
+		return (accel_soft.probe(vm->md->arch, false) == 0 ? &accel_soft : NULL);
 	}
 	if (vm->cpu_model != NULL) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "soft; the processor model %s rules kvm out", vm->cpu_model);

@@ -638,6 +638,19 @@ same_handlers(const struct sigaction *was)
 		    "the disposition of signal %d changed", i);
 }
 
+/* An emulator of programs (qemu-user) may keep the highest signals to itself. */
+static bool
+is_signal(int sig)
+{
+	sigset_t one, was, now;
+
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &one, &was), 0);
+	CHECK_EQ(pthread_sigmask(SIG_SETMASK, &was, &now), 0);
+	return (sigismember(&now, sig) != 0);
+}
+
 H_TEST(kick, H_ALL)
 {
 	static struct sigaction was[NSIG];
@@ -660,7 +673,7 @@ H_TEST(kick, H_ALL)
 	OK(vm_run(h->cpu[0].vcpu, &exit));
 	CHECK_EQ(exit.code, VM_EXIT_KICKED);
 	CHECK_EQ(pthread_sigmask(SIG_SETMASK, NULL, &set), 0);
-	CHECK(sigismember(&set, VM_KICK_SIGNAL));
+	CHECK(!is_signal(VM_KICK_SIGNAL) || sigismember(&set, VM_KICK_SIGNAL));
 
 	h_start(h);
 	h_wait(&h->reported, "the guest to run");

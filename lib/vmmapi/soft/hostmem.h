@@ -2,8 +2,9 @@
 /*
  * hostmem.h - loads and stores of guest memory by the host's own instructions.
  *
- * One access is one instruction, aligned or not, so that it is as whole and as ordered as the guest expects of its processor (on an amd64
- * host: SDM vol. 3 8.2), whatever other vCPUs do at the same time.
+ * On an amd64 host one access is one instruction, aligned or not, so that it is as whole and as ordered as the guest expects of its processor
+ * (SDM vol. 3 8.2), whatever other vCPUs do at the same time.  Other hosts have arm64 guests only: there an access is whole if it is aligned, and
+ * ordered more than those ask for.
  *
  * It is also one that no sanitizer sees: what vCPUs and devices do to the guest's memory is ordered, or not, by the guest.
  */
@@ -97,15 +98,10 @@ host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
 
 #else
 
+/* Aligned: an acquire load, a release store. */
 static inline uint64_t
-host_load(const void *p, unsigned size)
+host_load_whole(const void *p, unsigned size)
 {
-	uint64_t v = 0;
-
-	if (((uintptr_t)p & (size - 1)) != 0) {
-		memcpy(&v, p, size);
-		return (v);
-	}
 	switch (size) {
 	case 1:
 		return (__atomic_load_n((const uint8_t *)p, __ATOMIC_ACQUIRE));
@@ -119,12 +115,8 @@ host_load(const void *p, unsigned size)
 }
 
 static inline void
-host_store(void *p, unsigned size, uint64_t v)
+host_store_whole(void *p, unsigned size, uint64_t v)
 {
-	if (((uintptr_t)p & (size - 1)) != 0) {
-		memcpy(p, &v, size);
-		return;
-	}
 	switch (size) {
 	case 1:
 		__atomic_store_n((uint8_t *)p, (uint8_t)v, __ATOMIC_RELEASE);
@@ -141,6 +133,61 @@ host_store(void *p, unsigned size, uint64_t v)
 	}
 }
 
+/*
+ * Not aligned: in pieces that are, so that the elements of a vector, which are aligned for themselves, stay whole (Arm ARM B2.2.1).  Of bytes
+ * nothing is expected.  The host is little-endian.
+ */
+static inline uint64_t
+host_load(const void *p, unsigned size)
+{
+	unsigned piece = (unsigned)((uintptr_t)p & (0 - (uintptr_t)p) & 7);
+	uint64_t v = 0;
+
+	if (((uintptr_t)p & (size - 1)) == 0)
+		return (host_load_whole(p, size));
+	if (piece == 1) {
+		memcpy(&v, p, size);
+		return (v);
+	}
+	for (unsigned n = 0; n < size; n += piece)
+		v |= host_load_whole((const char *)p + n, piece) << (8 * n);
+	return (v);
+}
+
+static inline void
+host_store(void *p, unsigned size, uint64_t v)
+{
+	unsigned piece = (unsigned)((uintptr_t)p & (0 - (uintptr_t)p) & 7);
+
+	if (((uintptr_t)p & (size - 1)) == 0) {
+		host_store_whole(p, size, v);
+	} else if (piece == 1) {
+		memcpy(p, &v, size);
+	} else {
+		for (unsigned n = 0; n < size; n += piece)
+			host_store_whole((char *)p + n, piece, v >> (8 * n));
+	}
+}
+
+/* 16 bytes: two halves, as an arm64 guest expects of vectors, and of a load exclusive whose store comes to compare both. */
+static inline void
+host_load16(const void *p, void *v)
+{
+	uint64_t half[2] = { host_load(p, 8), host_load((const char *)p + 8, 8) };
+
+	memcpy(v, half, sizeof(half));
+}
+
+static inline void
+host_store16(void *p, const void *v)
+{
+	uint64_t half[2];
+
+	memcpy(half, v, sizeof(half));
+	host_store(p, 8, half[0]);
+	host_store((char *)p + 8, 8, half[1]);
+}
+
 static inline void
 host_zero16(void *p)
 {
@@ -148,18 +195,33 @@ host_zero16(void *p)
 	host_store((char *)p + 8, 8, 0);
 }
 
-static inline void
-host_load16(const void *p, void *v)
+/* The 16 bytes at p, aligned, become new if they are old; old becomes what was there. */
+#if defined(__aarch64__)
+
+static inline bool
+host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
 {
-	memcpy(v, p, 16);
+	uint64_t was[2], is[2];
+	uint32_t again, done;
+
+	/* What was there is stored again if it is not old: only then was it loaded in one piece (Arm ARM C6.2, LDAXP). */
+	__asm__ volatile("1: ldaxp %0, %1, %6\n\t"
+	    "cmp %0, %7\n\t"
+	    "ccmp %1, %8, #0, eq\n\t"
+	    "csel %2, %9, %0, eq\n\t"
+	    "csel %3, %10, %1, eq\n\t"
+	    "stlxp %w4, %2, %3, %6\n\t"
+	    "cbnz %w4, 1b\n\t"
+	    "cset %w5, eq" : "=&r" (was[0]), "=&r" (was[1]), "=&r" (is[0]), "=&r" (is[1]), "=&r" (again), "=&r" (done),
+	    "+Q" (*(unsigned __int128 *)p) : "r" (old[0]), "r" (old[1]), "r" (new[0]), "r" (new[1]) : "cc", "memory");
+	old[0] = was[0];
+	old[1] = was[1];
+	return (done != 0);
 }
 
-static inline void
-host_store16(void *p, const void *v)
-{
-	memcpy(p, v, 16);
-}
+#else
 
+/* The compiler's library may take a lock for it: then it is whole for others of its kind only. */
 static inline bool
 host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
 {
@@ -170,6 +232,8 @@ host_cas16(void *p, uint64_t old[2], const uint64_t new[2])
 	old[1] = (uint64_t)(o >> 64);
 	return (done);
 }
+
+#endif
 
 #endif
 

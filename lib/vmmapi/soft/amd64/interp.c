@@ -510,18 +510,6 @@ core_create(struct soft_cpu *cpu)
 	return (0);
 }
 
-static int
-core_probe(void)
-{
-#ifdef __x86_64__
-	return (0);
-#else
-	return (vm_fail(ENOTSUP,
-	    "soft: amd64 guests need an amd64 host: their memory order and 80-bit "
-	    "floating point are not modelled on others yet"));
-#endif
-}
-
 /* The memory map changed.  Blocks stay: they are found by where their bytes are. */
 static void
 core_flush(struct soft_cpu *cpu)
@@ -590,7 +578,6 @@ const struct soft_core soft_core_amd64 = {
 	.adopt = core_adopt,
 	.wakeable = core_wakeable,
 	.halted = core_halted,
-	.probe = core_probe,
 	.pc = core_pc,
 	.step_reason = VM_AMD64_DEBUG_STEP,
 	.save = core_save,
