@@ -19,6 +19,23 @@
 
 static const enum mode modes[] = { PM32, PG32, LM64, CM32 };
 
+/* RF that IRET brings is gone behind the next instruction, wherever that is: here in code that was there often, and at last in code that was not. */
+TEST(rf_is_for_one_instruction)
+{
+	struct mach m;
+
+	m_open(&m);
+	m_mode(&m, LM64, 0);
+	ASM(&m, 64,
+	    "mov $40, %ecx; 1: lea 2f(%rip), %rbx; lea 3f(%rip), %rdx; cmp $1, %ecx; cmove %rdx, %rbx;"
+	    "mov %rsp, %rax; mov %ss, %esi; push %rsi; push %rax; pushfq; orl $0x10000, (%rsp); mov %cs, %esi; push %rsi; push %rbx; iretq;"
+	    "2: dec %ecx; jnz 1b; 3: nop; nop");
+	m_end(&m);
+	CHECK_EQ(GET(&m, RCX) & 0xffffffff, 1);
+	CHECK_EQ(GET(&m, RFLAGS) & FL_RF, 0);
+	m_close(&m);
+}
+
 /* 17.3.1.1: a fault before the instruction; RF lets it go on. */
 TEST(instruction_breakpoints)
 {

@@ -60,11 +60,11 @@ static void
 lapse_out(struct x86 *x, int32_t left)
 {
 	lapse(x, left);
-	if (x->native.sti) {
+	if (x->native.sti)
 		x->s->intr_shadow = 1;
+	if (x->native.sti || (x->s->rflags & FL_RF) != 0)
 		x->attention = true;
-		x->native.sti = false;
-	}
+	x->native.sti = false;
 }
 
 /* Native code is left behind x->cur, or at it. */

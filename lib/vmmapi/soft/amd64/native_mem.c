@@ -137,12 +137,12 @@ nat_cold_again(struct nat *n, struct nat_cold *c)
 #define	STACK(write, field)	((write) ? NAT_FIELD(native.stack[1].field) : NAT_FIELD(native.stack[0].field))
 
 /*
- * Compared are the page of the first byte and its alignment, if the length is a size that has one; then the last byte is in the same page.
+ * Compared are the page of the first byte and its alignment, where that is as it should be most of the time; then the last byte is in the same page.
  */
 void
 nat_look_up_stack(struct nat *n, int32_t disp, unsigned length, bool write, bool aligned, struct emit_label *miss)
 {
-	bool size = (length & (length - 1)) == 0 && length <= 16;
+	bool size = aligned || ((length & (length - 1)) == 0 && length <= 8);
 	unsigned sp = nat_pin[RSP];
 	struct emit *e = n->e;
 	struct nat_cold *c = nat_cold(n, COLD_STACK);
