@@ -369,6 +369,8 @@ TEST(a_killed_vmm_leaves_what_the_guest_wrote)
 	struct vmctx *ctx;
 	uint32_t val = 0;
 
+	if (vm_accel_probe(VM_ACCEL_SOFT, VM_ARCH_AMD64) != 0)
+		SKIP(vm_errmsg());
 	setup();
 	elsewhere(run_and_die, SIGKILL);
 	ctx = open_vm("ran");
