@@ -159,15 +159,9 @@ static const uint8_t commands[] = {
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
-	static const struct {
-		const uint8_t *bytes;
-		size_t len;
-	} seeds[] = { { items, sizeof(items) }, { commands, sizeof(commands) } };
+	static const struct fuzz_input seeds[] = { { items, sizeof(items) }, { commands, sizeof(commands) } };
 
-	if (n >= sizeof(seeds) / sizeof(seeds[0]) || seeds[n].len > max)
-		return (0);
-	memcpy(buf, seeds[n].bytes, seeds[n].len);
-	return (seeds[n].len);
+	return (fuzz_input(seeds, sizeof(seeds) / sizeof(seeds[0]), n, buf, max));
 }
 
 int

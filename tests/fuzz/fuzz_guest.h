@@ -5,8 +5,10 @@
 #ifndef _FUZZ_GUEST_H_
 #define	_FUZZ_GUEST_H_
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <vmmapi/state.h>
 
@@ -19,6 +21,21 @@ fuzz_bytes(const uint8_t **p, const uint8_t *end, unsigned n)
 	for (unsigned i = 0; i < n && *p < end; i++)
 		val |= (uint64_t)*(*p)++ << (8 * i);
 	return (val);
+}
+
+/* Valid inputs of a target, for fuzz_seed(). */
+struct fuzz_input {
+	const uint8_t	*bytes;
+	size_t		 len;
+};
+
+static inline size_t
+fuzz_input(const struct fuzz_input *inputs, size_t ninputs, unsigned n, uint8_t *buf, size_t max)
+{
+	if (n >= ninputs || inputs[n].len > max)
+		return (0);
+	memcpy(buf, inputs[n].bytes, inputs[n].len);
+	return (inputs[n].len);
 }
 
 /* Save arg and load it back: what it can be in, it can be loaded into. */

@@ -6,21 +6,14 @@
  * An input is a series of operations, a byte each with what it needs behind it.  The VM stays, the machine is reset for each input.
  * Commands are told by few bytes, so that mutations stay where something is: addresses by a table.
  */
-#include <sys/mman.h>
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
-#include "fuzz_devices.h"
-#include "pci/pci.h"
+#include "fuzz_pci.h"
 
-#define	RAM		(1UL << 20)
-#define	ECAM		0xb0000000ULL
 #define	DEVFN		PCI_DEVFN(1, 0)
 #define	RING		16U
 #define	NQUEUES		4U
@@ -35,64 +28,32 @@ enum {
 	OP_TURN, OP_LAST
 };
 
-static struct vmm vmm;
-static struct pci_host *host;
-static uint8_t *ram;
+static struct fuzz_pci guest = { .devfn = DEVFN };
 static uint32_t tail[NQUEUES], head[NQUEUES];	/* as the driver knows them */
-
-static uint64_t
-mem(uint64_t addr, unsigned size, bool write, uint64_t val)
-{
-	(void)vm_access(vmm.vm, VM_SPACE_MEM, addr, size, write, &val);
-	return (val);
-}
-
-static uint64_t
-cfg(unsigned off)
-{
-	return (ECAM + ((uint64_t)DEVFN << 12) + off);
-}
-
-static uint64_t
-bar(unsigned n)
-{
-	return (mem(cfg(0x10 + 4 * n), 4, false, 0) & ~0xfULL);
-}
 
 static void
 reg(unsigned off, uint32_t val)
 {
-	(void)mem(bar(0) + off, 4, true, val);
+	(void)fuzz_mem(&guest, fuzz_bar(&guest, 0) + off, 4, true, val);
 }
 
 static void
 make_vm(void)
 {
-	const struct pci_host_spec hs = {
-		.ecam = ECAM, .ports = true, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
-	};
-	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
 	const struct device_class *cls = device_class_find("nvme");
 	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = DEVFN, .nirqs = 1 };
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	char path[64];
 
-	vmm.vm = vm_new(&spec);
-	vmm.loop = event_loop_new();
-	vmm.config = config_new();
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (cls == NULL || fd < 0 || ftruncate(fd, 1 << 20) != 0 || vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL ||
-	    vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 || (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL ||
-	    (host = pci_host_new(&vmm, &hs)) == NULL || config_declare(vmm.config, "nvme", &cls->keys) != 0 ||
-	    config_set(vmm.config, "nvme.path", path, &origin) != 0 || config_set(vmm.config, "nvme.ioslots", "3", &origin) != 0 ||
-	    config_set(vmm.config, "nvme.maxq", "3", &origin) != 0 || (place.irq[0] = vm_irq_open_line(vmm.vm, 16)) == NULL)
+	fuzz_pci_open(&guest);
+	if (cls == NULL || config_declare(guest.vmm.config, "nvme", &cls->keys) != 0 ||
+	    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16)) == NULL)
 		abort();
-	place.pci = host;
-	/* With a processor for messages to arrive at. */
-	if (device_create(&vmm, cls, "nvme", config_node(vmm.config, "nvme"), &place) == NULL || vm_vcpu_open(vmm.vm, 0) == NULL ||
-	    vm_start(vmm.vm) != 0)
+	fuzz_image(&guest, "nvme");
+	fuzz_set(&guest, "nvme", "ioslots", "3");
+	fuzz_set(&guest, "nvme", "maxq", "3");
+	place.pci = guest.host;
+	if (device_create(&guest.vmm, cls, "nvme", config_node(guest.vmm.config, "nvme"), &place) == NULL)
 		abort();
+	fuzz_pci_start(&guest);
 }
 
 /* An address: memory of data, with offsets that may be and may not, lists, queues, and what is no memory. */
@@ -100,7 +61,7 @@ static uint64_t
 address(uint8_t b)
 {
 	static const uint64_t special[16] = {
-		0, LIST, LIST + 0xff8, LIST + 0x800, LIST + 4, RAM - 4096, RAM - 4, RAM, 0xfee00000, UINT64_MAX - 4095, UINT64_MAX - 3,
+		0, LIST, LIST + 0xff8, LIST + 0x800, LIST + 4, FUZZ_RAM - 4096, FUZZ_RAM - 4, FUZZ_RAM, 0xfee00000, UINT64_MAX - 4095, UINT64_MAX - 3,
 		UINT64_MAX, SQ_AT(0), CQ_AT(1), DATA + 1, DATA + 0xffc,
 	};
 
@@ -130,7 +91,7 @@ command(unsigned q, const uint8_t **p, const uint8_t *end)
 	cmd.cdw[0] = (uint32_t)fuzz_bytes(p, end, 2) | (uint32_t)fuzz_bytes(p, end, 1) << 16;
 	cmd.cdw[1] = (how & 0x20) != 0 ? (uint32_t)fuzz_bytes(p, end, 4) : 0;
 	cmd.cdw[2] = (uint32_t)fuzz_bytes(p, end, 1) | ((how & 0x10) != 0 ? (uint32_t)fuzz_bytes(p, end, 3) << 8 : 0);
-	memcpy(ram + SQ_AT(q) + 64 * tail[q], &cmd, sizeof(cmd));
+	memcpy(guest.ram + SQ_AT(q) + 64 * tail[q], &cmd, sizeof(cmd));
 	tail[q] = (tail[q] + 1) % RING;
 	reg(0x1000 + 8 * q, tail[q]);
 }
@@ -139,9 +100,9 @@ command(unsigned q, const uint8_t **p, const uint8_t *end)
 static void
 start(uint32_t cc)
 {
-	(void)mem(cfg(4), 2, true, PCI_CMD_MEM | PCI_CMD_MASTER);
+	(void)fuzz_mem(&guest, fuzz_cfg(&guest, 4), 2, true, PCI_CMD_MEM | PCI_CMD_MASTER);
 	reg(0x14, 0);
-	memset(ram + CQ_AT(0), 0, 0x1000 * NQUEUES);
+	memset(guest.ram + CQ_AT(0), 0, 0x1000 * NQUEUES);
 	memset(tail, 0, sizeof(tail));
 	memset(head, 0, sizeof(head));
 	reg(0x24, (RING - 1) << 16 | (RING - 1));
@@ -169,21 +130,11 @@ pair(uint8_t q)
 		bytes[6] = RING - 1;
 		command(0, &p, bytes + sizeof(bytes));
 		/* The address, which the table does not have, and again. */
-		memcpy(ram + SQ_AT(0) + 64 * ((tail[0] + RING - 1) % RING) + 24, &at, 8);
+		memcpy(guest.ram + SQ_AT(0) + 64 * ((tail[0] + RING - 1) % RING) + 24, &at, 8);
 		tail[0] = (tail[0] + RING - 1) % RING;
 		p = bytes;
 		command(0, &p, bytes + sizeof(bytes));
 	}
-}
-
-/* An access to a register, whose width and direction a byte says. */
-static void
-touch(uint64_t base, uint32_t off, const uint8_t **p, const uint8_t *end)
-{
-	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
-	unsigned size = 1U << (how & 3);
-
-	(void)mem(base + off, size, (how & 4) == 0, (how & 4) == 0 ? fuzz_bytes(p, end, size) : 0);
 }
 
 static void
@@ -195,13 +146,13 @@ operate(const uint8_t **p, const uint8_t *end)
 
 	switch (op & 15) {
 	case OP_REGISTER:
-		touch(bar(0), (uint32_t)fuzz_bytes(p, end, 1) & 0x3f, p, end);
+		fuzz_touch(&guest, fuzz_bar(&guest, 0), (uint32_t)fuzz_bytes(p, end, 1) & 0x3f, p, end);
 		break;
 	case OP_CONFIG:
-		touch(cfg(0), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		fuzz_touch(&guest, fuzz_cfg(&guest, 0), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_MSIX:
-		touch(bar(4), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		fuzz_touch(&guest, fuzz_bar(&guest, 4), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_DOORBELL:
 		i = fuzz_bytes(p, end, 1);
@@ -220,13 +171,13 @@ operate(const uint8_t **p, const uint8_t *end)
 	case OP_LIST:
 		i = fuzz_bytes(p, end, 2) % 512;
 		val = address((uint8_t)fuzz_bytes(p, end, 1));
-		memcpy(ram + LIST + 8 * i, &val, 8);
+		memcpy(guest.ram + LIST + 8 * i, &val, 8);
 		break;
 	case OP_POKE:
-		fuzz_poke(ram, RAM, p, end);
+		fuzz_poke(guest.ram, FUZZ_RAM, p, end);
 		break;
 	case OP_MOVE:
-		fuzz_move(&vmm);
+		fuzz_move(&guest.vmm);
 		break;
 	case OP_START:
 		start((op & 0x80) != 0 ? (uint32_t)fuzz_bytes(p, end, 4) : 0x460001);
@@ -235,15 +186,15 @@ operate(const uint8_t **p, const uint8_t *end)
 		pair((uint8_t)q);
 		break;
 	case OP_BAR:
-		(void)mem(cfg(0x10 + 16 * (op >> 4 & 1)), 4, true, fuzz_bytes(p, end, 4));
+		(void)fuzz_mem(&guest, fuzz_cfg(&guest, 0x10 + 16 * (op >> 4 & 1)), 4, true, fuzz_bytes(p, end, 4));
 		break;
 	case OP_ENTRY:			/* of a queue's memory, by bytes */
 		i = fuzz_bytes(p, end, 2) % (RING * 64);
 		val = fuzz_bytes(p, end, 4);
-		memcpy(ram + SQ_AT(q) + (i & ~3ULL), &val, 4);
+		memcpy(guest.ram + SQ_AT(q) + (i & ~3ULL), &val, 4);
 		break;
 	case OP_TURN:
-		(void)event_loop_once(vmm.loop, 0);
+		(void)event_loop_once(guest.vmm.loop, 0);
 		break;
 	default:
 		break;
@@ -279,15 +230,9 @@ static const uint8_t registers[] = {
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
-	static const struct {
-		const uint8_t *bytes;
-		size_t len;
-	} seeds[] = { { reads, sizeof(reads) }, { admins, sizeof(admins) }, { registers, sizeof(registers) } };
+	static const struct fuzz_input seeds[] = { { reads, sizeof(reads) }, { admins, sizeof(admins) }, { registers, sizeof(registers) } };
 
-	if (n >= sizeof(seeds) / sizeof(seeds[0]) || seeds[n].len > max)
-		return (0);
-	memcpy(buf, seeds[n].bytes, seeds[n].len);
-	return (seeds[n].len);
+	return (fuzz_input(seeds, sizeof(seeds) / sizeof(seeds[0]), n, buf, max));
 }
 
 int
@@ -295,23 +240,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *p = data, *end = data + size;
 
-	if (vmm.vm == NULL)
+	if (guest.vmm.vm == NULL)
 		make_vm();
-	devices_pause(&vmm);
-	devices_reset(&vmm);
-	memset(ram, 0, RAM);
-	devices_resume(&vmm);
-	if (pci_host_assign(host) != 0)
+	devices_pause(&guest.vmm);
+	devices_reset(&guest.vmm);
+	memset(guest.ram, 0, FUZZ_RAM);
+	devices_resume(&guest.vmm);
+	if (pci_host_assign(guest.host) != 0)
 		abort();
 	start(0x460001);
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
 		operate(&p, end);
-	(void)event_loop_once(vmm.loop, 0);
+	(void)event_loop_once(guest.vmm.loop, 0);
 	/* Whatever it did, a reset of the controller mends it. */
-	if (pci_host_assign(host) != 0)
+	if (pci_host_assign(guest.host) != 0)
 		abort();
 	start(0x460001);
-	if (mem(bar(0) + 0x1c, 4, false, 0) != 1)
+	if (fuzz_mem(&guest, fuzz_bar(&guest, 0) + 0x1c, 4, false, 0) != 1)
 		abort();
 	return (0);
 }

@@ -7,23 +7,16 @@
  * needs behind it.  The VM stays, the machine is reset for each input.  Registers are named by
  * device, region and offset, so that mutations stay where something is, also when BARs have moved.
  */
-#include <sys/mman.h>
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
-#include "fuzz_devices.h"
+#include "fuzz_pci.h"
 #include "net/net.h"
-#include "pci/pci.h"
 #include "virtio/virtio.h"
 
-#define	RAM		(1UL << 20)
-#define	ECAM		0xb0000000ULL
 #define	RINGS		0x10000ULL	/* of queue 0; each queue has 64 KiB: avail at 0x4000, used at 0x8000 */
 #define	NQUEUES		4
 #define	DEVICES_MAX	16
@@ -35,31 +28,9 @@ enum {
 	OP_MOVE, OP_START, OP_TURN, OP_BAR, OP_SELECT, OP_LAST
 };
 
-static struct vmm vmm;
-static struct pci_host *host;
+static struct fuzz_pci guest;
 static struct device *devs[DEVICES_MAX];
-static unsigned ndevs, now;		/* the device under work */
-static uint8_t *ram;
-
-static uint64_t
-mem(uint64_t addr, unsigned size, bool write, uint64_t val)
-{
-	(void)vm_access(vmm.vm, VM_SPACE_MEM, addr, size, write, &val);
-	return (val);
-}
-
-static uint64_t
-cfg(unsigned off)
-{
-	return (ECAM + ((uint64_t)devs[now]->place.devfn << 12) + off);
-}
-
-/* Where a BAR is, says its register. */
-static uint64_t
-bar(unsigned n)
-{
-	return (mem(cfg(0x10 + 4 * n), 4, false, 0) & ~0xfULL);
-}
+static unsigned ndevs;
 
 /* A network that sends everything back, with offloads that the frame's own bytes choose, and that refuses now and then. */
 static bool
@@ -111,88 +82,66 @@ NET_BACKEND(echo, "echo", NULL, "everything back", echo_open);
 static void
 give_network(const struct device_class *cls)
 {
-	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
-	char key[64];
-
-	(void)snprintf(key, sizeof(key), "%s.backend", cls->name);
 	for (size_t i = 0; i < cls->keys.nkeys; i++) {
-		if (strcmp(cls->keys.key[i].name, "backend") == 0 && config_set(vmm.config, key, "echo", &origin) != 0)
-			abort();
+		if (strcmp(cls->keys.key[i].name, "backend") == 0)
+			fuzz_set(&guest, cls->name, "backend", "echo");
 	}
 }
 
-/* A device whose class has a path gets an image of 1 MiB there. */
+/* A device whose class has a path gets an image there. */
 static void
 give_image(const struct device_class *cls)
 {
-	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
-	char key[64], path[64];
-	int fd;
-
 	for (size_t i = 0; i < cls->keys.nkeys; i++) {
-		if (strcmp(cls->keys.key[i].name, "path") != 0)
-			continue;
-		fd = memfd_create("fuzz", MFD_CLOEXEC);
-		(void)snprintf(key, sizeof(key), "%s.path", cls->name);
-		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		if (fd < 0 || ftruncate(fd, 1 << 20) != 0 || config_set(vmm.config, key, path, &origin) != 0)
-			abort();
+		if (strcmp(cls->keys.key[i].name, "path") == 0)
+			fuzz_image(&guest, cls->name);
 	}
 }
 
 static void
 make_vm(void)
 {
-	const struct pci_host_spec hs = {
-		.ecam = ECAM, .ports = true, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
-	};
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
 	const struct device_class *cls;
 
-	vmm.vm = vm_new(&spec);
-	vmm.loop = event_loop_new();
-	vmm.config = config_new();
-	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 ||
-	    (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL || (host = pci_host_new(&vmm, &hs)) == NULL)
-		abort();
+	fuzz_pci_open(&guest);
 	for (unsigned i = 0; (cls = device_class_at(i)) != NULL && ndevs < DEVICES_MAX; i++) {
 		struct device_place place = {
-			.on = DEVICE_ON_PCI, .pci = host, .devfn = PCI_DEVFN(1 + ndevs, 0), .nirqs = 1,
+			.on = DEVICE_ON_PCI, .pci = guest.host, .devfn = PCI_DEVFN(1 + ndevs, 0), .nirqs = 1,
 		};
 
-		if ((cls->on & DEVICE_ON_VIRTIO) == 0 || config_declare(vmm.config, cls->name, &cls->keys) != 0 ||
-		    (place.irq[0] = vm_irq_open_line(vmm.vm, 16 + ndevs % 8)) == NULL)
+		if ((cls->on & DEVICE_ON_VIRTIO) == 0 || config_declare(guest.vmm.config, cls->name, &cls->keys) != 0 ||
+		    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16 + ndevs % 8)) == NULL)
 			continue;
 		give_image(cls);
 		give_network(cls);
 		/* Those that need what a fuzz target cannot give stay out. */
-		devs[ndevs] = device_create(&vmm, cls, cls->name, config_node(vmm.config, cls->name), &place);
+		devs[ndevs] = device_create(&guest.vmm, cls, cls->name, config_node(guest.vmm.config, cls->name), &place);
 		if (devs[ndevs] != NULL)
 			ndevs++;
 		else
 			vm_irq_close(place.irq[0]);
 	}
-	/* With a processor for messages to arrive at. */
-	if (ndevs == 0 || vm_vcpu_open(vmm.vm, 0) == NULL || vm_start(vmm.vm) != 0)
+	if (ndevs == 0)
 		abort();
+	fuzz_pci_start(&guest);
 }
 
 static void
 common(unsigned off, unsigned size, uint64_t val)
 {
-	(void)mem(bar(0) + off, size, true, val);
+	(void)fuzz_mem(&guest, fuzz_bar(&guest, 0) + off, size, true, val);
 }
 
 /* virtio 1.2 section 3.1.1, with all the queues there is room for. */
 static void
 start(uint32_t features, unsigned num)
 {
-	(void)mem(cfg(4), 2, true, PCI_CMD_MEM | PCI_CMD_MASTER);
+	(void)fuzz_mem(&guest, fuzz_cfg(&guest, 4), 2, true, PCI_CMD_MEM | PCI_CMD_MASTER);
 	common(0x14, 1, 0);
 	common(0x14, 1, 3);
 	common(0x08, 4, 0);
 	common(0x00, 4, 0);
-	common(0x0c, 4, features & mem(bar(0) + 4, 4, false, 0));
+	common(0x0c, 4, features & fuzz_mem(&guest, fuzz_bar(&guest, 0) + 4, 4, false, 0));
 	common(0x08, 4, 1);
 	common(0x0c, 4, 1);
 	common(0x14, 1, 0xb);
@@ -208,47 +157,37 @@ start(uint32_t features, unsigned num)
 	common(0x14, 1, 0xf);
 }
 
-/* An access to a register, whose width and direction a byte says. */
-static void
-touch(uint64_t base, uint32_t off, const uint8_t **p, const uint8_t *end)
-{
-	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
-	unsigned size = 1U << (how & 3);
-
-	(void)mem(base + off, size, (how & 4) == 0, (how & 4) == 0 ? fuzz_bytes(p, end, size) : 0);
-}
-
 static void
 operate(const uint8_t **p, const uint8_t *end)
 {
 	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
 	unsigned q = op >> 4 & (NQUEUES - 1);
-	uint8_t *rings = ram + RINGS + 0x10000 * q;
+	uint8_t *rings = guest.ram + RINGS + 0x10000 * q;
 	uint64_t i, val;
 
 	switch (op % OP_LAST) {
 	case OP_COMMON:
-		touch(bar(0), (uint32_t)fuzz_bytes(p, end, 1) & 0x3f, p, end);
+		fuzz_touch(&guest, fuzz_bar(&guest, 0), (uint32_t)fuzz_bytes(p, end, 1) & 0x3f, p, end);
 		break;
 	case OP_CONFIG:
-		touch(cfg(0), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		fuzz_touch(&guest, fuzz_cfg(&guest, 0), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_MSIX:
-		touch(bar(1), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		fuzz_touch(&guest, fuzz_bar(&guest, 1), (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_PORT:
 		i = fuzz_bytes(p, end, 1);
 		val = fuzz_bytes(p, end, 4);
-		(void)vm_access(vmm.vm, VM_SPACE_IO, 0xcf8 + (i & 7), 1U << ((i >> 4) % 3), (i & 8) != 0, &val);
+		(void)vm_access(guest.vmm.vm, VM_SPACE_IO, 0xcf8 + (i & 7), 1U << ((i >> 4) % 3), (i & 8) != 0, &val);
 		break;
 	case OP_DEVICE:
-		touch(bar(0) + 0x3000, (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
+		fuzz_touch(&guest, fuzz_bar(&guest, 0) + 0x3000, (uint32_t)fuzz_bytes(p, end, 2) & 0xfff, p, end);
 		break;
 	case OP_ISR:
-		touch(bar(0) + 0x2000, q, p, end);
+		fuzz_touch(&guest, fuzz_bar(&guest, 0) + 0x2000, q, p, end);
 		break;
 	case OP_NOTIFY:
-		(void)mem(bar(0) + 0x1000 + 4 * q, 2, true, q);
+		(void)fuzz_mem(&guest, fuzz_bar(&guest, 0) + 0x1000 + 4 * q, 2, true, q);
 		break;
 	case OP_DESC:
 		fuzz_ring_desc(rings, p, end);
@@ -260,23 +199,23 @@ operate(const uint8_t **p, const uint8_t *end)
 		fuzz_ring_index(rings, p, end);
 		break;
 	case OP_POKE:
-		fuzz_poke(ram, RAM, p, end);
+		fuzz_poke(guest.ram, FUZZ_RAM, p, end);
 		break;
 	case OP_MOVE:
-		fuzz_move(&vmm);
+		fuzz_move(&guest.vmm);
 		break;
 	case OP_START:
 		i = fuzz_bytes(p, end, 1);
 		start((i & 1) != 0 ? UINT32_MAX : 0, 1U << (i >> 5));
 		break;
 	case OP_TURN:
-		(void)event_loop_once(vmm.loop, 0);
+		(void)event_loop_once(guest.vmm.loop, 0);
 		break;
 	case OP_BAR:
-		(void)mem(cfg(0x10 + 4 * (op >> 4 & 1)), 4, true, fuzz_bytes(p, end, 4));
+		(void)fuzz_mem(&guest, fuzz_cfg(&guest, 0x10 + 4 * (op >> 4 & 1)), 4, true, fuzz_bytes(p, end, 4));
 		break;
 	case OP_SELECT:
-		now = (unsigned)fuzz_bytes(p, end, 1) % ndevs;
+		guest.devfn = devs[fuzz_bytes(p, end, 1) % ndevs]->place.devfn;
 		break;
 	}
 }
@@ -336,10 +275,7 @@ static const uint8_t network[] = {
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
-	static const struct {
-		const uint8_t *bytes;
-		size_t len;
-	} seeds[] = {
+	static const struct fuzz_input seeds[] = {
 		{ plain, sizeof(plain) }, { messages, sizeof(messages) }, { registers, sizeof(registers) },
 		{ disk, sizeof(disk) }, { network, sizeof(network) },
 	};
@@ -362,23 +298,24 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *p = data, *end = data + size;
 	uint8_t how;
 
-	if (vmm.vm == NULL)
+	if (guest.vmm.vm == NULL)
 		make_vm();
-	devices_pause(&vmm);
-	devices_reset(&vmm);
-	memset(ram, 0, RAM);
-	devices_resume(&vmm);
-	if (pci_host_assign(host) != 0)
+	devices_pause(&guest.vmm);
+	devices_reset(&guest.vmm);
+	memset(guest.ram, 0, FUZZ_RAM);
+	devices_resume(&guest.vmm);
+	if (pci_host_assign(guest.host) != 0)
 		abort();
 	how = (uint8_t)fuzz_bytes(&p, end, 1);
-	now = 0;
+	guest.devfn = devs[0]->place.devfn;
 	start((how & 1) != 0 ? UINT32_MAX : 0, 1U << (how >> 5));
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
 		operate(&p, end);
-	(void)event_loop_once(vmm.loop, 0);
+	(void)event_loop_once(guest.vmm.loop, 0);
 	/* Whatever it did, the function is what it was, and a reset mends it. */
-	for (now = 0; now < ndevs; now++) {
-		if (mem(cfg(0), 2, false, 0) != 0x1af4)
+	for (unsigned i = 0; i < ndevs; i++) {
+		guest.devfn = devs[i]->place.devfn;
+		if (fuzz_mem(&guest, fuzz_cfg(&guest, 0), 2, false, 0) != 0x1af4)
 			abort();
 	}
 	return (0);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fuzz_pci.h - for targets that play a guest of PCI functions: a VM with a host bridge, and what a driver reaches of the function under work.
+ */
+#ifndef _FUZZ_PCI_H_
+#define	_FUZZ_PCI_H_
+
+#include <sys/mman.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "fuzz_devices.h"
+#include "pci/pci.h"
+
+#define	FUZZ_RAM	(1UL << 20)
+#define	FUZZ_ECAM	0xb0000000ULL
+
+struct fuzz_pci {
+	struct vmm	 vmm;
+	struct pci_host	*host;
+	uint8_t		*ram;
+	unsigned	 devfn;		/* of the function under work */
+};
+
+/* Everything but devices and a processor. */
+static inline void
+fuzz_pci_open(struct fuzz_pci *g)
+{
+	const struct pci_host_spec hs = {
+		.ecam = FUZZ_ECAM, .ports = true, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
+	};
+	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+
+	g->vmm.vm = vm_new(&spec);
+	g->vmm.loop = event_loop_new();
+	g->vmm.config = config_new();
+	if (g->vmm.vm == NULL || g->vmm.loop == NULL || g->vmm.config == NULL || vm_setup_memory(g->vmm.vm, FUZZ_RAM, VM_MMAP_ALL) != 0 ||
+	    (g->ram = vm_map_gpa(g->vmm.vm, 0, FUZZ_RAM)) == NULL || (g->host = pci_host_new(&g->vmm, &hs)) == NULL)
+		abort();
+}
+
+/* Set a key. */
+static inline void
+fuzz_set(struct fuzz_pci *g, const char *device, const char *name, const char *value)
+{
+	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
+	char key[64];
+
+	(void)snprintf(key, sizeof(key), "%s.%s", device, name);
+	if (config_set(g->vmm.config, key, value, &origin) != 0)
+		abort();
+}
+
+/* A device's `path' becomes an image of 1 MiB. */
+static inline void
+fuzz_image(struct fuzz_pci *g, const char *device)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	char path[64];
+
+	if (fd < 0 || ftruncate(fd, 1 << 20) != 0)
+		abort();
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fuzz_set(g, device, "path", path);
+}
+
+/* With a processor for messages to arrive at. */
+static inline void
+fuzz_pci_start(struct fuzz_pci *g)
+{
+	if (vm_vcpu_open(g->vmm.vm, 0) == NULL || vm_start(g->vmm.vm) != 0)
+		abort();
+}
+
+static inline uint64_t
+fuzz_mem(struct fuzz_pci *g, uint64_t addr, unsigned size, bool write, uint64_t val)
+{
+	(void)vm_access(g->vmm.vm, VM_SPACE_MEM, addr, size, write, &val);
+	return (val);
+}
+
+static inline uint64_t
+fuzz_cfg(const struct fuzz_pci *g, unsigned off)
+{
+	return (FUZZ_ECAM + ((uint64_t)g->devfn << 12) + off);
+}
+
+/* Where a BAR is, says its register. */
+static inline uint64_t
+fuzz_bar(struct fuzz_pci *g, unsigned n)
+{
+	return (fuzz_mem(g, fuzz_cfg(g, 0x10 + 4 * n), 4, false, 0) & ~0xfULL);
+}
+
+/* An access to a register, whose width and direction a byte says. */
+static inline void
+fuzz_touch(struct fuzz_pci *g, uint64_t base, uint32_t off, const uint8_t **p, const uint8_t *end)
+{
+	uint8_t how = (uint8_t)fuzz_bytes(p, end, 1);
+	unsigned size = 1U << (how & 3);
+
+	(void)fuzz_mem(g, base + off, size, (how & 4) == 0, (how & 4) == 0 ? fuzz_bytes(p, end, size) : 0);
+}
+
+#endif /* _FUZZ_PCI_H_ */
