@@ -15,14 +15,15 @@
 
 static const struct vm_jit everything = { .how = VM_JIT_ON, .hot = 1, .check = 300 };
 
+/* What all vCPUs counted. */
 static uint64_t
-checked(struct h_vm *h)
+counted(struct h_vm *h, enum vm_stat stat)
 {
 	uint64_t n = 0;
 	int count;
 
 	for (int i = 0; i < h->ncpu; i++)
-		n += vm_get_stats(h->cpu[i].vcpu, &count)[VM_STAT_JIT_CHECKED];
+		n += vm_get_stats(h->cpu[i].vcpu, &count)[stat];
 	return (n);
 }
 
@@ -41,7 +42,7 @@ stress(const struct h_target *t, unsigned steps)
 	h_start(h);
 	h_join(h);
 	CHECK_EQ(h_read(h, h->a->results, 8), 0);
-	n = checked(h);
+	n = counted(h, VM_STAT_JIT_CHECKED);
 	printf("# %llu instructions compared, %u at a time\n", (unsigned long long)n, steps);
 	CHECK(n > 100000);
 	h_close(h);
@@ -119,17 +120,6 @@ no_more_code(void)
 	CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog), 0);
 }
 
-static uint64_t
-translated(struct h_vm *h)
-{
-	uint64_t n = 0;
-	int count;
-
-	for (int i = 0; i < h->ncpu; i++)
-		n += vm_get_stats(h->cpu[i].vcpu, &count)[VM_STAT_JIT_BLOCKS];
-	return (n);
-}
-
 H_TEST(no_executable_memory_is_made_later, H_SOFT)
 {
 	const struct h_opts o = { .ncpu = 2, .jit = { .how = VM_JIT_ON, .hot = 1 } };
@@ -142,11 +132,11 @@ H_TEST(no_executable_memory_is_made_later, H_SOFT)
 	h_param(h, 2, 2);
 	h_start(h);
 	no_more_code();
-	before = translated(h);
+	before = counted(h, VM_STAT_JIT_BLOCKS);
 	h_join(h);
 	CHECK_EQ(h_read(h, h->a->results, 8), 0);
-	printf("# %llu blocks before, %llu in the end\n", (unsigned long long)before, (unsigned long long)translated(h));
-	CHECK(translated(h) > before + 50);
+	printf("# %llu blocks before, %llu in the end\n", (unsigned long long)before, (unsigned long long)counted(h, VM_STAT_JIT_BLOCKS));
+	CHECK(counted(h, VM_STAT_JIT_BLOCKS) > before + 50);
 	h_close(h);
 }
 
