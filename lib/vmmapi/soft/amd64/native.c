@@ -33,8 +33,6 @@ native_out(struct x86 *x)
 	memcpy(&x->s->gpr[R12], x->native.gpr, sizeof(x->native.gpr));
 }
 
-#if defined(__x86_64__)
-
 /* What becomes of native code behind a call. */
 enum after { AFTER_GO_ON, AFTER_LEAVE, AFTER_JUMP };
 
@@ -186,13 +184,6 @@ to_state(struct emit *e, size_t off, unsigned reg)
 	emit_mov_mr(e, 8, emit_at(HT, (int32_t)off), reg);
 }
 
-static void
-call_stub(struct emit *e, const void *stub)
-{
-	emit8(e, 0xe8);
-	emit32(e, (uint32_t)((uintptr_t)stub - (emit_pc(e) + 4)));
-}
-
 /* Its place in the second level, of the hash in ecx. */
 static void
 second(struct emit *e, bool write)
@@ -329,7 +320,7 @@ stub_call(struct x86 *x, struct jit *j, struct emit *e)
 	emit_mov_rm(e, 8, HA, emit_at(HT, offsetof(struct amd64_state, rip)));
 	pins(e, HT, true);
 	nat_place(e);
-	call_stub(e, x->stubs->other);
+	emit_call_to(e, x->stubs->other);
 	emit_jcc(e, CC_NE, &miss);
 	nat_enter(e);
 	emit_bind(e, &miss);
@@ -367,7 +358,7 @@ stub_jump(struct x86 *x, struct jit *j, struct emit *e)
 	x->stubs->jump = jit_run_address(j, e->at);
 	emit_alu_rm(e, 8, ALU_ADD, HA, NAT_FIELD(native.page));
 	nat_place(e);
-	call_stub(e, x->stubs->other);
+	emit_call_to(e, x->stubs->other);
 	emit_jcc(e, CC_NE, &miss);
 	nat_enter(e);
 	emit_bind(e, &miss);
@@ -552,34 +543,10 @@ x86_jit_create(struct x86 *x)
 	return (jit_create(x->cpu, &ops, &x->jit));
 }
 
-#else
-
-bool
-x86_native_ready(struct x86 *x, struct soft_block *b)
-{
-	return (false);
-}
-
-enum nat_exit
-x86_native_run(struct x86 *x, struct soft_block *b, uint64_t most)
-{
-	return (NAT_GO);
-}
-
-int
-x86_jit_create(struct x86 *x)
-{
-	return (0);
-}
-
-#endif
-
 void
 x86_jit_destroy(struct x86 *x)
 {
-#if defined(__x86_64__)
 	nat_x87_destroy(x);
-#endif
 	jit_free(x->jit);
 	free(x->stubs);
 }

@@ -281,7 +281,6 @@ void	nat_windows_clear(struct nat *n, uint16_t which);	/* there is nothing in th
 /* native_block.c */
 
 void	nat_call(struct nat *n, const struct x86_insn *i);
-void	nat_call_stub(struct nat *n, const void *stub);
 /* XMM registers are loaded, and with XMM_FP the usual MXCSR is in force. */
 void	nat_xmm(struct nat *n, unsigned need);
 

@@ -8,8 +8,6 @@
 #include "decode.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 static bool
 is_mem(const struct x86_insn *i)
 {
@@ -648,5 +646,3 @@ const struct nat_row nat_rows_arith[] = {
 	{ M(CMC), FL_CF, FL_CF, 0, 0, 0xf5, carry },
 	{ 0 },
 };
-
-#endif

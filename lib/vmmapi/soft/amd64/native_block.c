@@ -4,8 +4,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* A call of the first tier's function: the instruction's offset from its block in r14. */
 static void
 call_out(struct nat *n, unsigned at)
@@ -62,13 +60,6 @@ leave(struct nat *n, unsigned at, const void *stub)
 	emit_jmp_to(n->e, stub);
 }
 
-void
-nat_call_stub(struct nat *n, const void *stub)
-{
-	emit8(n->e, 0xe8);
-	emit32(n->e, (uint32_t)((uintptr_t)stub - (emit_pc(n->e) + 4)));
-}
-
 static void
 save_lazy(struct nat *n, const struct nat_cold *c)
 {
@@ -87,14 +78,14 @@ cold_call(struct nat *n, struct nat_cold *c)
 	nat_point(n, c->point);
 	call_out(n, c->at);
 	if (c->x87) {
-		nat_call_stub(n, n->x->stubs->x87);
+		emit_call_to(n->e, n->x->stubs->x87);
 		emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.x87), 0);
 		over = emit_jcc_over(n->e, CC_NE);
 		leave(n, c->at + 1U, n->x->stubs->tier1);
 		emit_here(n->e, over);
 	}
 	if (c->xmm != 0) {
-		nat_call_stub(n, n->x->stubs->xmm);
+		emit_call_to(n->e, n->x->stubs->xmm);
 		emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.xmm), c->xmm);
 		over = emit_jcc_over(n->e, CC_AE);
 		leave(n, c->at + 1U, n->x->stubs->tier1);
@@ -116,7 +107,7 @@ cold_call(struct nat *n, struct nat_cold *c)
 static void
 cold_xmm(struct nat *n, struct nat_cold *c)
 {
-	nat_call_stub(n, n->x->stubs->xmm);
+	emit_call_to(n->e, n->x->stubs->xmm);
 	emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.xmm), c->need);
 	emit_jcc(n->e, CC_AE, &c->back);
 	save_lazy(n, c);
@@ -127,7 +118,7 @@ cold_xmm(struct nat *n, struct nat_cold *c)
 static void
 cold_x87(struct nat *n, struct nat_cold *c)
 {
-	nat_call_stub(n, n->x->stubs->x87);
+	emit_call_to(n->e, n->x->stubs->x87);
 	emit_alu_mi(n->e, 1, ALU_CMP, NAT_FIELD(native.x87), 0);
 	emit_jcc(n->e, CC_NE, &c->back);
 	save_lazy(n, c);
@@ -259,5 +250,3 @@ x86_translate(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb, struc
 	emit_jmp_to(e, x->stubs->go);
 	return (!n.failed);
 }
-
-#endif

@@ -4,8 +4,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* What is seen */
 
 /*
@@ -244,5 +242,3 @@ nat_flags_pass(const struct nat *n)
 {
 	return ((n->live[n->at + 1] & ~n->effect[n->at].kills) != 0);
 }
-
-#endif

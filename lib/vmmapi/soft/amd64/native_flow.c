@@ -9,8 +9,6 @@
 #include "decode.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 static void
 executed(struct nat *n, unsigned k)
 {
@@ -62,7 +60,7 @@ nat_cold_other(struct nat *n, struct nat_cold *c)
 {
 	struct emit *e = n->e;
 
-	nat_call_stub(n, n->x->stubs->other);
+	emit_call_to(n->e, n->x->stubs->other);
 	emit_jcc(e, CC_E, &c->back);
 	emit_jmp(e, c->miss);
 	emit_bind(e, &c->key);
@@ -293,5 +291,3 @@ const struct nat_row nat_rows_flow[] = {
 	JCC(LE), JCC(NLE),
 	{ 0 },
 };
-
-#endif

@@ -7,8 +7,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 _Static_assert(sizeof(struct soft_tlbe) == 32, "found by a shift");
 
 const uint8_t nat_pin[16] = {
@@ -129,7 +127,7 @@ nat_look_up(struct nat *n, bool write, struct emit_label *miss)
 void
 nat_cold_again(struct nat *n, struct nat_cold *c)
 {
-	nat_call_stub(n, n->x->stubs->again[c->write]);
+	emit_call_to(n->e, n->x->stubs->again[c->write]);
 	emit_jcc(n->e, CC_E, &c->back);
 	emit_jmp(n->e, c->miss);
 }
@@ -398,5 +396,3 @@ nat_lock(struct nat *n, struct emit_mem m, unsigned size)
 		emit_jcc(n->e, CC_A, &c->from);
 	}
 }
-
-#endif

@@ -5,8 +5,6 @@
 #include "decode.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 static bool
 is_mem(const struct x86_insn *i)
 {
@@ -356,5 +354,3 @@ const struct nat_row nat_rows_move[] = {
 	HINT(PREFETCHWT1),
 	{ 0 },
 };
-
-#endif

@@ -7,8 +7,6 @@
 #include "native_sse.h"
 #include "sse_mxcsr.h"
 
-#if defined(__x86_64__)
-
 static bool
 is_mem(const struct x86_insn *i)
 {
@@ -378,5 +376,3 @@ const struct nat_row nat_rows_sse[] = {
 	{ M(CVTTSD2SI), 0, 0, NK_FP, 8, OP(0xf2, EMIT_0F, 0x2c), nat_sse_to_gpr },
 	{ 0 },
 };
-
-#endif

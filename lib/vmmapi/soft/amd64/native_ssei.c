@@ -5,8 +5,6 @@
 #include "decode.h"
 #include "native_sse.h"
 
-#if defined(__x86_64__)
-
 #define	P(m, o)		SSE_ROW(m, 0x66, EMIT_0F | (o), 16, 0)
 #define	P38(m, o)	SSE_ROW(m, 0x66, EMIT_0F38 | (o), 16, 0)
 #define	P3A(m, o)	SSE_ROW(m, 0x66, EMIT_0F3A | (o), 16, 0)
@@ -51,5 +49,3 @@ const struct nat_row nat_rows_ssei[] = {
 	{ M(PTEST), 0, FL_ARITH, 0, 16, OP(0x66, EMIT_0F38, 0x17), nat_sse_compare },
 	{ 0 },
 };
-
-#endif

@@ -6,8 +6,6 @@
 #include "decode.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 #define	STATE(field)	emit_at(HT, (int32_t)offsetof(struct amd64_state, field))
 
 /* The state page into r14; the host's flags are free. */
@@ -161,5 +159,3 @@ const struct nat_row nat_rows_system[] = {
 	{ M(PUSHFQ), FL_ARITH, 0, NK_EXPOSED, 0, 0, pushf },
 	{ 0 },
 };
-
-#endif

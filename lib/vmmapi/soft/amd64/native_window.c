@@ -12,8 +12,6 @@
 #include "decode.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 #define	RANGE	1024			/* bytes at most: a larger one is too often in two pages */
 #define	FAR	0x100000
 
@@ -231,5 +229,3 @@ nat_cold_window(struct nat *n, struct nat_cold *c)
 	nat_look_up(n, c->write, &c->call->from);
 	emit_jmp(n->e, &c->back);
 }
-
-#endif

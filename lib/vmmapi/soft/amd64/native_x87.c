@@ -17,8 +17,6 @@
 #include "native.h"
 #include "x87.h"
 
-#if defined(__x86_64__)
-
 #include <cpuid.h>
 #include <stdlib.h>
 
@@ -314,5 +312,3 @@ const struct nat_row nat_rows_x87[] = {
 	{ M(FNSTSW), 0, 0, NK_X87 | NK_EXPOSED, 0, CONTROL | STORES, fnstsw }, { M(FLDCW), 0, 0, NK_X87 | NK_EXPOSED, 0, 0, fldcw },
 	{ 0 },
 };
-
-#endif

@@ -130,8 +130,6 @@ returned(struct a64 *c)
 
 /* Stubs */
 
-#if defined(__x86_64__)
-
 static const void *
 here(const struct emit *e)
 {
@@ -262,16 +260,6 @@ a64_native_create(struct a64 *c)
 	}
 	return (0);
 }
-
-#else
-
-int
-a64_native_create(struct a64 *c)
-{
-	return (0);
-}
-
-#endif
 
 void
 a64_native_destroy(struct a64 *c)

@@ -4,8 +4,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* The address, aligned, in memory that the TLB has: the host's in rdx.  With gpa, its place in guest memory in rcx. */
 static struct late *
 reference(struct tr *t, unsigned size, bool write, bool gpa)
@@ -193,5 +191,3 @@ native_atomic(struct tr *t)
 		return (load_acquire(t, size));
 	return (atomic_op(t, size));
 }
-
-#endif

@@ -5,8 +5,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* Registers */
 
 /* Host registers that hold guest registers. */
@@ -577,5 +575,3 @@ a64_translate_block(struct soft_cpu *cpu, struct jit *jit, struct jit_block *jb,
 	}
 	return (true);
 }
-
-#endif

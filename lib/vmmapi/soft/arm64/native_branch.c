@@ -4,8 +4,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* The address behind the present instruction becomes X30. */
 static void
 link_register(struct tr *t)
@@ -120,5 +118,3 @@ native_branch(struct tr *t)
 		return (to_register(t, w));
 	return (NATIVE_NOT);
 }
-
-#endif

@@ -4,8 +4,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* A register of the present instruction to compute in, with a copy of a guest register. */
 static bool
 fits32(uint64_t v)
@@ -436,5 +434,3 @@ native_dp(struct tr *t)
 		return (native_sources(t));
 	}
 }
-
-#endif

@@ -8,8 +8,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* What an instruction does with NZCV. */
 enum flag_use {
 	USE_NONE,
@@ -234,5 +232,3 @@ native_condition(struct tr *t, unsigned cond)
 	to_host(t);
 	return ((enum emit_cc)(ccs[cond] ^ (cond >> 1 == 1 && t->flags.borrow)));
 }
-
-#endif

@@ -9,8 +9,6 @@
 #include "fp_ops.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 enum kind { ONE, TWO, NEGATED, VECTOR };
 
 /* Opcodes without prefix: F3 and F2 make them scalar, 66 packed double. */
@@ -481,5 +479,3 @@ native_fp(struct tr *t)
 		return (to_integer(t));
 	return (native_simd(t));
 }
-
-#endif

@@ -11,8 +11,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 _Static_assert(SLOT(sp_el1) < 64, "registers that are bases are bits");
 
 /* Saved by functions (System V ABI). */
@@ -287,5 +285,3 @@ native_group_late(struct tr *t, const struct late *l)
 		native_one(t);
 	native_settle_flags(t);
 }
-
-#endif

@@ -5,8 +5,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 void
 native_offset(struct tr *t, const struct a64_insn *i, unsigned base)
 {
@@ -397,5 +395,3 @@ native_ldst(struct tr *t)
 		return (NATIVE_KEPT);
 	return (a.vector ? vector(t, &a) : a.write ? store(t, &a) : load(t, &a));
 }
-
-#endif

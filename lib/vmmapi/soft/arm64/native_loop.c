@@ -8,8 +8,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* Homes: other than what groups take, and some are left. */
 static const uint8_t general[NATIVE_WANTS] = { H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11 };
 static const uint8_t vectors[NATIVE_WANTS] = { 15, 14, 13, 12, 11, 10 };
@@ -144,5 +142,3 @@ native_loop_back(struct tr *t, int cc)
 		emit_bind(e, &over);
 	t->flags = flags;
 }
-
-#endif

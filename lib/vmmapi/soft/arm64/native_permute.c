@@ -8,8 +8,6 @@
 #include "hostfp.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 #define	P(byte)		OP(0x66, EMIT_0F, byte)
 #define	P38(byte)	OP(0x66, EMIT_0F38, byte)
 
@@ -351,5 +349,3 @@ native_permute(struct tr *t)
 		return (permute(t, w));
 	return (NATIVE_NOT);
 }
-
-#endif

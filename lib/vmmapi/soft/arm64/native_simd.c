@@ -5,8 +5,6 @@
  */
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* Advanced SIMD three same: by U, opcode and size; 0: not here. */
 static uint8_t
 three_same_op(unsigned u, unsigned opcode, unsigned size)
@@ -227,5 +225,3 @@ native_simd(struct tr *t)
 		how = shift(t, i->word);
 	return (how == NATIVE_NOT ? native_permute(t) : how);
 }
-
-#endif

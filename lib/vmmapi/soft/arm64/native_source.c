@@ -5,8 +5,6 @@
 #include "hostfp.h"
 #include "native.h"
 
-#if defined(__x86_64__)
-
 /* Neighbours of some bits change places; mask has the lower ones. */
 static void
 swap_bits(struct tr *t, unsigned size, unsigned reg, uint64_t mask, unsigned bits)
@@ -159,5 +157,3 @@ native_sources(struct tr *t)
 		return (three_source(t, w));
 	return (a64_bits(w, 30, 30) != 0 ? one_source(t, w) : two_source(t, w));
 }
-
-#endif

@@ -7,8 +7,6 @@
 #include "native.h"
 #include "sys.h"
 
-#if defined(__x86_64__)
-
 #define	DAIF		0x3c0U
 #define	DAIF_D		0x200U
 
@@ -166,5 +164,3 @@ native_system(struct tr *t)
 		return (sysreg(t, w));
 	return (NATIVE_NOT);
 }
-
-#endif

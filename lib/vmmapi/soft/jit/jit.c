@@ -4,6 +4,7 @@
  */
 #include <sys/mman.h>
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,10 +22,6 @@
 #define	ROOM		(96UL << 10)
 /* Code memory is asked for in steps of so much. */
 #define	STEP		(256UL << 10)
-
-#if defined(__x86_64__)
-
-#include <cpuid.h>
 
 #ifndef MFD_EXEC
 #define	MFD_EXEC	0x0010U		/* Linux 6.3 */
@@ -197,16 +194,6 @@ jit_run(struct jit *j, void *core, void *base, const void *first, uint64_t arg)
 	return (in(core, base, first, arg));
 }
 
-#else
-
-static bool
-host_can(void)
-{
-	return (false);
-}
-
-#endif
-
 static void
 release(struct jit *j)
 {
@@ -232,9 +219,8 @@ jit_create(struct soft_cpu *cpu, const struct jit_ops *ops, struct jit **jit)
 	if (set->how == VM_JIT_OFF)
 		return (0);
 	if (!host_can()) {
-		return (set->how == VM_JIT_ON ? vm_fail(ENOTSUP, "soft: native code is made for amd64 hosts only") : 0);
+		return (set->how == VM_JIT_ON ? vm_fail(ENOTSUP, "soft: native code needs LAHF in 64-bit mode, which this processor lacks") : 0);
 	}
-#if defined(__x86_64__)
 	j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return (vm_fail(ENOMEM, "soft: no memory for native code"));
@@ -260,7 +246,6 @@ jit_create(struct soft_cpu *cpu, const struct jit_ops *ops, struct jit **jit)
 	}
 	make_stubs(j);
 	*jit = j;
-#endif
 	return (0);
 }
 
@@ -303,8 +288,6 @@ jit_flush(struct jit *j)
 	j->ops->flushed(j->cpu);
 }
 
-#if defined(__x86_64__)
-
 const void *
 jit_count(struct jit *j, struct soft_block *b)
 {
@@ -339,22 +322,6 @@ jit_count(struct jit *j, struct soft_block *b)
 	b->jit = jb;
 	return (jb->entry);
 }
-
-#else
-
-const void *
-jit_count(struct jit *j, struct soft_block *b)
-{
-	return (NULL);
-}
-
-uint64_t
-jit_run(struct jit *j, void *core, void *base, const void *first, uint64_t arg)
-{
-	return (0);
-}
-
-#endif
 
 /* From jump to jump */
 
