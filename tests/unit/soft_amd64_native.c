@@ -19,7 +19,7 @@
 static const struct nat_row *
 row_of(unsigned mnemonic)
 {
-	static const struct nat_row *const tables[] = { nat_rows_move, nat_rows_arith, nat_rows_flow, nat_rows_sse, nat_rows_ssei };
+	static const struct nat_row *const tables[] = { nat_rows_move, nat_rows_arith, nat_rows_flow, nat_rows_system, nat_rows_sse, nat_rows_ssei };
 
 	for (unsigned t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
 		for (const struct nat_row *r = tables[t]; r->mnemonic != 0; r++) {
@@ -64,6 +64,11 @@ TEST(what_instructions_do_with_flags)
 	CHECK(!EFFECT(LEA, .flags = XI_MEM).exposed);
 	CHECK(EFFECT(MOV, .flags = XI_MEM).exposed);
 	CHECK(EFFECT(CPUID, .flags = 0).exposed);
+	/* Faults outside of level 0; and DIV by what it divides by. */
+	CHECK(EFFECT(CLI, .flags = 0).exposed);
+	CHECK(EFFECT(SWAPGS, .flags = 0).exposed);
+	CHECK(EFFECT(DIV, .flags = 0).exposed);
+	CHECK(!EFFECT(CLD, .flags = 0).exposed);
 	CHECK(EFFECT(MOV, .flags = XI_OTHER).exposed);
 }
 

@@ -2,10 +2,10 @@
 /*
  * jump.h - blocks by the virtual address that the guest goes to.
  *
- * A direct-mapped table in front of translation and soft_code_find().  An entry is good for one key: the tag of the address space, the
- * rights, what decoding depends on, and the TLB's number of the time since when nothing was remapped, no tag was given out anew and no
- * block was dropped.  A core computes its key again whenever one of these changes, so that a comparison of two words is all there is
- * between two blocks.  No key is zero.
+ * A table with two places for each address, neighbours, in front of translation and soft_code_find().  An entry is good for one key:
+ * the tag of the address space, the rights, what decoding depends on, and the TLB's number of the time since when nothing was remapped,
+ * no tag was given out anew and no block was dropped.  A core computes its key again whenever one of these changes, so that a
+ * comparison of two words is all there is between two blocks.  No key is zero.
  */
 #ifndef _VMMAPI_SOFT_JUMP_H_
 #define	_VMMAPI_SOFT_JUMP_H_
