@@ -16,6 +16,7 @@ INIT = r"""#!/bin/sh
 # guest.poweroff, guest.reboot: do that when ready          guest.script: no prompt, no echo, each line is run (for programs)
 # guest.panic: crash the kernel                             guest.root=DEVICE: switch to the ext4 root there
 # guest.run="COMMAND": run that when ready                  guest.button: the power button powers off
+# guest.load=MODULE,...: load these too
 export PATH=/bin HOME=/root TERM=${TERM:-linux}
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -24,8 +25,12 @@ words=" $(cat /proc/cmdline) "
 has() { case "$words" in *" $1 "*) return 0 ;; esac; return 1; }
 value() { for w in $words; do case $w in $1=*) echo "${w#*=}" ;; esac; done; }
 
-for m in $(cat /lib/modules/order); do
-	insmod /lib/modules/$m.ko 2>/dev/null || echo "guest: module $m does not load"
+load=$(value guest.load | tr , ' ')
+for m in $load; do
+	[ -e /lib/modules/order.$m ] || echo "guest: there is no module $m"
+done
+for m in $(cat /lib/modules/order; for m in $load; do cat /lib/modules/order.$m 2>/dev/null; done); do
+	[ -d /sys/module/$m ] || insmod /lib/modules/$m.ko 2>/dev/null || echo "guest: module $m does not load"
 done
 hostname guest
 has guest.panic && echo c >/proc/sysrq-trigger
