@@ -39,11 +39,27 @@ forget(void)
 	CHECK_EQ(unlink(path), 0);
 }
 
+static struct block *
+opened(bool readonly)
+{
+	const struct block_options o = { .path = path, .readonly = readonly };
+
+	return (block_open(&o));
+}
+
+static struct block *
+recorded(const char *log)
+{
+	const struct block_options o = { .path = path, .record = log };
+
+	return (block_open(&o));
+}
+
 static void
 refused(bool readonly, int error, const char *why)
 {
 	errno = 0;
-	CHECK(block_open(path, readonly) == NULL);
+	CHECK(opened(readonly) == NULL);
 	CHECK_EQ(errno, error);
 	CHECK_HAS(vmm_errmsg(), path);
 	CHECK_HAS(vmm_errmsg(), why);
@@ -92,7 +108,7 @@ TEST(reads_and_writes)
 	struct block *b;
 
 	image(64 * 512);
-	b = block_open(path, false);
+	b = opened(false);
 	CHECKF(b != NULL, "%s", vmm_errmsg());
 	CHECK_EQ(block_size(b), 64 * 512);
 	CHECK(!block_readonly(b));
@@ -128,7 +144,7 @@ TEST(long_vectors)
 	struct block *b;
 
 	image(256 * 512);
-	b = block_open(path, true);
+	b = opened(true);
 	CHECK(b != NULL);
 	for (unsigned i = 0; i < 200; i++) {
 		iov[i].iov_base = buf + at;
@@ -152,7 +168,7 @@ TEST(read_only)
 	struct block *b;
 
 	image(4096);
-	b = block_open(path, true);
+	b = opened(true);
 	CHECK(b != NULL && block_readonly(b));
 	CHECK_EQ(run(b, BLOCK_WRITE, 0, 512, buf, false), EROFS);
 	CHECK_EQ(run(b, BLOCK_ZERO, 0, 512, NULL, true), EROFS);
@@ -169,19 +185,19 @@ TEST(one_writer_or_many_readers)
 	struct block *a, *b;
 
 	image(4096);
-	a = block_open(path, false);
+	a = opened(false);
 	CHECK(a != NULL);
 	refused(false, EBUSY, "in use by another VM");
 	refused(true, EBUSY, "in use by another VM");
 	block_close(a);
-	a = block_open(path, true);
-	b = block_open(path, true);
+	a = opened(true);
+	b = opened(true);
 	CHECK(a != NULL && b != NULL);
 	refused(false, EBUSY, "read-only users may share it");
 	block_close(a);
 	block_close(b);
 	/* The lock went with the descriptors. */
-	a = block_open(path, false);
+	a = opened(false);
 	CHECK(a != NULL);
 	block_close(a);
 	forget();
@@ -225,7 +241,7 @@ TEST(file_becomes_shorter)
 	struct block *b;
 
 	image(8192);
-	b = block_open(path, false);
+	b = opened(false);
 	CHECK(b != NULL);
 	CHECK_EQ(ftruncate(fd, 1000), 0);
 	CHECK_EQ(run(b, BLOCK_READ, 4096, 512, buf, false), EIO);
@@ -247,7 +263,7 @@ TEST(zeros_and_discards)
 	struct block *b;
 
 	image(128 * 512);
-	b = block_open(path, false);
+	b = opened(false);
 	CHECK(b != NULL);
 	CHECK_EQ(run(b, BLOCK_ZERO, 512, 4096, NULL, false), 0);
 	CHECK_EQ(run(b, BLOCK_ZERO, 20 * 512, 8192, NULL, true), 0);
@@ -469,7 +485,7 @@ TEST(many_threads)
 	struct block *b;
 
 	image(WRITERS * 4096);
-	b = block_open(path, false);
+	b = opened(false);
 	CHECK(b != NULL);
 	for (unsigned i = 0; i < WRITERS; i++) {
 		c[i].b = b;
@@ -506,7 +522,7 @@ TEST(recorded)
 
 	image(64 * 512);
 	(void)snprintf(log, sizeof(log), "%s.log", path);
-	b = block_open_recorded(path, false, log);
+	b = recorded(log);
 	CHECKF(b != NULL, "%s", vmm_errmsg());
 	CHECK_EQ(block_size(b), 64 * 512);
 	memset(buf, 0x5a, sizeof(buf));
@@ -517,7 +533,7 @@ TEST(recorded)
 	CHECK_EQ(run(b, BLOCK_ZERO, 5 * 512, 512, NULL, true), 0);
 	CHECK_EQ(run(b, BLOCK_DISCARD, 8 * 512, 512, NULL, false), 0);
 	CHECK_EQ(run(b, BLOCK_WRITE, 64 * 512, 512, buf, false), EINVAL);
-	CHECK(block_open_recorded(path, false, "/tmp/no/such/place") == NULL);
+	CHECK(recorded("/tmp/no/such/place") == NULL);
 	CHECK_HAS(vmm_errmsg(), path);
 	block_close(b);
 
@@ -541,7 +557,7 @@ TEST(recorded)
 		CHECK_EQ(rec[i].len, len[i] * 512);
 	}
 
-	CHECK(block_open_recorded(path, false, log) == NULL);
+	CHECK(recorded(log) == NULL);
 	CHECK_EQ(errno, EEXIST);
 	CHECK_HAS(vmm_errmsg(), log);
 	CHECK_EQ(unlink(log), 0);

@@ -7,7 +7,7 @@
  * moment leaves every safe write, and of the others any subset of their sectors, in any order.  Out of such an image the guest's
  * recovery must find every transaction whose commit it was told to be durable, and no half of any other.
  *
- * The device is given the driver in place of an image file by the linker (--wrap=block_open).
+ * The device is given the driver in place of an image file by the linker (--wrap=block_open_keys).
  */
 #include <pthread.h>
 
@@ -188,13 +188,13 @@ static const struct block_driver faulty = {
 	.close = d_close,
 };
 
-struct block *__wrap_block_open(const char *path, bool readonly);
+struct block *__wrap_block_open_keys(struct config_node *node);
 
 struct block *
-__wrap_block_open(const char *path, bool readonly)
+__wrap_block_open_keys(struct config_node *node)
 {
-	CHECK_STR(path, "faulty");
-	return (block_open_driver(&faulty, NULL, sizeof(disk.now), readonly));
+	CHECK_STR(config_str(node, "path"), "faulty");
+	return (block_open_driver(&faulty, NULL, sizeof(disk.now), config_bool(node, "ro")));
 }
 
 #define	F_FLUSH		(1ULL << 9)

@@ -3,7 +3,7 @@
  * nvme_flight.c - commands under way in an NVMe controller: queues that are deleted, resets, pauses, shutdowns and the loss of the bus
  * meanwhile; a disk that fails; durability; and drivers on several processors at once.
  *
- * The device is given an image that waits when the test wants it to by the linker (--wrap=block_open).
+ * The device is given an image that waits when the test wants it to by the linker (--wrap=block_open_keys).
  */
 #include <pthread.h>
 
@@ -92,12 +92,12 @@ static const struct block_driver driver = {
 	.name = "held", .readv = d_readv, .writev = d_writev, .flush = d_flush, .discard = d_discard, .zero = d_zero, .close = d_close,
 };
 
-struct block *__wrap_block_open(const char *path, bool readonly);
+struct block *__wrap_block_open_keys(struct config_node *node);
 
 struct block *
-__wrap_block_open(const char *path, bool readonly)
+__wrap_block_open_keys(struct config_node *node)
 {
-	return (block_open_driver(&driver, NULL, sizeof(disk.data), readonly));
+	return (block_open_driver(&driver, NULL, sizeof(disk.data), config_bool(node, "ro")));
 }
 
 static void

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../config/config.h"
+
 #define	BLOCK_SECTOR	512U		/* unit of sizes and offsets */
 
 enum block_op {
@@ -58,19 +60,32 @@ struct block_driver {
 	void		(*close)(void *priv);
 };
 
+/* The keys of every disk's image, in the table of the disk's own. */
+#define	BLOCK_KEYS								\
+	KEY_PATH("path", REQUIRED, "raw image or block device behind the disk"),	\
+	KEY_BOOL("ro", false, "refuse writes"),					\
+	KEY_PATH("record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves")
+
+/* What these keys say. */
+struct block_options {
+	const char	*path;
+	bool		 readonly;
+	const char	*record;	/* record.c says how; slow: each write is copied.  NULL: not at all */
+};
+
 /*
- * Open the raw image at path: a file or block device, locked against other users: shared if read-only.
- * NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, ...
+ * Open the image of a disk whose node has BLOCK_KEYS: a file or block device, locked against other users: shared if
+ * read-only.  NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, ...
  * Control thread.
  */
-struct block	*block_open(const char *path, bool readonly);
-/*
- * The same, and every write and flush is recorded in the new file log, for tests of durability; record.c says how.  Slow: each
- * write is copied.
- */
-struct block	*block_open_recorded(const char *path, bool readonly, const char *log);
+struct block	*block_open_keys(struct config_node *node);
+/* The same by options, whose strings are needed for the call only. */
+struct block	*block_open(const struct block_options *o);
 /* An image of another kind (tests): size bytes behind driver.  NULL with a sentence. */
 struct block	*block_open_driver(const struct block_driver *driver, void *priv, uint64_t size, bool readonly);
+struct store;
+/* An image in s (store.h), which it takes: s is closed if it fails.  NULL with a sentence. */
+struct block	*block_open_store(struct store *s);
 /* Waits for requests under way.  NULL is ignored.  Control thread. */
 void	block_close(struct block *b);
 
@@ -82,7 +97,5 @@ bool	block_readonly(const struct block *b);
  * case, but never from inside.  Any thread, with locks held that done takes.
  */
 void	block_submit(struct block *b, struct block_req *req);
-/* Execute a request here, for images on top of others: 0 or an errno.  done is not called.  Any thread, several at a time. */
-int	block_execute(struct block *b, struct block_req *req);
 
 #endif /* _HYVE_BLOCK_H_ */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "../error.h"
-#include "block.h"
+#include "store.h"
 
 struct raw {
 	int		 fd;
@@ -138,9 +138,6 @@ find_size(const char *path, struct raw *r, uint64_t *size)
 	*size = (uint64_t)st.st_size;
 	if (r->device && ioctl(r->fd, BLKGETSIZE64, size) != 0)
 		return (vmm_fail_sys(errno, "disk '%s'", path));
-	if (*size == 0 || *size % BLOCK_SECTOR != 0)
-		return (vmm_fail(EINVAL, "disk '%s' has %llu bytes; a raw image is a whole number of sectors of %u bytes", path,
-		    (unsigned long long)*size, BLOCK_SECTOR));
 	return (0);
 }
 
@@ -158,28 +155,28 @@ lock(const char *path, const struct raw *r, bool readonly)
 	return (0);
 }
 
-struct block *
-block_open(const char *path, bool readonly)
+struct store *
+raw_open(const struct block_options *o)
 {
 	struct raw *r = calloc(1, sizeof(*r));
-	struct block *b = NULL;
+	struct store *s = NULL;
 	uint64_t size = 0;
 
 	if (r == NULL)
-		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", path));
+		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", o->path));
 	/* O_NONBLOCK: a FIFO is refused below, not waited for. */
-	r->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	r->fd = open(o->path, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (r->fd < 0) {
 		int error = errno;
 
 		free(r);
-		(void)vmm_fail_sys(error, "disk '%s': cannot be opened%s", path, readonly || (error != EACCES && error != EROFS &&
-		    error != EPERM) ? "" : " for writing (ro=true would do without)");
+		(void)vmm_fail_sys(error, "disk '%s': cannot be opened%s", o->path, o->readonly || (error != EACCES &&
+		    error != EROFS && error != EPERM) ? "" : " for writing (ro=true would do without)");
 		return (NULL);
 	}
-	if (find_size(path, r, &size) == 0 && lock(path, r, readonly) == 0)
-		b = block_open_driver(&raw_driver, r, size, readonly);
-	if (b == NULL)
+	if (find_size(o->path, r, &size) == 0 && lock(o->path, r, o->readonly) == 0)
+		s = store_new(&raw_driver, r, size, o->readonly);
+	if (s == NULL)
 		raw_close(r);
-	return (b);
+	return (s);
 }

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "../error.h"
-#include "block.h"
+#include "store.h"
 
 #define	MAGIC	0x6b6c6276U		/* "vblk" */
 
@@ -34,7 +34,7 @@ struct record {
 _Static_assert(sizeof(struct record) == 40, "docs/testing.md");
 
 struct recorder {
-	struct block	*image;
+	struct store	*image;
 	int		 fd;
 	pthread_mutex_t	 lock;		/* of the two below, and of the file */
 	uint64_t	 count;
@@ -72,11 +72,11 @@ write_all(int fd, const void *buf, size_t len)
 
 /* A request that ended.  Without its record the request failed: a log with a hole would prove nothing. */
 static int
-record(struct recorder *r, const struct block_req *req, uint64_t began, const void *data)
+record(struct recorder *r, enum block_op op, uint64_t began, int result, uint64_t off, uint64_t len, const void *data)
 {
 	struct record rec = {
-		.magic = htole32(MAGIC), .op = htole32(req->op), .error = htole32((uint32_t)req->error),
-		.began = htole64(began), .off = htole64(req->off), .len = htole64(req->len),
+		.magic = htole32(MAGIC), .op = htole32(op), .error = htole32((uint32_t)result),
+		.began = htole64(began), .off = htole64(off), .len = htole64(len),
 	};
 	int error;
 
@@ -84,20 +84,11 @@ record(struct recorder *r, const struct block_req *req, uint64_t began, const vo
 	if (r->error == 0)
 		r->error = write_all(r->fd, &rec, sizeof(rec));
 	if (r->error == 0 && data != NULL)
-		r->error = write_all(r->fd, data, (size_t)req->len);
+		r->error = write_all(r->fd, data, (size_t)len);
 	r->count++;
 	error = r->error;
 	pthread_mutex_unlock(&r->lock);
-	return (req->error != 0 ? req->error : error);
-}
-
-static int
-execute(struct recorder *r, struct block_req *req, const void *data)
-{
-	uint64_t began = begin(r);
-
-	req->error = block_execute(r->image, req);
-	return (record(r, req, began, data));
+	return (result != 0 ? result : error);
 }
 
 static uint64_t
@@ -113,21 +104,16 @@ length(const struct iovec *iov, int niov)
 static int
 rec_readv(void *priv, const struct iovec *iov, int niov, uint64_t off)
 {
-	struct recorder *r = priv;
-	struct block_req req = {
-		.op = BLOCK_READ, .off = off, .len = length(iov, niov), .iov = (struct iovec *)(uintptr_t)iov, .niov = niov,
-	};
-
-	return (block_execute(r->image, &req));
+	return (store_readv(((struct recorder *)priv)->image, iov, niov, off));
 }
 
 /* A guest may change its memory at any time: what is recorded is what was written, so that it is copied once. */
 static int
 rec_writev(void *priv, const struct iovec *iov, int niov, uint64_t off)
 {
-	struct block_req req = { .op = BLOCK_WRITE, .off = off, .len = length(iov, niov), .niov = 1 };
-	struct iovec one = { .iov_len = (size_t)req.len };
-	char *copy = malloc((size_t)req.len);
+	struct recorder *r = priv;
+	uint64_t len = length(iov, niov), began = begin(r);
+	char *copy = malloc((size_t)len);
 	size_t done = 0;
 	int error;
 
@@ -137,9 +123,8 @@ rec_writev(void *priv, const struct iovec *iov, int niov, uint64_t off)
 		memcpy(copy + done, iov[i].iov_base, iov[i].iov_len);
 		done += iov[i].iov_len;
 	}
-	one.iov_base = copy;
-	req.iov = &one;
-	error = execute(priv, &req, copy);
+	error = store_write(r->image, copy, (size_t)len, off);
+	error = record(r, BLOCK_WRITE, began, error, off, len, copy);
 	free(copy);
 	return (error);
 }
@@ -147,25 +132,31 @@ rec_writev(void *priv, const struct iovec *iov, int niov, uint64_t off)
 static int
 rec_flush(void *priv)
 {
-	struct block_req req = { .op = BLOCK_FLUSH };
+	struct recorder *r = priv;
+	uint64_t began = begin(r);
+	int error = store_flush(r->image);
 
-	return (execute(priv, &req, NULL));
+	return (record(r, BLOCK_FLUSH, began, error, 0, 0, NULL));
 }
 
 static int
 rec_discard(void *priv, uint64_t off, uint64_t len)
 {
-	struct block_req req = { .op = BLOCK_DISCARD, .off = off, .len = len };
+	struct recorder *r = priv;
+	uint64_t began = begin(r);
+	int error = store_discard(r->image, off, len);
 
-	return (execute(priv, &req, NULL));
+	return (record(r, BLOCK_DISCARD, began, error, off, len, NULL));
 }
 
 static int
 rec_zero(void *priv, uint64_t off, uint64_t len, bool unmap)
 {
-	struct block_req req = { .op = BLOCK_ZERO, .off = off, .len = len, .unmap = unmap };
+	struct recorder *r = priv;
+	uint64_t began = begin(r);
+	int error = store_zero(r->image, off, len, unmap);
 
-	return (execute(priv, &req, NULL));
+	return (record(r, BLOCK_ZERO, began, error, off, len, NULL));
 }
 
 static void
@@ -173,7 +164,7 @@ rec_close(void *priv)
 {
 	struct recorder *r = priv;
 
-	block_close(r->image);
+	store_close(r->image);
 	if (r->fd >= 0)
 		close(r->fd);
 	pthread_mutex_destroy(&r->lock);
@@ -190,26 +181,29 @@ static const struct block_driver recorder_driver = {
 	.close = rec_close,
 };
 
-struct block *
-block_open_recorded(const char *path, bool readonly, const char *log)
+struct store *
+recorder_open(struct store *image, const struct block_options *o)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
-	struct block *b = NULL;
+	struct store *s = NULL;
 
-	if (r == NULL)
-		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", path));
-	r->fd = -1;
-	pthread_mutex_init(&r->lock, NULL);
-	r->image = block_open(path, readonly);
-	if (r->image != NULL) {
-		/* A record of another run is none of this one's: nothing is overwritten. */
-		r->fd = open(log, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-		if (r->fd < 0)
-			(void)vmm_fail_sys(errno, "disk '%s': its record '%s' cannot be made", path, log);
-		else
-			b = block_open_driver(&recorder_driver, r, block_size(r->image), readonly);
+	if (r == NULL) {
+		store_close(image);
+		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", o->path));
 	}
-	if (b == NULL)
+	pthread_mutex_init(&r->lock, NULL);
+	r->image = image;
+	/* A record of another run is none of this one's: nothing is overwritten. */
+	r->fd = open(o->record, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	if (r->fd < 0)
+		(void)vmm_fail_sys(errno, "disk '%s': its record '%s' cannot be made", o->path, o->record);
+	else
+		s = store_new(&recorder_driver, r, image->size, image->readonly);
+	if (s == NULL) {
+		int error = errno;
+
 		rec_close(r);
-	return (b);
+		errno = error;
+	}
+	return (s);
 }

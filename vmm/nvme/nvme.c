@@ -47,8 +47,7 @@ static const char *const dsms[] = { "auto", "enable", "disable", NULL };
 enum { DSM_AUTO, DSM_ENABLE, DSM_DISABLE };
 
 static const struct config_key keys[] = {
-	KEY_PATH("path", REQUIRED, "raw image or block device behind the disk"),
-	KEY_BOOL("ro", false, "refuse writes"),
+	BLOCK_KEYS,
 	KEY_ENUM("cache", "writeback", caches, "writethrough makes every write durable before it completes, until the driver asks for a cache"),
 	KEY_INT("maxq", 16, 1, NVME_QUEUES_MAX - 1, "pairs of I/O queues, at most"),
 	KEY_INT("qsz", 2058, 2, 65536, "entries of a queue, at most"),
@@ -57,7 +56,6 @@ static const struct config_key keys[] = {
 	KEY_STRING("ser", NULL, "serial number, at most 20 bytes; else one made from the path"),
 	KEY_STRING("eui64", NULL, "the namespace's IEEE extended unique identifier, a number of 64 bits; else one made from the path"),
 	KEY_ENUM("dsm", "auto", dsms, "dataset management, which passes discarded ranges on to the image; auto: unless it is read-only"),
-	KEY_PATH("record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves"),
 };
 
 /* Resets */
@@ -304,7 +302,7 @@ set_names(struct nvme *n, struct device *dev, const char *path)
 static int
 open_image(struct nvme *n, struct device *dev)
 {
-	const char *path = config_str(dev->config, "path"), *record = config_str(dev->config, "record");
+	const char *path = config_str(dev->config, "path");
 	bool readonly = config_bool(dev->config, "ro");
 	int64_t sector = config_num(dev->config, "sectsz"), dsm = config_num(dev->config, "dsm");
 
@@ -316,7 +314,7 @@ open_image(struct nvme *n, struct device *dev)
 		return (-1);
 	n->lbashift = sector == 512 ? 9 : 12;
 	n->discard = dsm != DSM_DISABLE;
-	n->image = record == NULL ? block_open(path, readonly) : block_open_recorded(path, readonly, record);
+	n->image = block_open_keys(dev->config);
 	if (n->image == NULL)
 		return (-1);
 	if (block_size(n->image) % (uint64_t)sector == 0)

@@ -115,13 +115,11 @@ struct vblk {
 static const char *const caches[] = { "writeback", "writethrough", NULL };
 
 static const struct config_key keys[] = {
-	KEY_PATH("path", REQUIRED, "raw image or block device behind the disk"),
-	KEY_BOOL("ro", false, "refuse writes"),
+	BLOCK_KEYS,
 	KEY_ENUM("cache", "writeback", caches, "writethrough makes every write durable before it completes"),
 	KEY_BOOL("discard", true, "pass discarded ranges on to the image"),
 	KEY_SIZE("sectorsize", 512, 512, 4096, "logical sector size in bytes: 512 or 4096"),
 	KEY_INT("queues", 1, 1, QUEUES_MAX, "request queues"),
-	KEY_PATH("record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves"),
 	KEY_STRING("serial", "", "what the guest sees as serial number, at most 20 bytes"),
 };
 
@@ -518,14 +516,12 @@ vblk_init(struct device *dev)
 	struct vblk *b = dev->soft;
 	int64_t sector = config_num(dev->config, "sectorsize");
 	const char *path = config_str(dev->config, "path"), *serial = config_str(dev->config, "serial");
-	const char *record = config_str(dev->config, "record");
-	bool readonly = config_bool(dev->config, "ro");
 
 	if (sector != 512 && sector != 4096)
 		return (vmm_fail(EINVAL, "%s: sectorsize is 512 or 4096, not %lld", dev->name, (long long)sector));
 	if (strlen(serial) > ID_LEN)
 		return (vmm_fail(EINVAL, "%s: serial has %zu bytes, and may have %d", dev->name, strlen(serial), ID_LEN));
-	b->image = record == NULL ? block_open(path, readonly) : block_open_recorded(path, readonly, record);
+	b->image = block_open_keys(dev->config);
 	if (b->image == NULL)
 		return (-1);
 	if (block_size(b->image) % (uint64_t)sector != 0) {

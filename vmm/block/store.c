@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.c - calls of storage, with the rules that hold for every driver.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../error.h"
+#include "store.h"
+
+#define	ZEROS	65536
+
+struct store *
+store_new(const struct block_driver *driver, void *priv, uint64_t size, bool readonly)
+{
+	struct store *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return (vmm_fail_null(ENOMEM, "disk: no memory"));
+	s->driver = driver;
+	s->priv = priv;
+	s->size = size;
+	s->readonly = readonly;
+	pthread_mutex_init(&s->flush_lock, NULL);
+	return (s);
+}
+
+void
+store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	s->driver->close(s->priv);
+	pthread_mutex_destroy(&s->flush_lock);
+	free(s);
+}
+
+int
+store_readv(struct store *s, const struct iovec *iov, int niov, uint64_t off)
+{
+	return (s->driver->readv(s->priv, iov, niov, off));
+}
+
+int
+store_writev(struct store *s, const struct iovec *iov, int niov, uint64_t off)
+{
+	return (s->driver->writev(s->priv, iov, niov, off));
+}
+
+int
+store_read(struct store *s, void *buf, size_t len, uint64_t off)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+
+	return (store_readv(s, &iov, 1, off));
+}
+
+int
+store_write(struct store *s, const void *buf, size_t len, uint64_t off)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+
+	return (store_writev(s, &iov, 1, off));
+}
+
+/*
+ * A host that failed to write its cache back says so once, and forgets the data: a second flush would succeed, though what it
+ * stands for is lost.  So one failure makes every later flush fail, and flushes do not overlap, as only one would be told.
+ */
+int
+store_flush(struct store *s)
+{
+	int error;
+
+	pthread_mutex_lock(&s->flush_lock);
+	error = s->flush_error;
+	if (error == 0)
+		error = s->flush_error = s->driver->flush(s->priv);
+	pthread_mutex_unlock(&s->flush_lock);
+	return (error);
+}
+
+int
+store_discard(struct store *s, uint64_t off, uint64_t len)
+{
+	return (s->driver->discard != NULL ? s->driver->discard(s->priv, off, len) : 0);
+}
+
+static int
+write_zeros(struct store *s, uint64_t off, uint64_t len)
+{
+	static const uint8_t zeros[ZEROS];
+	int error = 0;
+
+	while (len != 0 && error == 0) {
+		size_t n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+
+		error = store_write(s, zeros, n, off);
+		off += n;
+		len -= n;
+	}
+	return (error);
+}
+
+int
+store_zero(struct store *s, uint64_t off, uint64_t len, bool unmap)
+{
+	int error = s->driver->zero != NULL ? s->driver->zero(s->priv, off, len, unmap) : EOPNOTSUPP;
+
+	return (error == EOPNOTSUPP ? write_zeros(s, off, len) : error);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.h - what images are made of: layers of storage below the queue of block.h, as a file, a recorder on it, a format on that.
+ *
+ * Functions return 0 or an errno.  Reads and writes may come from several threads at a time, at any byte.
+ */
+#ifndef _HYVE_BLOCK_STORE_H_
+#define	_HYVE_BLOCK_STORE_H_
+
+#include <pthread.h>
+
+#include "block.h"
+
+struct store {
+	const struct block_driver *driver;
+	void		*priv;
+	uint64_t	 size;		/* bytes when it was opened; a file may grow by a write behind its end, a device may not */
+	bool		 readonly;
+	pthread_mutex_t	 flush_lock;	/* taken alone */
+	int		 flush_error;	/* of the first flush that failed */
+};
+
+/* Storage behind driver.  NULL with a sentence: no memory, and priv is still the caller's. */
+struct store	*store_new(const struct block_driver *driver, void *priv, uint64_t size, bool readonly);
+/* NULL is ignored. */
+void	store_close(struct store *s);
+
+int	store_readv(struct store *s, const struct iovec *iov, int niov, uint64_t off);
+int	store_writev(struct store *s, const struct iovec *iov, int niov, uint64_t off);
+int	store_read(struct store *s, void *buf, size_t len, uint64_t off);
+int	store_write(struct store *s, const void *buf, size_t len, uint64_t off);
+int	store_flush(struct store *s);
+int	store_discard(struct store *s, uint64_t off, uint64_t len);
+/* Zeros are written where the driver has nothing better. */
+int	store_zero(struct store *s, uint64_t off, uint64_t len, bool unmap);
+
+/* The file or device of o->path, locked.  NULL with a sentence. */
+struct store	*raw_open(const struct block_options *o);
+/* A recorder over s, which it takes; s is closed if it fails.  NULL with a sentence. */
+struct store	*recorder_open(struct store *s, const struct block_options *o);
+
+#endif /* _HYVE_BLOCK_STORE_H_ */
