@@ -92,10 +92,10 @@ static const struct block_driver driver = {
 	.name = "held", .readv = d_readv, .writev = d_writev, .flush = d_flush, .discard = d_discard, .zero = d_zero, .close = d_close,
 };
 
-struct block *__wrap_block_open_keys(struct config_node *node);
+struct block *__wrap_block_open_keys(struct device *who, struct config_node *node);
 
 struct block *
-__wrap_block_open_keys(struct config_node *node)
+__wrap_block_open_keys(struct device *who, struct config_node *node)
 {
 	return (block_open_driver(&driver, NULL, sizeof(disk.data), config_bool(node, "ro")));
 }

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../config/config.h"
+#include "../device.h"
 
 #define	BLOCK_SECTOR	512U		/* unit of sizes and offsets */
 
@@ -70,15 +70,16 @@ struct block_driver {
 struct block_options {
 	const char	*path;
 	bool		 readonly;
+	struct device	*dev;		/* whose log is told what becomes of the image; NULL: nobody's */
 	const char	*record;	/* record.c says how; slow: each write is copied.  NULL: not at all */
 };
 
 /*
- * Open the image of a disk whose node has BLOCK_KEYS: a file or block device, locked against other users: shared if
+ * Open the image of dev by node, dev's own or one below, which has BLOCK_KEYS: a file or block device, locked against other users: shared if
  * read-only.  NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, ...
  * Control thread.
  */
-struct block	*block_open_keys(struct config_node *node);
+struct block	*block_open_keys(struct device *dev, struct config_node *node);
 /* The same by options, whose strings are needed for the call only. */
 struct block	*block_open(const struct block_options *o);
 /* An image of another kind (tests): size bytes behind driver.  NULL with a sentence. */

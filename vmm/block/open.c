@@ -25,11 +25,12 @@ block_open(const struct block_options *o)
 }
 
 struct block *
-block_open_keys(struct config_node *node)
+block_open_keys(struct device *dev, struct config_node *node)
 {
 	const struct block_options o = {
 		.path = config_str(node, "path"),
 		.readonly = config_bool(node, "ro"),
+		.dev = dev,
 		.record = config_str(node, "record"),
 	};
 
