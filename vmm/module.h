@@ -14,7 +14,7 @@
 #include "event/event.h"
 #include "log.h"
 
-#define	MODULE_VERSION	1	/* of the structs here and in each module's header */
+#define	MODULE_VERSION	2	/* of the structs here and in each module's header */
 
 struct module_head {
 	unsigned	 version;	/* MODULE_VERSION */

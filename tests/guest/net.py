@@ -242,6 +242,30 @@ def names(context):
     check("10.0.2.3" in output and "timed out" not in output, "no answer by 10.0.2.3: " + output)
 
 
+@case(slow=True)
+def pairs_of_queues(context):
+    """Linux has a pair of queues per processor, sends by both, and is answered on both."""
+    if context.arch == "arm64" and not guest.LONG:
+        raise guest.Skipped("long: runs with HYVE_TEST_LONG=1")
+    files = {"f%d" % i: os.urandom(3000) for i in range(2)}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        threading.Thread(target=tftp_server, args=(sock, files), daemon=True).start()
+        g = context.script(more=["--net", "user,queues=2,speed=2500"], cpus=2)
+        up(g)
+        names = g.run("ls /sys/class/net/eth0/queues").split()
+        check(sorted(names) == ["rx-0", "rx-1", "tx-0", "tx-1"], "the queues are %r" % names)
+        check(g.run("cat /sys/class/net/eth0/speed /sys/class/net/eth0/duplex").split() == ["2500", "full"], "it has another speed")
+        for cpu in range(2):
+            g.run("cd /tmp; taskset %d tftp -g -r f%d -l f%d 10.0.2.2 %d; cd" % (1 << cpu, cpu, cpu, sock.getsockname()[1]))
+        sums = g.run("sha256sum /tmp/f0 /tmp/f1").split()
+        check(sums[0::2] == [hashlib.sha256(files["f%d" % i]).hexdigest() for i in range(2)], "what came differs")
+        counts = re.findall(r"^ *\d+: +(\d+) +(\d+).*virtio\d+-(input|output)\.(\d)", g.run("cat /proc/interrupts"), re.M)
+        busy = {(kind, queue) for first, second, kind, queue in counts if int(first) + int(second) > 2}
+        check({("input", "0"), ("input", "1")} <= busy, "interrupts of queues: %r" % counts)
+    power_off(g)
+
+
 @case(slow=True, long=True)
 def two_nics(context):
     """Each NIC has a network of its own; both addresses differ; one of them is what was asked for."""
@@ -264,9 +288,9 @@ def none(context):
 
 @case(slow=True, long=True)
 def restricted(context):
-    """With restrict, and without loopback, nothing of the host is reached."""
+    """With restrict or open=off, and without loopback, nothing of the host is reached."""
     server = Server(True)
-    for keys in ("restrict", "loopback=false"):
+    for keys in ("restrict", "open=off", "loopback=false"):
         g = context.script(more=["--net", "user," + keys])
         up(g)
         g.run("nc -w 3 10.0.2.2 %d </dev/null | grep -q 0" % server.port, status=1)

@@ -289,6 +289,26 @@ TEST(bad_options)
 	}
 }
 
+/* Two words for the same: bhyve's networks are closed unless they are "open". */
+TEST(closed_networks)
+{
+	static const struct { const char *keys; bool closed; } all[] = {
+		{ "", false }, { "nic.open=on", false }, { "nic.open=off", true }, { "nic.restrict=on", true },
+		{ "nic.restrict=on\nnic.open=on", true },
+	};
+	struct user_options o;
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		fx_open(&fx);
+		dev = (struct device){ .cls = &cls, .vmm = &fx.vmm, .config = fx_node(&fx, "nic", &cls) };
+		CHECK_EQ(config_load_text(fx.vmm.config, "test", all[i].keys, strlen(all[i].keys)), 0);
+		CHECK_EQ(user_options_read(dev.config, &o), 0);
+		CHECK_EQ(o.restrict_out, all[i].closed);
+		user_options_free(&o);
+		fx_close(&fx);
+	}
+}
+
 TEST(missing_module)
 {
 	CHECK_EQ(setenv("HYVE_MODULES", "/nowhere", 1), 0);

@@ -14,9 +14,11 @@
 static struct wire {
 	struct net	*net;
 	unsigned	 sent, flushes, readies, room;	/* room: frames that it takes before it refuses */
-	struct { size_t len; uint8_t flags, gso; uint16_t gso_size, csum_start, csum_off; uint8_t data[64]; } frame[SENT];
+	struct { size_t len; uint8_t flags, gso; uint16_t gso_size, csum_start, csum_off, queue;
+	    uint8_t data[64]; } frame[SENT];
 	bool		 started, closed;
 	bool		 echo;		/* sends everything back at once */
+	unsigned	 configured;	/* how often it was told of other wishes */
 } wire;
 
 static bool
@@ -35,6 +37,7 @@ wire_send(struct net *n, const struct net_frame *f)
 	wire.frame[wire.sent].gso_size = f->gso_size;
 	wire.frame[wire.sent].csum_start = f->csum_start;
 	wire.frame[wire.sent].csum_off = f->csum_off;
+	wire.frame[wire.sent].queue = f->queue;
 	memcpy(wire.frame[wire.sent++].data, f->iov[0].iov_base, f->len < 64 ? f->len : 64);
 	if (wire.echo)
 		(void)net_receive(n, f);
@@ -52,6 +55,12 @@ static void
 wire_ready(struct net *n)
 {
 	wire.readies++;
+}
+
+static void
+wire_configure(struct net *n)
+{
+	wire.configured++;
 }
 
 static void
@@ -77,7 +86,7 @@ wire_close(struct net *n)
 
 static const struct net_ops wire_ops = {
 	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4, .send = wire_send, .flush = wire_flush, .ready = wire_ready,
-	.start = wire_start, .stop = wire_stop, .close = wire_close,
+	.configure = wire_configure, .start = wire_start, .stop = wire_stop, .close = wire_close,
 };
 
 static int

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio_net.c - the network card over a back end of the test's own: frames both ways, buffers that lack, offloads, filters, a
- * life, and drivers that do wrong.
+ * virtio_net.c - the network card over a back end of the test's own: frames both ways, buffers that lack, offloads, filters, several
+ * pairs of queues, a life, and drivers that do wrong.
  */
 #include "net_wire.h"
 #include "vq_driver.h"
@@ -20,12 +20,18 @@ enum { RX, TX, CTRL };
 #define	F_HOST_TSO4	(1ULL << 11)
 #define	F_MRG_RXBUF	(1ULL << 15)
 #define	F_CTRL		(1ULL << 17 | 1ULL << 18 | 1ULL << 20 | 1ULL << 23)
+#define	F_OFFLOADS	(1ULL << 2)
+#define	F_VLAN		(1ULL << 19)
+#define	F_ANNOUNCE	(1ULL << 21)
+#define	F_MQ		(1ULL << 22)
+#define	F_SPEED		(1ULL << 63)
 
 /* The driver */
 
 static struct fx fx;
 static struct vdrv rx, tx, ctrl;
 static unsigned rxnum = NUM;
+static unsigned ctrl_at = CTRL;		/* the control queue's index */
 static uint8_t *data, *rxbuf, *cmd;
 
 static struct device *
@@ -55,6 +61,7 @@ drive(uint64_t features)
 	v_queue(&rx, RX);
 	v_queue(&tx, TX);
 	v_queue(&ctrl, CTRL);
+	ctrl_at = CTRL;
 	v_write(&fx, V_STATUS, 0xf);
 	CHECK_EQ(v_read(&fx, V_STATUS), 0xf);
 	fx_turn(&fx);
@@ -337,10 +344,16 @@ control(uint8_t class, uint8_t what, const void *arg, uint32_t len)
 	ctrl.desc[0] = (struct vdesc){ CMD, 2 + len, D_NEXT, 1 };
 	ctrl.desc[1] = (struct vdesc){ CMD + 0x800, 1, D_WRITE, 0 };
 	v_avail(&ctrl, 0);
-	v_write(&fx, V_NOTIFY, CTRL);
+	v_write(&fx, V_NOTIFY, ctrl_at);
 	fx_turn(&fx);
 	CHECK_EQ(ctrl.used[1], n);
 	return (cmd[0x800]);
+}
+
+static uint8_t
+control64(uint8_t class, uint8_t what, uint64_t val, uint32_t len)
+{
+	return (control(class, what, &val, len));
 }
 
 /* Whether a frame to an address is received. */
@@ -410,6 +423,276 @@ TEST(filters)
 	CHECK(heard(OTHER) && heard(GROUP));
 	CHECK_EQ(control(0, 0, "\0", 1), 1);		/* not negotiated */
 	finish();
+}
+
+/* Whether a frame to everyone with this behind the addresses is received. */
+static bool
+tagged(const char *tag)
+{
+	uint16_t before = rx.used[1];
+	uint8_t buf[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	memcpy(buf + 12, tag, 4);
+	CHECK(wire_receive(buf, sizeof(buf)));
+	net_receive_flush(wire.net);
+	if (rx.used[1] == before)
+		return (false);
+	post(1, 2048);
+	return (true);
+}
+
+TEST(vlans)
+{
+	setup("", F_CTRL);
+	post(4, 2048);
+	CHECK(tagged("\x81\x00\x00\x05"));		/* not negotiated: all */
+	CHECK_EQ(control64(2, 0, 5, 2), 1);
+	drive(F_CTRL | F_VLAN);
+	rx.seen = 0;
+	post(4, 2048);
+	CHECK(!tagged("\x81\x00\x00\x05") && tagged("\x81\x00\xe0\x00") && tagged("\x08\x00\x45\x00"));
+	CHECK_EQ(control64(2, 0, 5, 2), 0);
+	CHECK_EQ(control64(2, 0, 4095, 2), 0);
+	CHECK(tagged("\x81\x00\xe0\x05") && tagged("\x81\x00\x0f\xff") && !tagged("\x81\x00\x00\x06"));
+	CHECK_EQ(control64(2, 0, 4096, 2), 1);
+	CHECK_EQ(control64(2, 0, 6, 1), 1);
+	CHECK_EQ(control64(2, 1, 5, 2), 0);
+	CHECK(!tagged("\x81\x00\x00\x05"));
+	CHECK_EQ(control(0, 0, "\1", 1), 0);
+	CHECK(tagged("\x81\x00\x00\x05"));
+	finish();
+}
+
+/* What the driver negotiated it may take back, and take again; no more than that. */
+TEST(offloads_taken_back)
+{
+	rxnum = 64;
+	setup("", F_MRG_RXBUF | F_GUEST_CSUM | F_GUEST_TSO4 | F_CTRL | F_OFFLOADS);
+	CHECK_EQ(atomic_load(&wire.net->takes), NET_TAKES_CSUM | NET_TAKES_TSO4);
+	CHECK_EQ(wire.configured, 1);
+	post(4, 2048);
+	CHECK_EQ(control64(5, 0, F_GUEST_CSUM, 8), 0);
+	CHECK_EQ(atomic_load(&wire.net->takes), NET_TAKES_CSUM);
+	CHECK_EQ(wire.configured, 2);
+	CHECK(arrive(2000, 0x77, NET_NEEDS_CSUM, NET_GSO_TCP4));
+	CHECK_EQ(rx.used[1], 0);
+	CHECK_EQ(control64(5, 0, F_GUEST_CSUM | F_GUEST_TSO4 | 1ULL << 8, 8), 1);
+	CHECK_EQ(control64(5, 0, 0, 7), 1);
+	CHECK_EQ(control64(5, 1, 0, 8), 1);
+	CHECK_EQ(control64(5, 0, F_GUEST_CSUM | F_GUEST_TSO4, 8), 0);
+	CHECK(arrive(2000, 0x77, NET_NEEDS_CSUM, NET_GSO_TCP4));
+	CHECK_EQ(rx.used[1], 1);
+	drive(F_CTRL);
+	CHECK_EQ(control64(5, 0, 0, 8), 1);		/* not negotiated */
+	finish();
+}
+
+#define	PAIRS	4
+
+static struct vdrv mrx[PAIRS], mtx[PAIRS];
+
+static void
+drive_pairs(uint64_t features)
+{
+	CHECK(v_negotiate(&fx, features | VIRTIO_F_VERSION_1));
+	for (unsigned i = 0; i < PAIRS; i++) {
+		v_rings(&mrx[i], &fx, 0x500000 + 0x20000 * i, NUM);
+		v_rings(&mtx[i], &fx, 0x510000 + 0x20000 * i, NUM);
+		v_queue(&mrx[i], 2 * i);
+		v_queue(&mtx[i], 2 * i + 1);
+	}
+	v_rings(&ctrl, &fx, 0x140000, NUM);
+	v_queue(&ctrl, 2 * PAIRS);
+	ctrl_at = 2 * PAIRS;
+	v_write(&fx, V_STATUS, 0xf);
+	fx_turn(&fx);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		for (unsigned j = 0; j < NUM; j++) {
+			mrx[i].desc[j] = (struct vdesc){ RXBUF + 0x10000 * i + 0x800 * j, 2048, D_WRITE, 0 };
+			v_avail(&mrx[i], (uint16_t)j);
+		}
+		v_write(&fx, V_NOTIFY, 2 * i);
+	}
+	fx_turn(&fx);
+}
+
+/* An IPv4 frame of a flow: from a port of ours to port 80 of theirs, or the other way; IPv6 with v6. */
+static void
+flow(uint8_t *f, bool v6, uint8_t port, bool back)
+{
+	static const uint8_t ends[2] = { 15, 2 };
+
+	memset(f, 0, 80);
+	memset(f, 0xff, 6);
+	memcpy(f + 12, v6 ? "\x86\xdd\x60" : "\x08\x00\x45", 3);
+	if (v6) {
+		f[20] = 6;
+		f[37] = ends[back];
+		f[53] = ends[!back];
+	} else {
+		f[23] = 17;
+		f[29] = ends[back];
+		f[33] = ends[!back];
+	}
+	f += v6 ? 54 : 34;
+	f[1] = back ? 80 : port;
+	f[3] = back ? port : 80;
+}
+
+static void
+send_flow(unsigned pair, bool v6, uint8_t port)
+{
+	static const uint8_t hdr[HDR];
+	unsigned at = mtx[pair].seen++ % NUM;
+
+	memcpy(data, hdr, HDR);
+	flow(data + HDR, v6, port, false);
+	mtx[pair].desc[at] = (struct vdesc){ DATA, HDR + 80, 0, 0 };
+	v_avail(&mtx[pair], (uint16_t)at);
+	v_write(&fx, V_NOTIFY, 2 * pair + 1);
+	fx_turn(&fx);
+}
+
+/* The pair by which the answer comes. */
+static unsigned
+answered_by(bool v6, uint8_t port)
+{
+	uint16_t before[PAIRS];
+	uint8_t f[80];
+
+	for (unsigned i = 0; i < PAIRS; i++)
+		before[i] = mrx[i].used[1];
+	flow(f, v6, port, true);
+	CHECK(wire_receive(f, sizeof(f)));
+	net_receive_flush(wire.net);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		if (mrx[i].used[1] != before[i])
+			return (i);
+	}
+	return (PAIRS);
+}
+
+TEST(pairs_of_queues)
+{
+	setup("net.queues=4\n", 0);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 8) & 0xffff, PAIRS);
+	drive_pairs(F_CTRL | F_MQ);
+	/* One pair until the driver says more: whatever is sent by another. */
+	send_flow(2, false, 10);
+	CHECK_EQ(wire.frame[0].queue, 2);
+	CHECK_EQ(answered_by(false, 10), 0);
+	CHECK_EQ(control64(4, 0, 0, 2), 1);
+	CHECK_EQ(control64(4, 0, PAIRS + 1, 2), 1);
+	CHECK_EQ(control64(4, 0, 2, 1), 1);
+	CHECK_EQ(wire.net->used, 1);
+	CHECK_EQ(control64(4, 0, PAIRS, 2), 0);
+	CHECK_EQ(wire.net->used, PAIRS);
+	/* A flow is answered by the pair that sent it last (5.1.6.5.5). */
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		for (uint8_t i = 0; i < PAIRS; i++)
+			send_flow(i, v6 != 0, (uint8_t)(20 + i));
+		for (uint8_t i = 0; i < PAIRS; i++)
+			CHECK_EQ(answered_by(v6 != 0, (uint8_t)(20 + i)), i);
+		send_flow(0, v6 != 0, 23);
+		CHECK_EQ(answered_by(v6 != 0, 23), 0);
+	}
+	/* Fewer again. */
+	CHECK_EQ(control64(4, 0, 2, 2), 0);
+	CHECK_EQ(answered_by(false, 22), 0);
+	/* A back end that steers. */
+	wire.net->steers = true;
+	for (uint16_t i = 0; i < PAIRS; i++) {
+		uint8_t f[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+		const struct iovec iov = { f, sizeof(f) };
+		const struct net_frame frame = { .iov = &iov, .niov = 1, .len = sizeof(f), .queue = i };
+		uint16_t before = mrx[1].used[1];
+
+		CHECK(net_receive(wire.net, &frame));
+		net_receive_flush(wire.net);
+		CHECK_EQ(mrx[1].used[1] != before, i == 1);
+	}
+	/* A driver without MQ has its commands in queue 2, and one pair. */
+	drive(F_CTRL);
+	CHECK_EQ(control64(4, 0, 2, 2), 1);
+	CHECK_EQ(control(0, 0, "\0", 1), 0);
+	finish();
+}
+
+/* What a refused frame held up goes on in every queue. */
+TEST(back_pressure_of_several_queues)
+{
+	setup("net.queues=4\n", 0);
+	drive_pairs(F_CTRL | F_MQ);
+	CHECK_EQ(control64(4, 0, PAIRS, 2), 0);
+	wire.room = 1;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		send_flow(i, false, 1);
+		send_flow(i, false, 1);
+	}
+	CHECK_EQ(wire.sent, 1);
+	wire.room = 100;
+	wire.net->nic->writable(wire.net->arg);
+	CHECK_EQ(wire.sent, 2 * PAIRS);
+	for (unsigned i = 0; i < PAIRS; i++)
+		CHECK_EQ(mtx[i].used[1], 2);
+	finish();
+}
+
+/* Another device with the state has pairs, VLANs and offloads, and asks the driver to say where it is. */
+TEST(move_of_everything)
+{
+	static struct fx to;
+	struct vm_state_out *out = vm_state_out_open();
+	struct vm_state_in *in;
+	const void *bytes;
+	size_t len;
+	const char *four = "net.queues=4\n";
+	struct vdrv there;
+
+	setup(four, 0);
+	drive_pairs(F_CTRL | F_MQ | F_VLAN | F_ANNOUNCE | F_OFFLOADS | F_GUEST_CSUM | F_GUEST_TSO4 | F_SPEED);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 12), 10000);
+	CHECK_EQ(fx_read(&fx, VM_SPACE_MEM, VM_BASE + V_CONFIG + 16, 1), 1);
+	CHECK_EQ(control64(4, 0, 3, 2), 0);
+	CHECK_EQ(control64(2, 0, 7, 2), 0);
+	CHECK_EQ(control64(5, 0, F_GUEST_CSUM, 8), 0);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 1);
+	devices_pause(&fx.vmm);
+	/* With fewer queues it is another device. */
+	fx_open(&to);
+	CHECKF(card(&to, "net.queues=2\n") != NULL, "%s", vmm_errmsg());
+	CHECK_EQ(devices_save(&fx.vmm, out), 0);
+	bytes = vm_state_out_data(out, &len);
+	in = vm_state_in_open(bytes, len);
+	CHECK(in != NULL);
+	CHECK_EQ(devices_load(&to.vmm, in), -1);
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+	fx_close(&to);
+	fx_open(&to);
+	CHECKF(card(&to, four) != NULL, "%s", vmm_errmsg());
+	fx_move(&fx, &to);
+	/* The rings are in memory that did not come along. */
+	memcpy(vm_map_gpa(to.vmm.vm, 0x140000, 0x400000), vm_map_gpa(fx.vmm.vm, 0x140000, 0x400000), 0x400000);
+	devices_resume(&to.vmm);
+	fx_turn(&to);
+	CHECK_EQ(wire.net->used, 3);
+	CHECK_EQ(atomic_load(&wire.net->takes), NET_TAKES_CSUM);
+	CHECK_EQ(fx_read(&to, VM_SPACE_MEM, VM_BASE + V_CONFIG + 6, 2), 3);
+	CHECK_EQ(fx_read(&to, VM_SPACE_MEM, VM_BASE + V_ISR, 4) & 2, 2);
+	/* The driver has told the network. */
+	there = ctrl;
+	there.desc = vm_map_gpa(to.vmm.vm, there.gpa, 0x10000);
+	there.avail = (void *)((uint8_t *)there.desc + 0x4000);
+	memcpy(vm_map_gpa(to.vmm.vm, CMD, 2), "\3", 2);
+	there.desc[0] = (struct vdesc){ CMD, 2, D_NEXT, 1 };
+	there.desc[1] = (struct vdesc){ CMD + 0x800, 1, D_WRITE, 0 };
+	v_avail(&there, 0);
+	fx_write(&to, VM_SPACE_MEM, VM_BASE + V_NOTIFY, 4, ctrl_at);
+	fx_turn(&to);
+	CHECK_EQ(fx_read(&to, VM_SPACE_MEM, VM_BASE + V_CONFIG + 6, 2), 1);
+	fx_close(&to);
+	fx_close(&fx);
 }
 
 TEST(link)

@@ -85,7 +85,7 @@ net_open(struct device *dev, const struct net_nic *nic, void *arg)
 {
 	const struct net_backend *b = net_backend_find(config_str(dev->config, "backend"));
 	struct config_node *root = config_node(dev->vmm->config, "");
-	struct config_value mac;
+	struct config_value mac, queues;
 	struct net *n;
 	int error;
 
@@ -99,6 +99,9 @@ net_open(struct device *dev, const struct net_nic *nic, void *arg)
 	n->arg = arg;
 	n->mtu = (unsigned)config_num(dev->config, "mtu");
 	n->link = true;
+	/* Of NICs that have the key. */
+	n->queues = config_get(dev->config, "queues", &queues) == 0 ? (unsigned)queues.u.i : 1;
+	n->used = 1;
 	if (config_get(dev->config, "mac", &mac) == 0 && mac.text != NULL)
 		memcpy(n->mac, mac.u.mac, sizeof(n->mac));
 	else
@@ -166,4 +169,36 @@ void
 net_set_takes(struct net *n, unsigned takes)
 {
 	atomic_store(&n->takes, takes);
+}
+
+void
+net_configure(struct net *n, unsigned takes, unsigned used)
+{
+	if (n->used == used && n->told == takes) {
+		atomic_store(&n->takes, takes);
+		return;
+	}
+	n->used = used;
+	n->told = takes;
+	atomic_store(&n->takes, takes);
+	if (n->ops->configure != NULL)
+		n->ops->configure(n);
+}
+
+bool
+net_frame_good(const struct net_frame *f, unsigned takes)
+{
+	unsigned gso = f->gso & ~(unsigned)NET_GSO_ECN;
+
+	if (f->len < NET_HEADER || f->len > NET_FRAME_MAX)
+		return (false);
+	if ((f->flags & NET_NEEDS_CSUM) != 0 &&
+	    ((takes & NET_TAKES_CSUM) == 0 || (size_t)f->csum_start + f->csum_off + 2 > f->len))
+		return (false);
+	if (f->gso == NET_GSO_NONE)
+		return (true);
+	if ((f->flags & NET_NEEDS_CSUM) == 0 || f->gso_size == 0 ||
+	    ((f->gso & NET_GSO_ECN) != 0 && (takes & NET_TAKES_ECN) == 0))
+		return (false);
+	return ((gso == NET_GSO_TCP4 && (takes & NET_TAKES_TSO4) != 0) || (gso == NET_GSO_TCP6 && (takes & NET_TAKES_TSO6) != 0));
 }

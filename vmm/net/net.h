@@ -62,7 +62,7 @@ struct net_frame {
 	const struct iovec *iov;
 	int		 niov;
 	size_t		 len;		/* of iov: NET_HEADER to NET_FRAME_MAX */
-	uint16_t	 queue;		/* which of several queues; 0 */
+	uint16_t	 queue;		/* which of several pairs of queues; 0 */
 	uint8_t		 flags;
 	uint8_t		 gso;
 	uint16_t	 hdr_len, gso_size, csum_start, csum_off;
@@ -84,6 +84,8 @@ struct net_ops {
 	bool	(*send)(struct net *n, const struct net_frame *f);
 	void	(*flush)(struct net *n);	/* may be NULL */
 	void	(*ready)(struct net *n);	/* may be NULL */
+	/* The guest takes other offloads (n->takes) or uses another number of queues (n->used).  May be NULL. */
+	void	(*configure)(struct net *n);
 	void	(*start)(struct net *n);
 	void	(*stop)(struct net *n);
 	void	(*close)(struct net *n);
@@ -101,6 +103,10 @@ struct net {
 	bool		 link;		/* up; the back end calls nic->link() when it changes */
 	bool		 started;
 	_Atomic unsigned takes;		/* what the guest takes now */
+	unsigned	 queues;	/* pairs of queues that the NIC has */
+	unsigned	 used;		/* of them, those that the guest uses now */
+	unsigned	 told;		/* takes when the back end was last told */
+	bool		 steers;	/* the back end's: it has as many queues, and says of each frame for which one it is */
 };
 
 /* A kind of network.  A source file ends in NET_BACKEND(); there is no list. */
@@ -132,6 +138,7 @@ struct net_backend {
 	KEY_BOOL("ipv6", true, "slirp: IPv6 too"),										\
 	KEY_STRING("network6", "fec0::/64", "slirp: the guest's IPv6 network"),							\
 	KEY_BOOL("restrict", false, "slirp: nothing leads out of the guest's network but hostfwd"),				\
+	KEY_BOOL("open", true, "slirp: the guest reaches what this host reaches; off is restrict=on"),				\
 	KEY_BOOL("loopback", true, "slirp: the gateway's address reaches servers on the host's loopback"),			\
 	KEY_PATH("tftp", NULL, "slirp: folder that is served by TFTP, read-only"),						\
 	KEY_STRING("bootfile", NULL, "slirp: the file that DHCP tells to boot"),							\
@@ -159,6 +166,14 @@ void	net_flush(struct net *n);
 void	net_ready(struct net *n);
 /* From the NIC: NET_TAKES_* that its driver takes from now on.  Any thread. */
 void	net_set_takes(struct net *n, unsigned takes);
+
+/*
+ * From the NIC: what its driver takes, and how many pairs of queues it uses, from now on.  Unlike net_set_takes() this reaches the
+ * back end at once.
+ */
+void	net_configure(struct net *n, unsigned takes, unsigned used);
+/* Whether the offloads that a frame asks for are possible, and among those in takes.  Any thread. */
+bool	net_frame_good(const struct net_frame *f, unsigned takes);
 
 /* For back ends: a frame for the NIC, and the end of a batch; while started only. */
 static inline bool

@@ -52,3 +52,17 @@ offload_finish_csum(uint8_t *frame, const struct net_frame *f)
 	memcpy(frame + at, &sum, 2);
 	return (true);
 }
+
+uint8_t *
+offload_linear(const struct net_frame *f, uint8_t *buf)
+{
+	size_t done = 0;
+
+	if (f->niov == 1)
+		return (f->iov[0].iov_base);
+	for (int i = 0; i < f->niov && done + f->iov[i].iov_len <= NET_FRAME_MAX; i++) {
+		memcpy(buf + done, f->iov[i].iov_base, f->iov[i].iov_len);
+		done += f->iov[i].iov_len;
+	}
+	return (buf);
+}

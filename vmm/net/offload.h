@@ -2,13 +2,15 @@
 /*
  * offload.h - what a network card's hardware would do to a frame, in software.
  *
- * All of it takes frames in one piece, and believes nothing that they say: what does not fit is left alone.
+ * All of it but the first takes frames in one piece, and believes nothing that they say: what does not fit is left alone.
  */
 #ifndef _HYVE_NET_OFFLOAD_H_
 #define	_HYVE_NET_OFFLOAD_H_
 
 #include "net.h"
 
+/* The bytes of a frame in one piece: its own, or copied to buf, which has room for NET_FRAME_MAX. */
+uint8_t	*offload_linear(const struct net_frame *f, uint8_t *buf);
 /* The one's complement sum (RFC 1071) of len bytes, added to sum; not complemented.  Big-endian, as stored. */
 uint16_t offload_sum(const void *buf, size_t len, uint32_t sum);
 /* NET_NEEDS_CSUM: store the checksum.  false: csum_start or csum_off are outside of the frame. */

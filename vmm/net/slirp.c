@@ -455,21 +455,6 @@ static const SlirpCb callbacks = {
 
 /* The back end */
 
-/* The bytes of a frame in one piece. */
-static uint8_t *
-linearize(struct user *u, const struct net_frame *f)
-{
-	size_t done = 0;
-
-	if (f->niov == 1)
-		return (f->iov[0].iov_base);
-	for (int i = 0; i < f->niov && done + f->iov[i].iov_len <= NET_FRAME_MAX; i++) {
-		memcpy(u->linear + done, f->iov[i].iov_base, f->iov[i].iov_len);
-		done += f->iov[i].iov_len;
-	}
-	return (u->linear);
-}
-
 /*
  * A frame that is to be cut into segments is taken whole: libslirp ends every TCP connection itself, and an IP packet may be
  * as long as that.
@@ -482,7 +467,7 @@ user_send(struct net *n, const struct net_frame *f)
 
 	if (f->len < NET_HEADER || f->len > NET_FRAME_MAX)
 		return (true);
-	p = linearize(u, f);
+	p = offload_linear(f, u->linear);
 	if ((f->flags & NET_NEEDS_CSUM) != 0 && !offload_finish_csum(p, f))
 		return (true);
 	slirp_input(u->slirp, p, (int)f->len);

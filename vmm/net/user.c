@@ -212,7 +212,7 @@ read_options(struct config_node *node, struct user_options *o)
 	struct stat st;
 
 	o->ipv6 = config_bool(node, "ipv6");
-	o->restrict_out = config_bool(node, "restrict");
+	o->restrict_out = config_bool(node, "restrict") || !config_bool(node, "open");
 	o->loopback = config_bool(node, "loopback");
 	o->tftp = config_str(node, "tftp");
 	o->bootfile = text_or_null(node, "bootfile");
