@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How a guest ends, and how hyve run does: power off, reset, panic, triple fault, signals, the escape key."""
+import re
 import signal
 import termios
 
@@ -52,6 +53,27 @@ def triple_fault(context):
     g = context.boot("guest.reboot reboot=t")
     g.expect("guest: ready")
     g.ends(guest.TRIPLE_FAULT)
+
+
+@case(flavours=(guest.GENERIC,))
+def keyboard_controller_resets(context):
+    """Linux finds keyboard and mouse without a complaint, and resets the machine by their controller; without one it looks for none."""
+    context.needs("keyboard controller")
+    g = context.script("guest.load=psmouse reboot=k", more=["--no-reboot"])
+    found = g.run("n=0; while ! grep -q Mouse /proc/bus/input/devices && [ $n -lt 300 ]; do usleep 100000; n=$((n + 1)); done;"
+                  " grep ^N: /proc/bus/input/devices")
+    check("AT Translated Set 2 keyboard" in found and "PS/2 Generic Mouse" in found, "the guest found " + found)
+    said = g.run("dmesg | grep -i -E 'i8042|atkbd|psmouse|serio'")
+    check("PNP: PS/2 Controller [PNP0303:KBD,PNP0f13:MOU] at 0x60,0x64 irq 1,12" in said, "the kernel says " + said)
+    check(not re.search("(?i)fail|error|timeout|spurious|no controller|can't", said), "the kernel complains: " + said)
+    g.send("reboot -f\n")
+    g.ends(guest.RESET)
+
+    g = context.script(more=["--set", "pc.i8042=off"])
+    said = g.run("dmesg | grep -i -E 'i8042'")
+    check("No PS/2 controller found" in said, "the kernel says " + said)
+    check("keyboard" not in g.run("cat /proc/bus/input/devices"), "there is a keyboard")
+    g.power_off()
 
 
 @case(slow=True, flavours=guest.BOTH)

@@ -7,6 +7,7 @@
 
 #include "acpi/acpi_pm.h"
 #include "acpi/tables.h"
+#include "stopped.h"
 #include "timer/acpi_pm_timer.h"
 #include "virtual_fixture.h"
 
@@ -63,25 +64,6 @@ static void
 w(uint16_t port, unsigned size, uint32_t val)
 {
 	fx_write(&fx, VM_SPACE_IO, port, size, val);
-}
-
-/* How the VM was stopped, and on again. */
-static enum vm_suspend_how
-stopped(void)
-{
-	struct vcpu *vcpu = vm_vcpu_open(fx.vmm.vm, 0);
-	struct vm_exit ex;
-
-	/* The first reason wins. */
-	if (vm_suspend(fx.vmm.vm, VM_SUSPEND_DESTROY) == 0) {
-		CHECK_EQ(vm_unsuspend(fx.vmm.vm), 0);
-		return (VM_SUSPEND_NONE);
-	}
-	CHECKF(vcpu != NULL && vm_run(vcpu, &ex) == 0, "%s", vm_errmsg());
-	CHECK_EQ(ex.code, VM_EXIT_SUSPENDED);
-	CHECK_EQ(vm_unsuspend(fx.vmm.vm), 0);
-	vm_vcpu_close(vcpu);
-	return (ex.u.suspended.how);
 }
 
 TEST(power_on)
@@ -174,25 +156,25 @@ TEST(soft_off)
 {
 	setup();
 	w(CNT, 2, S5);
-	CHECK_EQ(stopped(), VM_SUSPEND_NONE);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_NONE);
 	w(CNT, 2, S5 | SLP_EN);
-	CHECK_EQ(stopped(), VM_SUSPEND_POWEROFF);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_POWEROFF);
 	CHECK_EQ(r(CNT, 2) & SLP_EN, 0);
 	w(CNT, 2, 0);
 	w(CNT + 1, 1, (S5 | SLP_EN) >> 8);
-	CHECK_EQ(stopped(), VM_SUSPEND_POWEROFF);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_POWEROFF);
 	for (unsigned type = 0; type < 8; type++) {
 		if (type == ACPI_SLP_S5)
 			continue;
 		w(CNT, 2, type << 10 | SLP_EN);
-		CHECK_EQ(stopped(), VM_SUSPEND_NONE);
+		CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_NONE);
 	}
 	CHECK_HAS(fx.log, "sleep type 1, which no sleeping state has, is ignored");
 	/* In two writes: the type stays until it is enabled. */
 	w(CNT, 2, S5);
 	w(CNT, 1, 0);
 	w(CNT, 4, S5 | SLP_EN);
-	CHECK_EQ(stopped(), VM_SUSPEND_POWEROFF);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_POWEROFF);
 	fx_close(&fx);
 }
 
@@ -201,14 +183,14 @@ TEST(reset_register)
 {
 	setup();
 	w(RESET, 1, 0x02);
-	CHECK_EQ(stopped(), VM_SUSPEND_NONE);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_NONE);
 	CHECK_EQ(r(RESET, 1), 0x02);
 	w(RESET, 1, 0x06);
-	CHECK_EQ(stopped(), VM_SUSPEND_RESET);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_RESET);
 	w(RESET, 1, 0x0e);
-	CHECK_EQ(stopped(), VM_SUSPEND_RESET);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_RESET);
 	w(RESET, 1, 0xf9);
-	CHECK_EQ(stopped(), VM_SUSPEND_NONE);
+	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_NONE);
 	CHECK_EQ(r(RESET, 1), 0);
 	fx_close(&fx);
 }

@@ -23,9 +23,11 @@ struct fx {
 };
 
 static const struct acpi_isa_dev isa[] = {
-	{ "COM1", "PNP0501", 1, 0x3f8, 8, 4 },
-	{ "RTC_", "PNP0B00", 0, 0x70, 4, 8 },
-	{ "NOIR", "PNP0C02", 7, 0x510, 12, -1 },
+	{ "COM1", "PNP0501", 1, 0x3f8, 8, 4, 0 },
+	{ "RTC_", "PNP0B00", 0, 0x70, 4, 8, 0 },
+	{ "NOIR", "PNP0C02", 7, 0x510, 12, -1, 0 },
+	{ "KBD_", "PNP0303", 0, 0x60, 1, 1, 0x64 },
+	{ "MOU_", "PNP0F13", 0, 0, 0, 12, 0 },
 };
 
 static void
@@ -38,7 +40,7 @@ fx_open(struct fx *fx)
 	fx->spec = (struct acpi_pc){
 		.ncpus = 4, .ecam = 0xb0000000, .io_base = 0x6000, .io_last = 0xffff, .mem32_base = 0xc0000000,
 		.mem32_last = 0xfebfffff, .mem64_base = 0x10000000000, .mem64_last = 0x1ffffffffff, .pm_base = 0x600, .sci = 9,
-		.timer32 = true, .hpet = 0xfed00000, .hpet_id = 0x8086a201, .rtc = true, .isa = isa, .nisa = 3,
+		.timer32 = true, .hpet = 0xfed00000, .hpet_id = 0x8086a201, .rtc = true, .isa = isa, .nisa = 5,
 	};
 	for (unsigned i = 0; i < ACPI_PIRQS; i++)
 		fx->spec.pirq[i] = 16 + i;
@@ -174,6 +176,10 @@ TEST(fixed_table)
 	CHECK_EQ(num(t + 112, 4) & (1U << 8), 0);
 	CHECK_EQ(num(t + 109, 2) & 0x20, 0x20);
 	CHECK_EQ(t[108], 0);
+
+	fx.spec.i8042 = true;
+	fx_place(&fx);
+	CHECK_EQ(num(find(&fx, "FACP") + 109, 2) & (1 | 2 | 4), 1 | 2 | 4);
 	vm_close(fx.vm);
 }
 
@@ -407,10 +413,10 @@ TEST(definition_block)
 	end = t + num(t + 4, 4);
 	for (const uint8_t *p = t + 36; p < end;)
 		p += term(p, end, 0, &seen);
-	/* CPUs, motherboard, host bridge and three devices; _S5, _PRT and its 128 entries */
-	CHECK_EQ(seen.devices, 4 + 2 + 3);
+	/* CPUs, motherboard, host bridge and five devices; _S5, _PRT and its 128 entries */
+	CHECK_EQ(seen.devices, 4 + 2 + 5);
 	CHECK_EQ(seen.packages, 1 + 1 + 128);
-	CHECK_EQ(seen.buffers, 2 + 3);
+	CHECK_EQ(seen.buffers, 2 + 5);
 	CHECK(seen.methods >= 1);
 	vm_close(fx.vm);
 }

@@ -22,8 +22,9 @@ struct acpi_isa_dev {
 	const char	*hid;		/* "PNP0501" */
 	unsigned	 uid;
 	uint16_t	 port;
-	uint8_t		 len;
+	uint8_t		 len;		/* 0: no ports */
 	int		 line;		/* -1: none */
+	uint16_t	 second;	/* another one that it has; 0: none */
 };
 
 struct acpi_pc {
@@ -40,6 +41,7 @@ struct acpi_pc {
 	uint64_t	 hpet;		/* 0: none */
 	uint32_t	 hpet_id;	/* low half of its capabilities */
 	bool		 rtc;
+	bool		 i8042;		/* whoever is to find it looks for its devices in isa */
 	const struct acpi_isa_dev *isa;
 	unsigned	 nisa;
 };

@@ -28,6 +28,7 @@ motherboard(struct aml *a, const struct acpi_pc *s)
 	aml_res_io(a, 0xa0, 2);
 	aml_res_io(a, 0x40, 4);
 	aml_res_io(a, 0x61, 1);
+	aml_res_io(a, 0x92, 1);
 	aml_close(a);
 	aml_close(a);
 }
@@ -72,7 +73,10 @@ isa_device(struct aml *a, const struct acpi_isa_dev *d)
 	aml_int(a, d->uid);
 	aml_name(a, "_CRS");
 	aml_template(a);
-	aml_res_io(a, d->port, d->len);
+	if (d->len != 0)
+		aml_res_io(a, d->port, d->len);
+	if (d->second != 0)
+		aml_res_io(a, d->second, 1);
 	if (d->line >= 0)
 		aml_res_irq(a, (unsigned)d->line);
 	aml_close(a);
@@ -118,6 +122,7 @@ facs(struct acpi_out *o)
 }
 
 #define	BOOT_LEGACY	(1U << 0)	/* devices on the LPC bus */
+#define	BOOT_8042	(1U << 1)
 #define	BOOT_NO_VGA	(1U << 2)
 #define	BOOT_NO_ASPM	(1U << 4)
 #define	BOOT_NO_RTC	(1U << 5)
@@ -128,7 +133,7 @@ fadt(struct acpi_out *o, const struct acpi_pc *s, uint32_t facs_at, uint32_t dsd
 	const struct acpi_fadt f = {
 		.facs = facs_at, .has_facs = true, .dsdt = dsdt_at, .sci = s->sci, .pm_base = s->pm_base,
 		.century = s->rtc ? 0x32 : 0,
-		.boot = BOOT_LEGACY | BOOT_NO_VGA | BOOT_NO_ASPM | (s->rtc ? 0 : BOOT_NO_RTC),
+		.boot = BOOT_LEGACY | BOOT_NO_VGA | BOOT_NO_ASPM | (s->rtc ? 0 : BOOT_NO_RTC) | (s->i8042 ? BOOT_8042 : 0),
 		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_RTC_FIXED | FADT_RESET |
 		    (s->timer32 ? FADT_TMR_32 : 0),
 		.reset_port = 0xcf9, .reset_value = 0x06, .minor = 5,

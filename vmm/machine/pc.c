@@ -7,8 +7,8 @@
  *	0xc0000000	BARs, to 0xfec00000
  *	0xfec00000	I/O APIC; 0xfed00000 HPET; 0xfee00000 local APICs
  *	4 GiB, below	flash: the firmware, and its variables before it
- *	ports		8254 0x40, RTC 0x70, COM1 0x3f8, fw_cfg 0x510, PCI 0xcf8, reset 0xcf9, ACPI 0x600, BARs from 0x6000
- *	lines		0 8254 or HPET, 4 COM1, 8 RTC, 9 ACPI, 16 to 23 PCI pins
+ *	ports		8254 0x40, i8042 0x60, RTC 0x70, port 92, COM1 0x3f8, fw_cfg 0x510, PCI 0xcf8, reset 0xcf9, ACPI 0x600, BARs from 0x6000
+ *	lines		0 8254 or HPET, 1 keyboard, 4 COM1, 8 RTC, 9 ACPI, 12 mouse, 16 to 23 PCI pins
  *	PCI		00:00.0 host bridge, 00:1f.0 LPC bridge, devices of the configuration from 00:01.0
  */
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "../acpi/acpi_pm.h"
 #include "../acpi/tables.h"
 #include "../error.h"
+#include "../input/i8042.h"
 #include "../timer/acpi_pm_timer.h"
 #include "../timer/hpet.h"
 #include "parts.h"
@@ -34,11 +35,15 @@
 #define	HPET		0xfed00000ULL
 #define	PM_BASE		0x600
 #define	RTC		0x70
+#define	KBC		0x60
+#define	PORT92		0x92
 
 #define	LINE_TIMER	0
+#define	LINE_KEYBOARD	1
 #define	LINE_COM1	4
 #define	LINE_RTC	8
 #define	LINE_SCI	9
+#define	LINE_MOUSE	12
 #define	LINE_PIRQ	16		/* and the seven behind it */
 
 /* Firmware tables for direct boot, in the BIOS area. */
@@ -53,6 +58,7 @@
 static const struct config_key pc_keys[] = {
 	KEY_BOOL("debug_exit", false, "a port, 0x501, by which a test guest ends the run with a code"),
 	KEY_BOOL("hpet", true, "have an HPET"),
+	KEY_BOOL("i8042", true, "have a keyboard controller, with a keyboard and a mouse"),
 	KEY_BOOL("bios_log", false, "show what SeaBIOS logs"),
 };
 
@@ -117,6 +123,8 @@ pc_init(struct machine *m)
 	static const struct part pm = { "acpi-pm", "pm", "pc.pm", DEVICE_ON_IO, PM_BASE, 1, { LINE_SCI }, false };
 	static const struct part hpet = { "hpet", "hpet", "pc.hpet_chip", DEVICE_ON_MMIO, HPET, 2, { LINE_TIMER, LINE_RTC }, false };
 	static const struct part com1 = { "ns16550", "com1", "com1", DEVICE_ON_IO, PC_COM1, 1, { LINE_COM1 }, true };
+	static const struct part port92 = { "port92", "port92", "pc.port92", DEVICE_ON_IO, PORT92, 0, { 0 }, false };
+	static const struct part kbc = { "i8042", "i8042", "pc.kbc", DEVICE_ON_IO, KBC, 2, { LINE_KEYBOARD, LINE_MOUSE }, false };
 	struct pc *pc = calloc(1, sizeof(*pc));
 	struct vmctx *vm = m->vmm->vm;
 
@@ -134,6 +142,15 @@ pc_init(struct machine *m)
 	if (pc->pm_timer == NULL || pc->pm == NULL)
 		return (-1);
 	acpi_pm_set_timer(pc->pm, pc->pm_timer);
+	pc->port92 = parts_add(m, &port92);
+	if (pc->port92 == NULL)
+		return (-1);
+	if (config_bool(config_node(m->vmm->config, "pc"), "i8042")) {
+		pc->kbc = parts_add(m, &kbc);
+		if (pc->kbc == NULL)
+			return (-1);
+		i8042_set_port92(pc->kbc, pc->port92);
+	}
 	if (config_bool(config_node(m->vmm->config, "pc"), "hpet")) {
 		pc->hpet = parts_add(m, &hpet);
 		if (pc->hpet == NULL || hpet_on_legacy(pc->hpet, hpet_legacy, pc) != 0)
@@ -186,8 +203,10 @@ int
 pc_acpi(struct machine *m, uint64_t mem64_base, struct acpi_blob *blob)
 {
 	static const struct acpi_isa_dev isa[] = {
-		{ "COM1", "PNP0501", 1, PC_COM1, 8, LINE_COM1 },
-		{ "RTC_", "PNP0B00", 0, RTC, 4, LINE_RTC },
+		{ "COM1", "PNP0501", 1, PC_COM1, 8, LINE_COM1, 0 },
+		{ "RTC_", "PNP0B00", 0, RTC, 4, LINE_RTC, 0 },
+		{ "KBD_", "PNP0303", 0, KBC, 1, LINE_KEYBOARD, KBC + 4 },
+		{ "MOU_", "PNP0F13", 0, 0, 0, LINE_MOUSE, 0 },
 	};
 	struct pc *pc = m->priv;
 	struct acpi_pc spec = {
@@ -195,8 +214,8 @@ pc_acpi(struct machine *m, uint64_t mem64_base, struct acpi_blob *blob)
 		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .mem64_base = mem64_base, .mem64_last = MEM64_LIMIT - 1,
 		.pm_base = PM_BASE, .sci = LINE_SCI,
 		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0,
-		.hpet_id = pc->hpet != NULL ? hpet_block_id(pc->hpet) : 0, .rtc = true,
-		.isa = isa, .nisa = sizeof(isa) / sizeof(isa[0]),
+		.hpet_id = pc->hpet != NULL ? hpet_block_id(pc->hpet) : 0, .rtc = true, .i8042 = pc->kbc != NULL,
+		.isa = isa, .nisa = sizeof(isa) / sizeof(isa[0]) - (pc->kbc != NULL ? 0 : 2),
 	};
 
 	for (unsigned i = 0; i < ACPI_PIRQS; i++)
