@@ -25,6 +25,10 @@ static const struct machine machines[] = {
 	{ "soft-arm64-its", &h_targets[1], true, { 4, 5, 8, 9, 12, 13 } },
 };
 
+/* What is dirty of the VM that is moved, and which pages it and those before it wrote: all that differs from a fresh one. */
+static struct vm_dirty *dirty;
+static uint64_t written[H_RAM / VM_PAGE_SIZE / 64];
+
 /* How often a VM was moved with an interrupt pending, and with an LPI. */
 static unsigned npending, nlpis;
 
@@ -100,6 +104,8 @@ finish(struct h_vm *h)
 	e->clock = vm_clock_now(h->ctx);
 	PTR(ram = vm_map_read(h->ctx, h->a->ram, H_RAM));
 	memcpy(e->ram, ram, H_RAM);
+	vm_dirty_close(dirty);
+	dirty = NULL;
 	h_close(h);
 	return (e);
 }
@@ -212,6 +218,26 @@ count_pending(struct h_vm *h)
 	nlpis += lpi;
 }
 
+/* Copy what was written, up to now, into the VM that takes over. */
+static void
+move_memory(struct h_vm *h, struct h_vm *n)
+{
+	uint64_t bits[H_RAM / VM_PAGE_SIZE / 64];
+	const uint8_t *from;
+	uint8_t *to;
+
+	OK(vm_dirty_fetch(dirty, h->a->ram, H_RAM, bits));
+	vm_dirty_close(dirty);
+	PTR(dirty = vm_dirty_open(n->ctx));
+	PTR(from = vm_map_read(h->ctx, h->a->ram, H_RAM));
+	PTR(to = vm_map_gpa(n->ctx, h->a->ram, H_RAM));
+	for (size_t i = 0; i < H_RAM / VM_PAGE_SIZE; i++) {
+		written[i / 64] |= bits[i / 64] & 1ULL << i % 64;
+		if ((written[i / 64] >> i % 64 & 1) != 0)
+			memcpy(to + i * VM_PAGE_SIZE, from + i * VM_PAGE_SIZE, VM_PAGE_SIZE);
+	}
+}
+
 /* Move the VM into a fresh one. */
 static struct h_vm *
 move(struct h_vm *h, const struct machine *m)
@@ -219,17 +245,14 @@ move(struct h_vm *h, const struct machine *m)
 	struct h_vm *n = start(m, 0);		/* the stream brings the schedule */
 	struct vm_state_out *out;
 	struct vm_state_in *in;
-	const void *data, *from;
-	void *to;
+	const void *data;
 	size_t len;
 
 	count_pending(h);
 	PTR(out = vm_state_out_open());
 	OK(vm_state_save(h->ctx, out));
 	PTR(data = vm_state_out_data(out, &len));
-	PTR(from = vm_map_read(h->ctx, h->a->ram, H_RAM));
-	PTR(to = vm_map_gpa(n->ctx, h->a->ram, H_RAM));
-	memcpy(to, from, H_RAM);
+	move_memory(h, n);
 	PTR(in = vm_state_in_open(data, len));
 	OK(vm_state_load(n->ctx, in));
 	OK(vm_state_in_done(in));
@@ -258,9 +281,10 @@ reached(void *arg)
 static bool
 run_for(struct h_vm *h, uint64_t insns)
 {
-	struct stop stop = { .ctx = h->ctx };
+	static struct stop stop;	/* vCPUs post it when they are ended, later */
 	struct vm_timer *timer;
 
+	stop.ctx = h->ctx;
 	CHECK_EQ(sem_init(&stop.happened, 0, 0), 0);
 	h->arg = &stop;
 	PTR(timer = vm_timer_open(h->ctx, 1000000000, reached, &stop));
@@ -294,6 +318,8 @@ moved(const struct machine *m, uint64_t seed, uint64_t step, unsigned stops)
 	struct h_vm *h = start(m, seed), *n;
 	uint64_t draw = seed * 0x9e3779b97f4a7c15ULL + step;
 
+	memset(written, 0, sizeof(written));
+	PTR(dirty = vm_dirty_open(h->ctx));
 	for (unsigned i = 0; i < stops; i++) {
 		draw = draw * 6364136223846793005ULL + 1442695040888963407ULL;
 		if (!run_for(h, 1 + (draw >> 33) % step))
