@@ -144,6 +144,7 @@ static const struct template vectors[] = {
 	{ 0x4f809000, 0x00200800, true, true, true, false },	/* FMUL (by element) */
 	{ 0x4ea0f800, 0x20400000, true, true, false, false },	/* FABS, FNEG (vector) */
 	{ 0xd53b4420, 0, true, false, false, false },		/* MRS FPSR */
+	{ 0xd51b4400, 0, true, false, false, false },		/* MSR FPCR */
 };
 
 static uint32_t
@@ -406,6 +407,27 @@ open_side(unsigned n, enum vm_jit_how how, size_t size)
 	set(VM_ARM64_REG_CPACR_EL1, 3 << 20);
 }
 
+static struct arm64_state *
+page(unsigned side)
+{
+	return (sides[side].cpu->state);
+}
+
+/* Half a vector register: often a number that is the last one of its kind, or near to it, of doubles or singles; or none. */
+static uint64_t
+number(uint64_t random)
+{
+	static const uint64_t edges[] = { 0, 0x0010000000000000, 0x000fffffffffffff, 1, 0x7ff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001,
+	    0x3ff0000000000000, 0x1ff0000000000001, 0x2000000000000000, 0x3fefffffffffffff, 0x7fefffffffffffff, 0x0080000000800000, 0x007fffff3f800000,
+	    0x7f8000001fc00001, 0x7fc000007f800001, 0x3f8000003f7fffff, 0x200000007f7fffff };
+
+	if ((random >> 60) < 4)
+		return (random);
+	if ((random >> 60) < 8)
+		return ((random & 0x800fffffffffffff) | (0x3f0 + (random >> 52 & 0x1f)) << 52);
+	return (edges[(random >> 32) % nitems(edges)] | (random << 40 & 0x8000000000000000) | (random << 8 & 0x80000000));
+}
+
 static void
 start(unsigned n, uint64_t at)
 {
@@ -417,6 +439,11 @@ start(unsigned n, uint64_t at)
 		s = s * 6364136223846793005ULL + 1442695040888963407ULL;
 		set(X(i), (s >> 60) < 4 ? s >> 58 : (s >> 60) == 4 ? -(s >> 58) : s ^ s >> 32);
 	}
+	for (unsigned i = 0; i < 64; i++) {
+		s = s * 6364136223846793005ULL + 1442695040888963407ULL;
+		page(n)->v[i] = number(s);
+	}
+	set(VM_ARM64_REG_FPCR, 0);
 	set(X(27), DATA + 0xe00);
 	set(X(BASE), DATA + 0xf00);
 	set(X(25), 0x100);
@@ -426,12 +453,6 @@ start(unsigned n, uint64_t at)
 	for (unsigned i = 0; i < nitems(data[0]); i++)
 		data[0][i] = s += 0x9e3779b97f4a7c15ULL;
 	CHECK_EQ(vm_gpa_write(vm, DATA, data[0], sizeof(data[0])), 0);
-}
-
-static struct arm64_state *
-page(unsigned side)
-{
-	return (sides[side].cpu->state);
 }
 
 /* They agree about everything. */

@@ -128,6 +128,12 @@ TEST(vectors)
 	IS(emit_vex_rr(&e, 8, OP(0x66, EMIT_0F38, 0xb8), 9, 1, 12), "vfmadd231pd xmm9, xmm1, xmm12");
 	IS(emit_vex_rr(&e, 4, OP(0x66, EMIT_0F, 0xd4), 2, 8, 0), "vpaddq xmm2, xmm8, xmm0");
 	IS(emit_vex_rr(&e, 4, OP(0x66, EMIT_0F38, 0x0f), 1, 0, 1), "vtestpd xmm1, xmm1");
+	IS(emit_vex_rr(&e, 4, OP(0xf2, EMIT_0F, 0x58), 11, 0, 7), "vaddsd xmm11, xmm0, xmm7");
+	IS(emit_vex_rr(&e, 4, OP(0xf3, EMIT_0F, 0x5e), 3, 15, 9), "vdivss xmm3, xmm15, xmm9");
+	IS(emit_vex_rm(&e, 4, OP(0x66, EMIT_0F, 0x54), 1, 12, emit_at(H_RCX, 0)), "vandpd xmm1, xmm12, [rcx]");
+	IS(emit_vex_rm(&e, 4, OP(0, EMIT_0F, 0x54), 9, 3, emit_at(H_R13, 0x1000)), "vandps xmm9, xmm3, [r13+0x1000]");
+	IS(emit_vex_rm(&e, 8, OP(0x66, EMIT_0F38, 0xb9), 3, 4, emit_idx(H_RSP, H_R9, 8, 16)), "vfmadd231sd xmm3, xmm4, [rsp+r9*8+0x10]");
+	IS((emit_vex_rm(&e, 4, OP(0x66, EMIT_0F, 0xc2), 1, 1, emit_at(H_RCX, 16)), emit8(&e, 8)), "vcmppd xmm1, xmm1, [rcx+0x10], 0x08");
 }
 
 TEST(going_elsewhere)

@@ -247,7 +247,7 @@ a64_op	a64_call, a64_end;
 /* mode_arm64.c */
 
 /*
- * Follow a change of SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1, CPACR_EL1 or PSTATE: mode, row, tags and key.  What was cached under
+ * Follow a change of SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1, CPACR_EL1, FPCR or PSTATE: mode, row, tags and key.  What was cached under
  * the old values of the registers goes only with a64_flush(): the caller's business.  The instruction has A64_I_END.
  */
 void	a64_mode(struct a64 *c);

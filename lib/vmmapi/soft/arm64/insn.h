@@ -79,6 +79,7 @@ bool	a64_decode_system(uint32_t word, unsigned features, unsigned mode, struct a
 #define	A64_MODE_EL0	0x01U
 #define	A64_MODE_SPX	0x02U		/* SP is SP_EL1 */
 #define	A64_MODE_FPTRAP	0x04U		/* floating point and Advanced SIMD trap (CPACR_EL1.FPEN) */
-#define	A64_MODE_BITS	3U
+#define	A64_MODE_FPCR	0x08U		/* FPCR has floating point done otherwise than the host does it: rounding, flushing */
+#define	A64_MODE_BITS	4U
 
 #endif /* _SOFT_A64_INSN_H_ */

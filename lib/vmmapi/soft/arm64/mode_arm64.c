@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "debug.h"
+#include "fpx.h"
 
 #define	TCR_A1		(1ULL << 22)
 #define	TCR_AS		(1ULL << 36)
@@ -71,7 +72,7 @@ a64_mode(struct a64 *c)
 	uint32_t asid = current_asid(s);
 
 	c->mode = (uint8_t)((el0 ? A64_MODE_EL0 : 0) | ((s->pstate & 1) != 0 ? A64_MODE_SPX : 0) |
-	    (fp_traps(s, el0) ? A64_MODE_FPTRAP : 0));
+	    (fp_traps(s, el0) ? A64_MODE_FPTRAP : 0) | ((s->fpcr & (FPCR_RMODE | FPCR_FZ)) != 0 ? A64_MODE_FPCR : 0));
 	c->mmu = el0 ? A64_ROW_EL0 : A64_ROW_EL1;
 	if (c->native && c->debug != a64_debug(c))
 		a64_cut(c);

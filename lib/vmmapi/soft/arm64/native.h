@@ -78,6 +78,7 @@ struct late {
 	struct emit_label from, back;
 	unsigned	 k, end;	/* the instruction; LATE_GROUP: what is behind the last one */
 	uint8_t		 holds[32];	/* LATE_SLOW, LATE_GROUP: what has to be loaded again */
+	bool		 host;		/* LATE_SLOW: and NZCV, into the host's flags */
 	uint8_t		 held[32];	/* LATE_GROUP: what is there at its beginning */
 	int64_t		 target;	/* LATE_TAKEN: offset from the page's start, */
 	struct nzcv	 flags;		/* and where NZCV is */
@@ -149,6 +150,7 @@ struct tr {
 	unsigned	 turn, vturn;
 	uint64_t	 konst;		/* the value of guest register konst_of */
 	uint8_t		 konst_of;
+	uint8_t		 width[32];	/* of vector registers: bytes, all above which are 0 */
 
 	struct loop	 loop;
 	struct group	 group;		/* end 0: none */
@@ -205,6 +207,7 @@ void	native_put(struct tr *t, unsigned slot, unsigned reg);	/* all 64 bits of it
 unsigned native_use_vector(struct tr *t, unsigned n);
 unsigned native_new_vector(struct tr *t);
 void	native_put_vector(struct tr *t, unsigned n, unsigned xmm);
+void	native_put_narrow(struct tr *t, unsigned n, unsigned xmm, unsigned width);	/* whose upper bytes are 0 */
 int	native_find_vector(struct tr *t, unsigned n);		/* like native_use_vector(), but -1 if it is only in memory */
 void	native_lose_vector(struct tr *t, unsigned n);		/* it was changed in memory */
 /* X registers n and n + 1 in one of the host's vectors; -1: they are in none. */

@@ -14,6 +14,7 @@ void
 native_forget(struct tr *t)
 {
 	memset(t->holds, NATIVE_GONE, sizeof(t->holds));
+	memset(t->width, 16, sizeof(t->width));
 }
 
 /* How much is lost if it gets something else. */
@@ -198,6 +199,7 @@ native_lose_vector(struct tr *t, unsigned n)
 		if (t->holds[HOLDS_VECTOR + xmm] == n)
 			t->holds[HOLDS_VECTOR + xmm] = NATIVE_GONE;
 	}
+	t->width[n] = 16;
 }
 
 void
@@ -212,6 +214,13 @@ native_put_vector(struct tr *t, unsigned n, unsigned xmm)
 		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, xmm, from);
 	}
 	t->holds[HOLDS_VECTOR + xmm] = (uint8_t)n;
+}
+
+void
+native_put_narrow(struct tr *t, unsigned n, unsigned xmm, unsigned width)
+{
+	native_put_vector(t, n, xmm);
+	t->width[n] = (uint8_t)width;
 }
 
 /* Behind a function that was called late: what code expects in registers. */
@@ -452,6 +461,8 @@ emit_late(struct tr *t, struct late *l)
 	else
 		native_call(t, l->k);
 	fetch_again(t, l);
+	if (l->host)
+		native_carry(t, false);
 	emit_jmp(t->e, &l->back);
 	t->e = hot;
 }

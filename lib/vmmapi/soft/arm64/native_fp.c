@@ -25,10 +25,28 @@ static const struct host_op {
 	{ fp_mul_vs, 0x59, VECTOR }, { fp_mul_vd, 0x59, VECTOR }, { fp_div_vs, 0x5e, VECTOR }, { fp_div_vd, 0x5e, VECTOR },
 };
 
-static uint32_t
-load_op(enum fpx_size sz)
+/* Constants of an element's size: all but the sign; the smallest normal number; the sign of the first one. */
+static const struct constants {
+	uint64_t	abs[2], smallest[2], sign[2];
+} constants[2] __attribute__((aligned(16))) = {
+	{ { 0x7fffffff7fffffff, 0x7fffffff7fffffff }, { 0x0080000000800000, 0x0080000000800000 }, { 0x80000000, 0 } },
+	{ { 0x7fffffffffffffff, 0x7fffffffffffffff }, { 0x0010000000000000, 0x0010000000000000 }, { 0x8000000000000000, 0 } },
+};
+
+/* Theirs, by rcx, which is lost. */
+static struct emit_mem
+constant(struct tr *t, enum fpx_size sz, size_t member)
 {
-	return (sz == FPX_S ? SSE_MOVD_LOAD : SSE_MOVQ_LOAD);
+	emit_mov_ri(t->e, H_RCX, (uintptr_t)&constants[sz == FPX_S ? 0 : 1]);
+	return (emit_at(H_RCX, (int32_t)member));
+}
+
+#define	CONSTANT(t, sz, member)	constant((t), (sz), offsetof(struct constants, member))
+
+static unsigned
+size_of(enum fpx_size sz)
+{
+	return (sz == FPX_S ? 4 : 8);
 }
 
 static uint32_t
@@ -43,88 +61,128 @@ packed_op(enum fpx_size sz, unsigned byte)
 	return (OP(sz == FPX_S ? 0 : 0x66, EMIT_0F, byte));
 }
 
-/* fp_host(), or only that nothing is flushed. */
-static void
-host_or(struct tr *t, uint32_t bits, struct late *slow)
+/* FPCR has nothing that the host does not do (A64_MODE_FPCR): code is for that or for its contrary. */
+static bool
+host_does(const struct tr *t)
 {
-	emit_test_mi(t->e, 4, PAGE(fpcr), (int32_t)bits);
-	emit_jcc(t->e, CC_NE, &slow->from);
+	return ((t->c->mode & A64_MODE_FPCR) == 0);
 }
 
-/* xmm is one that Arm may do otherwise: a NaN, the smallest normal number. */
+/* to = from op with; to is none of the others, but from. */
 static void
-odd_scalar(struct tr *t, enum fpx_size sz, unsigned xmm, struct late *slow)
+combine(struct tr *t, uint32_t op, unsigned to, unsigned from, unsigned with)
+{
+	if (hostfp_has_fma()) {		/* and so VEX */
+		emit_vex_rr(t->e, 4, op, to, from, with);
+		return;
+	}
+	if (to != from)
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, to, from);
+	emit_sse_rr(t->e, op, to, with);
+}
+
+static void
+combine_memory(struct tr *t, uint32_t op, unsigned to, unsigned from, struct emit_mem with)
+{
+	if (hostfp_has_fma()) {
+		emit_vex_rm(t->e, 4, op, to, from, with);
+		return;
+	}
+	if (to != from)
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, to, from);
+	emit_sse_rm(t->e, op, to, with);
+}
+
+/*
+ * May the result of such an operation be the smallest normal number, rounded up to it (what the host does not call an underflow)?  What sums, differences and square
+ * roots are there is exact, as are numbers that become longer.
+ */
+static bool
+rounds_up(const struct host_op *op)
+{
+	return (op->byte != 0x58 && op->byte != 0x5c && op->byte != 0x51 && op->fn != fp_s_to_d);
+}
+
+/* xmm is one that Arm may do otherwise: a NaN, the smallest normal number; xmm1 is lost. */
+static void
+odd_scalar(struct tr *t, enum fpx_size sz, unsigned xmm, bool smallest, struct late *slow)
 {
 	struct emit *e = t->e;
 
-	emit_sse_rr(e, packed_op(sz, 0x2e), xmm, xmm);			/* UCOMISS, UCOMISD */
-	emit_jcc(e, CC_P, &slow->from);
-	if (sz == FPX_S) {
-		emit_rr(e, 4, SSE_MOVD_STORE, xmm, H_RAX);
-		emit_alu_rr(e, 4, ALU_ADD, H_RAX, H_RAX);
-		emit_alu_ri(e, 4, ALU_CMP, H_RAX, 0x01000000);
-	} else {
-		emit_rr(e, 8, SSE_MOVD_STORE, xmm, H_RAX);
-		emit_mov_ri(e, H_RCX, 0x0020000000000000ULL);
-		emit_alu_rr(e, 8, ALU_ADD, H_RAX, H_RAX);
-		emit_alu_rr(e, 8, ALU_CMP, H_RAX, H_RCX);
+	if (!smallest) {
+		emit_sse_rr(e, packed_op(sz, 0x2e), xmm, xmm);		/* UCOMISS, UCOMISD */
+		emit_jcc(e, CC_P, &slow->from);
+		return;
 	}
+	/* Unordered is like equal in ZF. */
+	combine_memory(t, packed_op(sz, 0x54), 1, xmm, CONSTANT(t, sz, abs));
+	emit_sse_rm(e, packed_op(sz, 0x2e), 1, emit_at(H_RCX, offsetof(struct constants, smallest)));
 	emit_jcc(e, CC_E, &slow->from);
 }
 
-/* An operation of a scalar, or its move: op xmm, vector register n. */
+/* The scalar of reg, zero-extended, to xmm. */
 static void
-with(struct tr *t, uint32_t op, unsigned xmm, unsigned n)
+narrow(struct tr *t, enum fpx_size sz, unsigned xmm, unsigned reg)
 {
-	int reg = native_find_vector(t, n);
-
-	if (reg >= 0)
-		emit_sse_rr(t->e, op, xmm, (unsigned)reg);
-	else
-		emit_sse_rm(t->e, op, xmm, vector_at(n));
-}
-
-/* Vector register n's scalar to xmm, zero-extended. */
-static void
-get_scalar(struct tr *t, enum fpx_size sz, unsigned xmm, unsigned n)
-{
-	int reg = native_find_vector(t, n);
-
-	if (reg < 0) {
-		emit_sse_rm(t->e, load_op(sz), xmm, vector_at(n));
-	} else if (sz == FPX_D) {
-		emit_sse_rr(t->e, SSE_MOVQ_LOAD, xmm, (unsigned)reg);
+	if (sz == FPX_D) {
+		emit_sse_rr(t->e, SSE_MOVQ_LOAD, xmm, reg);
 	} else {
 		emit_sse_rr(t->e, SSE_XORPS, xmm, xmm);
-		emit_sse_rr(t->e, OP(0xf3, EMIT_0F, 0x10), xmm, (unsigned)reg);		/* MOVSS */
+		emit_sse_rr(t->e, OP(0xf3, EMIT_0F, 0x10), xmm, reg);		/* MOVSS */
 	}
+}
+
+/* Vector register n's scalar, zero-extended: in what holds it, else in spare. */
+static unsigned
+use_scalar(struct tr *t, enum fpx_size sz, unsigned spare, unsigned n)
+{
+	unsigned reg = native_use_vector(t, n);
+
+	if (t->width[n] <= size_of(sz))
+		return (reg);
+	narrow(t, sz, spare, reg);
+	return (spare);
+}
+
+/* The same in one that may be changed. */
+static unsigned
+copy_scalar(struct tr *t, enum fpx_size sz, unsigned n)
+{
+	unsigned reg = native_use_vector(t, n), xmm = native_new_vector(t);
+
+	if (t->width[n] <= size_of(sz))
+		emit_sse_rr(t->e, SSE_MOVAPS_LOAD, xmm, reg);
+	else
+		narrow(t, sz, xmm, reg);
+	return (xmm);
 }
 
 static enum native
 scalar(struct tr *t, const struct host_op *op)
 {
-	struct late *slow = native_slow(t);
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i), to = i->fn == fp_s_to_d ? FPX_D : i->fn == fp_d_to_s ? FPX_S : sz;
-	unsigned size = sz == FPX_S ? 4 : 8;
-	struct emit *e = t->e;
+	struct late *slow;
+	unsigned n, m, d;
 
-	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
+	if (!host_does(t))
+		return (NATIVE_NOT);
+	slow = native_slow(t);
 	if (op->kind == ONE) {
-		emit_sse_rr(e, SSE_XORPS, 0, 0);
-		with(t, scalar_op(sz, op->byte), 0, i->rn);
+		n = native_use_vector(t, i->rn);
+		d = native_new_vector(t);
+		emit_sse_rr(t->e, SSE_XORPS, d, d);
+		emit_sse_rr(t->e, scalar_op(sz, op->byte), d, n);
 	} else {
-		get_scalar(t, sz, 0, i->rn);
-		with(t, scalar_op(sz, op->byte), 0, i->rm);
+		m = native_use_vector(t, i->rm);
+		n = use_scalar(t, sz, 0, i->rn);
+		d = native_new_vector(t);
+		combine(t, scalar_op(sz, op->byte), d, n, m);
 	}
-	odd_scalar(t, to, 0, slow);
-	if (op->kind == NEGATED) {
-		/* Twice itself is in rax. */
-		emit_rr(e, size, SSE_MOVD_STORE, 0, H_RAX);
-		emit_bt_ri(e, size, 7, H_RAX, 8 * size - 1);
-		emit_rr(e, size, SSE_MOVD_LOAD, 0, H_RAX);
-	}
-	native_put_vector(t, i->rd, 0);
+	odd_scalar(t, to, d, rounds_up(op), slow);
+	if (op->kind == NEGATED)
+		emit_sse_rm(t->e, SSE_XORPS, d, CONSTANT(t, sz, sign));
+	native_put_narrow(t, i->rd, d, size_of(to));
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -133,7 +191,7 @@ scalar(struct tr *t, const struct host_op *op)
 static void
 fma231(struct tr *t, enum fpx_size sz, unsigned byte, unsigned acc, unsigned n, unsigned m)
 {
-	emit_vex_rr(t->e, sz == FPX_S ? 4 : 8, OP(0x66, EMIT_0F38, byte), acc, n, m);
+	emit_vex_rr(t->e, size_of(sz), OP(0x66, EMIT_0F38, byte), acc, n, m);
 }
 
 static enum native
@@ -143,22 +201,17 @@ multiply_add(struct tr *t)
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
 	struct late *slow;
-	int n, m;
+	unsigned n, m, d;
 
-	if (!hostfp_has_fma())
+	if (!hostfp_has_fma() || !host_does(t))
 		return (NATIVE_NOT);
 	slow = native_slow(t);
-	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
-	n = native_find_vector(t, i->rn);
-	m = native_find_vector(t, i->rm);
-	get_scalar(t, sz, 0, i->ra);
-	if (n < 0)
-		emit_sse_rm(t->e, load_op(sz), 1, vector_at(i->rn));
-	if (m < 0)
-		emit_sse_rm(t->e, load_op(sz), 2, vector_at(i->rm));
-	fma231(t, sz, bytes[i->arg & 3], 0, n < 0 ? 1 : (unsigned)n, m < 0 ? 2 : (unsigned)m);
-	odd_scalar(t, sz, 0, slow);
-	native_put_vector(t, i->rd, 0);
+	n = native_use_vector(t, i->rn);
+	m = native_use_vector(t, i->rm);
+	d = copy_scalar(t, sz, i->ra);
+	fma231(t, sz, bytes[i->arg & 3], d, n, m);
+	odd_scalar(t, sz, d, true, slow);
+	native_put_narrow(t, i->rd, d, size_of(sz));
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -176,50 +229,45 @@ static unsigned
 second(struct tr *t, unsigned xmm)
 {
 	const struct a64_insn *i = t->i;
-	struct emit_mem m = vector_at(i->rm);
+	unsigned m = native_use_vector(t, i->rm), lane = (unsigned)i->imm - 1;
 	struct emit *e = t->e;
 
 	if (i->imm == 0)
-		return (native_use_vector(t, i->rm));
-	if (fp_size(i) == FPX_S) {
-		m.disp += (int32_t)(4 * (i->imm - 1));
-		emit_sse_rm(e, SSE_MOVD_LOAD, xmm, m);
-		emit_sse_rr(e, SSE_SHUFPS, xmm, xmm);
-		emit8(e, 0);
-	} else {
-		m.disp += (int32_t)(8 * (i->imm - 1));
-		emit_sse_rm(e, SSE_MOVQ_LOAD, xmm, m);
-		emit_sse_rr(e, SSE_UNPCKLPD, xmm, xmm);
-	}
+		return (m);
+	emit_sse_rr(e, OP(0x66, EMIT_0F, 0x70), xmm, m);		/* PSHUFD */
+	emit8(e, fp_size(i) == FPX_S ? 0x55 * lane : lane == 0 ? 0x44 : 0xee);
 	return (xmm);
 }
 
-/* A lane of xmm0 is odd.  Of a double's halves the upper one is looked at: that takes a few numbers too many. */
+/* A lane of xmm is odd; xmm1 and, without VEX, xmm2 are lost. */
 static void
-odd_vector(struct tr *t, enum fpx_size sz, struct late *slow)
+odd_vector(struct tr *t, enum fpx_size sz, unsigned xmm, bool smallest, struct late *slow)
 {
-	static const uint32_t smallest[2][4] __attribute__((aligned(16))) = {
-		{ 0x01000000, 0x01000000, 0x01000000, 0x01000000 }, { 0, 0x00200000, 0, 0x00200000 } };
 	struct emit *e = t->e;
 
-	emit_mov_ri(e, H_RCX, (uintptr_t)smallest[sz == FPX_S ? 0 : 1]);
 	if (hostfp_has_fma()) {
-		emit_vex_rr(e, 4, packed_op(sz, 0xc2), 1, 0, 0);	/* VCMPPS, VCMPPD: unordered */
-		emit8(e, 3);
-		emit_vex_rr(e, 4, OP(0x66, EMIT_0F, sz == FPX_S ? 0xfe : 0xd4), 2, 0, 0);	/* VPADDD, VPADDQ */
-		emit_sse_rm(e, SSE_PCMPEQD, 2, emit_at(H_RCX, 0));
-		emit_sse_rr(e, SSE_ORPS, 1, 2);
+		if (smallest) {
+			combine_memory(t, packed_op(sz, 0x54), 1, xmm, CONSTANT(t, sz, abs));
+			emit_vex_rm(e, 4, packed_op(sz, 0xc2), 1, 1, emit_at(H_RCX, offsetof(struct constants, smallest)));
+			emit8(e, 8);					/* VCMPPS, VCMPPD: equal or unordered */
+		} else {
+			emit_vex_rr(e, 4, packed_op(sz, 0xc2), 1, xmm, xmm);
+			emit8(e, 3);					/* unordered */
+		}
 		emit_vex_rr(e, 4, OP(0x66, EMIT_0F38, sz == FPX_S ? 0x0e : 0x0f), 1, 0, 1);	/* VTESTPS, VTESTPD */
 		emit_jcc(e, CC_NE, &slow->from);
 		return;
 	}
-	emit_sse_rr(e, SSE_MOVAPS_LOAD, 1, 0);
+	emit_sse_rr(e, SSE_MOVAPS_LOAD, 1, xmm);
 	emit_sse_rr(e, packed_op(sz, 0xc2), 1, 1);
 	emit8(e, 3);
-	emit_sse_rr(e, SSE_MOVAPS_LOAD, 2, 0);
-	emit_sse_rr(e, OP(0x66, EMIT_0F, sz == FPX_S ? 0xfe : 0xd4), 2, 2);
-	emit_sse_rm(e, SSE_PCMPEQD, 2, emit_at(H_RCX, 0));
-	emit_sse_rr(e, SSE_ORPS, 1, 2);
+	if (smallest) {
+		emit_sse_rr(e, SSE_MOVAPS_LOAD, 2, xmm);
+		emit_sse_rm(e, packed_op(sz, 0x54), 2, CONSTANT(t, sz, abs));
+		emit_sse_rm(e, packed_op(sz, 0xc2), 2, emit_at(H_RCX, offsetof(struct constants, smallest)));
+		emit8(e, 0);						/* equal */
+		emit_sse_rr(e, SSE_ORPS, 1, 2);
+	}
 	emit_sse_rr(e, packed_op(sz, 0x50), H_RAX, 1);			/* MOVMSKPS, MOVMSKPD */
 	emit_test_rr(e, 4, H_RAX, H_RAX);
 	emit_jcc(e, CC_NE, &slow->from);
@@ -231,18 +279,17 @@ vector(struct tr *t, const struct host_op *op)
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
 	struct late *slow;
-	unsigned n, m;
+	unsigned n, m, d;
 
-	if (!whole(i))
+	if (!whole(i) || !host_does(t))
 		return (NATIVE_NOT);
 	slow = native_slow(t);
-	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
-	m = second(t, 1);
+	m = second(t, 2);
 	n = native_use_vector(t, i->rn);
-	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 0, n);
-	emit_sse_rr(t->e, packed_op(sz, op->byte), 0, m);
-	odd_vector(t, sz, slow);
-	native_put_vector(t, i->rd, 0);
+	d = native_new_vector(t);
+	combine(t, packed_op(sz, op->byte), d, n, m);
+	odd_vector(t, sz, d, rounds_up(op), slow);
+	native_put_vector(t, i->rd, d);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -252,63 +299,60 @@ vector_multiply_add(struct tr *t)
 {
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
-	unsigned n, m, acc;
+	unsigned n, m, acc, d;
 	struct late *slow;
 
-	if (!whole(i) || !hostfp_has_fma())
+	if (!whole(i) || !hostfp_has_fma() || !host_does(t))
 		return (NATIVE_NOT);
 	slow = native_slow(t);
-	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
 	m = second(t, 2);
 	n = native_use_vector(t, i->rn);
 	acc = native_use_vector(t, i->rd);
-	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, 0, acc);
-	fma231(t, sz, i->arg == FP_MLS ? 0xbc : 0xb8, 0, n, m);
-	odd_vector(t, sz, slow);
-	native_put_vector(t, i->rd, 0);
+	d = native_new_vector(t);
+	emit_sse_rr(t->e, SSE_MOVAPS_LOAD, d, acc);
+	fma231(t, sz, i->arg == FP_MLS ? 0xbc : 0xb8, d, n, m);
+	odd_vector(t, sz, d, true, slow);
+	native_put_vector(t, i->rd, d);
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
 
-/* Comparison: less is N, equal Z and C, greater C; unordered is the function's. */
+/*
+ * Comparison: less is N, equal Z and C, greater C: what comes of comparing the integers -1, 0 and 1 with 0, and 1 - 0 and 0 - 1 are those.  Unordered is the
+ * function's.
+ */
 static enum native
 compare(struct tr *t)
 {
-	struct late *slow = native_slow(t);
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
 	struct emit *e = t->e;
+	struct late *slow;
+	unsigned n, m = 1;
 
-	host_or(t, FPCR_FZ, slow);
-	get_scalar(t, sz, 0, i->rn);
-	if ((i->arg & 8) != 0) {
+	if (!host_does(t))
+		return (NATIVE_NOT);
+	slow = native_slow(t);
+	n = native_use_vector(t, i->rn);
+	if ((i->arg & 8) != 0)
 		emit_sse_rr(e, SSE_XORPS, 1, 1);
-		emit_sse_rr(e, packed_op(sz, 0x2e), 0, 1);
-	} else {
-		with(t, packed_op(sz, 0x2e), 0, i->rm);
-	}
+	else
+		m = native_use_vector(t, i->rm);
+	emit_sse_rr(e, packed_op(sz, 0x2e), n, m);
 	emit_jcc(e, CC_P, &slow->from);
-	emit_setcc_r(e, CC_B, H_RAX);
-	emit_setcc_r(e, CC_E, H_RCX);
-	emit_movzx_rr(e, 1, H_RAX, H_RAX);
-	emit_movzx_rr(e, 1, H_RCX, H_RCX);
-	emit_mov_rr(e, 4, H_RDX, H_RAX);
-	emit_shift_ri(e, 4, SH_SHL, H_RDX, 15);
-	emit_shift_ri(e, 4, SH_SHL, H_RCX, 14);
-	emit_alu_ri(e, 4, ALU_XOR, H_RAX, 1);
-	emit_shift_ri(e, 4, SH_SHL, H_RAX, 8);
-	emit_alu_rr(e, 4, ALU_OR, H_RAX, H_RCX);
-	emit_alu_rr(e, 4, ALU_OR, H_RAX, H_RDX);
-	emit_mov_mr(e, 2, CORE(eflags), H_RAX);
+	emit_setcc_r(e, CC_A, H_RAX);
+	emit_alu_ri(e, 1, ALU_SBB, H_RAX, 0);
+	native_set_flags(t, true);
 	native_joined(t, slow);
-	return (NATIVE_DONE);
+	slow->host = true;
+	return (NATIVE_KEPT);
 }
 
 static enum native
 conditional_select(struct tr *t)
 {
 	const struct a64_insn *i = t->i;
-	unsigned n, m, size = fp_size(i) == FPX_S ? 4 : 8;
+	unsigned n, m, d, size = fp_size(i) == FPX_S ? 4 : 8;
 	enum emit_cc cc;
 
 	if (fp_size(i) != FPX_S && fp_size(i) != FPX_D)
@@ -321,8 +365,9 @@ conditional_select(struct tr *t)
 		cc = native_condition(t, i->arg);
 		emit_cmov_rr(t->e, size, (enum emit_cc)(cc ^ 1), n, m);
 	}
-	emit_rr(t->e, 8, SSE_MOVD_LOAD, 0, n);
-	native_put_vector(t, i->rd, 0);
+	d = native_new_vector(t);
+	emit_rr(t->e, 8, SSE_MOVD_LOAD, d, n);
+	native_put_narrow(t, i->rd, d, size);
 	return (NATIVE_KEPT);
 }
 
@@ -334,22 +379,24 @@ move(struct tr *t)
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
 	struct emit *e = t->e;
-	unsigned reg;
+	unsigned reg, xmm;
+	int found;
 
 	if (i->fn == fp_fmov_imm) {
 		emit_mov_ri(e, H_RAX, i->imm);
-		emit_rr(e, 8, SSE_MOVD_LOAD, 0, H_RAX);
-		native_put_vector(t, i->rd, 0);
+		xmm = native_new_vector(t);
+		emit_rr(e, 8, SSE_MOVD_LOAD, xmm, H_RAX);
+		native_put_narrow(t, i->rd, xmm, 8);
 		return (NATIVE_KEPT);
 	}
 	if (sz != FPX_S && sz != FPX_D && i->fn != fp_top_to_x && i->fn != fp_top_from_x)
 		return (NATIVE_NOT);
 	if (i->fn == fp_fmov) {
-		get_scalar(t, sz, 0, i->rn);
-		native_put_vector(t, i->rd, 0);
+		native_put_narrow(t, i->rd, copy_scalar(t, sz, i->rn), size_of(sz));
 	} else if (i->fn == fp_from_x) {
-		emit_rr(e, sz == FPX_S ? 4 : 8, SSE_MOVD_LOAD, 0, native_use(t, src(i->rn)));
-		native_put_vector(t, i->rd, 0);
+		xmm = native_new_vector(t);
+		emit_rr(e, size_of(sz), SSE_MOVD_LOAD, xmm, native_use(t, src(i->rn)));
+		native_put_narrow(t, i->rd, xmm, size_of(sz));
 	} else if (i->fn == fp_top_from_x) {
 		struct emit_mem m = vector_at(i->rd);
 
@@ -361,7 +408,11 @@ move(struct tr *t)
 
 		m.disp += i->fn == fp_top_to_x ? 8 : 0;
 		reg = native_new(t);
-		emit_mov_rm(e, i->fn == fp_top_to_x || sz == FPX_D ? 8 : 4, reg, m);
+		found = i->fn == fp_top_to_x ? -1 : native_find_vector(t, i->rn);
+		if (found >= 0)
+			emit_rr(e, size_of(sz), SSE_MOVD_STORE, (unsigned)found, reg);
+		else
+			emit_mov_rm(e, i->fn == fp_top_to_x ? 8 : size_of(sz), reg, m);
 		native_put(t, dst(i->rd), reg);
 	}
 	return (NATIVE_KEPT);
@@ -373,15 +424,16 @@ sign(struct tr *t, bool neg)
 {
 	const struct a64_insn *i = t->i;
 	enum fpx_size sz = fp_size(i);
-	unsigned size = sz == FPX_S ? 4 : 8;
+	unsigned size = size_of(sz), d;
 	struct emit *e = t->e;
 
 	if (sz != FPX_S && sz != FPX_D)
 		return (NATIVE_NOT);
 	if (fp_lanes(i) == 1) {
-		emit_mov_rm(e, size, H_RAX, vector_at(i->rn));
-		emit_bt_ri(e, size, neg ? 7 : 6, H_RAX, 8 * size - 1);
-		emit_rr(e, 8, SSE_MOVD_LOAD, 0, H_RAX);
+		d = copy_scalar(t, sz, i->rn);
+		emit_sse_rm(e, neg ? SSE_XORPS : packed_op(FPX_S, 0x54), d, neg ? CONSTANT(t, sz, sign) : CONSTANT(t, sz, abs));
+		native_put_narrow(t, i->rd, d, size_of(sz));
+		return (NATIVE_DONE);
 	} else if (whole(i)) {
 		emit_sse_rr(e, SSE_MOVAPS_LOAD, 0, native_use_vector(t, i->rn));
 		emit_sse_rr(e, SSE_PCMPEQD, 1, 1);
@@ -400,12 +452,15 @@ sign(struct tr *t, bool neg)
 static enum native
 from_integer(struct tr *t)
 {
-	struct late *slow = native_slow(t);
 	const struct a64_insn *i = t->i;
-	unsigned reg = native_use(t, src(i->rn));
 	struct emit *e = t->e;
+	struct late *slow;
+	unsigned reg, d;
 
-	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
+	if (!host_does(t))
+		return (NATIVE_NOT);
+	slow = native_slow(t);
+	reg = native_use(t, src(i->rn));
 	if ((i->arg & FP_X) == 0) {
 		if ((i->arg & FP_UNSIGNED) != 0)
 			emit_mov_rr(e, 4, H_RAX, reg);
@@ -416,9 +471,10 @@ from_integer(struct tr *t)
 		emit_test_rr(e, 8, reg, reg);
 		emit_jcc(e, CC_S, &slow->from);
 	}
-	emit_sse_rr(e, SSE_XORPS, 0, 0);
-	emit_rr(e, 8, scalar_op(fp_size(i), 0x2a), 0, reg);		/* CVTSI2SS, CVTSI2SD */
-	native_put_vector(t, i->rd, 0);
+	d = native_new_vector(t);
+	emit_sse_rr(e, SSE_XORPS, d, d);
+	emit_rr(e, 8, scalar_op(fp_size(i), 0x2a), d, reg);		/* CVTSI2SS, CVTSI2SD */
+	native_put_narrow(t, i->rd, d, size_of(fp_size(i)));
 	native_joined(t, slow);
 	return (NATIVE_DONE);
 }
@@ -427,14 +483,17 @@ from_integer(struct tr *t)
 static enum native
 to_integer(struct tr *t)
 {
-	struct late *slow = native_slow(t);
 	const struct a64_insn *i = t->i;
 	bool s = fp_size(i) == FPX_S, x = (i->arg & FP_X) != 0, uns = (i->arg & FP_UNSIGNED) != 0;
-	unsigned size = s ? 4 : 8, limit = (s ? 127U : 1023U) + (uns ? x ? 63 : 32 : x ? 63 : 31), reg;
+	unsigned size = s ? 4 : 8, limit = (s ? 127U : 1023U) + (uns ? x ? 63 : 32 : x ? 63 : 31), reg, n;
 	struct emit *e = t->e;
+	struct late *slow;
 
-	host_or(t, FPCR_RMODE | FPCR_FZ, slow);
-	emit_mov_rm(e, size, H_RAX, vector_at(i->rn));
+	if (!host_does(t))
+		return (NATIVE_NOT);
+	slow = native_slow(t);
+	n = native_use_vector(t, i->rn);
+	emit_rr(e, size, SSE_MOVD_STORE, n, H_RAX);
 	if (uns) {
 		emit_test_rr(e, size, H_RAX, H_RAX);
 		emit_jcc(e, CC_S, &slow->from);
@@ -444,7 +503,7 @@ to_integer(struct tr *t)
 	emit_alu_ri(e, 4, ALU_CMP, H_RAX, (int32_t)limit);
 	emit_jcc(e, CC_AE, &slow->from);
 	reg = native_new(t);
-	emit_rm(e, 8, scalar_op(fp_size(i), 0x2c), reg, vector_at(i->rn), 0);	/* CVTTSS2SI, CVTTSD2SI */
+	emit_rr(e, 8, scalar_op(fp_size(i), 0x2c), reg, n);	/* CVTTSS2SI, CVTTSD2SI */
 	if (!x)
 		emit_mov_rr(e, 4, reg, reg);
 	native_put(t, dst(i->rd), reg);

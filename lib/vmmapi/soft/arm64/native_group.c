@@ -280,6 +280,7 @@ void
 native_group_late(struct tr *t, const struct late *l)
 {
 	memcpy(t->holds, l->held, sizeof(t->holds));
+	memset(t->width, 16, sizeof(t->width));
 	t->konst_of = NATIVE_GONE;
 	for (t->k = l->k; t->k < l->end; t->k++)
 		native_one(t);

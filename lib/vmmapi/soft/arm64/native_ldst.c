@@ -298,10 +298,10 @@ vector(struct tr *t, struct access *a)
 	if (a->two) {
 		second = native_new_vector(t);
 		load_vector(t, second, behind(m, a->size), a->size);
-		native_put_vector(t, i->rd, first);
-		native_put_vector(t, i->ra, second);
+		native_put_narrow(t, i->rd, first, a->size);
+		native_put_narrow(t, i->ra, second, a->size);
 	} else {
-		native_put_vector(t, i->rd, first);
+		native_put_narrow(t, i->rd, first, a->size);
 	}
 	return (finish(t, a, slow));
 }

@@ -64,6 +64,7 @@ native_loop_begin(struct tr *t)
 		t->holds[HOLDS_VECTOR + vectors[n]] = l->wanted[1][n];
 		native_fetch(t, HOLDS_VECTOR + vectors[n]);
 	}
+	memset(t->width, 16, sizeof(t->width));
 	memcpy(l->home, t->holds, sizeof(l->home));
 	l->head = (struct emit_label){ 0 };
 	emit_bind(t->e, &l->head);

@@ -193,21 +193,13 @@ emit_rr(struct emit *e, unsigned size, uint32_t op, unsigned reg, unsigned rm)
 	emit8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
-/* The same with memory; imm: bytes of immediate that follow. */
+/* ModRM, SIB and displacement of memory that is no label. */
 static inline void
-emit_rm(struct emit *e, unsigned size, uint32_t op, unsigned reg, struct emit_mem m, unsigned imm)
+emit_modrm(struct emit *e, unsigned reg, struct emit_mem m)
 {
 	unsigned index = m.index == EMIT_NOREG ? H_RSP : m.index, base = m.base & 7, mod, log = 0;
 	bool sib = m.index != EMIT_NOREG || base == H_RSP;
 
-	if (m.label != NULL) {
-		emit_opcode(e, size, op, reg, 0, 0, emit_needs_rex(size, reg));
-		emit8(e, (reg & 7) << 3 | 5);
-		emit_rel32(e, m.label, imm);
-		return;
-	}
-	emit_opcode(e, size, op, reg, m.index == EMIT_NOREG ? 0 : m.index, m.base == EMIT_NOREG ? 0 : m.base,
-	    emit_needs_rex(size, reg));
 	if (m.base == EMIT_NOREG) {		/* an index alone, or an address below 2 GiB */
 		mod = 0;
 		base = H_RBP;
@@ -225,6 +217,21 @@ emit_rm(struct emit *e, unsigned size, uint32_t op, unsigned reg, struct emit_me
 		emit8(e, (uint32_t)m.disp & 0xff);
 	else if (mod == 2 || m.base == EMIT_NOREG)
 		emit32(e, (uint32_t)m.disp);
+}
+
+/* The same with memory; imm: bytes of immediate that follow. */
+static inline void
+emit_rm(struct emit *e, unsigned size, uint32_t op, unsigned reg, struct emit_mem m, unsigned imm)
+{
+	if (m.label != NULL) {
+		emit_opcode(e, size, op, reg, 0, 0, emit_needs_rex(size, reg));
+		emit8(e, (reg & 7) << 3 | 5);
+		emit_rel32(e, m.label, imm);
+		return;
+	}
+	emit_opcode(e, size, op, reg, m.index == EMIT_NOREG ? 0 : m.index, m.base == EMIT_NOREG ? 0 : m.base,
+	    emit_needs_rex(size, reg));
+	emit_modrm(e, reg, m);
 }
 
 static inline void
@@ -680,17 +687,37 @@ emit_sse_rm(struct emit *e, uint32_t op, unsigned reg, struct emit_mem m)
 	emit_rm(e, 4, op, reg, m, 0);
 }
 
-/* VEX.128 with three registers: op reg, v, rm (SDM vol. 2 2.3); size 8 sets VEX.W. */
+/* VEX.128, ahead of ModRM (SDM vol. 2 2.3); index and base are what its memory has, rm's register is the base. */
+static inline void
+emit_vex(struct emit *e, unsigned size, uint32_t op, unsigned reg, unsigned v, unsigned index, unsigned base)
+{
+	unsigned prefix = op >> 16 & 0xff, pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0, map = op >> 8 & 3;
+
+	if (size != 8 && map == 1 && index < 8 && base < 8) {
+		emit8(e, 0xc5);
+		emit8(e, (~reg >> 3 & 1) << 7 | (~v & 15) << 3 | pp);
+	} else {
+		emit8(e, 0xc4);
+		emit8(e, (~reg >> 3 & 1) << 7 | (~index >> 3 & 1) << 6 | (~base >> 3 & 1) << 5 | map);
+		emit8(e, (size == 8 ? 0x80U : 0) | (~v & 15) << 3 | pp);
+	}
+	emit8(e, op & 0xff);
+}
+
+/* With three registers: op reg, v, rm; size 8 sets VEX.W. */
 static inline void
 emit_vex_rr(struct emit *e, unsigned size, uint32_t op, unsigned reg, unsigned v, unsigned rm)
 {
-	unsigned prefix = op >> 16 & 0xff, pp = prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
-
-	emit8(e, 0xc4);
-	emit8(e, (~reg >> 3 & 1) << 7 | 1U << 6 | (~rm >> 3 & 1) << 5 | (op >> 8 & 3));
-	emit8(e, (size == 8 ? 0x80U : 0) | (~v & 15) << 3 | pp);
-	emit8(e, op & 0xff);
+	emit_vex(e, size, op, reg, v, 0, rm);
 	emit8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* With memory, by a base. */
+static inline void
+emit_vex_rm(struct emit *e, unsigned size, uint32_t op, unsigned reg, unsigned v, struct emit_mem m)
+{
+	emit_vex(e, size, op, reg, v, m.index == EMIT_NOREG ? 0 : m.index, m.base);
+	emit_modrm(e, reg, m);
 }
 
 #define	SSE_MOVDQU_LOAD		OP(0xf3, EMIT_0F, 0x6f)		/* xmm, m128 */
