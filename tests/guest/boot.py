@@ -120,6 +120,27 @@ def devices(context):
     g.power_off()
 
 
+@case(slow=True, long=True, flavours=guest.BOTH)
+def pins_by_8259(context):
+    """Without I/O APIC and messages a virtio disk's interrupts come by PIRQ registers and 8259s: as ACPI's link devices say, and as whoever
+    set the machine up left it."""
+    context.needs("8259")
+    disk = context.path("disk.img")
+    content = bytes(n * n >> 7 & 0xff for n in range(1 << 20))
+    with open(disk, "wb") as file:
+        file.write(content)
+    for words, links in (("", True), ("acpi=off", False)):
+        g = context.script("noapic pci=nomsi " + words, disks=[disk])
+        check(g.run("sha256sum /dev/vda").split()[0] == hashlib.sha256(content).hexdigest(), "the disk reads otherwise")
+        lines = [line for line in g.run("cat /proc/interrupts").split("\n") if "virtio" in line]
+        check(lines and all("XT-PIC" in line for line in lines) and sum(int(line.split()[1]) for line in lines) > 8, "virtio's interrupts: %s" % lines)
+        said = g.run("dmesg")
+        check(("LNKB: Enabled at IRQ" in said) == links, "link devices: " + said)
+        check("nobody cared" not in said, "an interrupt had no handler")
+        if links:               # nothing else knows how to switch it off
+            g.power_off()
+
+
 @case(slow=True, long=True)
 def processor_models(context):
     """cpu.model is what the guest sees, and Debian runs on the smallest one too."""

@@ -258,6 +258,18 @@ def bios(context):
 
 
 @case(slow=True, long=True)
+def bios_without_acpi(context):
+    """Interrupts are where SeaBIOS routed them, for a kernel that has neither ACPI nor an I/O APIC."""
+    context.needs("8259")
+    image = os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
+    g = firmware(context, image, disks=[bios_disk(context, "acpi=off noapic pci=nomsi")], memory="512M")
+    g.expect(r"guest: script\r?\n")
+    g.run("dd if=/dev/vda of=/dev/null bs=64k count=64")
+    lines = [line for line in g.run("cat /proc/interrupts").split("\n") if "virtio" in line]
+    check(lines and all("XT-PIC" in line for line in lines) and sum(int(line.split()[1]) for line in lines) > 8, "virtio's interrupts: %s" % lines)
+
+
+@case(slow=True, long=True)
 def ipxe(context):
     """Debian's iPXE as the option ROM of virtio-net and of NE2000, under each firmware: DHCP, a script and a kernel by TFTP."""
     if context.arch != "amd64":

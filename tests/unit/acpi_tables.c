@@ -40,7 +40,7 @@ fx_open(struct fx *fx)
 	fx->spec = (struct acpi_pc){
 		.ncpus = 4, .ecam = 0xb0000000, .io_base = 0x6000, .io_last = 0xffff, .mem32_base = 0xc0000000,
 		.mem32_last = 0xfebfffff, .mem64_base = 0x10000000000, .mem64_last = 0x1ffffffffff, .pm_base = 0x600, .sci = 9,
-		.timer32 = true, .hpet = 0xfed00000, .hpet_id = 0x8086a201, .rtc = true, .isa = isa, .nisa = 5,
+		.timer32 = true, .lpc = 0xf8, .hpet = 0xfed00000, .hpet_id = 0x8086a201, .rtc = true, .isa = isa, .nisa = 5,
 	};
 	for (unsigned i = 0; i < ACPI_PIRQS; i++)
 		fx->spec.pirq[i] = 16 + i;
@@ -363,7 +363,14 @@ term(const uint8_t *p, const uint8_t *end, unsigned depth, struct seen *seen)
 	case 0x14:
 		at = p + 1;
 		break;
+	case 'L':			/* a name: a link device in a package */
+	case 0x2e:
+		return (name_len(p));
 	case 0x5b:
+		if (p[1] == 0x80)	/* a region, and its fields */
+			return (2 + 4 + 5);
+		if (p[1] == 0x81)
+			return (2 + pkg_length(p + 2, &n));
 		CHECK_EQ(p[1], 0x82);
 		seen->devices++;
 		at = p + 2;
@@ -413,10 +420,10 @@ TEST(definition_block)
 	end = t + num(t + 4, 4);
 	for (const uint8_t *p = t + 36; p < end;)
 		p += term(p, end, 0, &seen);
-	/* CPUs, motherboard, host bridge and five devices; _S5, _PRT and its 128 entries */
-	CHECK_EQ(seen.devices, 4 + 2 + 5);
-	CHECK_EQ(seen.packages, 1 + 1 + 128);
-	CHECK_EQ(seen.buffers, 2 + 5);
+	/* CPUs, motherboard, host bridge, LPC bridge with eight links, five devices; _S5, two of _PRT with 128 entries each */
+	CHECK_EQ(seen.devices, 4 + 2 + 9 + 5);
+	CHECK_EQ(seen.packages, 1 + 2 * (1 + 128));
+	CHECK_EQ(seen.buffers, 2 + 8 + 5);
 	CHECK(seen.methods >= 1);
 	vm_close(fx.vm);
 }

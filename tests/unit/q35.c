@@ -282,6 +282,206 @@ TEST(lpc_places)
 	teardown(&fx, host);
 }
 
+/* Routing of pins */
+
+struct pin {
+	struct pci_fn	 fn;
+};
+
+static int
+pin_init(struct device *dev)
+{
+	static const struct pci_ident ident = { .vendor = 0x1234, .device = 1, .class_code = 0xff0000, .intx = true };
+
+	return (pci_init(dev->soft, dev, &ident, NULL));
+}
+
+static void
+pin_fini(struct device *dev)
+{
+	pci_fini(dev->soft);
+}
+
+static void
+pin_reset(struct device *dev)
+{
+	pci_reset(dev->soft);
+}
+
+static void
+pin_pause(struct device *dev)
+{
+	pci_pause(dev->soft);
+}
+
+static void
+pin_resume(struct device *dev)
+{
+	pci_resume(dev->soft);
+}
+
+static const struct vm_state_field pin_fields[] = { PCI_STATE(struct pin) };
+static const struct vm_state_table pin_state = VM_STATE_TABLE("test-pin", 1, 1, pin_fields, NULL);
+
+DEVICE_CLASS_NOKEYS(test_pin, "test-pin", "pin of a test", &pin_state, .on = DEVICE_ON_PCI, .size = sizeof(struct pin),
+    .init = pin_init, .fini = pin_fini, .reset = pin_reset, .pause = pin_pause, .resume = pin_resume);
+
+#define	NPINS	3
+
+/* Two slots of one PIRQ, B, and one of G. */
+static const uint8_t pin_slot[NPINS] = { 1, 9, 14 };
+
+struct routes {
+	struct fx	 fx;
+	struct pci_host	*host;
+	struct vm_irq	*isa[Q35_ISA_LINES], *own[NPINS];
+	struct pci_fn	*fn[NPINS];
+};
+
+static void
+routes_open(struct routes *r)
+{
+	setup(&r->fx, &r->host, 0);
+	devices_pause(&r->fx.vmm);
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		if (i != 2) {
+			r->isa[i] = vm_irq_open_line(r->fx.vmm.vm, i);
+			CHECKF(r->isa[i] != NULL, "%s", vm_errmsg());
+		}
+	}
+	q35_lpc_set_isa(device_lookup(&r->fx.vmm, "lpc"), r->isa);
+	for (unsigned i = 0; i < NPINS; i++) {
+		const char name[] = { 'p', (char)('0' + i), '\0' };
+		struct device *dev;
+
+		r->own[i] = vm_irq_open_line(r->fx.vmm.vm, 16 + pin_slot[i] % 8U);
+		dev = px_make(&r->fx, r->host, "test-pin", name, PCI_DEVFN(pin_slot[i], 0), r->own[i]);
+		CHECKF(dev != NULL, "%s", vmm_errmsg());
+		r->fn[i] = dev->soft;
+	}
+	devices_resume(&r->fx.vmm);
+}
+
+static void
+routes_close(struct routes *r)
+{
+	devices_destroy(&r->fx.vmm);
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++)
+		vm_irq_close(r->isa[i]);
+	for (unsigned i = 0; i < NPINS; i++)
+		vm_irq_close(r->own[i]);
+	pci_host_free(r->host);
+	fx_close(&r->fx);
+}
+
+/* The inputs that are raised, a bit each. */
+static unsigned
+raised(struct routes *r)
+{
+	struct vm_irq_info info;
+	unsigned bits = 0;
+
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		if (r->isa[i] == NULL)
+			continue;
+		CHECK_EQ(vm_irq_get_info(r->isa[i], &info), 0);
+		bits |= info.level ? 1U << i : 0;
+	}
+	return (bits);
+}
+
+TEST(routing)
+{
+	static struct routes r;
+
+	routes_open(&r);
+	pci_intx(r.fn[0], true);
+	CHECK_EQ(raised(&r), 0);			/* nowhere, after reset */
+	cfg_port_w(&r.fx, LPC, 0x61, 1, 0x0b);
+	CHECK_EQ(raised(&r), 1U << 11);			/* at once, as it is raised */
+	cfg_port_w(&r.fx, LPC, 0x61, 1, 0x0a);
+	CHECK_EQ(raised(&r), 1U << 10);
+	pci_intx(r.fn[1], true);			/* the other slot of it */
+	pci_intx(r.fn[0], false);
+	CHECK_EQ(raised(&r), 1U << 10);
+	pci_intx(r.fn[1], false);
+	CHECK_EQ(raised(&r), 0);
+	/* Two on one input. */
+	cfg_port_w(&r.fx, LPC, 0x6a, 1, 0x0a);
+	pci_intx(r.fn[1], true);
+	pci_intx(r.fn[2], true);
+	pci_intx(r.fn[1], false);
+	CHECK_EQ(raised(&r), 1U << 10);
+	cfg_port_w(&r.fx, LPC, 0x6a, 1, 0x8a);
+	CHECK_EQ(raised(&r), 0);
+	/* To any that the chip can, and to no other. */
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		cfg_port_w(&r.fx, LPC, 0x6a, 1, i);
+		CHECK_EQ(raised(&r), 0xdef8U & 1U << i);
+		CHECK_EQ(q35_lpc_routes_to(i), (0xdef8U >> i & 1) != 0);
+	}
+	CHECK(!q35_lpc_routes_to(16));
+	/* The function's own bit keeps it from its pin. */
+	cfg_port_w(&r.fx, LPC, 0x6a, 1, 5);
+	CHECK_EQ(raised(&r), 1U << 5);
+	cfg_port_w(&r.fx, PCI_DEVFN(14, 0), R_COMMAND, 2, PCI_CMD_INTX_OFF);
+	CHECK_EQ(raised(&r), 0);
+	cfg_port_w(&r.fx, PCI_DEVFN(14, 0), R_COMMAND, 2, 0);
+	CHECK_EQ(raised(&r), 1U << 5);
+	/* One that goes takes its level along. */
+	devices_pause(&r.fx.vmm);
+	device_destroy(device_lookup(&r.fx.vmm, "p2"));
+	devices_resume(&r.fx.vmm);
+	CHECK_EQ(raised(&r), 0);
+	routes_close(&r);
+}
+
+TEST(routing_by_the_machine)
+{
+	static const uint8_t line[Q35_PIRQS] = { 10, 11, 5, 3, 4, 6, 7, 14 };
+	static struct routes r;
+
+	routes_open(&r);
+	devices_pause(&r.fx.vmm);
+	q35_lpc_route(device_lookup(&r.fx.vmm, "lpc"), line);
+	devices_resume(&r.fx.vmm);
+	for (unsigned i = 0; i < Q35_PIRQS; i++)
+		CHECK_EQ(cfg_port_r(&r.fx, LPC, i < 4 ? 0x60 + i : 0x64 + i, 1), line[i]);
+	CHECK_EQ(cfg_port_r(&r.fx, PCI_DEVFN(1, 0), R_LINE, 1), 11);
+	CHECK_EQ(cfg_port_r(&r.fx, PCI_DEVFN(9, 0), R_LINE, 1), 11);
+	CHECK_EQ(cfg_port_r(&r.fx, PCI_DEVFN(14, 0), R_LINE, 1), 7);
+	CHECK_EQ(cfg_port_r(&r.fx, LPC, R_LINE, 1), 0);		/* it has no pin */
+	pci_intx(r.fn[0], true);
+	CHECK_EQ(raised(&r), 1U << 11);
+	routes_close(&r);
+}
+
+/* Nothing is driven while paused; a reset takes all back; a snapshot has it at the other end. */
+TEST(routing_pause_reset_state)
+{
+	static struct routes r, to;
+
+	routes_open(&r);
+	cfg_port_w(&r.fx, LPC, 0x61, 1, 0x0b);
+	pci_intx(r.fn[0], true);
+	CHECK_EQ(raised(&r), 1U << 11);
+	devices_pause(&r.fx.vmm);
+	routes_open(&to);
+	devices_pause(&to.fx.vmm);
+	fx_move(&r.fx, &to.fx);
+	CHECK_EQ(raised(&to), 0);
+	devices_resume(&to.fx.vmm);
+	CHECK_EQ(raised(&to), 1U << 11);
+	routes_close(&to);
+	devices_reset(&r.fx.vmm);
+	CHECK_EQ(raised(&r), 0);
+	devices_resume(&r.fx.vmm);
+	CHECK_EQ(raised(&r), 0);
+	cfg_port_w(&r.fx, LPC, 0x61, 1, 0x0b);
+	CHECK_EQ(raised(&r), 0);
+	routes_close(&r);
+}
+
 /* The window, the address port and the registers arrive elsewhere. */
 TEST(state)
 {

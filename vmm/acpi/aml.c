@@ -178,6 +178,12 @@ aml_close(struct aml *a)
 }
 
 void
+aml_ref(struct aml *a, const char *name)
+{
+	name_string(a, name);
+}
+
+void
 aml_name(struct aml *a, const char *name)
 {
 	byte(a, 0x08);
@@ -350,6 +356,14 @@ aml_res_irq(struct aml *a, unsigned line)
 {
 	byte(a, 0x22);			/* 6.4.2.1 */
 	little(a, 1U << line, 2);
+}
+
+void
+aml_res_irqs(struct aml *a, unsigned lines)
+{
+	byte(a, 0x23);			/* 6.4.2.1 */
+	little(a, lines, 2);
+	byte(a, 0x18);
 }
 
 void

@@ -42,6 +42,7 @@ void	aml_element(struct aml *a);		/* one more element of the package is about to
 void	aml_name(struct aml *a, const char *name);	/* Name(name, ...): its value follows */
 void	aml_int(struct aml *a, uint64_t v);
 void	aml_str(struct aml *a, const char *s);
+void	aml_ref(struct aml *a, const char *name);		/* a name as a term: a call, a variable, an object */
 void	aml_eisaid(struct aml *a, const char *id);	/* "PNP0A08" */
 void	aml_bytes(struct aml *a, const void *p, size_t n);	/* anything */
 
@@ -49,6 +50,7 @@ void	aml_bytes(struct aml *a, const void *p, size_t n);	/* anything */
 void	aml_res_bus(struct aml *a, uint16_t first, uint16_t last);
 void	aml_res_io(struct aml *a, uint16_t port, uint8_t len);
 void	aml_res_irq(struct aml *a, unsigned line);		/* edge, active high, exclusive */
+void	aml_res_irqs(struct aml *a, unsigned lines);		/* one of them, a bit each: level, active low, shared */
 void	aml_res_mem32(struct aml *a, uint32_t base, uint32_t len);	/* fixed */
 void	aml_res_io_window(struct aml *a, uint16_t base, uint16_t last);
 void	aml_res_mem_window(struct aml *a, uint64_t base, uint64_t last);

@@ -96,9 +96,9 @@ acpi_processors(struct aml *a, unsigned n)
 
 /* 6.2.13: pin p of device d. */
 void
-acpi_routing(struct aml *a, const unsigned *gsi, unsigned n)
+acpi_routing(struct aml *a, const char *name, const unsigned *gsi, const char *const *link, unsigned n)
 {
-	aml_name(a, "_PRT");
+	aml_name(a, name);
 	aml_package(a);
 	for (unsigned dev = 0; dev < 32; dev++) {
 		for (unsigned pin = 0; pin < 4; pin++) {
@@ -109,9 +109,12 @@ acpi_routing(struct aml *a, const unsigned *gsi, unsigned n)
 			aml_element(a);
 			aml_int(a, pin);
 			aml_element(a);
-			aml_int(a, 0);
+			if (link != NULL)
+				aml_ref(a, link[(dev + pin) % n]);
+			else
+				aml_int(a, 0);
 			aml_element(a);
-			aml_int(a, gsi[(dev + pin) % n]);
+			aml_int(a, link != NULL ? 0 : gsi[(dev + pin) % n]);
 			aml_close(a);
 		}
 	}

@@ -33,7 +33,9 @@ struct acpi_pc {
 	uint64_t	 ecam;		/* 0: none */
 	uint16_t	 io_base, io_last;
 	uint64_t	 mem32_base, mem32_last, mem64_base, mem64_last;	/* mem64_base 0: none */
-	unsigned	 pirq[ACPI_PIRQS];	/* lines; pin p of device d uses pirq[(d + p) % ACPI_PIRQS] */
+	/* Lines of the I/O APIC: pin p of device d uses pirq[(d + p) % ACPI_PIRQS]; the LPC bridge routes the same to the 8259s. */
+	unsigned	 pirq[ACPI_PIRQS];
+	uint8_t		 lpc;		/* device and function */
 	/* fixed hardware */
 	uint16_t	 pm_base;	/* event, control, timer, GPE0 at 0, 4, 8, 0x20 */
 	unsigned	 sci;

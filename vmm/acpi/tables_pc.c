@@ -33,6 +33,134 @@ motherboard(struct aml *a, const struct acpi_pc *s)
 	aml_close(a);
 }
 
+/*
+ * Pins by the 8259s: a link device (6.2.11) for each of the LPC bridge's PIRQ registers, whose low nibble is the input, and whose bit 7
+ * says that it is not routed.  Methods that all of them use come first; byte code is as in 20.2.5.
+ */
+#define	LINK_LINES	(1U << 5 | 1U << 10 | 1U << 11)
+
+static const char *const links[ACPI_PIRQS] = {
+	"LPC_.LNKA", "LPC_.LNKB", "LPC_.LNKC", "LPC_.LNKD", "LPC_.LNKE", "LPC_.LNKF", "LPC_.LNKG", "LPC_.LNKH",
+};
+
+/* _STA of a register: If (Arg0 & 0x80) { Return (0x09) } Return (0x0B) */
+static const uint8_t link_status[] = {
+	0xa0, 0x09, 0x7b, 0x68, 0x0a, 0x80, 0x00, 0xa4, 0x0a, 0x09,
+	0xa4, 0x0a, 0x0b,
+};
+
+/*
+ * _CRS of a register: Local0 = Buffer (6) { an IRQ descriptor without a line, end tag }; If (!(Arg0 & 0x80)) { Local1 = 1 << (Arg0 & 0x0F);
+ * Local0[1] = Local1 & 0xFF; Local0[2] = Local1 >> 8 } Return (Local0)
+ */
+static const uint8_t link_resources[] = {
+	0x70, 0x11, 0x09, 0x0a, 0x06, 0x23, 0x00, 0x00, 0x18, 0x79, 0x00, 0x60,
+	0xa0, 0x24, 0x92, 0x7b, 0x68, 0x0a, 0x80, 0x00,
+	0x79, 0x01, 0x7b, 0x68, 0x0a, 0x0f, 0x00, 0x61,
+	0x70, 0x7b, 0x61, 0x0a, 0xff, 0x00, 0x88, 0x60, 0x01, 0x00,
+	0x70, 0x7a, 0x61, 0x0a, 0x08, 0x00, 0x88, 0x60, 0x0a, 0x02, 0x00,
+	0xa4, 0x60,
+};
+
+/*
+ * The register for resources: Local0 = the line's number and 1, out of Arg0[1] | Arg0[2] << 8; If (Local0) { Local0--; Return (Local0) }
+ * Return (0x80)
+ */
+static const uint8_t link_register[] = {
+	0x7d, 0x83, 0x88, 0x68, 0x01, 0x00, 0x79, 0x83, 0x88, 0x68, 0x0a, 0x02, 0x00, 0x0a, 0x08, 0x00, 0x60,
+	0x82, 0x60, 0x60,
+	0xa0, 0x06, 0x60, 0x76, 0x60, 0xa4, 0x60,
+	0xa4, 0x0a, 0x80,
+};
+
+/* OperationRegion (PIRR, PCI_Config, 0x60, 0x0C); Field (PIRR, ByteAcc) { PRQA to PRQD, 8 bits each, 32 of others, PRQE to PRQH } */
+static const uint8_t link_registers[] = {
+	0x5b, 0x80, 'P', 'I', 'R', 'R', 0x02, 0x0a, 0x60, 0x0a, 0x0c,
+	0x5b, 0x81, 0x30, 'P', 'I', 'R', 'R', 0x01,
+	'P', 'R', 'Q', 'A', 8, 'P', 'R', 'Q', 'B', 8, 'P', 'R', 'Q', 'C', 8, 'P', 'R', 'Q', 'D', 8, 0x00, 32,
+	'P', 'R', 'Q', 'E', 8, 'P', 'R', 'Q', 'F', 8, 'P', 'R', 'Q', 'G', 8, 'P', 'R', 'Q', 'H', 8,
+};
+
+/* If (PICF) { Return (PRTA) } Return (PRTP) */
+static const uint8_t prt[] = {
+	0xa0, 0x0a, 'P', 'I', 'C', 'F', 0xa4, 'P', 'R', 'T', 'A',
+	0xa4, 'P', 'R', 'T', 'P',
+};
+
+#define	AML_RETURN	0xa4
+#define	AML_STORE	0x70
+#define	AML_ARG0	0x68
+
+static void
+op(struct aml *a, uint8_t v)
+{
+	aml_bytes(a, &v, 1);
+}
+
+static void
+method(struct aml *a, const char *name, const uint8_t *body, size_t len)
+{
+	aml_method(a, name, 1);
+	aml_bytes(a, body, len);
+	aml_close(a);
+}
+
+/* Return (how (reg)) */
+static void
+link_method(struct aml *a, const char *name, const char *how, const char *reg)
+{
+	aml_method(a, name, 0);
+	op(a, AML_RETURN);
+	aml_ref(a, how);
+	aml_ref(a, reg);
+	aml_close(a);
+}
+
+static void
+link_device(struct aml *a, unsigned n)
+{
+	const char reg[] = { 'P', 'R', 'Q', (char)('A' + n), '\0' };
+
+	aml_device(a, links[n] + 5);
+	aml_name(a, "_HID");
+	aml_eisaid(a, "PNP0C0F");
+	aml_name(a, "_UID");
+	aml_int(a, n);
+	aml_name(a, "_PRS");
+	aml_template(a);
+	aml_res_irqs(a, LINK_LINES);
+	aml_close(a);
+	link_method(a, "_STA", "LSTA", reg);
+	link_method(a, "_CRS", "LCRS", reg);
+	aml_method(a, "_DIS", 0);		/* reg = 0x80 */
+	op(a, AML_STORE);
+	aml_int(a, 0x80);
+	aml_ref(a, reg);
+	aml_close(a);
+	aml_method(a, "_SRS", 1);		/* reg = LREG (Arg0) */
+	op(a, AML_STORE);
+	aml_ref(a, "LREG");
+	op(a, AML_ARG0);
+	aml_ref(a, reg);
+	aml_close(a);
+	aml_close(a);
+}
+
+static void
+lpc_bridge(struct aml *a, const struct acpi_pc *s)
+{
+	aml_device(a, "LPC_");
+	aml_name(a, "_ADR");
+	aml_int(a, (uint64_t)(s->lpc >> 3) << 16 | (s->lpc & 7));
+	aml_bytes(a, link_registers, sizeof(link_registers));
+	method(a, "LSTA", link_status, sizeof(link_status));
+	method(a, "LCRS", link_resources, sizeof(link_resources));
+	method(a, "LREG", link_register, sizeof(link_register));
+	for (unsigned i = 0; i < ACPI_PIRQS; i++)
+		link_device(a, i);
+	aml_close(a);
+}
+
 static void
 host_bridge(struct aml *a, const struct acpi_pc *s)
 {
@@ -58,7 +186,12 @@ host_bridge(struct aml *a, const struct acpi_pc *s)
 	if (s->mem64_base != 0)
 		aml_res_mem_window(a, s->mem64_base, s->mem64_last);
 	aml_close(a);
-	acpi_routing(a, s->pirq, ACPI_PIRQS);
+	lpc_bridge(a, s);
+	acpi_routing(a, "PRTP", NULL, links, ACPI_PIRQS);
+	acpi_routing(a, "PRTA", s->pirq, NULL, ACPI_PIRQS);
+	aml_method(a, "_PRT", 0);
+	aml_bytes(a, prt, sizeof(prt));
+	aml_close(a);
 	acpi_osc(a);
 	aml_close(a);
 }
@@ -95,6 +228,14 @@ dsdt_body(struct aml *a, const struct acpi_pc *s)
 		aml_element(a);
 		aml_int(a, 0);
 	}
+	aml_close(a);
+	/* 5.8.1: 0 for the 8259s, until the system says otherwise. */
+	aml_name(a, "PICF");
+	aml_int(a, 0);
+	aml_method(a, "\\_PIC", 1);		/* PICF = Arg0 */
+	op(a, AML_STORE);
+	op(a, AML_ARG0);
+	aml_ref(a, "PICF");
 	aml_close(a);
 	aml_scope(a, "\\_SB_");
 	acpi_processors(a, s->ncpus);

@@ -109,7 +109,7 @@ host_bridge(struct aml *a, const struct acpi_virt *s)
 	if (s->mem64_base != 0)
 		aml_res_mem_window(a, s->mem64_base, s->mem64_last);
 	aml_close(a);
-	acpi_routing(a, s->pirq, 4);
+	acpi_routing(a, "_PRT", s->pirq, NULL, 4);
 	acpi_osc(a);
 	ecam_owner(a, s);
 	aml_close(a);

@@ -59,8 +59,8 @@ uint32_t acpi_mcfg(struct acpi_out *o, uint64_t ecam, unsigned last_bus);
 
 /* Pieces of a DSDT. */
 void	acpi_processors(struct aml *a, unsigned n);
-/* Pin p of device d uses gsi[(d + p) % n]. */
-void	acpi_routing(struct aml *a, const unsigned *gsi, unsigned n);
+/* Package name, a _PRT: pin p of device d uses gsi[(d + p) % n], or, if there are links, the link device of that number. */
+void	acpi_routing(struct aml *a, const char *name, const unsigned *gsi, const char *const *link, unsigned n);
 void	acpi_osc(struct aml *a);
 
 #endif /* _HYVE_ACPI_WRITE_H_ */

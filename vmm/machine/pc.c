@@ -21,6 +21,7 @@
 #include "../acpi/tables.h"
 #include "../error.h"
 #include "../input/i8042.h"
+#include "../pci/q35.h"
 #include "../timer/acpi_pm_timer.h"
 #include "../timer/hpet.h"
 #include "parts.h"
@@ -109,6 +110,21 @@ add_debug_exit(struct machine *m)
 	return (pc->debug_exit != NULL ? 0 : vmm_fail_vm("pc: debug exit"));
 }
 
+/* Inputs of the 8259s that PCI's pins can be routed to. */
+static int
+add_routes(struct machine *m)
+{
+	struct vm_irq *isa[Q35_ISA_LINES] = { NULL };
+	struct pc *pc = m->priv;
+
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		if (q35_lpc_routes_to(i) && (isa[i] = parts_line(m, i)) == NULL)
+			return (-1);
+	}
+	q35_lpc_set_isa(pc->lpc, isa);
+	return (0);
+}
+
 static int
 pc_init(struct machine *m)
 {
@@ -160,7 +176,9 @@ pc_init(struct machine *m)
 		return (-1);
 	if (parts_add(m, &com1) == NULL ||
 	    parts_add_pci(m, "q35-host", "host-bridge", "pc.host", SLOT_HOST, m->firmware != NULL && m->firmware->bios) == NULL ||
-	    parts_add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE) == NULL)
+	    (pc->lpc = parts_add_pci(m, "ich9-lpc", "lpc-bridge", "pc.lpc", SLOT_LPC, PM_BASE)) == NULL)
+		return (-1);
+	if (add_routes(m) != 0)
 		return (-1);
 	return (parts_add_slots(m) == 0 ? add_debug_exit(m) : -1);
 }
@@ -212,7 +230,7 @@ pc_acpi(struct machine *m, uint64_t mem64_base, struct acpi_blob *blob)
 	struct acpi_pc spec = {
 		.ncpus = m->ncpus, .ecam = ECAM, .io_base = IO_BASE, .io_last = IO_LIMIT - 1,
 		.mem32_base = MEM32_BASE, .mem32_last = MEM32_LIMIT - 1, .mem64_base = mem64_base, .mem64_last = MEM64_LIMIT - 1,
-		.pm_base = PM_BASE, .sci = LINE_SCI,
+		.lpc = SLOT_LPC, .pm_base = PM_BASE, .sci = LINE_SCI,
 		.timer32 = acpi_pm_timer_bits(pc->pm_timer) == 32, .hpet = pc->hpet != NULL ? HPET : 0,
 		.hpet_id = pc->hpet != NULL ? hpet_block_id(pc->hpet) : 0, .rtc = true, .i8042 = pc->kbc != NULL,
 		.isa = isa, .nisa = sizeof(isa) / sizeof(isa[0]) - (pc->kbc != NULL ? 0 : 2),
@@ -239,6 +257,10 @@ place_tables(struct machine *m)
 static int
 pc_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol **protocol)
 {
+	/* As SeaBIOS and OVMF have it. */
+	static const uint8_t routes[Q35_PIRQS] = { 10, 10, 11, 11, 10, 10, 11, 11 };
+	struct pc *pc = m->priv;
+
 	if (m->firmware != NULL) {
 		*protocol = NULL;
 		return (pc_firmware_boot(m, spec));
@@ -247,6 +269,7 @@ pc_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol **
 	spec->rsdp = RSDP;
 	if (place_tables(m) != 0 || pci_host_assign(parts_pci_host(m)) != 0)
 		return (-1);
+	q35_lpc_route(pc->lpc, routes);
 	return (boot_load(m->vmm->vm, m->vcpus[0], spec, protocol));
 }
 

@@ -15,6 +15,7 @@ struct acpi_blob;
 struct pc {
 	struct vm_i8254	*pit;
 	struct device	*pm, *pm_timer, *rtc, *hpet, *port92;
+	struct device	*lpc;
 	struct device	*kbc;		/* NULL: no keyboard controller */
 	struct vm_irq	*rtc_irq;
 	struct vm_range	*debug_exit;

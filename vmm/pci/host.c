@@ -29,6 +29,8 @@ struct pci_host {
 	uint64_t	 ecam;
 	unsigned	 buses;		/* of the window */
 	uint32_t	 address;	/* port 0xcf8 */
+	void		(*on_pin)(void *arg, uint8_t devfn, bool level);	/* or NULL */
+	void		*on_pin_arg;
 };
 
 /* Largest naturally aligned piece of [off, off + size). */
@@ -271,6 +273,31 @@ switch_on(struct pci_fn *fn)
 	if (pci_fn_read(fn, PCI_INTERRUPT_PIN, 1) != 0 && fn->dev->place.irq[0] != NULL &&
 	    vm_irq_get_info(fn->dev->place.irq[0], &info) == 0 && info.line < 0xff)
 		pci_fn_write(fn, PCI_INTERRUPT_LINE, 1, info.line);
+}
+
+void
+pci_host_set_lines(struct pci_host *h, const uint8_t *line, unsigned n)
+{
+	pthread_mutex_lock(&h->lock);
+	for (unsigned i = 0; i < NSLOTS; i++) {
+		if (h->fn[i] != NULL && pci_fn_read(h->fn[i], PCI_INTERRUPT_PIN, 1) != 0)
+			pci_fn_write(h->fn[i], PCI_INTERRUPT_LINE, 1, line[(i >> 3) % n]);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+void
+pci_host_on_pin(struct pci_host *h, void (*fn)(void *arg, uint8_t devfn, bool level), void *arg)
+{
+	h->on_pin = fn;
+	h->on_pin_arg = arg;
+}
+
+void
+pci_host_pin(struct pci_host *h, uint8_t devfn, bool level)
+{
+	if (h->on_pin != NULL)
+		h->on_pin(h->on_pin_arg, devfn, level);
 }
 
 int

@@ -36,6 +36,7 @@ drive_pin(struct pci_fn *fn)
 {
 	struct vm_irq *irq = fn->dev->place.irq[0];
 	bool wish = fn->intx && fn->initial[PCI_INTERRUPT_PIN] != 0 && !pci_msix_enabled(fn);
+	bool level = wish && (pci_command(fn) & PCI_CMD_INTX_OFF) == 0;
 
 	if (wish)
 		fn->cfg[PCI_STATUS] |= STATUS_INTX;
@@ -43,10 +44,8 @@ drive_pin(struct pci_fn *fn)
 		fn->cfg[PCI_STATUS] &= (uint8_t)~STATUS_INTX;
 	if (irq == NULL || fn->initial[PCI_INTERRUPT_PIN] == 0)
 		return;
-	if (wish && (pci_command(fn) & PCI_CMD_INTX_OFF) == 0)
-		(void)vm_irq_assert(irq);
-	else
-		(void)vm_irq_deassert(irq);
+	(void)(level ? vm_irq_assert(irq) : vm_irq_deassert(irq));
+	pci_host_pin(fn->host, fn->devfn, level);
 }
 
 void
@@ -386,8 +385,10 @@ pci_fini(struct pci_fn *fn)
 	pci_msix_fini(fn);
 	free(fn->rom);
 	fn->rom = NULL;
-	if (fn->dev->place.irq[0] != NULL)
+	if (fn->dev->place.irq[0] != NULL && fn->initial[PCI_INTERRUPT_PIN] != 0) {
 		(void)vm_irq_deassert(fn->dev->place.irq[0]);
+		pci_host_pin(fn->host, fn->devfn, false);
+	}
 	pthread_mutex_destroy(&fn->lock);
 }
 

@@ -186,6 +186,13 @@ int	pci_host_set_ecam(struct pci_host *host, uint64_t base);
 /* The same with a window of fewer buses: a power of 2. */
 int	pci_host_set_ecam_buses(struct pci_host *host, uint64_t base, unsigned buses);
 uint64_t pci_host_ecam(const struct pci_host *host);
+/*
+ * Have fn called whenever the pin of a function may have changed, with the function's lock held: a router of pins that are shared.
+ * NULL: no more.  Control thread, while no function is resumed.
+ */
+void	pci_host_on_pin(struct pci_host *host, void (*fn)(void *arg, uint8_t devfn, bool level), void *arg);
+/* What firmware leaves in the interrupt line registers: of slot d line[d % n].  Control thread, vCPUs parked. */
+void	pci_host_set_lines(struct pci_host *host, const uint8_t *line, unsigned n);
 /* Port 0xcf8, which whoever saves and resets the host bridge sees to.  Control thread, vCPUs parked. */
 uint32_t pci_host_address(struct pci_host *host);
 void	pci_host_set_address(struct pci_host *host, uint32_t address);

@@ -34,6 +34,8 @@
 /* The function is there from now on, or no more.  -1 with a sentence: the slot is taken. */
 int	pci_host_attach(struct pci_host *host, struct pci_fn *fn);
 void	pci_host_detach(struct pci_host *host, struct pci_fn *fn);
+/* A function's pin is at this level. */
+void	pci_host_pin(struct pci_host *host, uint8_t devfn, bool level);
 /* Where port *addr of the segment is: the space, and *addr in it. */
 enum vm_space pci_host_io(const struct pci_host *h, uint64_t *addr);
 /* The segment's lock, under which ops are called.  Order: it, devices' locks, fn->lock. */

@@ -3,10 +3,11 @@
  * q35.c - the two chipset functions that every PC has: the host bridge of the Intel 3 series (82P35
  * memory controller hub) and the LPC bridge of the ICH9.
  *
- * PCIEXBAR moves the configuration window, and for a BIOS the PAM registers say where its area can be written.  The other registers
- * are data: SMRAM and the routing of interrupt pins are fixed, and the ACPI registers stay where the machine put them.
+ * PCIEXBAR moves the configuration window, for a BIOS the PAM registers say where its area can be written, and the PIRQ registers route
+ * interrupt pins to the 8259s.  The other registers are data: SMRAM is fixed, and the ACPI registers stay where the machine put them.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "../error.h"
@@ -213,7 +214,7 @@ static const struct reg lpc_regs[] = {
 	{ ACPI_CNTL, 1, 0, 0x87 },
 	{ 0x48, 4, IO_SPACE, 0xff80 },		/* GPIOBASE */
 	{ 0x4c, 1, 0, 0x10 },			/* GC */
-	{ 0x60, 4, 0x80808080, 0x8f8f8f8f },	/* PIRQA to PIRQD: routing to the 8259s, off after reset */
+	{ 0x60, 4, 0x80808080, 0x8f8f8f8f },	/* PIRQA to PIRQD: to the 8259s, off after reset */
 	{ 0x64, 1, 0x10, 0xd0 },		/* SIRQ_CNTL */
 	{ 0x68, 4, 0x80808080, 0x8f8f8f8f },	/* PIRQE to PIRQH */
 	{ 0x80, 2, 0, 0x1377 },			/* LPC_I/O_DEC */
@@ -223,9 +224,118 @@ static const struct reg lpc_regs[] = {
 	{ 0xf0, 4, 0, 0xffffc001 },		/* RCBA */
 };
 
+#define	PIRQA		0x60
+#define	PIRQE		0x68
+#define	PIRQ_OFF	0x80U		/* not routed */
+
+/* 13.1.9: not to the 8254, the keyboard, the cascade, the RTC and the coprocessor. */
+#define	ROUTES		0xdef8U
+
 struct ich9_lpc {
 	struct pci_fn	 fn;
+	struct vm_irq	*isa[Q35_ISA_LINES];
+	/*
+	 * Guards what follows, which is derived.  Taken with a function's lock held, and only interrupt handles are used under it.
+	 */
+	pthread_mutex_t	 lock;
+	bool		 active;		/* between resume and pause */
+	uint8_t		 pin[32];		/* functions of a slot whose pin is raised */
+	uint8_t		 route[Q35_PIRQS];	/* the registers */
 };
+
+bool
+q35_lpc_routes_to(unsigned line)
+{
+	return (line < Q35_ISA_LINES && (ROUTES >> line & 1) != 0);
+}
+
+static bool
+pirq_level(const struct ich9_lpc *l, unsigned pirq)
+{
+	uint8_t pins = 0;
+
+	for (unsigned slot = pirq; slot < sizeof(l->pin); slot += Q35_PIRQS)
+		pins |= l->pin[slot];
+	return (pins != 0);
+}
+
+/* Inputs are what is routed to them, wired-OR.  Lock held. */
+static void
+drive_isa(struct ich9_lpc *l)
+{
+	unsigned raised = 0;
+
+	for (unsigned i = 0; i < Q35_PIRQS; i++) {
+		if ((l->route[i] & PIRQ_OFF) == 0 && pirq_level(l, i))
+			raised |= 1U << (l->route[i] & 0xf);
+	}
+	for (unsigned i = 0; l->active && i < Q35_ISA_LINES; i++) {
+		if (l->isa[i] != NULL)
+			(void)((raised >> i & 1) != 0 ? vm_irq_assert(l->isa[i]) : vm_irq_deassert(l->isa[i]));
+	}
+}
+
+static void
+pin_changed(void *arg, uint8_t devfn, bool level)
+{
+	struct ich9_lpc *l = arg;
+	uint8_t bit = (uint8_t)(1U << (devfn & 7)), *pins = &l->pin[devfn >> 3];
+
+	pthread_mutex_lock(&l->lock);
+	if (((*pins & bit) != 0) != level) {
+		*pins ^= bit;
+		drive_isa(l);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+static unsigned
+pirq_reg(unsigned pirq)
+{
+	return (pirq < 4 ? PIRQA + pirq : PIRQE + pirq - 4);
+}
+
+static void
+set_routes(struct ich9_lpc *l)
+{
+	uint8_t route[Q35_PIRQS];
+
+	for (unsigned i = 0; i < Q35_PIRQS; i++)
+		route[i] = (uint8_t)pci_get(&l->fn, pirq_reg(i), 1);
+	pthread_mutex_lock(&l->lock);
+	memcpy(l->route, route, sizeof(route));
+	drive_isa(l);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void
+lpc_written(struct pci_fn *fn, unsigned off, unsigned size)
+{
+	if (off + size > PIRQA && off < PIRQE + 4)
+		set_routes((struct ich9_lpc *)(void *)fn);
+}
+
+static const struct pci_ops lpc_ops = { .cap_written = lpc_written };
+
+void
+q35_lpc_set_isa(struct device *lpc, struct vm_irq *const isa[Q35_ISA_LINES])
+{
+	struct ich9_lpc *l = lpc->soft;
+
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++)
+		l->isa[i] = q35_lpc_routes_to(i) ? isa[i] : NULL;
+}
+
+void
+q35_lpc_route(struct device *lpc, const uint8_t line[Q35_PIRQS])
+{
+	struct ich9_lpc *l = lpc->soft;
+
+	for (unsigned i = 0; i < Q35_PIRQS; i++)
+		pci_put(&l->fn, pirq_reg(i), 1, line[i]);
+	set_routes(l);
+	pci_host_set_lines(l->fn.host, line, Q35_PIRQS);
+}
 
 static int
 lpc_init(struct device *dev)
@@ -241,8 +351,10 @@ lpc_init(struct device *dev)
 	if ((dev->place.base & ~(uint64_t)PMBASE_MASK) != 0)
 		return (vmm_fail(EINVAL, "%s: the ACPI registers cannot be at %#llx", dev->name,
 		    (unsigned long long)dev->place.base));
-	if (pci_init(&l->fn, dev, &ident, NULL) != 0)
+	if (pci_init(&l->fn, dev, &ident, &lpc_ops) != 0)
 		return (-1);
+	pthread_mutex_init(&l->lock, NULL);
+	pci_host_on_pin(l->fn.host, pin_changed, l);
 	add_regs(&l->fn, lpc_regs, sizeof(lpc_regs) / sizeof(lpc_regs[0]));
 	if (dev->place.base != 0) {
 		pci_fill(&l->fn, PMBASE, &base, sizeof(base));
@@ -254,25 +366,51 @@ lpc_init(struct device *dev)
 static void
 lpc_fini(struct device *dev)
 {
-	pci_fini(&((struct ich9_lpc *)dev->soft)->fn);
+	struct ich9_lpc *l = dev->soft;
+
+	pci_host_on_pin(l->fn.host, NULL, NULL);
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		if (l->isa[i] != NULL)
+			(void)vm_irq_deassert(l->isa[i]);
+	}
+	pci_fini(&l->fn);
+	pthread_mutex_destroy(&l->lock);
 }
 
 static void
 lpc_reset(struct device *dev)
 {
-	pci_reset(&((struct ich9_lpc *)dev->soft)->fn);
+	struct ich9_lpc *l = dev->soft;
+
+	pci_reset(&l->fn);
+	set_routes(l);
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		if (l->isa[i] != NULL)
+			(void)vm_irq_deassert(l->isa[i]);
+	}
 }
 
 static void
 lpc_pause(struct device *dev)
 {
-	pci_pause(&((struct ich9_lpc *)dev->soft)->fn);
+	struct ich9_lpc *l = dev->soft;
+
+	pci_pause(&l->fn);
+	pthread_mutex_lock(&l->lock);
+	l->active = false;
+	pthread_mutex_unlock(&l->lock);
 }
 
 static void
 lpc_resume(struct device *dev)
 {
-	pci_resume(&((struct ich9_lpc *)dev->soft)->fn);
+	struct ich9_lpc *l = dev->soft;
+
+	pci_resume(&l->fn);
+	pthread_mutex_lock(&l->lock);
+	l->active = true;
+	pthread_mutex_unlock(&l->lock);
+	set_routes(l);
 }
 
 static const struct vm_state_field lpc_fields[] = { PCI_STATE(struct ich9_lpc) };
