@@ -179,7 +179,7 @@ next_frame(uint8_t *p)
 	w(CR, 0x62);
 	curr = r(CURR);
 	w(CR, 0x22);
-	page = page == END ? RING : page;
+	page = page == END ? RING : page;	/* RING - 1, too, is ahead of the first */
 	if (page == curr)
 		return (0);
 	dma_in(page << 8, head, 4);
@@ -315,6 +315,63 @@ TEST(a_full_ring_refuses)
 	CHECK_EQ(wire.readies, 2);
 	CHECK(wire_receive(in, sizeof(in)));
 	CHECK_EQ(next_frame(got), sizeof(in));
+	unmake(&fx, host);
+}
+
+/* As Linux moves the boundary: to the page ahead of the next frame's, which may be the one ahead of the ring; and one that is nowhere. */
+TEST(a_boundary_outside_of_the_ring)
+{
+	uint8_t in[60], got[1600];
+	unsigned n = 0;
+
+	setup(4);
+	for (unsigned i = 0; i < 3 * (END - RING); i++) {
+		frame(in, sizeof(in), mac, i);
+		CHECK(wire_receive(in, sizeof(in)));
+		CHECK_EQ(next_frame(got), sizeof(in));
+		CHECK_EQ(got[6], (uint8_t)(42 + i));
+		w(CR, 0x62);
+		if (r(CURR) == RING)
+			n++;
+		w(CR, 0x22);
+		if (r(BNRY) == END - 1)
+			w(BNRY, RING - 1);
+	}
+	CHECK(n >= 2);
+	/* Full is one page less than all from there too. */
+	w(CR, 0x62);
+	w(CURR, RING);
+	w(CR, 0x22);
+	w(BNRY, RING - 1);
+	for (n = 0; wire_receive(in, sizeof(in)); n++)
+		;
+	CHECK_EQ(n, END - RING - 2);
+	w(BNRY, 0);
+	fx_turn(&fx);
+	CHECK(wire_receive(in, sizeof(in)));
+	unmake(&fx, host);
+}
+
+/* As Linux acknowledges: behind some frames, with others left.  That there are some is said again, if any were taken. */
+TEST(frames_that_are_left)
+{
+	uint8_t in[60], got[1600];
+
+	setup(4);
+	frame(in, sizeof(in), mac, 0);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(wire_receive(in, sizeof(in)));
+	CHECK_EQ(next_frame(got), sizeof(in));
+	w(ISR, 1);
+	CHECK_EQ(r(ISR), 1);
+	CHECK(fx_level(&fx));
+	w(ISR, 1);
+	CHECK_EQ(r(ISR), 0);
+	CHECK_EQ(next_frame(got), sizeof(in));
+	CHECK_EQ(next_frame(got), sizeof(in));
+	w(ISR, 1);
+	CHECK_EQ(r(ISR), 0);
+	CHECK(!fx_level(&fx));
 	unmake(&fx, host);
 }
 

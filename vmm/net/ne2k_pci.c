@@ -78,6 +78,7 @@ struct ne2k {
 	bool		 active;	/* between resume and pause */
 	bool		 waiting;	/* a frame was refused: the back end wants to know of room */
 	bool		 refused;	/* by the back end, which will call; control thread's */
+	bool		 moved;		/* the boundary, since it was last said that the driver has left frames */
 	/* Frames from head on; the first is the control thread's while it sends.  What is left at a pause is lost. */
 	unsigned	 head, queued;
 	struct {
@@ -197,7 +198,28 @@ static bool
 has_ring(const struct ne2k *n)
 {
 	return (n->pstart < n->pstop && n->pstart >= RAM_BASE / PAGE && n->pstop <= (RAM_BASE + RAM_LEN) / PAGE &&
-	    n->curr >= n->pstart && n->curr < n->pstop && n->bnry >= n->pstart && n->bnry < n->pstop);
+	    n->curr >= n->pstart && n->curr < n->pstop);
+}
+
+/*
+ * The page that the chip must not reach (8390 section 7).  Linux writes the one ahead of the next frame's, also where that is the ring's
+ * first: the chip only compares, and would reach none.  Here it is the ring's last.  Any other outside of the ring stops nothing.
+ */
+static unsigned
+boundary(const struct ne2k *n)
+{
+	if (n->bnry >= n->pstart && n->bnry < n->pstop)
+		return (n->bnry);
+	return (n->bnry + 1U == n->pstart ? n->pstop - 1U : n->curr);
+}
+
+/* Whether the driver has left frames in the ring: the boundary is at the page ahead of the next one, or with some drivers at that. */
+static bool
+has_frames(const struct ne2k *n)
+{
+	unsigned bnry = boundary(n);
+
+	return (has_ring(n) && n->curr != bnry && n->curr != (bnry + 1 == n->pstop ? n->pstart : bnry + 1));
 }
 
 static void
@@ -214,7 +236,7 @@ put(struct ne2k *n, unsigned *addr, const uint8_t *p, size_t len)
 static bool
 receive_locked(struct ne2k *n, const struct net_frame *f)
 {
-	unsigned size, need, room, addr, next, len = (unsigned)(f->len < FRAME_MIN ? FRAME_MIN : f->len);
+	unsigned size, need, room, bnry, addr, next, len = (unsigned)(f->len < FRAME_MIN ? FRAME_MIN : f->len);
 	const uint8_t *dst = f->iov[0].iov_base;
 	uint8_t head[RING_HEADER];
 
@@ -225,7 +247,8 @@ receive_locked(struct ne2k *n, const struct net_frame *f)
 	size = (unsigned)(n->pstop - n->pstart);
 	need = (RING_HEADER + len + CRC + PAGE - 1) / PAGE;
 	/* Full is one page less than all, so that it is not taken for empty. */
-	room = n->bnry > n->curr ? (unsigned)(n->bnry - n->curr) : size - (unsigned)(n->curr - n->bnry);
+	bnry = boundary(n);
+	room = bnry > n->curr ? bnry - n->curr : size - (n->curr - bnry);
 	if (need >= size)
 		return (true);
 	if (need >= room)
@@ -396,6 +419,20 @@ set_high(uint16_t *reg, uint8_t v)
 	*reg = (uint16_t)((*reg & 0xff) | v << 8);
 }
 
+/*
+ * Linux takes ten frames at a time and then acknowledges all.  On a wire the next frame would say once more that there are some, or that
+ * the ring is full; here none comes while the ring is full.  So it is said again if the driver has taken frames and left others.
+ */
+static void
+acknowledge(struct ne2k *n, uint8_t v)
+{
+	n->isr &= (uint8_t)~v;
+	if ((v & ISR_PRX) != 0 && n->moved && has_frames(n)) {
+		n->isr |= ISR_PRX;
+		n->moved = false;
+	}
+}
+
 static void
 write_page0(struct ne2k *n, unsigned reg, uint8_t v)
 {
@@ -403,6 +440,7 @@ write_page0(struct ne2k *n, unsigned reg, uint8_t v)
 	case R0_PSTART: n->pstart = v; break;
 	case R0_PSTOP: n->pstop = v; break;
 	case R0_BNRY:
+		n->moved |= n->bnry != v;
 		n->bnry = v;
 		if (n->waiting)
 			event_timer_arm(n->kick, 0);
@@ -410,7 +448,7 @@ write_page0(struct ne2k *n, unsigned reg, uint8_t v)
 	case R0_TPSR: n->tpsr = v; break;
 	case R0_TBCR0: set_low(&n->tbcr, v); break;
 	case R0_TBCR1: set_high(&n->tbcr, v); break;
-	case R0_ISR: n->isr &= (uint8_t)~(v & ISR_SOURCES); break;
+	case R0_ISR: acknowledge(n, v & ISR_SOURCES); break;
 	case R0_RSAR0: set_low(&n->rsar, v); break;
 	case R0_RSAR1: set_high(&n->rsar, v); break;
 	case R0_RBCR0: set_low(&n->rbcr, v); break;
@@ -606,6 +644,7 @@ ne2k_resume(struct device *dev)
 	pthread_mutex_lock(&n->lock);
 	n->active = true;
 	n->waiting = true;		/* looked at again in any case */
+	n->moved = true;
 	if ((n->cr & CR_TXP) != 0)
 		queue_frame(n);
 	update(n);
