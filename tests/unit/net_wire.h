@@ -9,13 +9,14 @@
 #include "test.h"
 
 #define	SENT	64
+#define	SEEN	2048		/* bytes of a frame that are remembered */
 
 /* The back end: remembers what it was sent. */
 static struct wire {
 	struct net	*net;
 	unsigned	 sent, flushes, readies, room;	/* room: frames that it takes before it refuses */
 	struct { size_t len; uint8_t flags, gso; uint16_t gso_size, csum_start, csum_off, queue;
-	    uint8_t data[64]; } frame[SENT];
+	    uint8_t data[SEEN]; } frame[SENT];
 	bool		 started, closed;
 	bool		 echo;		/* sends everything back at once */
 	unsigned	 configured;	/* how often it was told of other wishes */
@@ -38,7 +39,7 @@ wire_send(struct net *n, const struct net_frame *f)
 	wire.frame[wire.sent].csum_start = f->csum_start;
 	wire.frame[wire.sent].csum_off = f->csum_off;
 	wire.frame[wire.sent].queue = f->queue;
-	memcpy(wire.frame[wire.sent++].data, f->iov[0].iov_base, f->len < 64 ? f->len : 64);
+	memcpy(wire.frame[wire.sent++].data, f->iov[0].iov_base, f->len < SEEN ? f->len : SEEN);
 	if (wire.echo)
 		(void)net_receive(n, f);
 	return (true);
@@ -84,7 +85,8 @@ wire_close(struct net *n)
 	wire.closed = true;
 }
 
-static const struct net_ops wire_ops = {
+/* What it takes a test may change before it opens it. */
+static struct net_ops wire_ops = {
 	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4, .send = wire_send, .flush = wire_flush, .ready = wire_ready,
 	.configure = wire_configure, .start = wire_start, .stop = wire_stop, .close = wire_close,
 };

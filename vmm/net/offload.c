@@ -38,14 +38,13 @@ offload_sum(const void *buf, size_t len, uint32_t start)
 }
 
 bool
-offload_finish_csum(uint8_t *frame, const struct net_frame *f)
+offload_insert(uint8_t *frame, size_t len, size_t from, size_t end, size_t at)
 {
-	size_t at = (size_t)f->csum_start + f->csum_off;
 	uint16_t sum;
 
-	if (f->csum_start > f->len || at + 2 > f->len)
+	if (from > end || end > len || at + 2 > len)
 		return (false);
-	sum = (uint16_t)~offload_sum(frame + f->csum_start, f->len - f->csum_start, 0);
+	sum = (uint16_t)~offload_sum(frame + from, end - from, 0);
 	/* Of the two zeros of one's complement UDP has one for "no checksum" (RFC 768). */
 	if (sum == 0)
 		sum = 0xffff;
@@ -65,4 +64,10 @@ offload_linear(const struct net_frame *f, uint8_t *buf)
 		done += f->iov[i].iov_len;
 	}
 	return (buf);
+}
+
+bool
+offload_finish_csum(uint8_t *frame, const struct net_frame *f)
+{
+	return (offload_insert(frame, f->len, f->csum_start, f->len, (size_t)f->csum_start + f->csum_off));
 }

@@ -13,6 +13,8 @@
 uint8_t	*offload_linear(const struct net_frame *f, uint8_t *buf);
 /* The one's complement sum (RFC 1071) of len bytes, added to sum; not complemented.  Big-endian, as stored. */
 uint16_t offload_sum(const void *buf, size_t len, uint32_t sum);
+/* Store at `at' the checksum of [from, end) of a frame of len bytes, what is at `at' being part of it.  false: one of them is outside. */
+bool	offload_insert(uint8_t *frame, size_t len, size_t from, size_t end, size_t at);
 /* NET_NEEDS_CSUM: store the checksum.  false: csum_start or csum_off are outside of the frame. */
 bool	offload_finish_csum(uint8_t *frame, const struct net_frame *f);
 
