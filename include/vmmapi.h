@@ -863,6 +863,7 @@ enum vm_stat {
 	VM_STAT_JIT_STOPS,	/* and because an instruction stopped: an exception, an exit, a wait */
 	VM_STAT_TLB_MISSES,	/* translations of pages looked up in the guest's tables (soft), */
 	VM_STAT_TLB_FLUSHES,	/* and times that all of them were dropped, or those of an address space */
+	VM_STAT_POLLS,		/* sleeps while the guest waited by reading the clock again and again (soft, arm64) */
 	VM_STAT_LAST
 };
 

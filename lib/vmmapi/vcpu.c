@@ -317,6 +317,7 @@ static const char *const stat_names[VM_STAT_LAST] = {
 	[VM_STAT_JIT_STOPS] = "exits of native code with an instruction that stopped",
 	[VM_STAT_TLB_MISSES] = "pages looked up in the guest's tables",
 	[VM_STAT_TLB_FLUSHES] = "times translations were dropped, all or an address space's",
+	[VM_STAT_POLLS] = "sleeps while the guest only read the clock",
 };
 
 const uint64_t *

@@ -328,4 +328,41 @@ TEST(istatus_is_there_masked_or_not)
 	vm_close(vm);
 }
 
+/* A wait by reading the count: the vCPU sleeps.  Reads with work in between are none. */
+TEST(a_wait_by_reading_the_count_sleeps)
+{
+	static const struct {
+		unsigned work;		/* instructions, twice as many */
+		bool	 sleeps;
+	} t[] = { { 1, true }, { 50, false } };
+	uint64_t hz, before;
+	int n;
+
+	new_vm(1);
+	hz = vm_get_counter_freq(vm);
+	for (unsigned i = 0; i < nitems(t); i++) {
+		before = vm_get_stats(cpu, &n)[VM_STAT_POLLS];
+		org(CODE);
+		mov(1, hz / 100);
+		mov(2, 0);
+		emit(MRS(3, 3, 3, 14, 0, 2));
+		mov(5, t[i].work);
+		emit(0xd10004a5);			/* sub x5, x5, #1 */
+		emit(0xb5ffffe5);			/* cbnz x5, back to it */
+		emit(MRS(0, 3, 3, 14, 0, 2));
+		emit(0x91000442);			/* add x2, x2, #1 */
+		emit(0xcb030000);			/* sub x0, x0, x3 */
+		emit(0xeb01001f);			/* cmp x0, x1 */
+		emit(0x54fffec3);			/* b.lo, to mov */
+		emit(0xf100fc5f);			/* cmp x2, #63 */
+		emit(0x54fffe83);			/* b.lo, to mov */
+		end();
+		run(1);
+		CHECK(ended());
+		CHECK(get(X(0)) >= hz / 100);
+		CHECK_EQ(vm_get_stats(cpu, &n)[VM_STAT_POLLS] != before, t[i].sleeps);
+	}
+	vm_close(vm);
+}
+
 TEST_MAIN()

@@ -118,6 +118,11 @@ struct a64 {
 	const struct a64_stubs *stubs;
 	struct vm_timer	*timer[A64_NTIMERS];	/* virtual, physical */
 
+	/* reads of the count by one instruction, with next to nothing in between: timer_arm64.c */
+	uint64_t	 poll_pc, poll_insns;	/* the last one; instructions retired until then */
+	uint64_t	 poll_start;		/* when the first one was */
+	unsigned	 polls;
+
 	struct a64_table table[A64_TABLES];	/* by region */
 };
 
@@ -275,7 +280,7 @@ enum a64_status a64_zero(struct a64 *c, uint64_t va, unsigned size);
 
 /* Recompute the timers' outputs and deadlines.  inside: in guest code; then a64_sync() before and a64_after_device() behind. */
 void	a64_timers(struct a64 *c, bool inside);
-/* The count of a timer now: what CNTVCT_EL0 and CNTPCT_EL0 read.  As above. */
+/* The count of a timer now, for the present instruction: what CNTVCT_EL0 and CNTPCT_EL0 read; later, if the guest does nothing else than read it. */
 uint64_t a64_count(struct a64 *c, unsigned timer);
 int	a64_timers_create(struct a64 *c);
 void	a64_timers_destroy(struct a64 *c);

@@ -28,11 +28,51 @@ timer_cval(const struct a64 *c, unsigned timer)
 	return (timer == 0 ? c->s->cntv_cval_el0 : c->s->cntp_cval_el0);
 }
 
+/*
+ * Firmware waits by reading the count until it is late enough, for seconds if a person may press a key.  A read like that sleeps for an eighth of
+ * what the wait has taken so far, so the wait ends that much late at most, and for no longer than 1 ms: another vCPU may change what the guest looks at as well.
+ * Interrupts end the sleep.  A wait is one instruction that reads and little else, for some times and 200 us.
+ */
+#define	POLL_READS	16
+#define	POLL_INSNS	64
+
+static bool
+polls(struct a64 *c, uint64_t now)
+{
+	uint64_t insns = atomic_load_explicit(&c->vcpu->stats[VM_STAT_INSNS], memory_order_relaxed) + *c->retired, hz = c->vcpu->vm->counter_hz;
+	uint64_t since;
+
+	if (c->s->pc != c->poll_pc || insns - c->poll_insns > POLL_INSNS) {
+		c->polls = 0;
+		c->poll_pc = c->s->pc;
+		c->poll_start = now;
+	}
+	c->poll_insns = insns;
+	since = now - c->poll_start;
+	if (c->polls < POLL_READS) {
+		c->polls++;
+		return (false);
+	}
+	if (since < hz / 5000)
+		return (false);
+	vcpu_count(c->vcpu, VM_STAT_POLLS);
+	soft_leave(c->cpu);
+	vcpu_wait(c->vcpu, (since / 8 < hz / 1000 ? since / 8 : hz / 1000) * 1000000000 / hz);
+	soft_reenter(c->cpu);
+	return (true);
+}
+
 uint64_t
 a64_count(struct a64 *c, unsigned timer)
 {
-	(void)soft_clock(c->cpu);
-	return (vm_timer_count(c->timer[timer]));
+	uint64_t now;
+
+	if (clock_is_icount(c->vcpu->vm)) {
+		(void)soft_clock(c->cpu);
+		return (vm_timer_count(c->timer[timer]));
+	}
+	now = vm_timer_count(c->timer[timer]);
+	return (!c->cpu->replay && polls(c, now) ? vm_timer_count(c->timer[timer]) : now);
 }
 
 static void
