@@ -477,6 +477,51 @@ TEST(without_a_file)
 	CHECK_EQ(unlink(path), 0);
 }
 
+/* Bytes of the chip that are mapped. */
+static size_t
+mapped_bytes(void)
+{
+	vm_paddr_t gpa = BASE;
+	vm_ooffset_t off;
+	int seg, prot, flags;
+	size_t len;
+
+	CHECK_EQ(vm_mmap_getnext(vm->vmm.vm, &gpa, &seg, &off, &len, &prot, &flags), 0);
+	return (len);
+}
+
+/* What nobody programmed takes no memory, and is erased all the same: also in a snapshot. */
+TEST(an_empty_chip_takes_no_memory)
+{
+	uint32_t data = 0xabcd0123;
+	struct fx other;
+
+	setup(keys32, NULL);
+	CHECK_EQ(mapped_bytes(), BLOCK);
+	CHECK_EQ(r32(0), UINT32_MAX);
+	CHECK_EQ(r32(SIZE - 4), UINT32_MAX);
+	erase32(3 * BLOCK);
+	w32(0, 0xff00ff);
+	CHECK_EQ(mapped_bytes(), BLOCK);
+	program32(2 * BLOCK + 8, &data, 1);
+	w32(0, 0xff00ff);
+	CHECK_EQ(mapped_bytes(), 3 * BLOCK);
+	CHECK_EQ(r32(2 * BLOCK + 8), data);
+	CHECK_EQ(r32(2 * BLOCK + 4), UINT32_MAX);
+	CHECK_EQ(r32(BLOCK), UINT32_MAX);
+	CHECK_EQ(r32(3 * BLOCK), UINT32_MAX);
+	devices_pause(&fx.vmm);
+	fx_open(&other);
+	CHECKF(make(&other, keys32, NULL) != NULL, "%s", vmm_errmsg());
+	fx_move(&fx, &other);
+	devices_resume(&other.vmm);
+	fx_close(&fx);
+	vm = &other;
+	CHECK_EQ(mapped_bytes(), 3 * BLOCK);
+	CHECK_EQ(r32(3 * BLOCK), UINT32_MAX);
+	fx_close(&other);
+}
+
 /* In the middle of a buffer; and the file becomes what the snapshot says. */
 TEST(snapshot)
 {

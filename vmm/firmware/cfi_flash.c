@@ -62,7 +62,8 @@ struct flash {
 
 	int		 segid;
 	uint8_t		*mem;
-	uint64_t	 len;		/* bytes of mem; behind them the chip is erased */
+	uint64_t	 len;		/* bytes of mem that are the chip's; behind them it is erased */
+	uint64_t	 map_len;	/* what of them is mapped */
 	bool		 mapped;
 	uint64_t	 lo, hi;	/* changed since it was mapped last */
 
@@ -79,6 +80,7 @@ struct flash {
 
 	/* state */
 	uint8_t		 mode, cycle, status;
+	uint64_t	 kept;		/* len, of a chip that may change */
 	uint16_t	 count;		/* words that the write buffer still takes */
 	uint16_t	 room;		/* words that it was opened for */
 	uint64_t	 at;		/* where it begins; valid once it has a word */
@@ -126,14 +128,27 @@ may_change(struct flash *f, uint64_t off, unsigned error)
 	return (false);
 }
 
+/* The chip's content up to there is in memory, in whole blocks. */
+static void
+extend(struct flash *f, uint64_t end)
+{
+	if (end <= f->len)
+		return;
+	end = (end + f->block - 1) & ~(f->block - 1);
+	memset(f->mem + f->len, 0xff, end - f->len);
+	changed(f, f->len, end - f->len);
+	f->len = f->kept = end;
+}
+
 /* Programming makes ones zeros. */
 static void
 program(struct flash *f, uint64_t off, const uint8_t *bytes, const uint8_t *have, unsigned len)
 {
 	if (!may_change(f, off, SR_PROGRAM))
 		return;
-	if (len > f->len - off)
-		len = (unsigned)(f->len - off);
+	if (len > f->size - off)
+		len = (unsigned)(f->size - off);
+	extend(f, off + len);
 	for (unsigned i = 0; i < len; i++) {
 		if (have == NULL || have[i] != 0)
 			f->mem[off + i] &= bytes[i];
@@ -147,6 +162,8 @@ erase(struct flash *f, uint64_t off)
 	if (!may_change(f, off, SR_ERASE))
 		return;
 	off -= off % f->block;
+	if (off >= f->len)
+		return;
 	memset(f->mem + off, 0xff, f->block);
 	changed(f, off, f->block);
 }
@@ -274,16 +291,23 @@ remap(struct flash *f)
 	uint64_t base = f->dev->place.base;
 	bool want = f->mode == ARRAY;
 
-	if (want == f->mapped)
+	/* Where it fails the chip works by handlers, slowly. */
+	if (f->mapped && (!want || f->map_len != f->len)) {
+		if (vm_munmap_memseg(vm, base, f->map_len) != 0) {
+			device_guest_log(f->dev, "%s", vm_errmsg());
+			return;
+		}
+		f->mapped = false;
+	}
+	if (!want || f->mapped)
 		return;
-	if ((want ? vm_mmap_memseg(vm, base, f->segid, 0, f->len, VM_PROT_READ | VM_PROT_EXEC) :
-	    vm_munmap_memseg(vm, base, f->len)) != 0) {
-		/* It works by handlers, slowly. */
+	if (vm_mmap_memseg(vm, base, f->segid, 0, f->len, VM_PROT_READ | VM_PROT_EXEC) != 0) {
 		device_guest_log(f->dev, "%s", vm_errmsg());
 		return;
 	}
-	f->mapped = want;
-	if (want && f->lo != f->hi) {
+	f->mapped = true;
+	f->map_len = f->len;
+	if (f->lo != f->hi) {
 		(void)vm_dirty_mark(vm, base + f->lo, f->hi - f->lo);
 		f->lo = f->hi = 0;
 	}
@@ -554,10 +578,14 @@ load(struct flash *f, const char *path, const char *template_path)
 	if (f->mem == MAP_FAILED) {
 		f->mem = NULL;
 		error = vmm_fail_vm("%s", f->dev->name);
-	} else if (nv != NULL)
+	} else if (nv != NULL) {
 		error = nvstore_read(nv, f->mem);
-	else
-		memset(f->mem, 0xff, f->len);
+	} else {
+		/* All of it would be tens of MiB that nobody looks at. */
+		f->len = 0;
+		extend(f, f->block);
+	}
+	f->kept = f->len;
 	if (error != 0 || from_template || f->readonly)
 		nvstore_close(nv);
 	else
@@ -573,7 +601,7 @@ flash_fini(struct device *dev)
 	vm_range_remove(f->range);
 	(void)vm_range_sync(dev->vmm->vm);
 	if (f->mapped)
-		(void)vm_munmap_memseg(dev->vmm->vm, dev->place.base, f->len);
+		(void)vm_munmap_memseg(dev->vmm->vm, dev->place.base, f->map_len);
 	end_writer(f);
 	if (f->nv != NULL && f->dirty != NULL)
 		flush(f);
@@ -661,10 +689,12 @@ flash_resume(struct device *dev)
 
 	pthread_mutex_lock(&f->lock);
 	f->active = true;
-	remap(f);
-	if (f->loaded && f->nv != NULL && !f->readonly)
+	if (f->loaded && f->nv != NULL && !f->readonly) {
+		extend(f, f->size);
 		changed(f, 0, f->size);
+	}
 	f->loaded = false;
+	remap(f);
 	if (f->ndirty != 0)
 		event_timer_arm(f->timer, FLUSH_NS);
 	pthread_mutex_unlock(&f->lock);
@@ -680,6 +710,11 @@ flash_check(void *obj)
 	    ((f->cycle == DATA || f->cycle == CONFIRM) && (f->at >= f->size || (f->room == 0))))
 		return (vm_state_complain("flash: mode %u, cycle %u, %u of %u words at %#" PRIx64, f->mode, f->cycle, f->count,
 		    f->room, f->at));
+	if (!f->readonly) {
+		if (f->kept == 0 || f->kept > f->size || f->kept % f->block != 0)
+			return (vm_state_complain("flash: %" PRIu64 " bytes of %" PRIu64 " are in memory", f->kept, f->size));
+		f->len = f->kept;
+	}
 	f->loaded = true;
 	return (0);
 }
@@ -695,12 +730,12 @@ static const struct config_key keys[] = {
 };
 
 static const struct vm_state_field fields[] = {
-	VM_STATE_U8(struct flash, mode), VM_STATE_U8(struct flash, cycle), VM_STATE_U8(struct flash, status),
+	VM_STATE_U8(struct flash, mode), VM_STATE_U8(struct flash, cycle), VM_STATE_U8(struct flash, status), VM_STATE_U64(struct flash, kept),
 	VM_STATE_U16(struct flash, count), VM_STATE_U16(struct flash, room), VM_STATE_U64(struct flash, at),
 	VM_STATE_BYTES(struct flash, buf), VM_STATE_BYTES(struct flash, have), VM_STATE_BYTES(struct flash, locked),
 };
 
-static const struct vm_state_table state = VM_STATE_TABLE("cfi-flash", 1, 1, fields, flash_check);
+static const struct vm_state_table state = VM_STATE_TABLE("cfi-flash", 2, 2, fields, flash_check);
 
 static void
 flash_describe(struct device *dev, struct device_description *desc)
