@@ -266,6 +266,55 @@ def pairs_of_queues(context):
     power_off(g)
 
 
+def wire(context, other, size):
+    """Two VMs on a wire: each sends `size` MiB to the other, with checksums; one goes away, and the other's link goes down."""
+    global SIZE
+    path = context.path("wire")
+    # The one that connects is there first.
+    b = context.script(more=["--net", "socket,path=" + path])
+    a = other.script(more=["--net", "socket,listen,path=" + path])
+    machines = ((a, "192.168.7.1"), (b, "192.168.7.2"))
+    for g, address in machines:
+        g.run("ip link set eth0 up; ip addr add %s/24 dev eth0; ip addr add fd00::%s/64 dev eth0" % (address, address[-1]))
+        g.run("n=0; while ! grep -q 1 /sys/class/net/eth0/carrier; do usleep 100000; n=$((n + 1)); [ $n -lt 300 ] || break; done; "
+              "cat /sys/class/net/eth0/carrier")
+    check(" 3 packets received" in b.run("ping -c 3 -i 0.2 192.168.7.1"), "pings were lost")
+    before, SIZE = SIZE, size
+    try:
+        wanted = digest(size)
+        for g, _ in machines:
+            prepare(g)
+        for (sender, _), (receiver, address) in ((machines[0], machines[1]), (machines[1], machines[0])):
+            receiver.run("{ nc -l -p 5000 -e /tmp/sink & }")
+            listens(receiver, 5000)
+            sender.run("nc %s 5000 -e /tmp/gen" % address)
+            check(receiver.run("wait; cat /tmp/sum").split()[0] == wanted, "what came by the wire to %s differs" % address)
+    finally:
+        SIZE = before
+    a.send("poweroff -f\n")
+    a.ends(guest.POWEROFF)
+    b.run("n=0; while ! grep -q 0 /sys/class/net/eth0/carrier; do usleep 100000; n=$((n + 1)); [ $n -lt 300 ] || break; done; "
+          "grep -q 0 /sys/class/net/eth0/carrier")
+    power_off(b)
+
+
+@case(slow=True)
+def wire_between_architectures(context):
+    """A guest of either architecture on one wire."""
+    if context.arch != "amd64":
+        raise guest.Skipped("it has both architectures")
+    other = guest.Context(context.hyve, "arm64", "soft", context.flavour, context.directory)
+    try:
+        wire(context, other, 2)
+    finally:
+        context.guests += other.guests
+
+
+@case(slow=True, long=True)
+def wire_with_a_long_transfer(context):
+    wire(context, context, 256)
+
+
 @case(slow=True, long=True)
 def two_nics(context):
     """Each NIC has a network of its own; both addresses differ; one of them is what was asked for."""

@@ -125,10 +125,13 @@ struct net_backend {
 
 /* The keys of every NIC's back end, in the table of the NIC's own. */
 #define	NET_KEYS									\
-	KEY_STRING("backend", "slirp", "network behind it: slirp (or user), user-mode networking that needs no privileges"),	\
+	KEY_STRING("backend", "slirp", "network behind it: slirp (or user), user-mode networking that needs no privileges; "	\
+	    "socket, a wire to another VM's card"),										\
 	KEY_PATH("rom", NULL, "option ROM by which firmware boots from it, iPXE's for example"),				\
 	KEY_MAC("mac", NULL, "Ethernet address; unset: one that follows from the VM's name and the device's place"),		\
 	KEY_INT("mtu", NET_MTU, NET_MTU_MIN, NET_MTU_MAX, "largest IP packet in bytes, which the guest is told"),		\
+	KEY_PATH("path", NULL, "socket: the UNIX socket, the same at both ends of the wire"),					\
+	KEY_BOOL("listen", false, "socket: this end makes the socket and listens, the other one connects"),			\
 	KEY_STRING("hostfwd", NULL, "slirp: ports of the host that lead to the guest, "						\
 	    "PROTO:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT;..., from 127.0.0.1 where HOSTADDR is left out"),			\
 	KEY_STRING("network", "10.0.2.0/24", "slirp: the guest's IPv4 network"),						\

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fuzz_virtio_net.c - a driver of the network card that does anything: queues of two pairs and of control, commands, frames from outside
+ * meanwhile, snapshots.
+ *
+ * The first bytes choose features; then come operations, a byte each, of which the upper bits choose a queue.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "fuzz.h"
+#include "fuzz_devices.h"
+#include "net/net.h"
+
+#define	RAM		(1UL << 20)
+#define	BASE		0xd0000000ULL
+#define	RINGS		0x10000ULL	/* of each queue 0x10000 bytes: avail and used follow at 0x4000 and 0x8000 */
+#define	QUEUES		5U
+
+enum { OP_DESC, OP_AVAIL, OP_INDEX, OP_NOTIFY, OP_COMMAND, OP_POKE, OP_FRAME, OP_MOVE, OP_LAST };
+
+static struct vmm vmm;
+static uint8_t *ram;
+static struct net *wire;
+static unsigned patience;
+
+/* The back end: no frame but one that is possible. */
+
+static bool
+wire_send(struct net *n, const struct net_frame *f)
+{
+	uint8_t sum = 0;
+
+	if (!net_frame_good(f, n->ops->takes) || f->queue > 1)
+		abort();
+	for (size_t i = 0; i < f->len; i++)
+		sum ^= ((const uint8_t *)f->iov[0].iov_base)[i];
+	return ((patience++ & 7) != sum % 8);
+}
+
+static void
+wire_nothing(struct net *n)
+{
+}
+
+static const struct net_ops wire_ops = {
+	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN, .send = wire_send, .start = wire_nothing,
+	.stop = wire_nothing, .close = wire_nothing,
+};
+
+static int
+wire_open(struct net *n)
+{
+	n->ops = &wire_ops;
+	wire = n;
+	return (0);
+}
+
+NET_BACKEND(wire, "fuzz-wire", NULL, "a fuzz target", wire_open);
+
+static void
+make_vm(void)
+{
+	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+	struct device_place place = { .on = DEVICE_ON_MMIO, .base = BASE, .nirqs = 1 };
+	const struct device_class *cls = device_class_find("virtio-net");
+	static const char text[] = "v.backend=fuzz-wire\nv.queues=2\n";
+
+	vmm.vm = vm_new(&spec);
+	vmm.loop = event_loop_new();
+	vmm.config = config_new();
+	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || cls == NULL ||
+	    vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 || (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL ||
+	    (place.irq[0] = vm_irq_open_line(vmm.vm, 5)) == NULL || config_declare(vmm.config, "", &config_global_keys) != 0 ||
+	    config_declare(vmm.config, "v", &cls->keys) != 0 || config_load_text(vmm.config, "fuzz", text, sizeof(text) - 1) != 0 ||
+	    device_create(&vmm, cls, "v", config_node(vmm.config, "v"), &place) == NULL)
+		abort();
+}
+
+static void
+reg(unsigned off, uint64_t val)
+{
+	(void)vm_access(vmm.vm, VM_SPACE_MEM, BASE + off, 4, true, &val);
+}
+
+static uint32_t
+get(unsigned off)
+{
+	uint64_t val = 0;
+
+	(void)vm_access(vmm.vm, VM_SPACE_MEM, BASE + off, 4, false, &val);
+	return ((uint32_t)val);
+}
+
+/* virtio 1.2 section 3.1.1, with what is asked for of what is offered. */
+static void
+start(uint64_t features)
+{
+	reg(0x70, 0);
+	reg(0x70, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		reg(0x14, i);
+		reg(0x24, i);
+		reg(0x20, get(0x10) & ((uint32_t)(features >> (32 * i)) | i));
+	}
+	reg(0x70, 0xb);
+	for (unsigned q = 0; q < QUEUES; q++) {
+		reg(0x30, q);
+		reg(0x38, 64);
+		reg(0x80, RINGS + 0x10000 * q);
+		reg(0x90, RINGS + 0x10000 * q + 0x4000);
+		reg(0xa0, RINGS + 0x10000 * q + 0x8000);
+		reg(0x44, 1);
+	}
+	reg(0x70, 0xf);
+}
+
+/* A command as it should be: class, command, and bytes of the input. */
+static void
+command(unsigned q, const uint8_t **p, const uint8_t *end)
+{
+	static const uint64_t descs[2][2] = { { 0x80000, 26 | 1ULL << 32 | 1ULL << 48 }, { 0x80040, 1 | 2ULL << 32 } };
+	uint8_t *rings = ram + RINGS + (size_t)0x10000 * q;
+	uint16_t idx;
+
+	for (unsigned i = 0; i < 26; i++)
+		ram[0x80000 + i] = (uint8_t)fuzz_bytes(p, end, 1);
+	memcpy(rings, descs, sizeof(descs));
+	memcpy(&idx, rings + 0x4002, 2);
+	memset(rings + 0x4004 + 2 * (idx % 64), 0, 2);
+	idx++;
+	memcpy(rings + 0x4002, &idx, 2);
+	reg(0x50, q);
+}
+
+/* Something from outside. */
+static void
+frame(const uint8_t **p, const uint8_t *end)
+{
+	static uint8_t buf[NET_FRAME_MAX];
+	const struct iovec iov = { buf, 14 + fuzz_bytes(p, end, 2) % 65536 };
+	struct net_frame f = { .iov = &iov, .niov = 1, .len = iov.iov_len, .flags = (uint8_t)fuzz_bytes(p, end, 1),
+	    .gso = (uint8_t)fuzz_bytes(p, end, 1), .gso_size = 100, .csum_start = 14 };
+	size_t n = (size_t)(end - *p) < 64 ? (size_t)(end - *p) : 64;
+
+	memcpy(buf, *p, n);
+	*p += n;
+	if (net_frame_good(&f, atomic_load(&wire->takes)) && net_receive(wire, &f))
+		net_receive_flush(wire);
+}
+
+static void
+operate(const uint8_t **p, const uint8_t *end)
+{
+	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
+	unsigned q = (op >> 5) % QUEUES;
+	uint8_t *rings = ram + RINGS + (size_t)0x10000 * q;
+
+	switch ((op & 0x1f) % OP_LAST) {
+	case OP_DESC:
+		fuzz_ring_desc(rings, p, end);
+		break;
+	case OP_AVAIL:
+		fuzz_ring_avail(rings, p, end);
+		break;
+	case OP_INDEX:
+		fuzz_ring_index(rings, p, end);
+		break;
+	case OP_NOTIFY:
+		reg(0x50, q);
+		break;
+	case OP_COMMAND:
+		command((op & 0x80) != 0 ? 4 : 2, p, end);
+		break;
+	case OP_POKE:
+		fuzz_poke(ram, RAM, p, end);
+		break;
+	case OP_FRAME:
+		frame(p, end);
+		wire->nic->writable(wire->arg);
+		break;
+	case OP_MOVE:
+		fuzz_move(&vmm);
+		break;
+	}
+}
+
+#define	CTRL	(OP_COMMAND | 0x80)
+
+size_t
+fuzz_seed(unsigned n, uint8_t *buf, size_t max)
+{
+	/* Two pairs, a table of addresses, a VLAN, no offloads; a snapshot. */
+	static const uint8_t commands[8 + 27 * 4 + 1] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		CTRL, 4, 0, 2, 0, [8 + 27] = CTRL, 1, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4, 5, 1, 0, 0, 0, 1, 2, 3, 4, 5, 6,
+		[8 + 54] = CTRL, 2, 0, 5, 0, [8 + 81] = CTRL, 5, 0, [8 + 108] = OP_MOVE,
+	};
+	/* A buffer to receive into and a frame for it; a frame to send. */
+	static const uint8_t frames[] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		OP_DESC, 0, 0x00, 0x00, 0x09, 0x00, 0x08, 0, 2, 0, OP_INDEX, 1, 0, OP_NOTIFY,
+		OP_FRAME, 46, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 0, 0x45,
+		OP_DESC | 0x20, 0, 0x00, 0x00, 0x0a, 72, 0, 0, 0, 0, OP_INDEX | 0x20, 1, 0, OP_NOTIFY | 0x20,
+	};
+	const struct fuzz_input inputs[] = { { commands, sizeof(commands) }, { frames, sizeof(frames) } };
+
+	return (fuzz_input(inputs, 2, n, buf, max));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *p = data, *end = data + size;
+
+	if (vmm.vm == NULL)
+		make_vm();
+	memset(ram, 0, 0x90000);
+	devices_pause(&vmm);
+	devices_reset(&vmm);
+	devices_resume(&vmm);
+	start(fuzz_bytes(&p, end, 8));
+	while (p < end) {
+		operate(&p, end);
+		if (event_loop_once(vmm.loop, 0) != 0 || (get(0x70) & ~0xcfU) != 0)
+			abort();
+	}
+	reg(0x70, 0);
+	if (get(0x70) != 0 || get(0x60) != 0)
+		abort();
+	return (0);
+}
