@@ -445,7 +445,7 @@ help(const struct verb *verb)
 	    "                    lists the keys\n"
 	    "  --net user[,key=value]...  a NIC with user-mode networking (there is one unless --net none), such as\n"
 	    "                    user,hostfwd=tcp::2222-:22; virtio-net, or what device= says (e1000, ne2k-pci);\n"
-	    "                    socket,path=FILE[,listen] is a wire to another VM;\n"
+	    "                    socket,path=FILE[,listen] is a wire to another VM, tap,tap=NAME or tap,bridge=NAME the host's;\n"
 	    "                    'hyve devices virtio-net' lists the keys\n"
 	    "  --arch A          amd64 or arm64 (what the kernel is for, else amd64)\n"
 	    "  --accel X         auto, kvm or soft\n"

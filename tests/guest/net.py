@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -266,36 +267,102 @@ def pairs_of_queues(context):
     power_off(g)
 
 
-def wire(context, other, size):
-    """Two VMs on a wire: each sends `size` MiB to the other, with checksums; one goes away, and the other's link goes down."""
+def exchange(machines, size):
+    """Each of two guests, given with addresses, sends `size` MiB to the other, with checksums."""
     global SIZE
-    path = context.path("wire")
-    # The one that connects is there first.
-    b = context.script(more=["--net", "socket,path=" + path])
-    a = other.script(more=["--net", "socket,listen,path=" + path])
-    machines = ((a, "192.168.7.1"), (b, "192.168.7.2"))
     for g, address in machines:
-        g.run("ip link set eth0 up; ip addr add %s/24 dev eth0; ip addr add fd00::%s/64 dev eth0" % (address, address[-1]))
+        g.run("ip link set eth0 up; ip addr add %s/24 dev eth0" % address)
         g.run("n=0; while ! grep -q 1 /sys/class/net/eth0/carrier; do usleep 100000; n=$((n + 1)); [ $n -lt 300 ] || break; done; "
-              "cat /sys/class/net/eth0/carrier")
-    check(" 3 packets received" in b.run("ping -c 3 -i 0.2 192.168.7.1"), "pings were lost")
+              "grep -q 1 /sys/class/net/eth0/carrier")
+    # A bridge may need some time before it forwards.
+    machines[1][0].run("n=0; while ! ping -c 1 -W 1 %s; do n=$((n + 1)); [ $n -lt 60 ] || break; done" % machines[0][1])
+    check(" 3 packets received" in machines[1][0].run("ping -c 3 -i 0.2 " + machines[0][1]), "pings were lost")
     before, SIZE = SIZE, size
     try:
         wanted = digest(size)
         for g, _ in machines:
             prepare(g)
-        for (sender, _), (receiver, address) in ((machines[0], machines[1]), (machines[1], machines[0])):
+        for (sender, _), (receiver, address) in (machines, machines[::-1]):
             receiver.run("{ nc -l -p 5000 -e /tmp/sink & }")
             listens(receiver, 5000)
             sender.run("nc %s 5000 -e /tmp/gen" % address)
-            check(receiver.run("wait; cat /tmp/sum").split()[0] == wanted, "what came by the wire to %s differs" % address)
+            check(receiver.run("wait; cat /tmp/sum").split()[0] == wanted, "what came to %s differs" % address)
     finally:
         SIZE = before
+
+
+def wire(context, other, size):
+    """Two VMs on a wire; one goes away, and the other's link goes down."""
+    path = context.path("wire")
+    # The one that connects is there first.
+    b = context.script(more=["--net", "socket,path=" + path])
+    a = other.script(more=["--net", "socket,listen,path=" + path])
+    exchange([(a, "192.168.7.1"), (b, "192.168.7.2")], size)
     a.send("poweroff -f\n")
     a.ends(guest.POWEROFF)
     b.run("n=0; while ! grep -q 0 /sys/class/net/eth0/carrier; do usleep 100000; n=$((n + 1)); [ $n -lt 300 ] || break; done; "
           "grep -q 0 /sys/class/net/eth0/carrier")
     power_off(b)
+
+
+class Namespace:
+    """A network namespace with a bridge, span0, that has an address, and a tap in it that is there already, tap0."""
+
+    def __init__(self):
+        self.holder = None
+        for name in ("unshare", "nsenter", "ip", "sleep"):
+            setattr(self, name, guest.tool(name))
+        if os.geteuid() != 0:
+            raise guest.Skipped("only root may make network namespaces and taps")
+        if not os.path.exists("/dev/net/tun"):
+            raise guest.Skipped("there is no /dev/net/tun")
+        if subprocess.run([self.unshare, "-n", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+            raise guest.Skipped("this host makes no network namespaces")
+
+    def __enter__(self):
+        self.holder = subprocess.Popen([self.unshare, "-n", self.sleep, "infinity"])
+        mine = os.readlink("/proc/self/ns/net")
+        while os.readlink("/proc/%d/ns/net" % self.holder.pid) == mine:
+            time.sleep(0.01)
+        for line in ("link add span0 type bridge", "addr add 192.168.7.254/24 dev span0", "link set span0 up",
+                     "tuntap add tap0 mode tap", "link set tap0 master span0", "link set tap0 up"):
+            if self.run(self.ip, *line.split()).returncode != 0:
+                self.__exit__()
+                raise guest.Skipped("'ip %s' does not work here" % line)
+        return self
+
+    def run(self, *words):
+        return subprocess.run([self.nsenter, "-t", str(self.holder.pid), "-n"] + list(words), check=False, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+
+    def __exit__(self, *_):
+        self.holder.kill()
+        self.holder.wait()
+
+    def context(self, context):
+        """The same, with hyve in the namespace."""
+        wrapper = context.path("hyve-in-namespace")
+        with open(wrapper, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nexec %s -t %d -n -- %s \"$@\"\n" % (self.nsenter, self.holder.pid, context.hyve))
+        os.chmod(wrapper, 0o700)
+        inside = guest.Context(wrapper, context.arch, context.accel, context.flavour, context.directory)
+        inside.guests = context.guests
+        return inside
+
+
+@case(slow=True)
+def taps_in_a_bridge(context):
+    """Two VMs in a bridge of the host, one with a tap that is there and one, with several queues, that the helper puts there."""
+    if context.arch == "arm64" and not guest.LONG:
+        raise guest.Skipped("long: runs with HYVE_TEST_LONG=1")
+    with Namespace() as space:
+        inside = space.context(context)
+        a = inside.script(more=["--net", "tap,tap=tap0"])
+        b = inside.script(more=["--net", "tap,bridge=span0,queues=2"], cpus=2)
+        exchange([(a, "192.168.7.1"), (b, "192.168.7.2")], 256 if guest.LONG else 2)
+        check(" 3 packets received" in b.run("ping -c 3 -i 0.2 192.168.7.254"), "the host lost pings")
+        for g in (a, b):
+            g.power_off()
 
 
 @case(slow=True)

@@ -802,15 +802,17 @@ TEST(addresses_by_name)
 {
 	uint8_t a[6], b[6];
 
-	net_default_mac("vm", "pci.0.2.0", a);
-	net_default_mac("vm", "pci.0.2.0", b);
+	net_default_mac("vm", "pci.0.2.0", "", a);
+	net_default_mac("vm", "pci.0.2.0", "", b);
 	CHECK(memcmp(a, b, 6) == 0);
 	CHECK_EQ(a[0] & 3, 2);
-	net_default_mac("vm", "pci.0.3.0", b);
+	net_default_mac("vm", "pci.0.3.0", "", b);
 	CHECK(memcmp(a, b, 6) != 0);
-	net_default_mac("vn", "pci.0.2.0", b);
+	net_default_mac("vn", "pci.0.2.0", "", b);
 	CHECK(memcmp(a, b, 6) != 0);
-	net_default_mac(NULL, "pci.0.2.0", b);
+	net_default_mac(NULL, "pci.0.2.0", "", b);
+	CHECK(memcmp(a, b, 6) != 0);
+	net_default_mac("vm", "pci.0.2.0", "tap0", b);
 	CHECK(memcmp(a, b, 6) != 0);
 }
 

@@ -69,10 +69,12 @@ hash(uint64_t h, const char *s)
 }
 
 void
-net_default_mac(const char *vm, const char *device, uint8_t mac[NET_ADDRLEN])
+net_default_mac(const char *vm, const char *device, const char *place, uint8_t mac[NET_ADDRLEN])
 {
 	uint64_t h = hash(hash(0xcbf29ce484222325ULL, vm != NULL ? vm : ""), device);
 
+	if (*place != '\0')
+		h = hash(h, place);
 	h ^= h >> 32;
 	/* Locally administered, unicast. */
 	mac[0] = 0x02;
@@ -102,16 +104,16 @@ net_open(struct device *dev, const struct net_nic *nic, void *arg)
 	/* Of NICs that have the key. */
 	n->queues = config_get(dev->config, "queues", &queues) == 0 ? (unsigned)queues.u.i : 1;
 	n->used = 1;
-	if (config_get(dev->config, "mac", &mac) == 0 && mac.text != NULL)
-		memcpy(n->mac, mac.u.mac, sizeof(n->mac));
-	else
-		net_default_mac(root != NULL ? config_str(root, "name") : NULL, dev->name, n->mac);
 	if (b->open(n) != 0) {
 		error = errno;
 		free(n);
 		errno = error;
 		return (NULL);
 	}
+	if (config_get(dev->config, "mac", &mac) == 0 && mac.text != NULL)
+		memcpy(n->mac, mac.u.mac, sizeof(n->mac));
+	else
+		net_default_mac(root != NULL ? config_str(root, "name") : NULL, dev->name, n->place, n->mac);
 	return (n);
 }
 

@@ -99,6 +99,7 @@ struct net {
 	const struct net_nic *nic;
 	void		*arg;
 	uint8_t		 mac[NET_ADDRLEN];	/* first address of the NIC; the guest may choose another */
+	char		 place[96];	/* the back end's open: where on a network that others are on too, so that no two get one address */
 	unsigned	 mtu;
 	bool		 link;		/* up; the back end calls nic->link() when it changes */
 	bool		 started;
@@ -126,10 +127,12 @@ struct net_backend {
 /* The keys of every NIC's back end, in the table of the NIC's own. */
 #define	NET_KEYS									\
 	KEY_STRING("backend", "slirp", "network behind it: slirp (or user), user-mode networking that needs no privileges; "	\
-	    "socket, a wire to another VM's card"),										\
+	    "tap, an interface of the host; socket, a wire to another VM's card"),										\
 	KEY_PATH("rom", NULL, "option ROM by which firmware boots from it, iPXE's for example"),				\
-	KEY_MAC("mac", NULL, "Ethernet address; unset: one that follows from the VM's name and the device's place"),		\
+	KEY_MAC("mac", NULL, "Ethernet address; unset: one that follows from the VM's name, the device's place and the end of the wire or the tap"),		\
 	KEY_INT("mtu", NET_MTU, NET_MTU_MIN, NET_MTU_MAX, "largest IP packet in bytes, which the guest is told"),		\
+	KEY_STRING("tap", NULL, "tap: the interface, this user's, or made if it is not there; unset: a new one"),		\
+	KEY_STRING("bridge", NULL, "tap: a new one in that bridge of the host, made by hyve-bridge-helper"),			\
 	KEY_PATH("path", NULL, "socket: the UNIX socket, the same at both ends of the wire"),					\
 	KEY_BOOL("listen", false, "socket: this end makes the socket and listens, the other one connects"),			\
 	KEY_STRING("hostfwd", NULL, "slirp: ports of the host that lead to the guest, "						\
@@ -197,9 +200,9 @@ const struct net_backend *net_backend_at(unsigned i);
 const struct net_backend *net_backend_find(const char *name);
 
 /*
- * The address of a NIC that was given none: locally administered, and the same for the same names of VM (may be NULL) and
- * device.  Any thread.
+ * The address of a NIC that was given none: locally administered, and the same for the same names of VM (may be NULL), device and
+ * place on its network (struct net).  Any thread.
  */
-void	net_default_mac(const char *vm, const char *device, uint8_t mac[NET_ADDRLEN]);
+void	net_default_mac(const char *vm, const char *device, const char *place, uint8_t mac[NET_ADDRLEN]);
 
 #endif /* _HYVE_NET_H_ */

@@ -19,6 +19,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -517,6 +518,7 @@ sock_open(struct net *n)
 	memcpy(s->addr.sun_path, path, strlen(path));
 	s->listens = config_bool(n->dev->config, "listen");
 	n->link = false;
+	(void)snprintf(n->place, sizeof(n->place), s->listens ? "listens" : "connects");
 	s->whole = malloc(NET_FRAME_MAX);
 	s->seg = malloc(NET_FRAME_MAX);
 	s->in = malloc(NET_FRAME_MAX);
