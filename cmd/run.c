@@ -399,6 +399,34 @@ add_disk(struct config *cfg, unsigned slot, const char *text, int n)
 	return (r);
 }
 
+/* [NAME=]FOLDER[,key=value]...: a folder of the host, in the last slot of disks that is free. */
+static int
+add_share(struct config *cfg, unsigned slot, const char *text, int n)
+{
+	char *copy = strdup(text), *list = copy, *path, *equals, name[32];
+	int r;
+
+	if (copy == NULL)
+		return (vmm_fail(ENOMEM, "no memory"));
+	path = strsep(&list, ",");
+	equals = strchr(path, '=');
+	r = set_device(cfg, slot, "virtio-9p", n);
+	/* What has a slash before it is a folder with = in its name. */
+	if (r == 0 && equals != NULL && memchr(path, '/', (size_t)(equals - path)) == NULL) {
+		*equals = '\0';
+		(void)snprintf(name, sizeof(name), "pci.0.%u.0.sharename", slot);
+		r = set_key(cfg, name, path, n);
+		path = equals + 1;
+	}
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
+	if (r == 0)
+		r = set_key(cfg, name, path, n);
+	if (r == 0 && list != NULL && *list != '\0')
+		r = set_items(cfg, slot, list, n);
+	free(copy);
+	return (r);
+}
+
 /* BACKEND[,key=value]...: a NIC; its model is the key device, and hostfwd may come several times. */
 static int
 add_nic(struct config *cfg, unsigned nic, const char *text, int n)
@@ -447,6 +475,7 @@ help(const struct verb *verb)
 	    "                    user,hostfwd=tcp::2222-:22; virtio-net, or what device= says (e1000, ne2k-pci);\n"
 	    "                    socket,path=FILE[,listen] is a wire to another VM, tap,tap=NAME or tap,bridge=NAME the host's;\n"
 	    "                    'hyve devices virtio-net' lists the keys\n"
+	    "  --share [NAME=]FOLDER[,ro]  a folder of the host, which the guest mounts as NAME (share) by 9P\n"
 	    "  --arch A          amd64 or arm64 (what the kernel is for, else amd64)\n"
 	    "  --accel X         auto, kvm or soft\n"
 	    "  --name NAME       name of the VM\n"
@@ -459,7 +488,7 @@ help(const struct verb *verb)
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum { FIRST = 256, ARCH = FIRST, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, NET, NAME, SET, NO_REBOOT };
+	enum { FIRST = 256, ARCH = FIRST, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, NET, SHARE, NAME, SET, NO_REBOOT };
 	static const struct option options[] = {
 		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
 		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
@@ -467,7 +496,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
 		{ "protocol", required_argument, NULL, PROTOCOL }, { "firmware", required_argument, NULL, FIRMWARE },
 		{ "disk", required_argument, NULL, DISK }, { "net", required_argument, NULL, NET },
-		{ "name", required_argument, NULL, NAME },
+		{ "share", required_argument, NULL, SHARE }, { "name", required_argument, NULL, NAME },
 		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
 		{ "no-reboot", no_argument, NULL, NO_REBOOT }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -476,7 +505,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	    [MEMORY - FIRST] = "memory.size", [NAME - FIRST] = "name" };
 	struct config *cfg = cmd_config_new();
 	struct options o = { 0 };
-	unsigned ndisks = 0, nnics = 0;
+	unsigned ndisks = 0, nnics = 0, nshares = 0;
 	int opt, r = 0, code;
 
 	if (cfg == NULL)
@@ -512,8 +541,8 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			r = set_key(cfg, "firmware.code", optarg, optind - 1);
 			break;
 		case DISK:
-			if (ndisks == DISKS_MAX)
-				r = vmm_fail(E2BIG, "there are more than %d disks", DISKS_MAX);
+			if (ndisks + nshares == DISKS_MAX)
+				r = vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX);
 			else
 				r = add_disk(cfg, FIRST_DISK + ndisks++, optarg, optind - 1);
 			break;
@@ -524,6 +553,12 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 				r = vmm_fail(E2BIG, "there are more than %d network cards", NICS_MAX);
 			else
 				r = add_nic(cfg, nnics++, optarg, optind - 1);
+			break;
+		case SHARE:
+			if (ndisks + nshares == DISKS_MAX)
+				r = vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX);
+			else
+				r = add_share(cfg, FIRST_DISK + DISKS_MAX - ++nshares, optarg, optind - 1);
 			break;
 		case 'k':
 			r = cmd_config_file(cfg, optarg);
@@ -544,7 +579,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		}
 	}
 	for (; r == 0 && optind < argc; optind++)
-		r = ndisks == DISKS_MAX ? vmm_fail(E2BIG, "there are more than %d disks", DISKS_MAX) :
+		r = ndisks + nshares == DISKS_MAX ? vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX) :
 		    add_disk(cfg, FIRST_DISK + ndisks++, argv[optind], optind);
 	if (r != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());

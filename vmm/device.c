@@ -242,6 +242,8 @@ devices_save(struct vmm *vmm, struct vm_state_out *out)
 	if (must_be_paused(vmm) != 0)
 		return (-1);
 	for (struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
+		if (dev->cls->saving != NULL && dev->cls->saving(dev) != 0)
+			return (-1);
 		if (dev->cls->state != NULL && vm_state_put(out, dev->cls->state, dev->name, dev->soft) != 0)
 			return (vmm_fail_vm("%s", dev->name));
 	}

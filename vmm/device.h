@@ -148,6 +148,12 @@ struct device_class {
 	 */
 	void	(*resume)(struct device *dev);
 
+	/*
+	 * Before its state is saved: -1 with a sentence if what it has to do with cannot be in a snapshot.  NULL: all of it can.
+	 * Control thread; the device is paused.
+	 */
+	int	(*saving)(struct device *dev);
+
 	/* Fill *desc, which is zeroed.  NULL: it has no place in firmware tables.  Control thread, after init. */
 	void	(*describe)(struct device *dev, struct device_description *desc);
 };
