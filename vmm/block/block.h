@@ -62,13 +62,25 @@ struct block_driver {
 
 /* The keys of every disk's image, in the table of the disk's own. */
 #define	BLOCK_KEYS								\
-	KEY_PATH("path", REQUIRED, "raw image or block device behind the disk"),	\
+	KEY_PATH("path", REQUIRED, "image or block device behind the disk"),	\
+	KEY_ENUM("format", "auto", block_formats, "of the image; auto: by its name, where what it has in it agrees"),	\
+	KEY_BOOL("backing", true, "open the backing file that a qcow2 image names; false refuses images that have one"),	\
 	KEY_BOOL("ro", false, "refuse writes"),					\
 	KEY_PATH("record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves")
+
+enum block_format {
+	BLOCK_AUTO,
+	BLOCK_RAW,
+	BLOCK_QCOW2,
+};
+
+extern const char *const block_formats[];	/* the key's values */
 
 /* What these keys say. */
 struct block_options {
 	const char	*path;
+	enum block_format format;
+	bool		 nobacking;
 	bool		 readonly;
 	struct device	*dev;		/* whose log is told what becomes of the image; NULL: nobody's */
 	const char	*record;	/* record.c says how; slow: each write is copied.  NULL: not at all */
@@ -76,7 +88,7 @@ struct block_options {
 
 /*
  * Open the image of dev by node, dev's own or one below, which has BLOCK_KEYS: a file or block device, locked against other users: shared if
- * read-only.  NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, ...
+ * read-only.  NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, a damaged header, ...
  * Control thread.
  */
 struct block	*block_open_keys(struct device *dev, struct config_node *node);

@@ -178,5 +178,7 @@ raw_open(const struct block_options *o)
 		s = store_new(&raw_driver, r, size, o->readonly);
 	if (s == NULL)
 		raw_close(r);
+	else
+		s->fixed = r->device;
 	return (s);
 }

@@ -204,6 +204,8 @@ recorder_open(struct store *image, const struct block_options *o)
 
 		rec_close(r);
 		errno = error;
+		return (NULL);
 	}
+	s->fixed = image->fixed;
 	return (s);
 }

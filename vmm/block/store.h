@@ -16,6 +16,7 @@ struct store {
 	void		*priv;
 	uint64_t	 size;		/* bytes when it was opened; a file may grow by a write behind its end, a device may not */
 	bool		 readonly;
+	bool		 fixed;		/* it cannot grow: a device */
 	pthread_mutex_t	 flush_lock;	/* taken alone */
 	int		 flush_error;	/* of the first flush that failed */
 };
@@ -34,9 +35,23 @@ int	store_discard(struct store *s, uint64_t off, uint64_t len);
 /* Zeros are written where the driver has nothing better. */
 int	store_zero(struct store *s, uint64_t off, uint64_t len, bool unmap);
 
+/* Images whose backing file leads here, the nearest first. */
+struct store_chain {
+	uint64_t	 dev, ino;
+	unsigned	 depth;
+	const struct store_chain *up;
+};
+
+/* All layers of the image of o.  up: NULL for a disk's own.  NULL with a sentence. */
+struct store	*store_open(const struct block_options *o, const struct store_chain *up);
 /* The file or device of o->path, locked.  NULL with a sentence. */
 struct store	*raw_open(const struct block_options *o);
 /* A recorder over s, which it takes; s is closed if it fails.  NULL with a sentence. */
 struct store	*recorder_open(struct store *s, const struct block_options *o);
+
+/* The qcow2 image in file, which it takes; closed if it fails.  chain is its own place.  NULL with a sentence. */
+struct store	*qcow2_open(struct store *file, const struct block_options *o, const struct store_chain *chain);
+/* Whether file begins with the format's magic. */
+bool	qcow2_is(struct store *file);
 
 #endif /* _HYVE_BLOCK_STORE_H_ */
