@@ -146,6 +146,8 @@ grow_table(struct qcow2 *q, uint64_t cluster)
 	entries = n << (q->bits - 3);
 	if (entries * 8 > Q_REFTABLE_MAX || first + blocks > entries)
 		return (EFBIG);
+	if (q_is_meta(q, cluster << q->bits, (n + blocks) << q->bits))
+		return (q_damaged(q, "the image's own tables are behind what is counted, at", cluster << q->bits));
 	if (q->file->fixed && (cluster + n + blocks) << q->bits > q->file->size)
 		return (ENOSPC);
 	rt = realloc(q->rt, entries * sizeof(*rt));
@@ -184,6 +186,9 @@ make_block(struct qcow2 *q, uint64_t cluster)
 	struct q_table *t;
 	int error;
 
+	/* Without a block nothing there is counted, but tables may be there all the same. */
+	if (q_is_meta(q, cluster << q->bits, q->cluster))
+		return (q_damaged(q, "the image's own tables have no refcount, at", cluster << q->bits));
 	if (i >= q->rt_n)
 		return (grow_table(q, cluster));
 	error = q_table_new(q, cluster << q->bits, true, &t);
