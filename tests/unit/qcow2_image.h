@@ -375,7 +375,8 @@ file_crash(struct image_file *f, uint8_t *to, uint64_t *seed)
 	pthread_mutex_lock(&f->lock);
 	memcpy(to, f->safe, IMAGE_MAX);
 	left = malloc((f->npending + 1) * sizeof(*left));
-	memcpy(left, f->pending, f->npending * sizeof(*left));
+	if (f->npending != 0)
+		memcpy(left, f->pending, f->npending * sizeof(*left));
 	for (size_t n = f->npending; n != 0; n--) {
 		size_t k = (size_t)(test_random(seed) >> 20) % n;
 		struct image_write w = left[k];
