@@ -28,7 +28,7 @@ static inline void
 fuzz_pci_open(struct fuzz_pci *g)
 {
 	const struct pci_host_spec hs = {
-		.ecam = FUZZ_ECAM, .ports = true, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
+		.ecam = FUZZ_ECAM, .ports = true, .io_base = 0x6000, .io_limit = 0x10000, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
 	};
 	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
 
