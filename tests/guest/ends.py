@@ -55,7 +55,7 @@ def triple_fault(context):
     g.ends(guest.TRIPLE_FAULT)
 
 
-@case(flavours=(guest.GENERIC,))
+@case(long=True, flavours=(guest.GENERIC,))
 def keyboard_controller_resets(context):
     """Linux finds keyboard and mouse without a complaint, and resets the machine by their controller; without one it looks for none."""
     context.needs("keyboard controller")

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Stock UEFI firmware of Debian's packages on both machines: its shell, its variables, a disk by GRUB, a kernel handed to it; and on
 arm64 U-Boot."""
+import functools
+import http.server
 import os
 import subprocess
+import threading
 
 import guest
 from guest import case, check
@@ -11,15 +14,15 @@ from guest import case, check
 GUID = "1f2a3c86-5b0e-4d0b-9d5f-6f2b0a51c7e4"       # not EFI_GLOBAL_VARIABLE, whose names are a closed list
 
 # An architecture's: packages of firmware and GRUB; files in them: code, an image without a file of variables, GRUB's image; its name for the
-# machine in files' names; bytes of the variables; ACPI tables that a guest has; what interrupts of a virtio disk are called.
+# machine in files' names; bytes of the variables; GRUB's image that is started by network, beside the other; ACPI tables that a guest has; what interrupts of a virtio disk are called.
 FIRMWARE = {
     "amd64": {"package": "ovmf", "code": "usr/share/OVMF/OVMF_CODE_4M.fd", "plain": "usr/share/ovmf/OVMF.fd",
               "grub": ("grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"), "name": "X64", "variables": 528 << 10,
-              "tables": "APIC|DSDT|FACP|FACS|HPET|MCFG", "interrupts": "PCI-MSI.*virtio"},
+              "grubnet": "grubnetx64.efi", "tables": "APIC|DSDT|FACP|FACS|HPET|MCFG", "interrupts": "PCI-MSI.*virtio"},
     "arm64": {"package": "qemu-efi-aarch64", "code": "usr/share/AAVMF/AAVMF_CODE.fd",
               "plain": "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
               "grub": ("grub-efi-arm64-bin", "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"), "name": "AA64", "variables": 64 << 20,
-              "tables": "APIC|DSDT|FACP|GTDT|MCFG|SPCR", "interrupts": "ITS-MSI.*virtio"},
+              "grubnet": "grubnetaa64.efi", "tables": "APIC|DSDT|FACP|GTDT|MCFG|SPCR", "interrupts": "ITS-MSI.*virtio"},
 }
 
 
@@ -269,29 +272,97 @@ def bios_without_acpi(context):
     check(lines and all("XT-PIC" in line for line in lines) and sum(int(line.split()[1]) for line in lines) > 8, "virtio's interrupts: %s" % lines)
 
 
+NICS = {"virtio-net": "0x1af4", "ne2k-pci": "0x10ec", "e1000": "0x8086"}
+
+
+def seabios(context):
+    if context.arch != "amd64":
+        raise guest.Skipped("only a PC has SeaBIOS, and network cards with ROMs for it")
+    return os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
+
+
+def boot_folder(context, **files):
+    """A folder with kernel, initramfs and files of these contents."""
+    images, folder = context.fetch(), context.path("tftp")
+    os.mkdir(folder)
+    os.symlink(images["kernel"], os.path.join(folder, "vmlinuz"))
+    os.symlink(images["initrd"], os.path.join(folder, "initrd.gz"))
+    for name, text in files.items():
+        with open(os.path.join(folder, name.replace("_", ".")), "w", encoding="utf-8") as file:
+            file.write(text)
+    return folder
+
+
+def ipxe_script(context, base=""):
+    return ("#!ipxe\nkernel %svmlinuz initrd=initrd.gz console=%s loglevel=4 guest.script\ninitrd %sinitrd.gz\nboot\n" %
+            (base, console(context), base))
+
+
+def boots_by_ipxe(context, image, nic, rom, folder):
+    """Debian's iPXE as a NIC's ROM, whose script DHCP names, up to Debian."""
+    roms = os.path.join(guest.unpack("amd64", "ipxe-qemu")["ipxe-qemu"], "usr/lib/ipxe/qemu")
+    net = "user,device=%s,rom=%s,tftp=%s,bootfile=boot.ipxe" % (nic, os.path.join(roms, rom), folder)
+    g = context.start(["--firmware", image], memory="1G", more=["--net", net])
+    g.expect(r"iPXE [\d.]+")
+    g.expect(r"boot\.ipxe : \d+ bytes \[script\]")
+    g.expect(r"guest: script\r?\n")
+    check(g.run("cat /sys/bus/pci/devices/0000:00:02.0/vendor").strip() == NICS[nic], "it is another NIC")
+    g.power_off()
+
+
 @case(slow=True, long=True)
 def ipxe(context):
-    """Debian's iPXE as the option ROM of virtio-net and of NE2000, under each firmware: DHCP, a script and a kernel by TFTP."""
-    if context.arch != "amd64":
-        raise guest.Skipped("Debian's iPXE for a NIC's ROM is for PCs")
-    files, folder = context.fetch(), context.path("tftp")
-    roms = os.path.join(guest.unpack("amd64", "ipxe-qemu")["ipxe-qemu"], "usr/lib/ipxe/qemu")
-    seabios = os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
-    os.mkdir(folder)
-    os.symlink(files["kernel"], os.path.join(folder, "vmlinuz"))
-    os.symlink(files["initrd"], os.path.join(folder, "initrd.gz"))
-    with open(os.path.join(folder, "boot.ipxe"), "w", encoding="utf-8") as script:
-        script.write("#!ipxe\nkernel vmlinuz initrd=initrd.gz console=ttyS0 loglevel=4 guest.script\ninitrd initrd.gz\nboot\n")
-    for image, nic, rom in ((seabios, "virtio-net", "pxe-virtio.rom"), (seabios, "ne2k-pci", "pxe-ne2k_pci.rom"),
-                            (images(context)["code"], "virtio-net", "efi-virtio.rom"),
-                            (images(context)["code"], "ne2k-pci", "efi-ne2k_pci.rom")):
-        net = "user,device=%s,rom=%s,tftp=%s,bootfile=boot.ipxe" % (nic, os.path.join(roms, rom), folder)
-        g = context.start(["--firmware", image], memory="1G", more=["--net", net])
-        g.expect(r"iPXE [\d.]+")
-        g.expect(r"boot\.ipxe : \d+ bytes \[script\]")
-        g.expect(r"guest: script\r?\n")
-        check(g.run("cat /sys/bus/pci/devices/0000:00:02.0/vendor").strip() == {"v": "0x1af4", "n": "0x10ec"}[nic[0]], "it is another NIC")
-        g.power_off()
+    """iPXE on virtio-net, NE2000 and e1000, under each firmware: DHCP, a script and a kernel by TFTP."""
+    bios, uefi = seabios(context), images(context)["code"]
+    folder = boot_folder(context, boot_ipxe=ipxe_script(context))
+    for image, kind in ((bios, "pxe"), (uefi, "efi")):
+        for nic, rom in (("virtio-net", "virtio"), ("ne2k-pci", "ne2k_pci"), ("e1000", "e1000")):
+            boots_by_ipxe(context, image, nic, "%s-%s.rom" % (kind, rom), folder)
+
+
+class Files(http.server.SimpleHTTPRequestHandler):
+    """A folder by HTTP; it remembers what was asked for."""
+    asked = []
+
+    def send_head(self):
+        self.asked.append(self.path)
+        return super().send_head()
+
+    def log_message(self, *args):
+        pass
+
+
+@case(slow=True, long=True)
+def ipxe_by_http(context):
+    """iPXE on virtio-net, under each firmware: a script by TFTP leads to one by HTTP, and that to the kernel."""
+    bios, uefi = seabios(context), images(context)["code"]
+    folder = boot_folder(context)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = "http://10.0.2.2:%d/" % server.server_address[1]
+        for name, text in (("boot.ipxe", "#!ipxe\nchain %snext.ipxe\n" % base), ("next.ipxe", ipxe_script(context, base))):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        for image, rom in ((bios, "pxe-virtio.rom"), (uefi, "efi-virtio.rom")):
+            Files.asked.clear()
+            boots_by_ipxe(context, image, "virtio-net", rom, folder)
+            check(set(Files.asked) == {"/next.ipxe", "/vmlinuz", "/initrd.gz"}, "by HTTP was asked for %r" % Files.asked)
+        server.shutdown()
+
+
+@case(slow=True, long=True)
+def network_boot_by_uefi(context):
+    """UEFI's own network boot on virtio-net: DHCP names GRUB, which comes by TFTP as its configuration, kernel and initramfs do."""
+    grub = os.path.join(os.path.dirname(images(context)["grub"]), FIRMWARE[context.arch]["grubnet"])
+    folder = boot_folder(context)
+    os.symlink(grub, os.path.join(folder, "grubnet.efi"))
+    os.mkdir(os.path.join(folder, "grub"))
+    os.symlink(grub_config(context, ""), os.path.join(folder, "grub", "grub.cfg"))
+    g = context.start(["--firmware", images(context)["code"]], memory="1G", more=["--net", "user,tftp=%s,bootfile=grubnet.efi" % folder])
+    g.expect("PXE")
+    g.expect(r"guest: script\r?\n")
+    g.run("test -d /sys/firmware/efi")
+    g.power_off()
 
 
 @case(slow=True, long=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""virtio-net and user-mode networking: DHCP, ping, UDP, large TCP transfers each way, ports of the host, two NICs, a reboot, an end
-with connections open."""
+"""NICs and user-mode networking: DHCP, ping, UDP, large TCP transfers each way, ports of the host, two NICs, a reboot, an end
+with connections open; e1000 and NE2000."""
 import hashlib
 import os
 import re
@@ -54,21 +54,22 @@ def digest(mib):
     return sha.hexdigest()
 
 
-def prepare(g):
-    """Make programs in the guest: gen writes SIZE MiB, sink puts the checksum of what it reads into /tmp/sum."""
+def prepare(g, mib=SIZE):
+    """Make programs in the guest: gen writes that many MiB, sink puts the checksum of what it reads into /tmp/sum."""
     g.run("seq 1000000 %d >/tmp/block" % (1000000 + MIB // 8 - 1))
     check(g.run("wc -c </tmp/block").strip() == str(MIB), "the guest's block has the wrong size")
     g.run("tail -c +9 /tmp/block >/tmp/tail; mv /tmp/tail /tmp/block")
-    g.run("printf '#!/bin/sh\\nk=0; while [ $k -lt %d ]; do printf %%%%08d $k; cat /tmp/block; k=$((k + 1)); done\\n' >/tmp/gen" % SIZE)
+    g.run("printf '#!/bin/sh\\nk=0; while [ $k -lt %d ]; do printf %%%%08d $k; cat /tmp/block; k=$((k + 1)); done\\n' >/tmp/gen" % mib)
     g.run("printf '#!/bin/sh\\nexec sha256sum >/tmp/sum\\n' >/tmp/sink; chmod +x /tmp/gen /tmp/sink")
 
 
 class Server(threading.Thread):
-    """One connection to a port of the host's loopback: receives to its end, or sends SIZE MiB."""
+    """One connection to a port of the host's loopback: receives to its end, or sends so many MiB."""
 
-    def __init__(self, sends):
+    def __init__(self, sends, mib=SIZE):
         super().__init__(daemon=True)
         self.sends = sends
+        self.mib = mib
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(guest.LIMIT)
         self.port = self.listener.getsockname()[1]
@@ -80,7 +81,7 @@ class Server(threading.Thread):
             connection, _ = self.listener.accept()
             with connection:
                 connection.settimeout(guest.LIMIT)
-                self.result = send(connection) if self.sends else receive(connection)
+                self.result = send(connection, self.mib) if self.sends else receive(connection)
         except OSError as error:
             self.result = str(error)
         finally:
@@ -91,8 +92,8 @@ class Server(threading.Thread):
         return self.result
 
 
-def send(connection):
-    for block in pattern(SIZE):
+def send(connection, mib=SIZE):
+    for block in pattern(mib):
         connection.sendall(block)
     connection.shutdown(socket.SHUT_WR)
     return "sent"
@@ -124,6 +125,24 @@ def listens(g, port):
     g.run("n=0; while ! netstat -ltn | grep -q ':%d '; do usleep 50000; n=$((n + 1)); [ $n -lt 200 ] || break; done" % port)
 
 
+def by_gateway(g, gateway="10.0.2.2", mib=SIZE, limit=guest.LIMIT):
+    """Each way through a NIC after prepare(), with checksums."""
+    wanted = digest(mib)
+    server = Server(False)
+    g.run("nc %s %d -e /tmp/gen" % (gateway, server.port), limit=limit)
+    check(server.end() == wanted, "what the guest sent to %s differs: %s" % (gateway, server.result))
+
+    server = Server(True, mib)
+    check(g.run("nc %s %d -e /tmp/sink; cat /tmp/sum" % (gateway, server.port), limit=limit).split()[0] == wanted,
+          "what %s sent to the guest differs" % gateway)
+    check(server.end() == "sent", "the server: %s" % server.result)
+
+
+def no_errors(g, nic="eth0"):
+    check(g.run("cat /sys/class/net/%s/statistics/rx_errors /sys/class/net/%s/statistics/tx_errors" % (nic, nic)).split() == ["0", "0"],
+          "the guest counted errors of " + nic)
+
+
 @case(slow=True)
 def transfers(context):
     """DHCP, ping, and SIZE MiB each way by the gateway's address and by a port of the host, with checksums."""
@@ -133,16 +152,8 @@ def transfers(context):
     check((lease["router"], lease["dns"], lease["mask"]) == ("10.0.2.2", "10.0.2.3", "24"), "the lease is %r" % lease)
     check(" 3 packets received" in g.run("ping -c 3 -i 0.2 10.0.2.2"), "the gateway lost pings")
     prepare(g)
+    by_gateway(g)
     wanted = digest(SIZE)
-
-    server = Server(False)
-    g.run("nc 10.0.2.2 %d -e /tmp/gen" % server.port)
-    check(server.end() == wanted, "what the guest sent to the gateway differs: %s" % server.result)
-
-    server = Server(True)
-    check(g.run("nc 10.0.2.2 %d -e /tmp/sink; cat /tmp/sum" % server.port).split()[0] == wanted,
-          "what the gateway sent to the guest differs")
-    check(server.end() == "sent", "the server: %s" % server.result)
 
     g.run("{ nc -l -p 5000 -e /tmp/sink & }")
     listens(g, 5000)
@@ -156,8 +167,7 @@ def transfers(context):
     with connect(port) as connection:
         check(receive(connection) == wanted, "what the guest sent by a port of the host differs")
     g.run("wait")
-    check(g.run("cat /sys/class/net/eth0/statistics/rx_errors /sys/class/net/eth0/statistics/tx_errors").split() == ["0", "0"],
-          "the guest counted errors")
+    no_errors(g)
     power_off(g)
 
 
@@ -195,6 +205,17 @@ def tftp_server(sock, files):
         sock.sendto(struct.pack(">HH", 3, block) + files[name][block * 512 - 512:block * 512], peer)
 
 
+def udp_echo(g, content, gateway="10.0.2.2"):
+    """A file there and back by UDP, to a server on the host's loopback; it is /tmp/down in the guest."""
+    files = {"down": content}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        threading.Thread(target=tftp_server, args=(sock, files), daemon=True).start()
+        g.run("cd /tmp; tftp -g -r down -l down %s %d && tftp -p -l down -r up %s %d; cd" % (gateway, port, gateway, port))
+    check(files.get("up") == content, "what went there and back by UDP differs")
+
+
 @case(slow=True)
 def udp_and_files(context):
     """UDP both ways, to a server on the host's loopback; and libslirp's own, with what DHCP tells."""
@@ -203,18 +224,32 @@ def udp_and_files(context):
     content = os.urandom(30000)
     with open(os.path.join(folder, "boot.img"), "wb") as file:
         file.write(content)
-    files = {"down": content}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        threading.Thread(target=tftp_server, args=(sock, files), daemon=True).start()
-        g = context.script(more=["--net", "user,tftp=%s,bootfile=boot.img,hostname=visitor,dnssearch=example.org;example.com" % folder])
-        lease = up(g)
-        check("example.org" in lease.get("search", ""), "the lease is %r" % lease)
-        g.run("cd /tmp; tftp -g -r down -l down 10.0.2.2 %d && tftp -p -l down -r up 10.0.2.2 %d; cd" %
-              (sock.getsockname()[1], sock.getsockname()[1]))
-        check(files.get("up") == content, "what went there and back by UDP differs")
-        sums = g.run("cd /tmp; tftp -g -r boot.img -l boot.img 10.0.2.2 && sha256sum down boot.img; cd").split()
-        check(sums[0] == sums[2] == hashlib.sha256(content).hexdigest(), "what TFTP gave differs")
+    g = context.script(more=["--net", "user,tftp=%s,bootfile=boot.img,hostname=visitor,dnssearch=example.org;example.com" % folder])
+    lease = up(g)
+    check("example.org" in lease.get("search", ""), "the lease is %r" % lease)
+    udp_echo(g, content)
+    sums = g.run("cd /tmp; tftp -g -r boot.img -l boot.img 10.0.2.2 && sha256sum down boot.img; cd").split()
+    check(sums[0] == sums[2] == hashlib.sha256(content).hexdigest(), "what TFTP gave differs")
+    power_off(g)
+
+
+@case(slow=True, flavours=(guest.GENERIC,))
+def cards_of_old(context):
+    """e1000 and NE2000 under Linux' drivers: DHCP, ping, UDP, TCP each way with checksums; both at once, on networks of their own."""
+    mib = 256 if guest.LONG else 1
+    g = context.script("guest.load=e1000,ne2k_pci", more=["--net", "user,device=e1000", "--net", "user,network=10.0.3.0/24,device=ne2k-pci"])
+    # which is eth0 depends on the order of the modules
+    drivers = {os.path.basename(g.run("readlink /sys/class/net/eth%d/device/driver" % i).strip()): "eth%d" % i for i in (0, 1)}
+    check(set(drivers) == {"e1000", "ne2k-pci"}, "the NICs are %r" % drivers)
+    prepare(g, mib)
+    for driver, at in (("e1000", "10.0.2"), ("ne2k-pci", "10.0.3")):
+        nic, gateway = drivers[driver], at + ".2"
+        up(g, nic, at)
+        check(" 3 packets received" in g.run("ping -c 3 -i 0.2 " + gateway), "%s lost pings" % driver)
+        udp_echo(g, os.urandom(30000), gateway)
+        by_gateway(g, gateway, mib, 6 * guest.LIMIT)       # an NE2000 moves its bytes one port access after another
+        no_errors(g, nic)
+    check("Link is Up 1000 Mbps Full Duplex" in g.run("dmesg | grep 'e1000:'"), "e1000 has no link")
     power_off(g)
 
 
