@@ -212,7 +212,7 @@ write_ctrl_ext(struct e1000 *e, uint32_t val)
 	e->ctrl_ext = val & ~E1000_CTRL_EXT_EE_RST;
 }
 
-/* 13.4.14: what is not for receiving is for sending, of 64 KiB. */
+/* 13.4, PBA: what is not for receiving is for sending, of 64 KiB. */
 static void
 write_pba(struct e1000 *e, uint32_t val)
 {
@@ -308,7 +308,7 @@ read_stats(struct e1000 *e, unsigned i)
 	return (v);
 }
 
-/* 13.8: the status of a wake-up is cleared by ones. */
+/* 13.6: the status of a wake-up is cleared by ones. */
 static void
 write_wus(struct e1000 *e, uint32_t val)
 {

@@ -63,7 +63,7 @@
 /* CTRL_EXT (13.4.6) */
 #define	E1000_CTRL_EXT_EE_RST	0x2000U
 
-/* MDIC (13.4.8) */
+/* MDIC (13.4.7) */
 #define	E1000_MDIC_READY	0x10000000U
 #define	E1000_MDIC_INT		0x20000000U
 #define	E1000_MDIC_ERROR	0x40000000U
@@ -98,7 +98,7 @@
 #define	E1000_RCTL_BSEX		0x02000000U
 #define	E1000_RCTL_SECRC	0x04000000U
 
-/* TCTL (13.4.33), TXDCTL (13.4.44), RXCSUM (13.4.63) */
+/* TCTL, TXDCTL, RXCSUM (13.4) */
 #define	E1000_TCTL_EN		0x2U
 #define	E1000_TCTL_PSP		0x8U
 #define	E1000_TXDCTL_LWTHRESH(t) ((t) >> 25)
@@ -108,7 +108,7 @@
 #define	E1000_RAH_AV		0x80000000U
 #define	E1000_RAH_AS(r)		((r) >> 16 & 3)
 
-/* PHY registers that others look at (13.5) */
+/* PHY registers that others look at (13.4.7.1) */
 #define	E1000_PHY_PCTRL		0U
 #define	E1000_PCTRL_LOOPBACK	0x4000U
 
@@ -119,7 +119,7 @@ enum {
 	E1000_TPT, E1000_PTC64, E1000_MPTC = 60, E1000_BPTC, E1000_TSCTC, E1000_TSCTFC, E1000_NSTATS
 };
 
-/* A ring's registers (13.4.25 to 13.4.29, 13.4.38 to 13.4.42). */
+/* A ring's registers (13.4: RDBAL to RDT, TDBAL to TDT). */
 struct e1000_ring {
 	uint32_t	 bal, bah, len, head, tail;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * e1000_rom.c - the serial EEPROM of the gigabit controller (chapter 5), by EERD and by its wires, and its PHY (13.5), a Marvell M88E1011
+ * e1000_rom.c - the serial EEPROM of the gigabit controller (chapter 5), by EERD and by its wires, and its PHY (13.4.7.1), a Marvell M88E1011
  * by its identity.
  *
  * The EEPROM is a Microwire part of 64 words: selected, it takes a start bit, two bits of operation and six of address on rising edges of
@@ -24,7 +24,7 @@ enum { W_COMPAT = 0x03, W_PBA = 0x08, W_CONTROL1 = 0x0a, W_SUBSYSTEM = 0x0b, W_S
 enum { OP_OTHER, OP_WRITE, OP_READ, OP_ERASE };
 enum { OTHER_DISABLE, OTHER_WRITE_ALL, OTHER_ERASE_ALL, OTHER_ENABLE };	/* upper two bits of the address */
 
-/* PHY (13.5) */
+/* PHY (13.4.7.1) */
 #define	PHY_ADDR	1U
 enum { PSTATUS = 1, PHYID1, PHYID2, ANA, LPA, ANE, GCON = 9, GSTATUS, ESTATUS = 15, PSCON, PSSTAT, PINTE, PINTS, EPSCON };
 #define	PCTRL_RESET	0x8000U
@@ -260,7 +260,7 @@ phy_write(struct e1000 *e, unsigned reg, uint16_t v)
 	}
 }
 
-/* 13.4.8 */
+/* 13.4.7 */
 void
 e1000_mdic_write(struct e1000 *e, uint32_t val)
 {

@@ -84,7 +84,7 @@ is_tagged(const struct e1000 *e, const uint8_t *frame, size_t len)
 	return (len >= NET_HEADER + E1000_TAG && get16(frame + TYPE_AT) == (uint16_t)e->vet);
 }
 
-/* 9.3, 13.5.3: of tagged frames those of the networks that are let in. */
+/* 9.3, 13.5.4: of tagged frames those of the networks that are let in. */
 static bool
 by_tag(const struct e1000 *e, const uint8_t *frame)
 {
