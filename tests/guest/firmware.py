@@ -339,7 +339,7 @@ def ipxe_by_http(context):
     folder = boot_folder(context)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=folder)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = "http://10.0.2.2:%d/" % server.server_address[1]
+        base = "http://%s:%d/" % ("10.0.2.2", server.server_address[1])
         for name, text in (("boot.ipxe", "#!ipxe\nchain %snext.ipxe\n" % base), ("next.ipxe", ipxe_script(context, base))):
             with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
                 file.write(text)
