@@ -73,7 +73,13 @@ class Disk:
     @staticmethod
     def apply(image, event):
         # what is discarded may be anything: zeros, as an image file has them
-        image[event.off:event.off + event.length] = event.data if event.data is not None else bytes(event.length)
+        Disk.put(image, event.off, event.data if event.data is not None else bytes(event.length))
+
+    @staticmethod
+    def put(image, off, data):
+        if off > len(image):
+            image.extend(bytes(off - len(image)))       # a file that grows
+        image[off:off + len(data)] = data
 
     def uncertain(self):
         """Events that a crash may take or leave, in parts."""
@@ -89,8 +95,11 @@ class Disk:
         random.shuffle(events)
         stays = random.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         for event in events:
-            for off in range(0, event.length, self.atom):
+            off = 0
+            while off < event.length:
+                # atoms begin at multiples of their size
+                length = min(self.atom - (event.off + off) % self.atom, event.length - off)
                 if random.random() < stays:
-                    part = event.data[off:off + self.atom] if event.data is not None else bytes(self.atom)
-                    image[event.off + off:event.off + off + len(part)] = part
+                    self.put(image, event.off + off, event.data[off:off + length] if event.data is not None else bytes(length))
+                off += length
         return image
