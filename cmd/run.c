@@ -26,6 +26,7 @@
 
 #define	DISKS_MAX	24
 #define	FIRST_DISK	4		/* slot of the first one */
+#define	AHCI_PORTS	6		/* of a controller */
 #define	NICS_MAX	5
 #define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
 
@@ -321,9 +322,9 @@ set_key(struct config *cfg, const char *name, const char *value, int n)
 	return (config_set(cfg, name, value, &origin));
 }
 
-/* The keys of the device in a slot: items "key=value", or "key" for true. */
+/* The keys of the device in a slot, behind a prefix: items "key=value", or "key" for true. */
 static int
-set_items(struct config *cfg, unsigned slot, char *next, int n)
+set_items(struct config *cfg, unsigned slot, const char *prefix, char *next, int n)
 {
 	char *item, name[64];
 	int r = 0;
@@ -333,7 +334,7 @@ set_items(struct config *cfg, unsigned slot, char *next, int n)
 
 		if (value != NULL)
 			*value++ = '\0';
-		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%.40s", slot, item);
+		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%s%.40s", slot, prefix, item);
 		r = set_key(cfg, name, value != NULL ? value : "true", n);
 	}
 	return (r);
@@ -376,24 +377,61 @@ take_items(char *list, const char *name, char **value)
 	return (0);
 }
 
-/* FILE[,key=value]...: the next free slot gets a disk; its model is the key device. */
+/* Disks and CD drives of the command line, and the ports that they took of a controller that has several. */
+struct drives {
+	unsigned	 n;		/* slots */
+	unsigned	 shares;	/* slots from the other end, with folders */
+	unsigned	 ahci, ports;	/* its slot, and ports that are taken; 0: there is none */
+};
+
+/* Take a slot, or the next port of the controller that has them; the prefix of its keys. */
 static int
-add_disk(struct config *cfg, unsigned slot, const char *text, int n)
+take_place(struct config *cfg, struct drives *d, const char *device, int n, char prefix[16])
 {
-	char *copy = strdup(text), *list = copy, *device = NULL, *path, name[32];
+	bool ahci = strcmp(device, "ahci") == 0;
+
+	prefix[0] = '\0';
+	if (!ahci || d->ports == AHCI_PORTS || d->ports == 0) {
+		if (d->n + d->shares == DISKS_MAX)
+			return (vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX));
+		d->n++;
+		if (ahci) {
+			d->ahci = FIRST_DISK + d->n - 1;
+			d->ports = 0;
+		}
+		if (set_device(cfg, FIRST_DISK + d->n - 1, device, n) != 0)
+			return (-1);
+	}
+	if (ahci)
+		(void)snprintf(prefix, 16, "port.%u.", d->ports++);
+	return (0);
+}
+
+/* FILE[,key=value]...: the next free slot gets a disk, or the next port; its model is the key device.  cd: a CD drive. */
+static int
+add_disk(struct config *cfg, struct drives *d, const char *text, bool cd, int n)
+{
+	char *copy = strdup(text), *list = copy, *device = NULL, *path, name[32], prefix[16];
+	const char *model = cd ? "ahci" : "virtio-blk";
+	unsigned slot;
 	int r;
 
 	if (copy == NULL)
 		return (vmm_fail(ENOMEM, "no memory"));
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
 	path = strsep(&list, ",");
 	r = list != NULL ? take_items(list, "device", &device) : 0;
 	if (r == 0)
-		r = set_device(cfg, slot, device != NULL ? device : "virtio-blk", n);
+		r = take_place(cfg, d, device != NULL ? device : model, n, prefix);
+	slot = prefix[0] != '\0' ? d->ahci : FIRST_DISK + d->n - 1;
+	if (r == 0 && cd) {
+		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%stype", slot, prefix);
+		r = set_key(cfg, name, "cd", n);
+	}
+	(void)snprintf(name, sizeof(name), "pci.0.%u.0.%spath", slot, prefix);
 	if (r == 0)
 		r = set_key(cfg, name, path, n);
 	if (r == 0 && list != NULL && *list != '\0')
-		r = set_items(cfg, slot, list, n);
+		r = set_items(cfg, slot, prefix, list, n);
 	free(device);
 	free(copy);
 	return (r);
@@ -422,7 +460,7 @@ add_share(struct config *cfg, unsigned slot, const char *text, int n)
 	if (r == 0)
 		r = set_key(cfg, name, path, n);
 	if (r == 0 && list != NULL && *list != '\0')
-		r = set_items(cfg, slot, list, n);
+		r = set_items(cfg, slot, "", list, n);
 	free(copy);
 	return (r);
 }
@@ -449,7 +487,7 @@ add_nic(struct config *cfg, unsigned nic, const char *text, int n)
 	if (r == 0 && forwards != NULL)
 		r = set_key(cfg, name, forwards, n);
 	if (r == 0 && list != NULL && *list != '\0')
-		r = set_items(cfg, slot, list, n);
+		r = set_items(cfg, slot, "", list, n);
 	free(forwards);
 	free(device);
 	free(copy);
@@ -469,7 +507,8 @@ help(const struct verb *verb)
 	    "  --firmware F      uefi, bios (amd64) or an image; uefi is what starts unless there is a kernel\n"
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
-	    "  --disk FILE[,key=value]...  a disk with a raw image: virtio-blk, or with device=nvme that; 'hyve devices virtio-blk'\n"
+	    "  --disk FILE[,key=value]...  a disk with a raw image: virtio-blk, or device=nvme or ahci; 'hyve devices virtio-blk'\n"
+	    "  --cdrom FILE      an ISO image in a CD drive on AHCI; may be repeated\n"
 	    "                    lists the keys\n"
 	    "  --net user[,key=value]...  a NIC with user-mode networking (there is one unless --net none), such as\n"
 	    "                    user,hostfwd=tcp::2222-:22; virtio-net, or what device= says (e1000, ne2k-pci);\n"
@@ -488,14 +527,17 @@ help(const struct verb *verb)
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum { FIRST = 256, ARCH = FIRST, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, NET, SHARE, NAME, SET, NO_REBOOT };
+	enum {
+		FIRST = 256, ARCH = FIRST, ACCEL, CPUS, MEMORY, KERNEL, INITRD, MODULE, APPEND, PROTOCOL, FIRMWARE, DISK, CDROM, NET, SHARE, NAME, SET,
+		NO_REBOOT,
+	};
 	static const struct option options[] = {
 		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
 		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
 		{ "kernel", required_argument, NULL, KERNEL }, { "initrd", required_argument, NULL, INITRD },
 		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
 		{ "protocol", required_argument, NULL, PROTOCOL }, { "firmware", required_argument, NULL, FIRMWARE },
-		{ "disk", required_argument, NULL, DISK }, { "net", required_argument, NULL, NET },
+		{ "disk", required_argument, NULL, DISK }, { "cdrom", required_argument, NULL, CDROM }, { "net", required_argument, NULL, NET },
 		{ "share", required_argument, NULL, SHARE }, { "name", required_argument, NULL, NAME },
 		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
 		{ "no-reboot", no_argument, NULL, NO_REBOOT }, { "help", no_argument, NULL, 'h' },
@@ -505,7 +547,8 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	    [MEMORY - FIRST] = "memory.size", [NAME - FIRST] = "name" };
 	struct config *cfg = cmd_config_new();
 	struct options o = { 0 };
-	unsigned ndisks = 0, nnics = 0, nshares = 0;
+	struct drives drives = { 0 };
+	unsigned nnics = 0;
 	int opt, r = 0, code;
 
 	if (cfg == NULL)
@@ -541,10 +584,8 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			r = set_key(cfg, "firmware.code", optarg, optind - 1);
 			break;
 		case DISK:
-			if (ndisks + nshares == DISKS_MAX)
-				r = vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX);
-			else
-				r = add_disk(cfg, FIRST_DISK + ndisks++, optarg, optind - 1);
+		case CDROM:
+			r = add_disk(cfg, &drives, optarg, opt == CDROM, optind - 1);
 			break;
 		case NET:
 			if (strcmp(optarg, "none") == 0)
@@ -555,10 +596,10 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 				r = add_nic(cfg, nnics++, optarg, optind - 1);
 			break;
 		case SHARE:
-			if (ndisks + nshares == DISKS_MAX)
+			if (drives.n + drives.shares == DISKS_MAX)
 				r = vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX);
 			else
-				r = add_share(cfg, FIRST_DISK + DISKS_MAX - ++nshares, optarg, optind - 1);
+				r = add_share(cfg, FIRST_DISK + DISKS_MAX - ++drives.shares, optarg, optind - 1);
 			break;
 		case 'k':
 			r = cmd_config_file(cfg, optarg);
@@ -579,8 +620,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		}
 	}
 	for (; r == 0 && optind < argc; optind++)
-		r = ndisks + nshares == DISKS_MAX ? vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX) :
-		    add_disk(cfg, FIRST_DISK + ndisks++, argv[optind], optind);
+		r = add_disk(cfg, &drives, argv[optind], false, optind);
 	if (r != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
 	else

@@ -60,13 +60,14 @@ struct block_driver {
 	void		(*close)(void *priv);
 };
 
-/* The keys of every disk's image, in the table of the disk's own. */
-#define	BLOCK_KEYS								\
-	KEY_PATH("path", REQUIRED, "image or block device behind the disk"),	\
-	KEY_ENUM("format", "auto", block_formats, "of the image; auto: by its name, where what it has in it agrees"),	\
-	KEY_BOOL("backing", true, "open the backing file that a qcow2 image names; false refuses images that have one"),	\
-	KEY_BOOL("ro", false, "refuse writes"),					\
-	KEY_PATH("record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves")
+/* The keys of every disk's image, in the table of the disk's own; AT: of one of several disks, behind a prefix and with path not REQUIRED. */
+#define	BLOCK_KEYS		BLOCK_KEYS_AT("", REQUIRED)
+#define	BLOCK_KEYS_AT(prefix, path)						\
+	KEY_PATH(prefix "path", path, "image or block device behind the disk"),	\
+	KEY_ENUM(prefix "format", "auto", block_formats, "of the image; auto: by its name, where what it has in it agrees"),	\
+	KEY_BOOL(prefix "backing", true, "open the backing file that a qcow2 image names; false refuses images that have one"),	\
+	KEY_BOOL(prefix "ro", false, "refuse writes"),					\
+	KEY_PATH(prefix "record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves")
 
 enum block_format {
 	BLOCK_AUTO,

@@ -119,18 +119,35 @@ state_path(const char *name)
 	return (path);
 }
 
+struct first_disk {
+	struct config	*cfg;
+	const char	*path;
+};
+
+/* Whether what has the key called name, which ends in ".path", is a CD drive. */
+static bool
+is_cd(struct config *cfg, const char *name)
+{
+	char node[CONFIG_NAME_MAX + 1];
+	const char *type;
+
+	(void)snprintf(node, sizeof(node), "%.*s", (int)(strlen(name) - strlen(".path")), name);
+	type = config_str(config_node(cfg, node), "type");
+	return (type != NULL && strcmp(type, "cd") == 0);
+}
+
 /* config_each(): the first disk's file. */
 static int
 first_disk(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
 {
 	size_t len = strlen(name);
-	const char **disk = arg;
+	struct first_disk *disk = arg;
 	struct stat st;
 
 	if (key == NULL || key->type != CONFIG_PATH || text == NULL || strncmp(name, "pci.", 4) != 0 || len < 5 ||
-	    strcmp(name + len - 5, ".path") != 0 || stat(text, &st) != 0 || !S_ISREG(st.st_mode))
+	    strcmp(name + len - 5, ".path") != 0 || stat(text, &st) != 0 || !S_ISREG(st.st_mode) || is_cd(disk->cfg, name))
 		return (0);
-	*disk = text;
+	disk->path = text;
 	return (1);
 }
 
@@ -139,7 +156,7 @@ static bool
 choose_vars(struct config *cfg, struct firmware *fw)
 {
 	const char *given = config_str(config_node(cfg, "firmware"), "vars"), *name = config_str(config_node(cfg, ""), "name");
-	const char *disk = NULL;
+	struct first_disk disk = { cfg, NULL };
 
 	if (given != NULL)
 		return ((fw->vars = strdup(given)) != NULL);
@@ -147,7 +164,7 @@ choose_vars(struct config *cfg, struct firmware *fw)
 		return ((fw->vars = state_path(name)) != NULL);
 	if (config_each(cfg, first_disk, &disk) == 0)
 		return (true);
-	if (asprintf(&fw->vars, "%s.vars", disk) < 0) {
+	if (asprintf(&fw->vars, "%s.vars", disk.path) < 0) {
 		fw->vars = NULL;
 		return (false);
 	}

@@ -29,13 +29,13 @@
 
 /*
  * PCI 6.2.4, 6.2.2: the status bit tells the function's wish, also while INTX_OFF keeps it from the
- * pin; 6.8.3.3: no pin while message vectors are used.  Lock held.
+ * pin; 6.8.3.3: no pin while messages are used.  Lock held.
  */
 static void
 drive_pin(struct pci_fn *fn)
 {
 	struct vm_irq *irq = fn->dev->place.irq[0];
-	bool wish = fn->intx && fn->initial[PCI_INTERRUPT_PIN] != 0 && !pci_msix_enabled(fn);
+	bool wish = fn->intx && fn->initial[PCI_INTERRUPT_PIN] != 0 && !pci_msix_enabled(fn) && !pci_msi_enabled(fn);
 	bool level = wish && (pci_command(fn) & PCI_CMD_INTX_OFF) == 0;
 
 	if (wish)
@@ -327,7 +327,9 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 		moved = bars_place(fn);
 	if (pci_msix_concerns(fn, off, size))
 		pci_msix_update(fn);
-	if (cmd || pci_msix_concerns(fn, off, size))
+	if (pci_msi_concerns(fn, off, size))
+		pci_msi_update(fn);
+	if (cmd || pci_msix_concerns(fn, off, size) || pci_msi_concerns(fn, off, size))
 		drive_pin(fn);
 	now = pci_command(fn);
 	pthread_mutex_unlock(&fn->lock);
@@ -383,6 +385,7 @@ pci_fini(struct pci_fn *fn)
 	}
 	(void)vm_range_sync(fn->dev->vmm->vm);
 	pci_msix_fini(fn);
+	pci_msi_fini(fn);
 	free(fn->rom);
 	fn->rom = NULL;
 	if (fn->dev->place.irq[0] != NULL && fn->initial[PCI_INTERRUPT_PIN] != 0) {
@@ -403,6 +406,7 @@ pci_reset(struct pci_fn *fn)
 	fn->intx = false;
 	moved = bars_place(fn);
 	pci_msix_reset(fn);
+	pci_msi_update(fn);
 	drive_pin(fn);
 	pthread_mutex_unlock(&fn->lock);
 	tell_moved(fn, &moved);
@@ -426,6 +430,7 @@ pci_resume(struct pci_fn *fn)
 	pthread_mutex_lock(&fn->lock);
 	moved = bars_place(fn);
 	pci_msix_resume(fn);
+	pci_msi_update(fn);
 	drive_pin(fn);
 	pthread_mutex_unlock(&fn->lock);
 	tell_moved(fn, &moved);

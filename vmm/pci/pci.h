@@ -99,6 +99,8 @@ struct pci_fn {
 	size_t		 romlen;
 	uint8_t		 nmsix;
 	uint8_t		 msix_bar, msix_cap;
+	struct vm_irq	*msi;			/* msi.c; NULL: none */
+	uint8_t		 msi_cap;
 	uint16_t	 cap_end;		/* next free byte for a capability */
 	uint8_t		 cap_last;		/* link of the list to fill */
 	uint8_t		 wmask[PCI_CFG_LEN];	/* bits that the guest can write */
@@ -134,6 +136,8 @@ void	pci_fill(struct pci_fn *fn, unsigned off, const void *bytes, unsigned len);
 void	pci_writable(struct pci_fn *fn, unsigned off, unsigned len, uint32_t mask);
 /* Add nvec message vectors, with table and pending bits as a BAR n of their own; -1 with a sentence. */
 int	pci_add_msix(struct pci_fn *fn, unsigned nvec, unsigned n);
+/* Add the capability to send one message (MSI), for devices that have it instead of vectors; -1 with a sentence. */
+int	pci_add_msi(struct pci_fn *fn);
 /* From the class's fini, reset, pause and (after state may have been loaded) resume, without locks. */
 void	pci_fini(struct pci_fn *fn);
 void	pci_reset(struct pci_fn *fn);
@@ -152,6 +156,8 @@ bool	pci_msix_on(struct pci_fn *fn);
  * PCI_CMD_MASTER).  Nothing while the driver does not use message vectors.
  */
 void	pci_msix_raise(struct pci_fn *fn, unsigned vec);
+/* Send the message of pci_add_msi(): nothing while the driver does not use it or the function may not send. */
+void	pci_msi_raise(struct pci_fn *fn);
 /* Level of the pin; PCI_CMD_INTX_OFF and the status bit are seen to. */
 void	pci_intx(struct pci_fn *fn, bool level);
 /* Whether it may read and write guest memory. */

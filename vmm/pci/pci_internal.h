@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pci_internal.h - between pci.c (functions), msix.c (their message vectors) and host.c (the segment
+ * pci_internal.h - between pci.c (functions), msix.c and msi.c (their messages) and host.c (the segment
  * they are in).
  */
 #ifndef _HYVE_PCI_INTERNAL_H_
@@ -92,5 +92,14 @@ void	pci_msix_reset(struct pci_fn *fn);
 void	pci_msix_pause(struct pci_fn *fn);
 void	pci_msix_resume(struct pci_fn *fn);
 void	pci_msix_fini(struct pci_fn *fn);
+
+/* msi.c; fn->lock held but in fini.  Functions without a message may be asked too. */
+
+bool	pci_msi_enabled(const struct pci_fn *fn);
+/* Whether an access is to the message's registers. */
+bool	pci_msi_concerns(const struct pci_fn *fn, unsigned off, unsigned size);
+/* The handle follows the registers. */
+void	pci_msi_update(struct pci_fn *fn);
+void	pci_msi_fini(struct pci_fn *fn);
 
 #endif /* _HYVE_PCI_INTERNAL_H_ */
