@@ -99,6 +99,11 @@ struct device_class {
 	size_t		 size;		/* of its struct, dev->soft: zeroed memory */
 	struct config_keys keys;
 	const struct vm_state_table *state;	/* of its struct; NULL: nothing to save */
+	/*
+	 * What firmware calls it when it boots from it as a PCI function: an Open Firmware node without the place, and what is below, as
+	 * "scsi/disk@0,0".  Its keys have DEVICE_BOOT_KEY then.  NULL: nobody boots from it.
+	 */
+	const char	*boot;
 
 	/*
 	 * Take resources and become ready to be reset: read keys (they were checked, and may
@@ -158,6 +163,10 @@ struct device_class {
 	void	(*describe)(struct device *dev, struct device_description *desc);
 };
 
+#define	DEVICE_BOOT_MAX	255
+#define	DEVICE_BOOT_KEY									\
+	KEY_INT("bootindex", -1, -1, DEVICE_BOOT_MAX, "place in the order in which firmware boots, 0 first; -1: wherever it likes")
+
 /* One device of a VM. */
 struct device {
 	const struct device_class *cls;
@@ -167,6 +176,7 @@ struct device {
 	struct config_node *config;	/* where its keys are */
 	struct device_place place;
 	void		*soft;		/* cls->size bytes: the device's struct */
+	char		 boot_unit[20];	/* its init's: what follows cls->boot in its name for firmware; "" for most */
 	struct log_rate	 rate;		/* for log_guest() */
 };
 

@@ -260,6 +260,49 @@ def bios(context):
     g.power_off()
 
 
+def little_disk(context, name):
+    """A disk that says its name: a boot sector for SeaBIOS, which prints it by the BIOS, and GRUB for UEFI."""
+    if context.bios:
+        code = bytes.fromhex("31c0 8ed8 be157c ac 84c0 7406 b40e cd10 ebf5 f4 ebfd") + b"this is disk " + name.encode() + b"\r\n\0"
+        with open(context.path(name + ".img"), "wb") as file:
+            file.write(code + bytes(510 - len(code)) + b"\x55\xaa" + bytes(1 << 20))
+        return context.path(name + ".img")
+    config = context.path("grub.cfg")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write("echo this is disk %s\nsleep 100\n" % name)
+    sectors = 64 << 11
+    esp = fat(context, sectors, ((images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % FIRMWARE[context.arch]["name"]),
+                                 (config, "/EFI/debian/grub.cfg")), ("/EFI", "/EFI/BOOT", "/EFI/debian"))
+    disk = disk_with(context, b"label: gpt\n%d,%d,U\n" % (FIRST, sectors), FIRST, sectors, esp)
+    os.rename(disk, context.path(name + ".img"))
+    return context.path(name + ".img")
+
+
+def boots_in_order(context, image, bios):
+    """Each of two disks first in turn, on either controller."""
+    context.bios = bios
+    one, two = little_disk(context, "one"), little_disk(context, "two")
+    for device in ("virtio-blk", "nvme"):
+        for first in ("two", "one"):
+            disks = ["%s,device=%s,bootindex=%d" % (disk, device, first not in os.path.basename(disk)) for disk in (one, two)]
+            g = firmware(context, image, disks=disks)
+            g.expect("this is disk (one|two)")
+            check("this is disk " + first in g.text, "the disk that is not first was started")
+            g.process.kill()
+
+
+@case(slow=True, long=True)
+def boot_order(context):
+    """The bootindex of disks is the order in which UEFI firmware tries them."""
+    boots_in_order(context, images(context)["code"], False)
+
+
+@case(slow=True, long=True)
+def bios_boot_order(context):
+    context.needs("8259")
+    boots_in_order(context, os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin"), True)
+
+
 @case(slow=True, long=True)
 def bios_without_acpi(context):
     """Interrupts are where SeaBIOS routed them, for a kernel that has neither ACPI nor an I/O APIC."""

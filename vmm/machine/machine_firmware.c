@@ -3,6 +3,7 @@
  * machine_firmware.c - what the firmware of any machine is told, by fw_cfg.
  */
 #include "../error.h"
+#include "../firmware/bootorder.h"
 #include "../firmware/firmware.h"
 #include "../firmware/fw_cfg.h"
 #include "../firmware/smbios.h"
@@ -52,7 +53,7 @@ machine_firmware_tell(struct machine *m, struct device *fw_cfg, const struct boo
 {
 	if (fw_cfg_add_number(fw_cfg, FW_CFG_NB_CPUS, m->ncpus, 2) != 0 ||
 	    fw_cfg_add_number(fw_cfg, FW_CFG_MAX_CPUS, m->ncpus, 2) != 0 || smbios(m, fw_cfg, cpu_family) != 0 ||
-	    firmware_publish_settings(fw_cfg, m->vmm->config) != 0)
+	    firmware_publish_settings(fw_cfg, m->vmm->config) != 0 || bootorder_publish(m->vmm, fw_cfg) != 0)
 		return (-1);
 	return (firmware_publish_kernel(fw_cfg, spec));
 }

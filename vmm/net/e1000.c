@@ -740,7 +740,7 @@ e1000_check(void *obj)
 
 static const struct config_key keys[] = {
 	KEY_ENUM("model", "82540em", models, "which one it is; systems have the same driver for both"),
-	NET_KEYS
+	NET_KEYS, DEVICE_BOOT_KEY
 };
 
 #define	U8(m)	VM_STATE_U8(struct e1000_context, m)
@@ -775,6 +775,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("e1000", 1, 1, fields,
 
 DEVICE_CLASS(e1000, "e1000", "Intel gigabit network card (82540EM or 82545EM), which most systems know", keys, &state,
     .on = DEVICE_ON_PCI,
+    .boot = "ethernet/ethernet-phy@0",
     .size = sizeof(struct e1000),
     .init = e1000_init,
     .fini = e1000_fini,

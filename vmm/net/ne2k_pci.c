@@ -653,7 +653,7 @@ ne2k_resume(struct device *dev)
 	event_timer_arm(n->kick, 0);
 }
 
-static const struct config_key keys[] = { NET_KEYS };
+static const struct config_key keys[] = { NET_KEYS, DEVICE_BOOT_KEY };
 
 static const struct vm_state_field fields[] = {
 	PCI_STATE(struct ne2k), VM_STATE_U8(struct ne2k, cr), VM_STATE_U8(struct ne2k, isr), VM_STATE_U8(struct ne2k, imr),
@@ -668,6 +668,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("ne2k-pci", 1, 1, fiel
 
 DEVICE_CLASS(ne2k_pci, "ne2k-pci", "NE2000 network card for PCI (RTL8029), which old systems know", keys, &state,
     .on = DEVICE_ON_PCI,
+    .boot = "ethernet/ethernet-phy@0",
     .size = sizeof(struct ne2k),
     .init = ne2k_init,
     .fini = ne2k_fini,

@@ -48,6 +48,7 @@ enum { DSM_AUTO, DSM_ENABLE, DSM_DISABLE };
 
 static const struct config_key keys[] = {
 	BLOCK_KEYS,
+	DEVICE_BOOT_KEY,
 	KEY_ENUM("cache", "writeback", caches, "writethrough makes every write durable before it completes, until the driver asks for a cache"),
 	KEY_INT("maxq", 16, 1, NVME_QUEUES_MAX - 1, "pairs of I/O queues, at most"),
 	KEY_INT("qsz", 2058, 2, 65536, "entries of a queue, at most"),
@@ -290,6 +291,8 @@ set_names(struct nvme *n, struct device *dev, const char *path)
 		if (errno != 0 || end == eui64 || *end != '\0' || *eui64 == '-' || eui == 0)
 			return (vmm_fail(EINVAL, "%s: eui64 is a number of 64 bits that is not 0, not '%.32s'", dev->name, eui64));
 	}
+	/* edk2 takes its bytes, as Identify has them, for a little-endian number. */
+	(void)snprintf(dev->boot_unit, sizeof(dev->boot_unit), "%llx", (unsigned long long)__builtin_bswap64(eui));
 	for (unsigned i = 0; i < sizeof(n->eui64); i++)
 		n->eui64[i] = (uint8_t)(eui >> (56 - 8 * i));
 	/* 7.9 */
@@ -515,6 +518,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("nvme", 1, 1, fields, 
 
 DEVICE_CLASS(nvme, "nvme", "NVM Express disk (NVMe 1.4)", keys, &state,
     .on = DEVICE_ON_PCI,
+    .boot = "pci8086,5845/namespace@1,",
     .size = sizeof(struct nvme),
     .init = nvme_init,
     .fini = nvme_fini,

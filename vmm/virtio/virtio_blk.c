@@ -116,6 +116,7 @@ static const char *const caches[] = { "writeback", "writethrough", NULL };
 
 static const struct config_key keys[] = {
 	BLOCK_KEYS,
+	DEVICE_BOOT_KEY,
 	KEY_ENUM("cache", "writeback", caches, "writethrough makes every write durable before it completes"),
 	KEY_BOOL("discard", true, "pass discarded ranges on to the image"),
 	KEY_SIZE("sectorsize", 512, 512, 4096, "logical sector size in bytes: 512 or 4096"),
@@ -568,6 +569,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("virtio-blk", 1, 1, fi
 
 DEVICE_CLASS(virtio_blk, "virtio-blk", "paravirtual disk", keys, &state,
     .on = DEVICE_ON_VIRTIO,
+    .boot = "scsi/disk@0,0",
     .size = sizeof(struct vblk),
     .init = vblk_init,
     .fini = vblk_fini,

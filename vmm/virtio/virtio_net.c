@@ -34,6 +34,7 @@ _Static_assert(sizeof(struct net_config) == 17, "5.1.4");
 
 static const struct config_key keys[] = {
 	NET_KEYS,
+	DEVICE_BOOT_KEY,
 	KEY_INT("queues", 1, 1, VNET_PAIRS_MAX, "pairs of queues, of which the guest uses as many as it likes: one per processor"),
 	KEY_INT("speed", 10000, 1, INT32_MAX, "in Mb/s, which the guest is told and which limits nothing"),
 };
@@ -406,6 +407,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("virtio-net", 2, 2, fi
 
 DEVICE_CLASS(virtio_net, "virtio-net", "paravirtual network card", keys, &state,
     .on = DEVICE_ON_VIRTIO,
+    .boot = "ethernet/ethernet-phy@0",
     .size = sizeof(struct vnet),
     .init = vnet_init,
     .fini = vnet_fini,

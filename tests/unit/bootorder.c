@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bootorder.c - what firmware is told of the order in which devices are to be tried.
+ */
+#include "firmware/bootorder.h"
+#include "firmware/fw_cfg.h"
+#include "pci_fixture.h"
+
+static struct fx fx;
+static struct pci_host *host;
+static struct device *fw_cfg;
+
+static int
+t_init(struct device *dev)
+{
+	static const struct pci_ident ident = { .vendor = 0x1234, .device = 1, .class_code = 0xff0000 };
+
+	(void)snprintf(dev->boot_unit, sizeof(dev->boot_unit), "%s", dev->place.devfn == PCI_DEVFN(17, 0) ? ",feed" : "");
+	return (pci_init(dev->soft, dev, &ident, NULL));
+}
+
+static void
+t_fini(struct device *dev)
+{
+	pci_fini(dev->soft);
+}
+
+static void
+t_reset(struct device *dev)
+{
+	pci_reset(dev->soft);
+}
+
+static void
+t_pause(struct device *dev)
+{
+	pci_pause(dev->soft);
+}
+
+static void
+t_resume(struct device *dev)
+{
+	pci_resume(dev->soft);
+}
+
+static const struct config_key keys[] = { DEVICE_BOOT_KEY };
+
+DEVICE_CLASS(test_boot, "test-boot", "what a test boots from", keys, NULL, .on = DEVICE_ON_PCI, .boot = "scsi/disk@0,0",
+    .size = sizeof(struct pci_fn), .init = t_init, .fini = t_fini, .reset = t_reset, .pause = t_pause, .resume = t_resume);
+
+/* Devices at these places, with these keys; -1: without. */
+static void
+setup(unsigned n, const unsigned *devfn, const int *index)
+{
+	const struct device_class *cls = device_class_find("fw-cfg");
+	const struct device_place place = { .on = DEVICE_ON_IO, .base = 0x510 };
+	char name[16], text[64];
+
+	fx_open(&fx);
+	host = px_host(&fx);
+	fw_cfg = device_create(&fx.vmm, cls, "fwcfg", fx_node(&fx, "fwcfg", cls), &place);
+	CHECKF(fw_cfg != NULL, "%s", vmm_errmsg());
+	for (unsigned i = 0; i < n; i++) {
+		const struct device_class *boot = device_class_find("test-boot");
+		const struct device_place at = { .on = DEVICE_ON_PCI, .pci = host, .devfn = (uint8_t)devfn[i] };
+
+		(void)snprintf(name, sizeof(name), "d%u", i);
+		(void)snprintf(text, sizeof(text), "%s.bootindex=%d\n", name, index[i]);
+		(void)fx_node(&fx, name, boot);
+		if (index[i] >= 0)
+			CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
+		CHECKF(device_create(&fx.vmm, boot, name, config_node(fx.vmm.config, name), &at) != NULL, "%s", vmm_errmsg());
+	}
+}
+
+static void
+finish(void)
+{
+	devices_destroy(&fx.vmm);
+	pci_host_free(host);
+	fx_close(&fx);
+}
+
+TEST(in_order)
+{
+	static const unsigned devfn[] = { PCI_DEVFN(4, 0), PCI_DEVFN(17, 0), PCI_DEVFN(5, 2), PCI_DEVFN(6, 0) };
+	static const char want[] = "/pci@i0cf8/scsi@5,2/disk@0,0\n/pci@i0cf8/scsi@4/disk@0,0\n/pci@i0cf8/scsi@11/disk@0,0,feed";
+	static const int index[] = { 3, 255, 0, -1 };
+	const void *data;
+	size_t len;
+
+	setup(4, devfn, index);
+	CHECKF(bootorder_publish(&fx.vmm, fw_cfg) == 0, "%s", vmm_errmsg());
+	data = fw_cfg_file(fw_cfg, "bootorder", &len);
+	CHECK(data != NULL);
+	CHECK_EQ(len, sizeof(want));
+	CHECK(memcmp(data, want, len) == 0);
+	finish();
+}
+
+TEST(nobody_says)
+{
+	static const unsigned devfn[] = { PCI_DEVFN(4, 0) };
+	static const int index[] = { -1 };
+	size_t len;
+
+	setup(1, devfn, index);
+	CHECK_EQ(bootorder_publish(&fx.vmm, fw_cfg), 0);
+	CHECK(fw_cfg_file(fw_cfg, "bootorder", &len) == NULL);
+	finish();
+}
+
+TEST(two_at_one_place)
+{
+	static const unsigned devfn[] = { PCI_DEVFN(4, 0), PCI_DEVFN(5, 0) };
+	static const int index[] = { 7, 7 };
+
+	setup(2, devfn, index);
+	CHECK_EQ(bootorder_publish(&fx.vmm, fw_cfg), -1);
+	CHECK_HAS(vmm_errmsg(), "d0 and d1 have the same bootindex, 7");
+	finish();
+}
+
+TEST_MAIN()
