@@ -418,6 +418,37 @@ def wire_with_a_long_transfer(context):
 
 
 @case(slow=True, long=True)
+def ipv6(context):
+    """The guest configures itself, and reaches the gateway, which is the host's loopback too."""
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        raise guest.Skipped("this host has no IPv6: %s" % error) from error
+    listener.settimeout(guest.LIMIT)
+    said = []
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(guest.LIMIT)
+            said.append(receive(connection))
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    g = context.script()
+    prepare(g)
+    g.run("ip link set lo up; ip link set eth0 up")
+    g.run("n=0; while ! ip -6 addr show dev eth0 | grep fec0 | grep -qv tentative; do usleep 100000; n=$((n + 1)); [ $n -lt 600 ] || break; "
+          "done; ip -6 addr show dev eth0 | grep -q fec0")
+    check(" 3 packets received" in g.run("ping -6 -c 3 fec0::2"), "the gateway lost pings")
+    g.run("nc fec0::2 %d -e /tmp/gen" % listener.getsockname()[1])
+    server.join(guest.LIMIT)
+    check(said == [digest(SIZE)], "what came by IPv6 differs")
+    listener.close()
+    power_off(g)
+
+
+@case(slow=True, long=True)
 def two_nics(context):
     """Each NIC has a network of its own; both addresses differ; one of them is what was asked for."""
     g = context.script(more=["--net", "user", "--net", "user,network=10.0.3.0/24,mac=02:00:5e:10:00:01,mtu=9000"])

@@ -456,7 +456,7 @@ static const SlirpCb callbacks = {
 /* The back end */
 
 /*
- * A frame that is to be cut into segments is taken whole: libslirp ends every TCP connection itself, and an IP packet may be
+ * A frame that is to be cut into segments is taken whole over IPv4: libslirp ends every TCP connection itself, and an IP packet may be
  * as long as that.
  */
 static bool
@@ -543,7 +543,8 @@ user_close(struct net *n)
 }
 
 static const struct net_ops ops = {
-	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN,
+	/* Not NET_TAKES_TSO6: libslirp answers an IPv6 packet above the MTU with "too big". */
+	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_ECN,
 	.send = user_send,
 	.flush = user_flush,
 	.ready = user_ready,
