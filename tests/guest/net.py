@@ -304,7 +304,6 @@ def pairs_of_queues(context):
 
 def exchange(machines, size):
     """Each of two guests, given with addresses, sends `size` MiB to the other, with checksums."""
-    global SIZE
     for g, address in machines:
         g.run("ip link set eth0 up; ip addr add %s/24 dev eth0" % address)
         g.run("n=0; while ! grep -q 1 /sys/class/net/eth0/carrier; do usleep 100000; n=$((n + 1)); [ $n -lt 300 ] || break; done; "
@@ -312,18 +311,14 @@ def exchange(machines, size):
     # A bridge may need some time before it forwards.
     machines[1][0].run("n=0; while ! ping -c 1 -W 1 %s; do n=$((n + 1)); [ $n -lt 60 ] || break; done" % machines[0][1])
     check(" 3 packets received" in machines[1][0].run("ping -c 3 -i 0.2 " + machines[0][1]), "pings were lost")
-    before, SIZE = SIZE, size
-    try:
-        wanted = digest(size)
-        for g, _ in machines:
-            prepare(g)
-        for (sender, _), (receiver, address) in (machines, machines[::-1]):
-            receiver.run("{ nc -l -p 5000 -e /tmp/sink & }")
-            listens(receiver, 5000)
-            sender.run("nc %s 5000 -e /tmp/gen" % address)
-            check(receiver.run("wait; cat /tmp/sum").split()[0] == wanted, "what came to %s differs" % address)
-    finally:
-        SIZE = before
+    wanted = digest(size)
+    for g, _ in machines:
+        prepare(g, size)
+    for (sender, _), (receiver, address) in (machines, machines[::-1]):
+        receiver.run("{ nc -l -p 5000 -e /tmp/sink & }")
+        listens(receiver, 5000)
+        sender.run("nc %s 5000 -e /tmp/gen" % address)
+        check(receiver.run("wait; cat /tmp/sum").split()[0] == wanted, "what came to %s differs" % address)
 
 
 def wire(context, other, size):
