@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""ext4 on a virtio-blk or an NVMe disk: what the guest wrote is there after a reboot and after a crash, and the host finds it in order."""
+"""ext4 on a virtio-blk, an NVMe or an AHCI disk, and a CD: what the guest wrote is there after a reboot and after a crash, and the host finds it in order."""
+import hashlib
 import os
 import signal
 import subprocess
@@ -97,6 +98,70 @@ def nvme(context):
         check(os.stat(image).st_blocks < before // 2, "what the guest discarded takes room")
         check("I/O error" not in g.run("dmesg"), "the kernel saw errors")
         g.power_off()
+
+
+@case(slow=True, flavours=(guest.GENERIC,))
+def ahci(context):
+    """SATA disks with both sector sizes at one controller, queued commands: written, verified by the next boot, discarded."""
+    images, words = {}, "guest.load=ahci,sd_mod"
+    for sector, name in ((512, "sda"), (4096, "sdb")):
+        images[name] = context.path(name + ".img")
+        with open(images[name], "wb") as file:
+            file.truncate(96 << 20)
+        host("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", images[name])
+    disks = [images["sda"] + ",device=ahci,ser=S512", images["sdb"] + ",device=ahci,ser=S4096,sectorsize=4096"]
+    g = context.script(words, disks=disks, cpus=2)
+    digests = {}
+    for name in images:
+        # Ports are probed side by side, so the names come in any order.
+        sector = int(g.run("cat /sys/block/%s/queue/logical_block_size" % name))
+        check(int(g.run("cat /sys/block/%s/size" % name)) == (96 << 20) // 512, "the disk has the wrong size")
+        check(int(g.run("cat /sys/block/%s/device/queue_depth" % name)) == 32, "commands are not queued")
+        check(("S%d" % sector).encode().hex() in g.run("od -An -tx1 -v /sys/block/%s/device/vpd_pg80" % name).replace(" ", "").replace("\n", ""),
+              "the disk is another")
+        digests[sector] = write_files(g, "/dev/" + name)
+        g.run("umount /mnt")
+    check(int(g.run("ls -d /sys/bus/pci/drivers/ahci/0000:* | wc -l")) == 1, "there is not one controller")
+    check("MSI" in g.run("grep ahci /proc/interrupts"), "it does not interrupt by message")
+    g.power_off()
+
+    g = context.script(words, disks=disks)
+    for name, image in images.items():
+        sector = int(g.run("cat /sys/block/%s/queue/logical_block_size" % name))
+        image = images["sda" if sector == 512 else "sdb"]
+        g.run("mount -t ext4 /dev/%s /mnt" % name)
+        verify_files(g, digests[sector])
+        before = os.stat(image).st_blocks
+        g.run("umount /mnt; blkdiscard /dev/" + name)
+        check(os.stat(image).st_blocks < before // 2, "what the guest discarded takes room")
+    check("I/O error" not in g.run("dmesg") and "exception" not in g.run("dmesg | grep ata"), "the kernel saw errors")
+    g.power_off()
+
+
+@case(slow=True, flavours=(guest.GENERIC,))
+def cdrom(context):
+    """An ISO image made here, in a CD drive beside a disk: mounted and verified, and not written."""
+    folder, iso, image = context.path("files"), context.path("cd.iso"), make_image(context)
+    os.mkdir(folder)
+    for n in range(20):
+        with open(os.path.join(folder, "file%d" % n), "wb") as file:
+            file.write(os.urandom(10000 * n + n))
+    host("xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", "HYVE", "-o", iso, folder)
+    with open(iso, "rb") as file:
+        before = file.read()
+    g = context.script("guest.load=ahci,sd_mod,sr_mod,isofs", disks=[image + ",device=ahci"], more=["--cdrom", iso])
+    sums = g.run("mount -t iso9660 -o ro /dev/sr0 /mnt && cd /mnt && sha256sum file* | sort -k 2; cd /", limit=guest.LIMIT)
+    for line in sums.strip().split("\n"):
+        digest, name = line.split()
+        with open(os.path.join(folder, name), "rb") as file:
+            check(hashlib.sha256(file.read()).hexdigest() == digest, name + " differs")
+    check(len(sums.strip().split("\n")) == 20, "files are missing")
+    check(int(g.run("cat /sys/block/sr0/size")) == len(before) // 512, "the medium has another size")
+    g.run("umount /mnt; echo x >/dev/sr0", status=1)
+    g.run("mount -t ext4 /dev/sda /mnt; umount /mnt")
+    g.power_off()
+    with open(iso, "rb") as file:
+        check(file.read() == before, "the CD was written")
 
 
 @case(slow=True, long=True)

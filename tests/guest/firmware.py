@@ -14,15 +14,16 @@ from guest import case, check
 GUID = "1f2a3c86-5b0e-4d0b-9d5f-6f2b0a51c7e4"       # not EFI_GLOBAL_VARIABLE, whose names are a closed list
 
 # An architecture's: packages of firmware and GRUB; files in them: code, an image without a file of variables, GRUB's image; its name for the
-# machine in files' names; bytes of the variables; GRUB's image that is started by network, beside the other; ACPI tables that a guest has; what interrupts of a virtio disk are called.
+# machine in files' names; bytes of the variables; GRUB's image that is started by network, beside the other; ACPI tables that a guest has; what interrupts of a virtio disk are called; whether the
+# UEFI firmware has a driver for SATA.
 FIRMWARE = {
     "amd64": {"package": "ovmf", "code": "usr/share/OVMF/OVMF_CODE_4M.fd", "plain": "usr/share/ovmf/OVMF.fd",
               "grub": ("grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"), "name": "X64", "variables": 528 << 10,
-              "grubnet": "grubnetx64.efi", "tables": "APIC|DSDT|FACP|FACS|HPET|MCFG", "interrupts": "PCI-MSI.*virtio"},
+              "grubnet": "grubnetx64.efi", "tables": "APIC|DSDT|FACP|FACS|HPET|MCFG", "interrupts": "PCI-MSI.*virtio", "sata": True},
     "arm64": {"package": "qemu-efi-aarch64", "code": "usr/share/AAVMF/AAVMF_CODE.fd",
               "plain": "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
               "grub": ("grub-efi-arm64-bin", "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"), "name": "AA64", "variables": 64 << 20,
-              "grubnet": "grubnetaa64.efi", "tables": "APIC|DSDT|FACP|GTDT|MCFG|SPCR", "interrupts": "ITS-MSI.*virtio"},
+              "grubnet": "grubnetaa64.efi", "tables": "APIC|DSDT|FACP|GTDT|MCFG|SPCR", "interrupts": "ITS-MSI.*virtio", "sata": False},
 }
 
 
@@ -188,20 +189,86 @@ def disk_by_grub(context):
     g.power_off()
 
 
+def u_boot_image():
+    return os.path.join(guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+
+def by_grub(context, device, command, uefi=True):
+    """The disk on another controller, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's; a command that ends well."""
+    disks = [(images(context)["code"], grub_disk)] if uefi else []
+    disks.append((seabios(context), bios_disk) if context.arch == "amd64" else (u_boot_image(), grub_disk))
+    for image, make in disks:
+        g = firmware(context, image, disks=[make(context) + ",device=" + device], memory="512M", cpus=2)
+        g.expect(r"guest: script\r?\n")
+        g.run(command)
+        g.power_off()
+
+
 @case(slow=True)
 def nvme_by_grub(context):
-    """The same disk on NVMe, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's."""
-    disks = [(images(context)["code"], grub_disk)]
+    by_grub(context, "nvme", "test -b /dev/nvme0n1p1 && test $(grep -c 'MSI.* nvme0q' /proc/interrupts) = 3")
+
+
+@case(slow=True)
+def ahci_by_grub(context):
+    """Debian's cloud kernel has no driver for it; GRUB read that kernel and its initramfs by the firmware's."""
+    by_grub(context, "ahci", "grep -q 0x010601 /sys/bus/pci/devices/0000:00:04.0/class", uefi=FIRMWARE[context.arch]["sata"])
+
+
+def grub_iso(context, entry, files):
+    """An ISO image that boots by BIOS and by UEFI: GRUB with one entry, and files."""
+    this, root, iso = FIRMWARE[context.arch], context.path("iso"), context.path("grub.iso")
+    os.makedirs(os.path.join(root, "boot/grub"))
+    config = os.path.join(root, "boot/grub/grub.cfg")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write("set timeout=0\nterminal_output console\nsearch --no-floppy --set=root --file /boot/grub/grub.cfg\nmenuentry cd {\n%s}\n" % entry)
+    for source, target in files:
+        os.symlink(source, os.path.join(root, target))
+    esp = fat(context, 96 << 11, ((images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % this["name"]), (config, "/EFI/debian/grub.cfg")),
+              ("/EFI", "/EFI/BOOT", "/EFI/debian"))
+    os.rename(esp, os.path.join(root, "boot/efi.img"))
+    boot = []
     if context.arch == "amd64":
-        disks.append((os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin"), bios_disk))
-    else:
-        disks.append((os.path.join(guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin"), grub_disk))
-    for image, make in disks:
-        g = firmware(context, image, disks=[make(context) + ",device=nvme"], memory="512M", cpus=2)
+        grub = os.path.join(guest.unpack("amd64", "grub-pc-bin")["grub-pc-bin"], "usr/lib/grub/i386-pc")
+        host("grub-mkimage", "-O", "i386-pc-eltorito", "-d", grub, "-o", os.path.join(root, "boot/eltorito.img"), "-p", "/boot/grub", "biosdisk",
+             "iso9660", "normal", "linux", "configfile", "search", "search_fs_file")
+        boot = ["-b", "boot/eltorito.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info", "-eltorito-alt-boot"]
+    host("xorriso", "-as", "mkisofs", "-quiet", "-f", "-R", "-V", "HYVE", "-o", iso, *boot, "-e", "boot/efi.img", "-no-emul-boot", root)
+    return iso
+
+
+def linux_iso(context, words=""):
+    files = context.fetch()
+    entry = "  linux /vmlinuz console=%s loglevel=4 guest.script %s\n  initrd /initrd.gz\n" % (console(context), words)
+    return grub_iso(context, entry, ((files["kernel"], "vmlinuz"), (files["initrd"], "initrd.gz")))
+
+
+@case(slow=True)
+def cdrom_by_grub(context):
+    """A CD with GRUB and Debian's kernel: El Torito by SeaBIOS and by UEFI."""
+    if not FIRMWARE[context.arch]["sata"]:
+        raise guest.Skipped("Debian's UEFI for %s has no driver for SATA" % context.arch)
+    iso = linux_iso(context)
+    for image in [images(context)["code"]] + ([seabios(context)] if context.arch == "amd64" else []):
+        g = context.start(["--firmware", image, "--cdrom", iso], memory="512M", more=["--net", "none"])
         g.expect(r"guest: script\r?\n")
-        g.run("test -b /dev/nvme0n1p1")
-        check(int(g.run("grep -c 'MSI.* nvme0q' /proc/interrupts")) == 3, "there are not three interrupts")
+        g.run("grep -q 0x010601 /sys/bus/pci/devices/0000:00:04.0/class")
+        check(not os.path.exists(iso + ".vars"), "the variables are beside the CD")
         g.power_off()
+
+
+@case(slow=True, long=True)
+def memtest(context):
+    """Debian's memtest86+ from a CD, by SeaBIOS and by OVMF."""
+    if context.arch != "amd64":
+        raise guest.Skipped("memtest86+ is for PCs")
+    package = guest.unpack("amd64", "memtest86+")["memtest86+"]
+    iso = grub_iso(context, "  linux /memtest console=ttyS0,115200\n", ((os.path.join(package, "boot/memtest86+x64.bin"), "memtest"),))
+    for image in (seabios(context), images(context)["code"]):
+        g = context.start(["--firmware", image, "--cdrom", iso], memory="512M", more=["--net", "none"])
+        g.expect(r"Memtest86\+ v6", limit=2 * guest.LIMIT)
+        g.expect(r"Pass|Test", limit=2 * guest.LIMIT)
+        g.signal(guest.signal.SIGKILL)
 
 
 @case(slow=True, long=True)
@@ -233,9 +300,8 @@ def u_boot(context):
     """U-Boot's banner, its look at the flash, and a disk by GRUB through it."""
     if context.arch != "arm64":
         raise guest.Skipped("Debian's U-Boot for a PC is no firmware image")
-    found = guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"]
     disk = grub_disk(context)
-    g = firmware(context, os.path.join(found, "usr/lib/u-boot/qemu_arm64/u-boot.bin"), disks=[disk], memory="512M")
+    g = firmware(context, u_boot_image(), disks=[disk], memory="512M")
     g.expect(r"U-Boot \d+\.\d+")
     g.expect(r"Flash:\s+64 MiB")
     g.expect(r"guest: script\r?\n")
@@ -248,8 +314,7 @@ def bios(context):
     """SeaBIOS: its console, GRUB from a virtio disk by BIOS calls, Linux with the BIOS' memory map and tables."""
     if context.arch != "amd64":
         raise guest.Skipped("only a PC has a BIOS")
-    image = os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
-    g = firmware(context, image, "pc.bios_log=on", disks=[bios_disk(context)], memory="512M", cpus=2)
+    g = firmware(context, seabios(context), "pc.bios_log=on", disks=[bios_disk(context)], memory="512M", cpus=2)
     g.expect(r"SeaBIOS \(version [\w.-]+\)")
     g.expect(r"guest: script\r?\n")
     check(g.run("ls /sys/firmware/acpi/tables | grep -cE '^(APIC|DSDT|FACP|FACS|HPET|MCFG)$'").strip() == "6", "tables are missing")
