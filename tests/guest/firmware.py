@@ -354,6 +354,7 @@ def boots_in_order(context, image, bios):
             g.expect("this is disk (one|two)")
             check("this is disk " + first in g.text, "the disk that is not first was started")
             g.process.kill()
+            g.process.wait()        # its lock on the variables goes with it
 
 
 @case(slow=True, long=True)
