@@ -378,15 +378,12 @@ write_some(struct qcow2 *q, const struct cursor *at, uint64_t off, uint64_t len,
 	}
 	if (!in_place)
 		error = place(q, &f, &r);
+	else if (q_is_meta(q, r.host, f.len))
+		error = q_damaged(q, "a cluster of the disk is one of the image's tables, at", r.host);
 	pthread_mutex_unlock(&q->lock);
 	if (error == 0) {
 		*n = slice(at, f.len, part, &parts);
-		if (!in_place)
-			error = write_filled(q, &f, part, parts);
-		else if (q_is_meta(q, r.host, *n))
-			error = q_damaged(q, "a cluster of the disk is one of the image's tables, at", r.host);
-		else
-			error = q_file_writev(q, part, parts, r.host, *n);
+		error = in_place ? q_file_writev(q, part, parts, r.host, *n) : write_filled(q, &f, part, parts);
 	}
 	pthread_mutex_lock(&q->lock);
 	if (!in_place && f.clusters != 0)
