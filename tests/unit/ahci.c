@@ -260,7 +260,8 @@ TEST(disk_says_what_it_is)
 	CHECK_EQ(plain(HD, C_FEATURES, 0x66, 0, 0), 0x50);
 	CHECK_EQ(identify(HD, C_IDENTIFY), 0x50);
 	CHECK_EQ(word(85) & 0x60, 0x60);
-	CHECK_EQ(plain(HD, C_DIAGNOSTIC, 0, 0, 0), 0x50);
+	CHECK_EQ(plain(HD, C_DIAGNOSTIC, 0, 0, 0), 0x150);
+	CHECK_EQ(ram[FIS_AT(HD) + 0x43], 1);
 	CHECK_EQ(ram[FIS_AT(HD) + 0x44], 1);
 	finish();
 }

@@ -71,6 +71,7 @@
 #define	ATA_UNC		0x40		/* error */
 #define	ATA_IDNF	0x10
 #define	ATA_ABRT	0x04
+#define	ATA_PASSED	0x01		/* by a diagnosis: all is well */
 #define	ATA_DEVICE_LBA	0x40U		/* device */
 #define	ATA_DEVICE_FUA	0x80U		/* of queued commands */
 
@@ -158,6 +159,7 @@ struct ahci_cmd {
 	bool		 queued;
 	bool		 pio_in;	/* data comes by PIO */
 	bool		 sync;		/* a flush follows */
+	uint8_t		 code;		/* for the error register, of a command that does not fail */
 	int		 failure;	/* what a failure of the image is to the device */
 	uint32_t	 fatal;		/* bits of PxIS */
 	/* Guest memory: where the next byte goes. */

@@ -135,7 +135,7 @@ post_signature(struct ahci_port *p)
 
 	ata_signature(p, &r);
 	p->sig = (uint32_t)r.lba << 8 | (r.count & 0xffU);
-	set_tfd(p, p->cd ? 0 : ATA_IDLE, 1);
+	set_tfd(p, p->cd ? 0 : ATA_IDLE, ATA_PASSED);
 	p->unposted = (p->cmd & PCMD_FRE) == 0;
 	if (!p->unposted)
 		post_regs(p, &r, false);
@@ -158,7 +158,8 @@ answer(struct ahci_cmd *c, int result)
 	struct ahci_port *p = c->p;
 
 	p->busy = false;
-	set_tfd(p, result == 0 ? ATA_IDLE : ATA_DRDY | ATA_ERR | ((result & AHCI_FAULT) != 0 ? ATA_DF : ATA_DSC), (unsigned)result);
+	set_tfd(p, result == 0 ? ATA_IDLE : ATA_DRDY | ATA_ERR | ((result & AHCI_FAULT) != 0 ? ATA_DF : ATA_DSC),
+	    result == 0 ? c->code : (unsigned)result);
 	if (result == 0 && c->pio_in)
 		post_pio(p, &c->out, c->moved);
 	else

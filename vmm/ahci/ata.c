@@ -55,6 +55,7 @@ static int
 diagnostic(struct ahci_cmd *c, unsigned flags)
 {
 	ata_signature(c->p, &c->out);
+	c->code = ATA_PASSED;
 	return (0);
 }
 

@@ -519,6 +519,7 @@ device_reset(struct ahci_cmd *c, unsigned flags)
 {
 	ata_reset(c->p, false);
 	ata_signature(c->p, &c->out);
+	c->code = ATA_PASSED;
 	return (0);
 }
 
