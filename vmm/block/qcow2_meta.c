@@ -370,6 +370,16 @@ write_all(struct qcow2 *q, const struct commit *c)
 	return (error);
 }
 
+/* A damaged image has entries for its own tables: who drops such an entry must not take them, and its header, with it. */
+static bool
+keeps(struct qcow2 *q, uint64_t cluster)
+{
+	if (!q_is_meta(q, cluster << q->bits, q->cluster))
+		return (false);
+	(void)q_damaged(q, "a cluster of the disk is one of the image's tables, at", cluster << q->bits);
+	return (true);
+}
+
 /* 3: nothing in the file refers to these any more.  The host gets the space back before anyone else can have it.  Lock held, let go. */
 static void
 give_back(struct qcow2 *q, const struct commit *c)
@@ -377,7 +387,7 @@ give_back(struct qcow2 *q, const struct commit *c)
 	uint64_t count, first = 0, n = 0;
 
 	for (size_t i = 0; i <= c->nfrees; i++) {
-		bool last = i < c->nfrees && q_refs_get(q, c->frees[i], &count) == 0 && count == 1;
+		bool last = i < c->nfrees && !keeps(q, c->frees[i]) && q_refs_get(q, c->frees[i], &count) == 0 && count == 1;
 
 		if (last && n != 0 && c->frees[i] == first + n) {
 			n++;
@@ -391,8 +401,10 @@ give_back(struct qcow2 *q, const struct commit *c)
 		first = last ? c->frees[i] : 0;
 		n = last;
 	}
-	for (size_t i = 0; i < c->nfrees; i++)
-		(void)q_refs_add(q, c->frees[i], -1);
+	for (size_t i = 0; i < c->nfrees; i++) {
+		if (!q_is_meta(q, c->frees[i] << q->bits, q->cluster))
+			(void)q_refs_add(q, c->frees[i], -1);
+	}
 }
 
 int
