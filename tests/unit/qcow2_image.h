@@ -231,6 +231,7 @@ struct image_file {
 	uint64_t	 seed;
 	unsigned	 nflushes;
 	bool		 ignores_flushes;
+	void		(*on_flush)(void);	/* before one, without the lock; NULL */
 };
 
 static inline void
@@ -305,6 +306,8 @@ file_flush(void *priv)
 {
 	struct image_file *f = priv;
 
+	if (f->on_flush != NULL)
+		f->on_flush();
 	pthread_mutex_lock(&f->lock);
 	f->nflushes++;
 	for (size_t i = 0; i < f->npending && !f->ignores_flushes; i++) {
