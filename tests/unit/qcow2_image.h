@@ -231,6 +231,7 @@ struct image_file {
 	uint64_t	 seed;
 	unsigned	 nflushes;
 	bool		 ignores_flushes;
+	bool		 keeps;		/* what is discarded keeps its content */
 	void		(*on_flush)(void);	/* before one, without the lock; NULL */
 };
 
@@ -326,7 +327,7 @@ file_discard(void *priv, uint64_t off, uint64_t len)
 	struct image_file *f = priv;
 
 	pthread_mutex_lock(&f->lock);
-	if (off < f->end) {
+	if (off < f->end && !f->keeps) {
 		if (len > f->end - off)
 			len = f->end - off;
 		memset(f->now + off, 0, len);
