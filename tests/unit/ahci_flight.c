@@ -150,8 +150,10 @@ TEST(bus_is_lost_with_commands_outstanding)
 	read_some(2);
 	wait_held(2);
 	t = release_later();
+	ram[FIS_AT(HD) + 0x58] = 0;
 	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
 	CHECK_EQ(disk.waiting, 0);
+	CHECK_EQ(ram[FIS_AT(HD) + 0x58], 0xa1);
 	pthread_join(t, NULL);
 	CHECK_EQ(pt_read(HD, P_SACT), 0);
 	ah_queue(4, C_READ_QUEUED, 0, 8, DATA);

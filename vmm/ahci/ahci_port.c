@@ -63,12 +63,12 @@ set_tfd(struct ahci_port *p, unsigned status, unsigned error)
 	p->tfd = status | (error & 0xff) << 8;
 }
 
-/* FISes of the device */
+/* FISes of the device.  What is under way completes with all that belongs to it while the bus is waited for (set_master()). */
 
 static void
 post(struct ahci_port *p, unsigned off, const void *fis, size_t len)
 {
-	if ((p->cmd & PCMD_FRE) != 0 && p->h->master && vm_gpa_write(vm_of(p), p->fb + off, fis, len) != 0) {
+	if ((p->cmd & PCMD_FRE) != 0 && (p->h->master || p->flying != 0) && vm_gpa_write(vm_of(p), p->fb + off, fis, len) != 0) {
 		p->is |= PIS_HBFS;
 		p->halted = true;
 		device_guest_log(p->h->dev, "port %u: its FISes go to %#llx, which is no RAM", p->n, (unsigned long long)p->fb);
