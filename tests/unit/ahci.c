@@ -852,14 +852,49 @@ TEST(moves)
 	finish();
 }
 
+/* Port 0 is in no state with this value of a field; without it it is in one. */
+static void
+port_refuses(const char *name, uint64_t val, const char *words)
+{
+	const struct vm_state_table *table = dev->cls->state;
+	uint8_t *port = fx_field(dev, "port");
+	uint64_t old = 0;
+
+	table = table->fields[table->nfields - 1].sub;
+	for (unsigned i = 0; i < table->nfields; i++) {
+		const struct vm_state_field *f = &table->fields[i];
+		size_t size = f->type == VM_FIELD_U8 ? 1 : f->type == VM_FIELD_U32 ? 4 : 8;
+
+		if (strcmp(f->name, name) != 0)
+			continue;
+		CHECK_EQ(table->check(port), 0);
+		memcpy(&old, port + f->offset, size);
+		memcpy(port + f->offset, &val, size);
+		CHECK_EQ(table->check(port), -1);
+		CHECK_HAS(vm_errmsg(), words);
+		memcpy(port + f->offset, &old, size);
+		return;
+	}
+	FAIL("no field %s", name);
+}
+
 TEST(states_that_cannot_be)
 {
+	static const struct { const char *field; uint64_t val; const char *words; } bad[] = {
+		{ "multiple", 17, "17 sectors at once" }, { "power", 4, "power 4" }, { "turn", 32, "slot 32" }, { "ci", 1, "stands still" },
+		{ "sact", 1, "stands still" }, { "clb", 0x200, "lists at 0x200" }, { "fb", 0x80, "and 0x80" },
+	};
 	static struct fx to;
 	struct pci_host *h;
 	char other[512];
 
 	setup("sata.port.0.ro=true\n");
+	pt_write(HD, P_CMD, 0);
+	pt_write(HD, P_CLB, 0);
+	pt_write(HD, P_FB, 0);
 	devices_pause(&fx.vmm);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		port_refuses(bad[i].field, bad[i].val, bad[i].words);
 	fx_damage(&fx);
 	/* A controller with another device. */
 	fx_open(&to);
