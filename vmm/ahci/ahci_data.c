@@ -6,6 +6,7 @@
  * executed in parts of whole sectors.  Each descriptor is read when it is needed and believed nothing; the command keeps where it is
  * in the table.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,10 +289,10 @@ next_part(struct ahci_cmd *c)
 static void
 report(const struct ahci_cmd *c)
 {
-	const struct block_req *req = &c->req;
+	char port[16];
 
-	device_guest_log(c->p->h->dev, "port %u: %s of %llu bytes at %llu: %s", c->p->n, req->op == BLOCK_READ ? "read" :
-	    req->op == BLOCK_FLUSH ? "flush" : "write", (unsigned long long)req->len, (unsigned long long)req->off, strerror(req->error));
+	(void)snprintf(port, sizeof(port), "port %u: ", c->p->n);
+	block_failed(c->p->h->dev, port, &c->req);
 }
 
 /* On an image's thread. */

@@ -170,6 +170,17 @@ block_close(struct block *b)
 	free_block(b);
 }
 
+void
+block_failed(struct device *dev, const char *who, const struct block_req *req)
+{
+	static const char *const names[] = {
+		[BLOCK_READ] = "read", [BLOCK_WRITE] = "write", [BLOCK_FLUSH] = "flush", [BLOCK_DISCARD] = "discard", [BLOCK_ZERO] = "zeroing",
+	};
+
+	device_guest_log(dev, "%s%s of %llu bytes at %llu: %s", who, names[req->op], (unsigned long long)req->len,
+	    (unsigned long long)req->off, strerror(req->error));
+}
+
 uint64_t
 block_size(const struct block *b)
 {

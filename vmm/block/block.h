@@ -111,5 +111,7 @@ bool	block_readonly(const struct block *b);
  * case, but never from inside.  Any thread, with locks held that done takes.
  */
 void	block_submit(struct block *b, struct block_req *req);
+/* Tell the log of dev that a request failed; who: "", or which of several disks it was, with what stands behind that.  Any thread. */
+void	block_failed(struct device *dev, const char *who, const struct block_req *req);
 
 #endif /* _HYVE_BLOCK_H_ */

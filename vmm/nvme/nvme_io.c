@@ -108,15 +108,6 @@ status_of(const struct nvme_io *io)
 	return (io->req.op == BLOCK_READ ? NVME_READ_ERROR : NVME_WRITE_FAULT);
 }
 
-static void
-report(const struct nvme_io *io)
-{
-	const struct block_req *req = &io->req;
-
-	device_guest_log(io->n->dev, "%s of %llu bytes at %llu: %s", req->op == BLOCK_READ ? "read" : req->op == BLOCK_FLUSH ? "flush" :
-	    "write", (unsigned long long)req->len, (unsigned long long)req->off, strerror(req->error));
-}
-
 /* The guest's memory may change meanwhile: then either answer is right, and no order that the thread sanitizer could see. */
 static __attribute__((no_sanitize("thread"))) uint16_t
 compare(const struct nvme_io *io)
@@ -193,7 +184,7 @@ done(struct block_req *req)
 		return;
 	if (req->error != 0) {
 		status = status_of(io);
-		report(io);
+		block_failed(io->n->dev, "", &io->req);
 	} else if (io->compare != NULL) {
 		status = compare(io);
 	}

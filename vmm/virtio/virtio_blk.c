@@ -187,9 +187,7 @@ done(struct block_req *req)
 		return;
 	}
 	if (req->error != 0)
-		device_guest_log(b->vd.dev, "%s of %llu bytes at %llu: %s", req->op == BLOCK_READ ? "read" :
-		    req->op == BLOCK_FLUSH ? "flush" : "write", (unsigned long long)req->len, (unsigned long long)req->off,
-		    strerror(req->error));
+		block_failed(b->vd.dev, "", req);
 	pthread_mutex_lock(&b->vd.lock);
 	if (b->stopping == 0)
 		answer(b, io, req->error == 0 ? S_OK : S_IOERR);
