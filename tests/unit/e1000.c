@@ -648,7 +648,8 @@ TEST(loopback)
 TEST(state)
 {
 	static const struct fx_bad bad[] = {
-		{ "ee_left", 17, 1, "EEPROM" }, { "ims", 1U << 31, 4, "do not exist" }, { "icr", 1U << 5, 4, "do not exist" }, { NULL, 0, 0, NULL },
+		{ "ee_left", 17, 1, "EEPROM" }, { "ims", 1U << 31, 4, "do not exist" }, { "icr", 1U << 5, 4, "do not exist" },
+		{ "tx", TX_RING + 1, 4, "a ring" }, { "rx", RX_RING + 8, 4, "a ring" }, { NULL, 0, 0, NULL },
 	};
 	struct pci_host *host2;
 	uint8_t data[200], got[2048];

@@ -25,6 +25,8 @@
 #define	IOADDR		0U
 #define	IODATA		4U
 
+#define	RING_BAL	0xfffffff0U	/* of RDBAL, TDBAL and RDLEN, TDLEN (13.4): what is not reserved */
+#define	RING_LEN	0xfff80U
 #define	ITR_HZ		3906250U	/* 13.4.18: 256 ns */
 #define	VENDOR_INTEL	0x8086
 
@@ -355,9 +357,9 @@ static const struct reg regs[] = {
 	REG(0x1000, pba, ANY, .initial = 0x00100030, .write = write_pba),
 	REG(0x2160, fcrtl, 0x8000fff8),
 	REG(0x2168, fcrth, 0xfff8),
-	REG(0x2800, rx.bal, 0xfffffff0),
+	REG(0x2800, rx.bal, RING_BAL),
 	REG(0x2804, rx.bah, ANY),
-	REG(0x2808, rx.len, 0xfff80),
+	REG(0x2808, rx.len, RING_LEN),
 	REG(0x2810, rx.head, 0xffff),
 	REG(0x2818, rx.tail, ANY, .write = write_rdt),
 	REG(0x2820, rdtr, 0xffff),
@@ -365,9 +367,9 @@ static const struct reg regs[] = {
 	REG(0x282c, radv, 0xffff),
 	REG(0x2c00, rsrpd, 0xfff),
 	REG(0x3000, txdma, ANY),
-	REG(0x3800, tx.bal, 0xfffffff0),
+	REG(0x3800, tx.bal, RING_BAL),
 	REG(0x3804, tx.bah, ANY),
-	REG(0x3808, tx.len, 0xfff80),
+	REG(0x3808, tx.len, RING_LEN),
 	REG(0x3810, tx.head, 0xffff),
 	REG(0x3818, tx.tail, ANY, .write = write_tdt),
 	REG(0x3820, tidv, 0xffff),
@@ -726,11 +728,20 @@ e1000_resume(struct device *dev)
 	event_timer_arm(e->kick, 0);
 }
 
+/* As the registers keep it: aligned, and not longer than they can say. */
+static bool
+ring_good(const struct e1000_ring *r)
+{
+	return ((r->bal & ~RING_BAL) == 0 && (r->len & ~RING_LEN) == 0 && r->head <= 0xffff && r->tail <= 0xffff);
+}
+
 static int
 e1000_check(void *obj)
 {
 	const struct e1000 *e = obj;
 
+	if (!ring_good(&e->rx) || !ring_good(&e->tx))
+		return (vm_state_complain("a ring of descriptors that its registers cannot say"));
 	if (e->ee_left > 16)
 		return (vm_state_complain("the EEPROM has more to say than a word"));
 	if ((e->icr | e->ims) & ~E1000_INT_ALL)
