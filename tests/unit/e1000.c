@@ -696,6 +696,26 @@ TEST(state)
 	unmake(&two, host2);
 }
 
+/* A long ring of what cannot be sent is done by and by, for others live on the control thread. */
+TEST(a_ring_of_rubbish)
+{
+	const uint64_t d[2] = { TX_BUF, 5 | ONE };
+	unsigned n = (RX_RING - TX_RING) / 16;
+
+	setup(RX_EN);
+	for (unsigned i = 0; i < n; i++)
+		gpa_write(TX_RING + 16 * i, d, 16);
+	w(TDBAL + 8, 16 * n);
+	w(TDT, n - 1);
+	CHECK_EQ(event_loop_once(fx.vmm.loop, 0), 0);
+	CHECK(r(TDBAL + 16) < n - 1);
+	for (unsigned i = 0; i < n && r(TDBAL + 16) != n - 1; i++)
+		CHECK_EQ(event_loop_once(fx.vmm.loop, 0), 0);
+	CHECK_EQ(r(TDBAL + 16), n - 1);
+	CHECK_EQ(wire.sent, 0);
+	unmake(&fx, host);
+}
+
 /* Rings that are none or nowhere, registers and descriptors of any content: nothing but frames that are lost. */
 TEST(drivers_that_do_wrong)
 {

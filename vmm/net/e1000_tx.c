@@ -203,15 +203,16 @@ take_packet(struct e1000 *e, uint32_t n)
 	return (true);
 }
 
-/* Fill e->out.  false: there is nothing to send. */
+/* Fill e->out.  false: there is nothing to send, or, when what may be taken is used up, not now. */
 static bool
-take(struct e1000 *e)
+take(struct e1000 *e, unsigned *left)
 {
 	struct e1000_desc d;
 
-	while (e->active && (e->tctl & E1000_TCTL_EN) != 0 && pci_master(&e->fn)) {
+	while (*left != 0 && e->active && (e->tctl & E1000_TCTL_EN) != 0 && pci_master(&e->fn)) {
 		uint32_t owned = e1000_ring_owned(&e->tx), n = 0;
 
+		(*left)--;
 		/* Up to a packet's last descriptor; contexts ahead of it are taken by themselves. */
 		do {
 			if (n == owned || !e1000_fetch(e, &e->tx, n, &d))
@@ -384,14 +385,15 @@ void
 e1000_transmit(struct e1000 *e)
 {
 	struct e1000_out *o = &e->out;
-	unsigned n;
+	/* A ring may be full of what cannot be sent, and that can be long: contexts and packets. */
+	unsigned n, left = 2 * BUDGET;
 
 	e->refused = false;
 	for (n = 0; n < BUDGET; n++) {
 		pthread_mutex_lock(&e->lock);
 		if (n != 0)
 			sent(e);
-		o->busy = o->busy || take(e);
+		o->busy = o->busy || take(e, &left);
 		pthread_mutex_unlock(&e->lock);
 		if (!o->busy)
 			break;
@@ -410,6 +412,6 @@ e1000_transmit(struct e1000 *e)
 	e1000_update(e);
 	pthread_mutex_unlock(&e->lock);
 	net_flush(e->net);
-	if (n == BUDGET)
+	if (n == BUDGET || left == 0)
 		event_timer_arm(e->kick, 0);
 }
