@@ -69,6 +69,16 @@ watch(struct tap_queue *q)
 	event_fd_set(q->ev, (on && !q->held ? EVENT_READ : 0) | (on && q->full ? EVENT_WRITE : 0));
 }
 
+/* The NIC's frame that waited may be tried again. */
+static void
+tell_writable(struct tap *t)
+{
+	if (!t->refused || !t->running || t->net->nic->writable == NULL)
+		return;
+	t->refused = false;
+	t->net->nic->writable(t->net->arg);
+}
+
 /* To the host */
 
 static bool
@@ -129,10 +139,7 @@ on_queue(void *arg, unsigned what)
 		return;
 	if ((what & EVENT_WRITE) != 0 && q->full) {
 		q->full = false;
-		if (t->refused && t->net->nic->writable != NULL) {
-			t->refused = false;
-			t->net->nic->writable(t->net->arg);
-		}
+		tell_writable(t);
 	}
 	if ((what & EVENT_READ) != 0) {
 		for (unsigned i = 0; i < BATCH && !q->held && receive_one(q); i++)
@@ -191,6 +198,8 @@ tap_configure(struct net *n)
 		device_log(n->dev, LOG_LEVEL_WARN, "tap '%s' keeps its offloads: %s", t->name, strerror(errno));
 	for (unsigned i = 1; i < t->n; i++)
 		attach(&t->q[i], i < n->used);
+	/* What waited for a queue that is detached now would wait for ever: it goes by another one. */
+	tell_writable(t);
 }
 
 /* The back end */
