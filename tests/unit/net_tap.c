@@ -16,6 +16,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 
 #include "net/net.h"
@@ -306,6 +307,31 @@ TEST(several_queues)
 	}
 	CHECK((seen & (seen - 1)) != 0);
 	close(fd);
+	unplug();
+}
+
+/* An administrator removes the interface: the guest's link goes down, and what it sends is lost. */
+TEST(an_interface_that_goes)
+{
+	struct {
+		struct nlmsghdr	 h;
+		struct ifinfomsg m;
+	} del = { { .nlmsg_len = sizeof(del), .nlmsg_type = RTM_DELLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK }, { 0 } };
+	char answer[256];
+	int fd;
+
+	alone();
+	CHECKF(plug("nic.backend=tap\nnic.tap=wonder0\nnic.queues=2") != NULL, "%s", vmm_errmsg());
+	net_start(net);
+	del.m.ifi_index = (int)if_nametoindex("wonder0");
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	CHECK(fd >= 0 && send(fd, &del, sizeof(del), 0) == sizeof(del) && recv(fd, answer, sizeof(answer), 0) > 0);
+	close(fd);
+	CHECK(net->link && if_nametoindex("wonder0") == 0);
+	for (int i = 0; i < 100 && net->link; i++)
+		CHECK_EQ(event_loop_once(fx.vmm.loop, 20), 0);
+	CHECK(!net->link);
+	CHECK(give(plain, sizeof(plain), 0) && give(plain, sizeof(plain), 1));
 	unplug();
 }
 

@@ -105,6 +105,22 @@ tap_send(struct net *n, const struct net_frame *f)
 
 /* From the host */
 
+/* The interface was removed: an error is all that its descriptors have from now on, and the loop would look at it again and again. */
+static void
+lost(struct tap_queue *q)
+{
+	struct net *n = q->t->net;
+
+	q->attached = q->full = false;
+	if (!n->link)
+		return;
+	device_log(n->dev, LOG_LEVEL_WARN, "tap '%s' is no more: the link is down", q->t->name);
+	n->link = false;
+	if (n->nic->link != NULL)
+		n->nic->link(n->arg, false);
+	tell_writable(q->t);
+}
+
 /* One frame.  false: none is there, or the NIC takes no more. */
 static bool
 receive_one(struct tap_queue *q)
@@ -114,8 +130,11 @@ receive_one(struct tap_queue *q)
 	struct net *n = q->t->net;
 	ssize_t len = readv(q->fd, iov, 2);
 
-	if (len < 0)
+	if (len < 0) {
+		if (errno == EBADFD)
+			lost(q);
 		return (false);
+	}
 	if ((size_t)len < sizeof(h) + NET_HEADER)
 		return (true);
 	q->iov = (struct iovec){ .iov_base = q->buf, .iov_len = (size_t)len - sizeof(h) };
