@@ -101,7 +101,7 @@ struct net {
 	uint8_t		 mac[NET_ADDRLEN];	/* first address of the NIC; the guest may choose another */
 	char		 place[96];	/* the back end's open: where on a network that others are on too, so that no two get one address */
 	unsigned	 mtu;
-	bool		 link;		/* up; the back end calls nic->link() when it changes */
+	_Atomic bool	 link;		/* up; the back end calls nic->link() when it changes; read by a vCPU that resets its NIC */
 	bool		 started;
 	_Atomic unsigned takes;		/* what the guest takes now */
 	unsigned	 queues;	/* pairs of queues that the NIC has */
