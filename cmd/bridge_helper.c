@@ -158,6 +158,8 @@ main(int argc, char *argv[])
 		    error == EPERM ? "; it is to be setuid root, or to have cap_net_admin" : "");
 	error = tapdev_set_mtu(name, mtu);
 	if (error == 0)
+		error = tapdev_yield_mac(name);
+	if (error == 0)
 		error = tapdev_join(name, bridge);
 	if (error == 0)
 		error = tapdev_up(name);

@@ -339,6 +339,7 @@ TEST(an_interface_that_goes)
 TEST(bridges)
 {
 	char dir[] = "/tmp/hyve-tap.XXXXXX", list[64], buf[2048];
+	struct ifreq ifr = { 0 };
 	int sock, fd, mtu;
 	FILE *file;
 
@@ -346,7 +347,6 @@ TEST(bridges)
 	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (sock < 0 || ioctl(sock, SIOCBRADDBR, "span0") != 0)
 		SKIP("this kernel has no bridges");
-	close(sock);
 	CHECK(tapdev_up("span0") == 0 && tapdev_set_mtu("span0", 1400) == 0 && mkdtemp(dir) != NULL);
 	(void)snprintf(list, sizeof(list), "%s/bridges", dir);
 	CHECK_EQ(setenv("HYVE_BRIDGES", list, 1), 0);
@@ -358,6 +358,10 @@ TEST(bridges)
 		CHECK(file != NULL && fputs(good[i], file) >= 0 && fclose(file) == 0 && chmod(list, 0644) == 0);
 		CHECKF(plug("nic.backend=tap\nnic.bridge=span0\nnic.queues=2") != NULL, "%s", vmm_errmsg());
 		CHECK(net->mtu == 1400 && tapdev_get_mtu("hyve0", &mtu) == 0 && mtu == 1400);
+		/* Its address is none that the bridge would take from another port. */
+		(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "hyve0");
+		CHECK_EQ(ioctl(sock, SIOCGIFHWADDR, &ifr), 0);
+		CHECK_EQ((uint8_t)ifr.ifr_hwaddr.sa_data[0], 0xfe);
 		net_start(net);
 		net_configure(net, 0, 2);
 		fd = host("span0");
@@ -390,6 +394,7 @@ TEST(bridges)
 	CHECK_EQ(chmod(list, 0666), 0);
 	refused("nic.backend=tap\nnic.bridge=span0", "is no file that root alone can write");
 	CHECK(unlink(list) == 0 && rmdir(dir) == 0);
+	close(sock);
 	CHECK_EQ(setenv("HYVE_HELPERS", "/nowhere", 1), 0);
 	refused("nic.backend=tap\nnic.bridge=span0", "cannot start '/nowhere/hyve-bridge-helper': No such file");
 }

@@ -91,6 +91,19 @@ tapdev_set_mtu(const char *name, int mtu)
 }
 
 int
+tapdev_yield_mac(const char *name)
+{
+	struct ifreq ifr = { 0 };
+	int error = request(SIOCGIFHWADDR, &ifr, name);
+
+	if (error != 0)
+		return (error);
+	/* Locally administered, of one station, and as high as that can be. */
+	ifr.ifr_hwaddr.sa_data[0] = (char)0xfe;
+	return (request(SIOCSIFHWADDR, &ifr, name));
+}
+
+int
 tapdev_up(const char *name)
 {
 	struct ifreq ifr = { 0 };

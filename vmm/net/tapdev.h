@@ -20,6 +20,11 @@ int	tapdev_get_mtu(const char *name, int *mtu);
 /* With CAP_NET_ADMIN: set that; switch an interface on; put it into a bridge. */
 int	tapdev_set_mtu(const char *name, int mtu);
 int	tapdev_up(const char *name);
+/*
+ * With CAP_NET_ADMIN, before it joins: a high address of its own.  A bridge that was given no address has the lowest of its ports', and
+ * the host would change its own with each VM.
+ */
+int	tapdev_yield_mac(const char *name);
 int	tapdev_join(const char *name, const char *bridge);
 
 #endif /* _HYVE_NET_TAPDEV_H_ */
