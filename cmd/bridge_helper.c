@@ -131,6 +131,19 @@ give(const char *name, const int *fds, unsigned n)
 		exit(1);
 }
 
+/* Whether standard input is a socket on which an answer is meant: on another kind it could be a command that root seems to give. */
+static bool
+asked(void)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(domain);
+
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0)
+		return (false);
+	len = sizeof(type);
+	return (domain == AF_UNIX && getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -138,9 +151,8 @@ main(int argc, char *argv[])
 	int fds[TAPDEV_QUEUES_MAX], mtu, error;
 	const char *bridge = argc == 3 ? argv[1] : "";
 	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
-	struct stat st;
 
-	if (fstat(STDIN_FILENO, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+	if (!asked()) {
 		(void)fprintf(stderr, "hyve-bridge-helper: hyve calls this for --net tap,bridge=BRIDGE\n");
 		return (2);
 	}
