@@ -570,6 +570,21 @@ TEST(attributes)
 	CHECK_EQ(stat(in("hello"), &st), 0);
 	CHECK_EQ(st.st_mtim.tv_sec, 2000);
 	CHECK_EQ(st.st_mtim.tv_nsec, 2);
+	/* What is not to be set may be anything; what is, not. */
+	for (unsigned i = 0; i < 2; i++) {
+		begin(T_SETATTR);
+		put(2, 4);
+		put(0x1 | (i == 0 ? 0 : 0x20 | 0x100), 4);
+		put(0600, 4);
+		for (unsigned j = 0; j < 2; j++)
+			put(UINT32_MAX, 4);
+		for (unsigned j = 0; j < 5; j++)
+			put(UINT64_MAX, 8);
+		CHECK_EQ(ask(), i == 0 ? 0 : EINVAL);
+	}
+	CHECK_EQ(stat(in("hello"), &st), 0);
+	CHECK_EQ(st.st_mode & 07777, 0600);
+	CHECK(st.st_size == 5 && st.st_mtim.tv_sec == 2000);
 	CHECK_EQ(simple(T_STATFS, 2), 0);
 	CHECK_EQ(get(4), 0x01021997);
 	finish();

@@ -332,8 +332,8 @@ p9_setattr(struct p9 *s, struct p9_in *in, struct p9_out *out)
 	for (unsigned i = 0; i < 2; i++) {
 		c.time[i].tv_sec = (time_t)p9_get(in, 8);
 		c.time[i].tv_nsec = (long)p9_get(in, 8);
-		/* Two values of this mean something else to the kernel. */
-		if ((uint64_t)c.time[i].tv_nsec >= 1000000000ULL)
+		/* Two values of this mean something else to the kernel.  What is not to be set may be anything. */
+		if ((c.valid & (i == 0 ? SET_ATIME_TO : SET_MTIME_TO)) != 0 && (uint64_t)c.time[i].tv_nsec >= 1000000000ULL)
 			in->bad = true;
 	}
 	if (f == NULL || f->kind != P9_PLAIN)
