@@ -446,6 +446,13 @@ TEST(long_frames)
 	CHECK(memcmp(in, got, 16380) == 0);
 	CHECK(rx_frame(in, 16381));
 	CHECK_EQ(rx_next(got, &rest), 0);
+	/* What the whole ring has no room for is lost, and holds nobody up. */
+	w(RCTL, RX_EN | LPE | 3U << 16);
+	CHECK(rx_frame(in, 16 * 256 - 5));
+	CHECK_EQ(rx_next(got, &rest), 0);
+	CHECK_EQ(r(STAT(4)), 1);		/* MPC */
+	CHECK(rx_frame(in, 15 * 256 - 4));
+	CHECK_EQ(rx_next(got, &rest), 15 * 256);
 	/* In one, which lies over those of others. */
 	w(RCTL, RX_EN | LPE | 0x2010000);
 	CHECK(rx_frame(in, 9000));

@@ -255,7 +255,7 @@ receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 	uint8_t *p = e->in + E1000_TAG;
 	enum pass pass;
 	uint64_t rest = 0;
-	uint32_t crc;
+	uint32_t crc, need;
 
 	if (!e->active || (e->rctl & E1000_RCTL_EN) == 0 || !pci_master(&e->fn) || (!looped && !e1000_link_up(e)) || f->len < NET_HEADER)
 		return (true);
@@ -268,9 +268,13 @@ receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 	if (pass == PASS_NOT || (is_tagged(e, p, len) && !by_tag(e, p)))
 		return (true);
 	/* With the tag, which may go: what has room for it now has it later too. */
-	if (e1000_ring_owned(&e->rx) < (len + E1000_CRC + buffer_size(e) - 1) / buffer_size(e)) {
-		if (e1000_ring_size(&e->rx) == 0)
+	need = (uint32_t)(len + E1000_CRC + buffer_size(e) - 1) / buffer_size(e);
+	if (e1000_ring_owned(&e->rx) < need) {
+		/* A ring has one descriptor less than it is long: this frame would wait for ever, and all others behind it. */
+		if (e1000_ring_size(&e->rx) <= need) {
+			e1000_count(e, E1000_MPC, 1);
 			return (true);
+		}
 		e1000_count(e, E1000_RNBC, 1);
 		return (false);
 	}
