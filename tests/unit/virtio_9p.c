@@ -772,6 +772,7 @@ TEST(read_only)
 /* As many as there may be, and then an error; all of it is gone with the session. */
 TEST(limits)
 {
+	struct p9 *other;
 	int error = 0;
 	uint32_t n;
 
@@ -783,6 +784,15 @@ TEST(limits)
 	for (uint32_t i = 2; error == 0 && i < n; i++)
 		error = lopen(i, 0);
 	CHECK_EQ(error, EMFILE);
+	/* Nor by another share. */
+	other = s;
+	s = p9_open("other", share, false);
+	CHECKF(s != NULL, "%s", vmm_errmsg());
+	CHECK_EQ(start(MAX), 0);
+	CHECK_EQ(walk(ROOT, 2, "hello", NULL, NULL), 0);
+	CHECK_EQ(lopen(2, 0), EMFILE);
+	p9_close(s);
+	s = other;
 	CHECK_EQ(start(MAX), 0);
 	CHECK_EQ(p9_fids(s), 1);
 	CHECK_EQ(walk(ROOT, 2, "hello", NULL, NULL), 0);

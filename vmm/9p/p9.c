@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,12 +144,29 @@ p9_fid_value(struct p9 *s, struct p9_fid *f, size_t len)
 	return (0);
 }
 
+/* Servers have threads of their own: when two open a file at once, it may be one too many. */
+static _Atomic unsigned nfiles;
+
+bool
+p9_may_open(void)
+{
+	return (atomic_load(&nfiles) < P9_FILES_MAX);
+}
+
+void
+p9_fid_opened(struct p9_fid *f, int fd, bool dir)
+{
+	f->fd = fd;
+	f->dir = dir;
+	(void)atomic_fetch_add(&nfiles, 1);
+}
+
 static void
 fid_free(struct p9 *s, struct p9_fid *f)
 {
 	if (f->fd >= 0) {
 		close(f->fd);
-		s->nfiles--;
+		(void)atomic_fetch_sub(&nfiles, 1);
 	}
 	s->memory -= (f->path != NULL ? strlen(f->path) + 1 : 0) + (f->value != NULL ? f->len : 0);
 	free(f->path);

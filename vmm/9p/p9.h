@@ -7,8 +7,9 @@
  * Files belong to who runs hyve, and what that user may not do, no client can.  Refused to everybody, root too: devices, the bits that make
  * a program run as somebody else, and extended attributes but those of users.
  *
- * LIMITS.  Fids, open files, and memory for both are bounded: a client that wants more gets an error.  Nothing is opened but regular files
- * and folders, so no request waits for anything but the host's file system.
+ * LIMITS.  Fids, open files, and memory for both are bounded: a client that wants more gets an error.  Of open files the bound is that of
+ * all servers together, for the process has other uses for descriptors.  Nothing is opened but regular files and folders, so no request
+ * waits for anything but the host's file system.
  *
  * Not locked: one thread at a time.
  */

@@ -64,7 +64,7 @@ int
 p9_lopen(struct p9 *s, struct p9_in *in, struct p9_out *out)
 {
 	struct p9_fid *f = p9_fid(s, (uint32_t)p9_get(in, 4));
-	int flags = open_flags((uint32_t)p9_get(in, 4)), fd, error = 0;
+	int flags = open_flags((uint32_t)p9_get(in, 4)), fd, opened = -1, error = 0;
 	char path[32];
 	struct stat st;
 
@@ -74,7 +74,7 @@ p9_lopen(struct p9 *s, struct p9_in *in, struct p9_out *out)
 		return (EINVAL);
 	if (s->readonly && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0))
 		return (EROFS);
-	if (s->nfiles == P9_FILES_MAX)
+	if (!p9_may_open())
 		return (EMFILE);
 	fd = p9_open_fid(s, f);
 	if (fd < 0)
@@ -85,14 +85,13 @@ p9_lopen(struct p9 *s, struct p9_in *in, struct p9_out *out)
 		error = EACCES;
 	if (error == 0) {
 		p9_proc(fd, path);
-		f->fd = open(path, flags);
-		error = f->fd < 0 ? errno : 0;
+		opened = open(path, flags);
+		error = opened < 0 ? errno : 0;
 	}
 	close(fd);
 	if (error != 0)
 		return (error);
-	s->nfiles++;
-	f->dir = S_ISDIR(st.st_mode);
+	p9_fid_opened(f, opened, S_ISDIR(st.st_mode));
 	put_opened(s, &st, out);
 	return (0);
 }
@@ -136,7 +135,7 @@ p9_lcreate(struct p9 *s, struct p9_in *in, struct p9_out *out)
 		return (EBADF);
 	if (error != 0 || in->bad || open_flags(flags) < 0)
 		return (EINVAL);
-	if (s->nfiles == P9_FILES_MAX)
+	if (!p9_may_open())
 		return (EMFILE);
 	error = p9_join(f->path, name, path);
 	if (error != 0)
@@ -153,9 +152,7 @@ p9_lcreate(struct p9 *s, struct p9_in *in, struct p9_out *out)
 		close(fd);
 		return (error);
 	}
-	f->fd = fd;
-	f->dir = false;
-	s->nfiles++;
+	p9_fid_opened(f, fd, false);
 	put_opened(s, &st, out);
 	return (0);
 }

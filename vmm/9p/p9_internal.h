@@ -15,7 +15,7 @@
 #include "p9.h"
 
 #define	P9_FIDS_MAX	16384U
-#define	P9_FILES_MAX	512U		/* open */
+#define	P9_FILES_MAX	512U		/* open, of all servers: descriptors are the process's */
 #define	P9_MEMORY_MAX	(16U << 20)	/* of paths and extended attributes */
 #define	P9_BUCKETS	1024U
 
@@ -56,7 +56,7 @@ struct p9 {
 	bool		 readonly;
 	uint32_t	 msize;		/* 0: no session */
 	struct p9_fid	*bucket[P9_BUCKETS];
-	unsigned	 nfids, nfiles;
+	unsigned	 nfids;
 	size_t		 memory;
 };
 
@@ -79,6 +79,9 @@ int	p9_fid_set_path(struct p9 *s, struct p9_fid *f, const char *path);
 /* Memory for a value of so many bytes. */
 int	p9_fid_value(struct p9 *s, struct p9_fid *f, size_t len);
 void	p9_fid_remove(struct p9 *s, uint32_t fid);
+/* Whether one more file may be opened; a fid has what was opened. */
+bool	p9_may_open(void);
+void	p9_fid_opened(struct p9_fid *f, int fd, bool dir);
 
 /* p9_tree.c */
 
