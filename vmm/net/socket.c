@@ -339,8 +339,14 @@ on_listener(void *arg, unsigned what)
 	struct sock *s = arg;
 	int fd = s->running ? accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* Who waits stays there: without a descriptor for it this would be called again and again. */
+		if (s->running && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+			event_fd_set(s->listener_ev, 0);
+			event_timer_arm(s->retry, RETRY_NS);
+		}
 		return;
+	}
 	/* A wire has two ends. */
 	if (s->fd >= 0)
 		close(fd);
@@ -348,12 +354,17 @@ on_listener(void *arg, unsigned what)
 		connected(s, fd);
 }
 
+/* Later: connect, or accept again. */
 static void
 try_connect(void *arg)
 {
 	struct sock *s = arg;
 	int fd;
 
+	if (s->running && s->listens) {
+		event_fd_set(s->listener_ev, EVENT_READ);
+		return;
+	}
 	if (!s->running || s->fd >= 0)
 		return;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
