@@ -18,19 +18,6 @@
 #define	TCP_ENDS	0x09U	/* FIN and PSH: the last segment's */
 #define	TCP_CWR		0x80U	/* the first one's (RFC 3168 section 6.1.2) */
 
-static uint16_t
-get16(const uint8_t *p)
-{
-	return ((uint16_t)(p[0] << 8 | p[1]));
-}
-
-static void
-put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 /* Whether an IP header is there and TCP behind it, where the checksum begins. */
 static bool
 headers_good(const struct net_cut *c, const uint8_t *frame, uint16_t type)
@@ -53,10 +40,10 @@ net_cut_begin(struct net_cut *c, const uint8_t *frame, const struct net_frame *f
 	if (f->len > NET_FRAME_MAX || f->csum_start < NET_HEADER + IP4_LEN || f->csum_start + TCP_LEN > f->len || f->gso_size < SIZE_MIN)
 		return (false);
 	c->ip = NET_HEADER;
-	type = get16(frame + 12);
+	type = offload_get16(frame + 12);
 	if (type == 0x8100) {
 		c->ip += 4;
-		type = get16(frame + 16);
+		type = offload_get16(frame + 16);
 	}
 	c->tcp = f->csum_start;
 	c->v6 = (f->gso & ~NET_GSO_ECN) == NET_GSO_TCP6;
@@ -88,11 +75,11 @@ fix(const struct net_cut *c, uint8_t *out, size_t len)
 	if (c->n != 0)
 		tcp[13] &= (uint8_t)~TCP_CWR;
 	if (c->v6) {
-		put16(ip + 4, len - c->ip - IP6_LEN);
+		offload_put16(ip + 4, len - c->ip - IP6_LEN);
 		sum = offload_sum(ip + 8, 32, proto);
 	} else {
-		put16(ip + 2, len - c->ip);
-		put16(ip + 4, (size_t)get16(ip + 4) + c->n);
+		offload_put16(ip + 2, len - c->ip);
+		offload_put16(ip + 4, (size_t)offload_get16(ip + 4) + c->n);
 		memset(ip + 10, 0, 2);
 		sum = (uint16_t)~offload_sum(ip, (size_t)(c->tcp - c->ip), 0);
 		memcpy(ip + 10, &sum, 2);

@@ -31,12 +31,6 @@
 #define	IP_UDP		17U
 #define	PAUSE		1U		/* operation of a MAC control frame (802.3 annex 31B) */
 
-static uint16_t
-get16(const uint8_t *p)
-{
-	return ((uint16_t)(p[0] << 8 | p[1]));
-}
-
 /* Filters: how a frame got through */
 enum pass { PASS_NOT, PASS_EXACT, PASS_INEXACT };
 
@@ -81,14 +75,14 @@ by_address(const struct e1000 *e, const uint8_t *frame)
 static bool
 is_tagged(const struct e1000 *e, const uint8_t *frame, size_t len)
 {
-	return (len >= NET_HEADER + E1000_TAG && get16(frame + TYPE_AT) == (uint16_t)e->vet);
+	return (len >= NET_HEADER + E1000_TAG && offload_get16(frame + TYPE_AT) == (uint16_t)e->vet);
 }
 
 /* 9.3, 13.5.4: of tagged frames those of the networks that are let in. */
 static bool
 by_tag(const struct e1000 *e, const uint8_t *frame)
 {
-	uint16_t tag = get16(frame + TYPE_AT + 2);
+	uint16_t tag = offload_get16(frame + TYPE_AT + 2);
 	unsigned vid = tag & 0xfff;
 
 	if ((e->rctl & E1000_RCTL_VFE) == 0)
@@ -107,10 +101,10 @@ flow_control(struct e1000 *e, const uint8_t *frame, size_t len)
 {
 	static const uint8_t group[NET_ADDRLEN] = { 0x01, 0x80, 0xc2, 0, 0, 0x01 };
 
-	if ((e->ctrl & E1000_CTRL_RFCE) == 0 || len < NET_HEADER + 4 || get16(frame + TYPE_AT) != (uint16_t)e->fct ||
-	    get16(frame + NET_HEADER) != PAUSE || memcmp(frame, group, sizeof(group)) != 0)
+	if ((e->ctrl & E1000_CTRL_RFCE) == 0 || len < NET_HEADER + 4 || offload_get16(frame + TYPE_AT) != (uint16_t)e->fct ||
+	    offload_get16(frame + NET_HEADER) != PAUSE || memcmp(frame, group, sizeof(group)) != 0)
 		return (false);
-	e1000_count(e, get16(frame + NET_HEADER + 2) != 0 ? E1000_XOFFRXC : E1000_XONRXC, 1);
+	e1000_count(e, offload_get16(frame + NET_HEADER + 2) != 0 ? E1000_XOFFRXC : E1000_XONRXC, 1);
 	return ((e->rctl & (E1000_RCTL_PMCF | E1000_RCTL_DPF)) != E1000_RCTL_PMCF);
 }
 
@@ -122,7 +116,7 @@ check_l4(const uint8_t *addresses, size_t alen, unsigned protocol, const uint8_t
 {
 	uint32_t sum = (uint32_t)htons((uint16_t)protocol) + htons((uint16_t)n);
 
-	if (n < (protocol == IP_TCP ? 20U : 8U) || (protocol == IP_UDP && get16(l4 + 6) == 0))
+	if (n < (protocol == IP_TCP ? 20U : 8U) || (protocol == IP_UDP && offload_get16(l4 + 6) == 0))
 		return (0);
 	sum = offload_sum(addresses, alen, sum);
 	return (ST_TCPCS | (offload_sum(l4, n, sum) == 0xffff ? 0 : ER_TCPE));
@@ -131,7 +125,7 @@ check_l4(const uint8_t *addresses, size_t alen, unsigned protocol, const uint8_t
 static uint64_t
 check_ipv4(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 {
-	size_t header = n >= 20 ? (ip[0] & 15) * 4U : 0, total = n >= 20 ? get16(ip + 2) : 0;
+	size_t header = n >= 20 ? (ip[0] & 15) * 4U : 0, total = n >= 20 ? offload_get16(ip + 2) : 0;
 	uint64_t status = 0;
 
 	if (header < 20 || ip[0] >> 4 != 4 || total < header || total > n)
@@ -139,7 +133,7 @@ check_ipv4(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 	if ((e->rxcsum & E1000_RXCSUM_IPOFLD) != 0)
 		status |= ST_IPCS | (good || offload_sum(ip, header, 0) == 0xffff ? 0 : ER_IPE);
 	/* table 3-5: no fragments */
-	if ((e->rxcsum & E1000_RXCSUM_TUOFLD) == 0 || (get16(ip + 6) & 0x3fff) != 0 || (ip[9] != IP_TCP && ip[9] != IP_UDP))
+	if ((e->rxcsum & E1000_RXCSUM_TUOFLD) == 0 || (offload_get16(ip + 6) & 0x3fff) != 0 || (ip[9] != IP_TCP && ip[9] != IP_UDP))
 		return (status);
 	return (status | (good ? ST_TCPCS : check_l4(ip + 12, 8, ip[9], ip + header, total - header)));
 }
@@ -147,7 +141,7 @@ check_ipv4(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 static uint64_t
 check_ipv6(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 {
-	size_t len = n >= 40 ? get16(ip + 4) : SIZE_MAX;
+	size_t len = n >= 40 ? offload_get16(ip + 4) : SIZE_MAX;
 
 	if (len > n - 40 || ip[0] >> 4 != 6 || (e->rxcsum & E1000_RXCSUM_TUOFLD) == 0 || (ip[6] != IP_TCP && ip[6] != IP_UDP))
 		return (0);
@@ -164,7 +158,7 @@ check(const struct e1000 *e, const uint8_t *p, size_t len, bool good)
 		return (ST_IXSM);
 	if (is_tagged(e, p, len))
 		at += E1000_TAG;
-	switch (get16(p + at)) {
+	switch (offload_get16(p + at)) {
 	case TYPE_IPV4:
 		return (check_ipv4(e, p + at + 2, len - at - 2, good));
 	case TYPE_IPV6:
@@ -283,7 +277,7 @@ receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 	crc = (uint32_t)crc32(0, p, (unsigned)len);
 	memcpy(p + len, &crc, E1000_CRC);
 	if (is_tagged(e, p, len) && (e->ctrl & E1000_CTRL_VME) != 0) {
-		rest |= ST_VP | (uint64_t)get16(p + TYPE_AT + 2) << 48;
+		rest |= ST_VP | (uint64_t)offload_get16(p + TYPE_AT + 2) << 48;
 		memmove(p + TYPE_AT, p + TYPE_AT + E1000_TAG, len + E1000_CRC - TYPE_AT - E1000_TAG);
 		len -= E1000_TAG;
 	}

@@ -232,19 +232,6 @@ take(struct e1000 *e, unsigned *left)
 
 /* Frames */
 
-static void
-put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static uint16_t
-get16(const uint8_t *p)
-{
-	return ((uint16_t)(p[0] << 8 | p[1]));
-}
-
 /* 3.5.5: a segment's header, of a frame of len bytes. */
 static void
 adapt_header(struct e1000_out *o, uint8_t *p, size_t len, bool last)
@@ -254,18 +241,18 @@ adapt_header(struct e1000_out *o, uint8_t *p, size_t len, bool last)
 	uint32_t seq;
 
 	if (c->ipv4) {
-		put16(ip + 2, len - c->ipcss);
-		put16(ip + 4, get16(ip + 4) + o->segment);
+		offload_put16(ip + 2, len - c->ipcss);
+		offload_put16(ip + 4, offload_get16(ip + 4) + o->segment);
 	} else {
-		put16(ip + 4, len - c->ipcss - IPV6_HEADER);
+		offload_put16(ip + 4, len - c->ipcss - IPV6_HEADER);
 	}
 	if (!c->tcp) {
-		put16(l4 + 4, len - c->tucss);
+		offload_put16(l4 + 4, len - c->tucss);
 		return;
 	}
-	seq = ((uint32_t)get16(l4 + TCP_SEQ) << 16 | get16(l4 + TCP_SEQ + 2)) + (uint32_t)o->off;
-	put16(l4 + TCP_SEQ, seq >> 16);
-	put16(l4 + TCP_SEQ + 2, seq);
+	seq = ((uint32_t)offload_get16(l4 + TCP_SEQ) << 16 | offload_get16(l4 + TCP_SEQ + 2)) + (uint32_t)o->off;
+	offload_put16(l4 + TCP_SEQ, seq >> 16);
+	offload_put16(l4 + TCP_SEQ + 2, seq);
 	if (!last)
 		l4[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
 }
@@ -301,9 +288,9 @@ checksums(const struct e1000 *e, uint8_t *p, size_t len, struct net_frame *f)
 	if (o->txsm) {
 		/* The driver's sum of the pseudo header is without the length, which differs from segment to segment. */
 		if (o->tso && c->tucso + 2U <= len) {
-			uint32_t sum = get16(p + c->tucso) + (uint32_t)(len - c->tucss);
+			uint32_t sum = offload_get16(p + c->tucso) + (uint32_t)(len - c->tucss);
 
-			put16(p + c->tucso, (sum & 0xffff) + (sum >> 16));
+			offload_put16(p + c->tucso, (sum & 0xffff) + (sum >> 16));
 		}
 		checksum(e, p, len, c->tucss, sum_end(c->tucse, len), c->tucso, f);
 	} else if (o->sum) {
@@ -346,8 +333,8 @@ make_frame(struct e1000 *e)
 		memmove(p - E1000_TAG, p, E1000_TAG_AT);
 		p -= E1000_TAG;
 		len += E1000_TAG;
-		put16(p + E1000_TAG_AT, o->vet);
-		put16(p + E1000_TAG_AT + 2, o->tag);
+		offload_put16(p + E1000_TAG_AT, o->vet);
+		offload_put16(p + E1000_TAG_AT + 2, o->tag);
 		f.csum_start = (uint16_t)(f.csum_start + E1000_TAG);
 		f.hdr_len = (uint16_t)(f.hdr_len + E1000_TAG);
 	}

@@ -21,29 +21,16 @@
 #define	TCP_ACK		0x10U
 #define	PROTO_TCP	6U
 
-static uint16_t
-get16(const uint8_t *p)
-{
-	return ((uint16_t)(p[0] << 8 | p[1]));
-}
-
 static uint32_t
 get32(const uint8_t *p)
 {
-	return ((uint32_t)get16(p) << 16 | get16(p + 2));
-}
-
-static void
-put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
+	return ((uint32_t)offload_get16(p) << 16 | offload_get16(p + 2));
 }
 
 static bool
 is_ip6(const uint8_t *frame)
 {
-	return (get16(frame + 12) == 0x86dd);
+	return (offload_get16(frame + 12) == 0x86dd);
 }
 
 /* Where the TCP header begins; 0 if there is none to be merged. */
@@ -54,13 +41,13 @@ find_tcp(const uint8_t *frame, size_t len)
 
 	if (len < IP + IP4_LEN + TCP_LEN)
 		return (0);
-	if (get16(frame + 12) == 0x0800) {
+	if (offload_get16(frame + 12) == 0x0800) {
 		/* No options; whole; no padding behind it. */
-		if (ip[0] != 0x45 || get16(ip + 2) != len - IP || (get16(ip + 6) & 0x3fff) != 0 || ip[9] != PROTO_TCP)
+		if (ip[0] != 0x45 || offload_get16(ip + 2) != len - IP || (offload_get16(ip + 6) & 0x3fff) != 0 || ip[9] != PROTO_TCP)
 			return (0);
 		return (IP + IP4_LEN);
 	}
-	if (!is_ip6(frame) || len < IP + IP6_LEN + TCP_LEN || ip[0] >> 4 != 6 || get16(ip + 4) != len - IP - IP6_LEN ||
+	if (!is_ip6(frame) || len < IP + IP6_LEN + TCP_LEN || ip[0] >> 4 != 6 || offload_get16(ip + 4) != len - IP - IP6_LEN ||
 	    ip[6] != PROTO_TCP)
 		return (0);
 	return (IP + IP6_LEN);
@@ -137,10 +124,10 @@ headers(struct net_merge *m)
 	uint16_t sum;
 
 	if (is_ip6(m->buf)) {
-		put16(ip + 4, m->len - IP - IP6_LEN);
+		offload_put16(ip + 4, m->len - IP - IP6_LEN);
 		sum = offload_sum(ip + 8, 32, proto);
 	} else {
-		put16(ip + 2, m->len - IP);
+		offload_put16(ip + 2, m->len - IP);
 		memset(ip + 10, 0, 2);
 		sum = (uint16_t)~offload_sum(ip, IP4_LEN, 0);
 		memcpy(ip + 10, &sum, 2);

@@ -2,12 +2,26 @@
 /*
  * offload.h - what a network card's hardware would do to a frame, in software.
  *
- * All of it but the first takes frames in one piece, and believes nothing that they say: what does not fit is left alone.
+ * Frames are in one piece, but for the function that makes them so, and nothing that they say is believed: what does not fit is left alone.
  */
 #ifndef _HYVE_NET_OFFLOAD_H_
 #define	_HYVE_NET_OFFLOAD_H_
 
 #include "net.h"
+
+/* Numbers of headers, which are big-endian. */
+static inline uint16_t
+offload_get16(const uint8_t *p)
+{
+	return ((uint16_t)(p[0] << 8 | p[1]));
+}
+
+static inline void
+offload_put16(uint8_t *p, size_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
 
 /* The bytes of a frame in one piece: its own, or copied to buf, which has room for NET_FRAME_MAX. */
 uint8_t	*offload_linear(const struct net_frame *f, uint8_t *buf);
