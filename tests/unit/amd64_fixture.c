@@ -129,12 +129,19 @@ is_long(const struct mach *m)
 	return (m->mode >= LM64);
 }
 
+/* The first 8 bytes of a gate; long mode's have the upper half of the offset behind them. */
+static uint64_t
+gate(unsigned type, unsigned dpl, uint16_t sel, uint64_t off, unsigned third)
+{
+	return ((off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)third << 32 |
+	    (uint64_t)(0x80 | dpl << 5 | type) << 40 | (off >> 16 & 0xffff) << 48);
+}
+
 void
 m_gate(struct mach *m, unsigned vec, unsigned type, unsigned dpl, uint16_t sel, uint64_t off,
     unsigned ist)
 {
-	uint64_t lo = (off & 0xffff) | (uint64_t)sel << 16 | (uint64_t)ist << 32 |
-	    (uint64_t)(0x80 | dpl << 5 | type) << 40 | (off >> 16 & 0xffff) << 48;
+	uint64_t lo = gate(type, dpl, sel, off, ist);
 
 	if (is_long(m)) {
 		m_poke(m, IDT + 16 * vec, lo, 8);
@@ -147,10 +154,7 @@ void
 m_callgate(struct mach *m, unsigned sel, unsigned type, unsigned dpl, uint16_t to, uint64_t off,
     unsigned params)
 {
-	uint64_t lo = (off & 0xffff) | (uint64_t)to << 16 | (uint64_t)params << 32 |
-	    (uint64_t)(0x80 | dpl << 5 | type) << 40 | (off >> 16 & 0xffff) << 48;
-
-	m_gdt(m, sel, lo);
+	m_gdt(m, sel, gate(type, dpl, to, off, params));
 	if (is_long(m))
 		m_gdt(m, sel + 8, off >> 32);
 }
@@ -259,20 +263,27 @@ handlers(struct mach *m)
 		{ 0xe6, PORT_STUB, 0x48, 0xcf },
 		{ 0xe6, PORT_STUB, 0x48, 0x83, 0xc4, 8, 0x48, 0xcf }
 	};
-	bool err;
+	uint32_t ivt[256];
+	uint8_t stubs16[256][sizeof(stub16)], stubs[256][16] = { { 0 } };
+	uint64_t idt[512] = { 0 };
+	unsigned words = is_long(m) ? 2 : 1;
 
+	/* A table at a time: where write sections are checked, each write costs a mapping. */
 	for (unsigned v = 0; v < 256; v++) {
-		err = pushes_error(v);
-		m_poke(m, IVT + 4 * v, 4 * v | (STUBS16 >> 4) << 16, 4);
-		m_bytes(m, STUBS16 + 4 * v, stub16, sizeof(stub16));
+		bool err = pushes_error(v);
+
+		ivt[v] = 4 * v | (STUBS16 >> 4) << 16;
+		memcpy(stubs16[v], stub16, sizeof(stub16));
 		if (is_long(m))
-			m_bytes(m, STUBS + 16 * v, stub64[err], sizeof(stub64[err]));
+			memcpy(stubs[v], stub64[err], sizeof(stub64[err]));
 		else
-			m_bytes(m, STUBS + 16 * v, stub32[err], sizeof(stub32[err]));
-		m_gate(m, v, 14, v == BP || v == OF || v == 0x80 ? 3 : 0, is_long(m) ?
-		    S_CODE64 : S_CODE32,
-		    STUBS + 16 * v, 0);
+			memcpy(stubs[v], stub32[err], sizeof(stub32[err]));
+		idt[words * v] = gate(14, v == BP || v == OF || v == 0x80 ? 3 : 0, is_long(m) ? S_CODE64 : S_CODE32, STUBS + 16 * v, 0);
 	}
+	m_bytes(m, IVT, ivt, sizeof(ivt));
+	m_bytes(m, STUBS16, stubs16, sizeof(stubs16));
+	m_bytes(m, STUBS, stubs, sizeof(stubs));
+	m_bytes(m, IDT, idt, 256 * words * 8);
 }
 
 static void
