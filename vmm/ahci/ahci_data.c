@@ -118,11 +118,10 @@ advance(struct ahci_cmd *c, uint32_t len, uint32_t part)
 	c->moved += part;
 }
 
-int
-ahci_put(struct ahci_cmd *c, const void *buf, size_t len)
+/* Between buf and the regions that are next: into them, or out of them. */
+static int
+copy(struct ahci_cmd *c, uint8_t *buf, size_t len, bool put)
 {
-	const uint8_t *from = buf;
-
 	while (len != 0) {
 		vm_paddr_t gpa;
 		uint32_t have, part;
@@ -130,34 +129,25 @@ ahci_put(struct ahci_cmd *c, const void *buf, size_t len)
 		if (region(c, &gpa, &have) != 0)
 			return (AHCI_FATAL);
 		part = have < len ? have : (uint32_t)len;
-		if (vm_gpa_write(vm_of(c), gpa, from, part) != 0)
+		if ((put ? vm_gpa_write(vm_of(c), gpa, buf, part) : vm_gpa_read(vm_of(c), gpa, buf, part)) != 0)
 			return (fatal(c, PIS_HBFS));
 		advance(c, have, part);
-		from += part;
+		buf += part;
 		len -= part;
 	}
 	return (0);
 }
 
 int
+ahci_put(struct ahci_cmd *c, const void *buf, size_t len)
+{
+	return (copy(c, (uint8_t *)(uintptr_t)buf, len, true));
+}
+
+int
 ahci_get(struct ahci_cmd *c, void *buf, size_t len)
 {
-	uint8_t *to = buf;
-
-	while (len != 0) {
-		vm_paddr_t gpa;
-		uint32_t have, part;
-
-		if (region(c, &gpa, &have) != 0)
-			return (AHCI_FATAL);
-		part = have < len ? have : (uint32_t)len;
-		if (vm_gpa_read(vm_of(c), gpa, to, part) != 0)
-			return (fatal(c, PIS_HBFS));
-		advance(c, have, part);
-		to += part;
-		len -= part;
-	}
-	return (0);
+	return (copy(c, buf, len, false));
 }
 
 /* Map the next piece for the image, at most len bytes; its length, 0: fatal. */
