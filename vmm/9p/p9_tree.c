@@ -238,6 +238,15 @@ p9_walk(struct p9 *s, struct p9_in *in, struct p9_out *out)
 
 /* Attributes */
 
+/* What the message's fid names, if that is no extended attribute, for the caller to close; a negative errno. */
+static int
+open_fid(struct p9 *s, struct p9_in *in)
+{
+	struct p9_fid *f = p9_fid(s, (uint32_t)p9_get(in, 4));
+
+	return (f == NULL || in->bad || f->kind != P9_PLAIN ? -EBADF : p9_open_fid(s, f));
+}
+
 static void
 put_time(struct p9_out *out, const struct timespec *t)
 {
@@ -248,13 +257,9 @@ put_time(struct p9_out *out, const struct timespec *t)
 int
 p9_getattr(struct p9 *s, struct p9_in *in, struct p9_out *out)
 {
-	struct p9_fid *f = p9_fid(s, (uint32_t)p9_get(in, 4));
+	int fd = open_fid(s, in), error;
 	struct stat st;
-	int fd, error;
 
-	if (f == NULL || in->bad || f->kind != P9_PLAIN)
-		return (EBADF);
-	fd = p9_open_fid(s, f);
 	if (fd < 0)
 		return (-fd);
 	error = fstat(fd, &st) == 0 ? 0 : errno;
@@ -351,13 +356,9 @@ p9_setattr(struct p9 *s, struct p9_in *in, struct p9_out *out)
 int
 p9_statfs(struct p9 *s, struct p9_in *in, struct p9_out *out)
 {
-	struct p9_fid *f = p9_fid(s, (uint32_t)p9_get(in, 4));
+	int fd = open_fid(s, in), error;
 	struct statfs st;
-	int fd, error;
 
-	if (f == NULL || in->bad || f->kind != P9_PLAIN)
-		return (EBADF);
-	fd = p9_open_fid(s, f);
 	if (fd < 0)
 		return (-fd);
 	error = fstatfs(fd, &st) == 0 ? 0 : errno;
