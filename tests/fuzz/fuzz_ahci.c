@@ -45,20 +45,11 @@ port_reg(unsigned port, unsigned off, uint32_t val)
 static void
 make_vm(void)
 {
-	const struct device_class *cls = device_class_find("ahci");
-	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = DEVFN, .nirqs = 1 };
+	char keys[128];
 
-	fuzz_pci_open(&guest);
-	if (cls == NULL || config_declare(guest.vmm.config, "ahci", &cls->keys) != 0 ||
-	    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16)) == NULL)
-		abort();
-	fuzz_image(&guest, "ahci.port.0");
-	fuzz_image(&guest, "ahci.port.1");
-	fuzz_set(&guest, "ahci", "port.1.type", "cd");
-	place.pci = guest.host;
-	if (device_create(&guest.vmm, cls, "ahci", config_node(guest.vmm.config, "ahci"), &place) == NULL)
-		abort();
-	fuzz_pci_start(&guest);
+	(void)snprintf(keys, sizeof(keys), "ahci.port.0.path=/proc/self/fd/%d\nahci.port.1.path=/proc/self/fd/%d\nahci.port.1.type=cd\n",
+	    fuzz_image(), fuzz_image());
+	fuzz_pci_function(&guest, "ahci", "ahci", keys);
 }
 
 /* An address: memory of data, and what has another purpose or is no memory. */
@@ -285,19 +276,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (guest.vmm.vm == NULL)
 		make_vm();
-	devices_pause(&guest.vmm);
-	devices_reset(&guest.vmm);
-	memset(guest.ram, 0, FUZZ_RAM);
-	devices_resume(&guest.vmm);
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_restart(&guest.vmm, guest.ram);
+	fuzz_pci_assign(&guest);
 	start_all();
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
 		operate(&p, end);
 	(void)event_loop_once(guest.vmm.loop, 0);
 	/* Whatever it did, a reset of the controller mends it. */
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_pci_assign(&guest);
 	start_all();
 	if (fuzz_mem(&guest, fuzz_bar(&guest, 5) + 0x120, 4, false, 0) != 0x150)
 		abort();

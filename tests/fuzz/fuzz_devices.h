@@ -8,6 +8,47 @@
 #include "device.h"
 #include "fuzz_guest.h"
 
+#define	FUZZ_RAM	(1UL << 20)
+
+/* A VM without devices and processors; its memory, of FUZZ_RAM bytes. */
+static inline uint8_t *
+fuzz_vm_open(struct vmm *vmm)
+{
+	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
+	uint8_t *ram;
+
+	vmm->vm = vm_new(&spec);
+	vmm->loop = event_loop_new();
+	vmm->config = config_new();
+	if (vmm->vm == NULL || vmm->loop == NULL || vmm->config == NULL || vm_setup_memory(vmm->vm, FUZZ_RAM, VM_MMAP_ALL) != 0 ||
+	    (ram = vm_map_gpa(vmm->vm, 0, FUZZ_RAM)) == NULL)
+		abort();
+	return (ram);
+}
+
+/* A device of a class, with keys in lines "name.key=value". */
+static inline struct device *
+fuzz_device(struct vmm *vmm, const char *cls, const char *name, const char *keys, const struct device_place *place)
+{
+	const struct device_class *c = device_class_find(cls);
+	struct device *dev;
+
+	if (c == NULL || config_declare(vmm->config, name, &c->keys) != 0 || config_load_text(vmm->config, "fuzz", keys, strlen(keys)) != 0 ||
+	    (dev = device_create(vmm, c, name, config_node(vmm->config, name), place)) == NULL)
+		abort();
+	return (dev);
+}
+
+/* All devices, and memory, as they were at the beginning. */
+static inline void
+fuzz_restart(struct vmm *vmm, uint8_t *ram)
+{
+	devices_pause(vmm);
+	devices_reset(vmm);
+	memset(ram, 0, FUZZ_RAM);
+	devices_resume(vmm);
+}
+
 static int
 fuzz_save_devices(void *arg, struct vm_state_out *out)
 {
@@ -29,8 +70,11 @@ fuzz_move(struct vmm *vmm)
 	devices_resume(vmm);
 }
 
+/* Where virtqueue q is: its available and used rings at 0x4000 and 0x8000 behind its descriptors. */
+#define	FUZZ_RINGS(q)	(0x10000ULL + 0x10000 * (q))
+
 /*
- * A driver's work on a virtqueue of 64 descriptors, its available ring at 0x4000 behind them: a descriptor, an entry of the ring, its
+ * A driver's work on a virtqueue of 64 descriptors: a descriptor, an entry of the ring, its
  * index; and a byte of memory.  The input says what.
  */
 static inline void

@@ -88,23 +88,6 @@ reg(unsigned off, uint32_t val)
 	(void)fuzz_mem(&guest, fuzz_bar(&guest, 0) + off, 4, true, val);
 }
 
-static void
-make_vm(void)
-{
-	const struct device_class *cls = device_class_find("e1000");
-	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = DEVFN, .nirqs = 1 };
-
-	fuzz_pci_open(&guest);
-	if (cls == NULL || config_declare(guest.vmm.config, "net", &cls->keys) != 0 ||
-	    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16)) == NULL)
-		abort();
-	fuzz_set(&guest, "net", "backend", "sink");
-	place.pci = guest.host;
-	if (device_create(&guest.vmm, cls, "net", config_node(guest.vmm.config, "net"), &place) == NULL)
-		abort();
-	fuzz_pci_start(&guest);
-}
-
 /* An address: buffers, with offsets, the rings themselves, and what is no memory. */
 static uint64_t
 address(uint8_t b)
@@ -296,15 +279,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t d;
 
 	if (guest.vmm.vm == NULL)
-		make_vm();
-	devices_pause(&guest.vmm);
-	devices_reset(&guest.vmm);
-	memset(guest.ram, 0, FUZZ_RAM);
+		fuzz_pci_function(&guest, "e1000", "net", "net.backend=sink\n");
 	refuses = false;
 	frames = FRAMES_MAX;
-	devices_resume(&guest.vmm);
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_restart(&guest.vmm, guest.ram);
+	fuzz_pci_assign(&guest);
 	start(0x803a);
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
 		operate(&p, end);
@@ -313,8 +292,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	refuses = false;
 	net->nic->writable(net->arg);
 	net->nic->link(net->arg, true);
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_pci_assign(&guest);
 	start(0x803a);
 	descriptor(BUFFERS, 100 | 0x0b000000);
 	reg(0x3818, tail);

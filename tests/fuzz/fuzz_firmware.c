@@ -16,7 +16,6 @@
 #include "fuzz.h"
 #include "fuzz_devices.h"
 
-#define	RAM		(1UL << 20)
 #define	FWCFG		0x09020000ULL
 #define	PORT		0x510
 #define	FLASH32		0x04000000ULL
@@ -33,31 +32,17 @@ static uint8_t *ram;
 static struct device *
 make(const char *device, const char *name, unsigned on, uint64_t base, const char *keys)
 {
-	const struct device_class *cls = device_class_find(device);
 	struct device_place place = { .on = on, .base = base };
-	struct device *dev;
 
-	if (cls == NULL || config_declare(vmm.config, name, &cls->keys) != 0 ||
-	    config_load_text(vmm.config, "fuzz", keys, strlen(keys)) != 0)
-		abort();
-	dev = device_create(&vmm, cls, name, config_node(vmm.config, name), &place);
-	if (dev == NULL)
-		abort();
-	return (dev);
+	return (fuzz_device(&vmm, device, name, keys, &place));
 }
 
 static void
 make_vm(void)
 {
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
 	uint8_t big[100000] = { 1, 2, 3 };
 
-	vmm.vm = vm_new(&spec);
-	vmm.loop = event_loop_new();
-	vmm.config = config_new();
-	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 ||
-	    (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL)
-		abort();
+	ram = fuzz_vm_open(&vmm);
 	fwcfg[0] = make("fw-cfg", "fwcfg", DEVICE_ON_MMIO, FWCFG, "");
 	fwcfg[1] = make("fw-cfg", "fwport", DEVICE_ON_IO, PORT, "");
 	for (int i = 0; i < 2; i++) {
@@ -90,12 +75,12 @@ static void
 descriptor(const uint8_t **p, const uint8_t *end)
 {
 	struct { uint32_t control, len; uint64_t addr; } d;
-	uint64_t at = fuzz_bytes(p, end, 3) % RAM, val;
+	uint64_t at = fuzz_bytes(p, end, 3) % FUZZ_RAM, val;
 
 	d.control = htobe32((uint32_t)(fuzz_bytes(p, end, 1) % 0x30 << 16 | fuzz_bytes(p, end, 1)));
 	d.len = htobe32((uint32_t)fuzz_bytes(p, end, 3));
 	d.addr = htobe64(fuzz_bytes(p, end, 3));
-	if (at + sizeof(d) <= RAM)
+	if (at + sizeof(d) <= FUZZ_RAM)
 		memcpy(ram + at, &d, sizeof(d));
 	val = htobe64(at);
 	(void)vm_access(vmm.vm, VM_SPACE_MEM, FWCFG + 0x10, 8, true, &val);
@@ -132,8 +117,7 @@ operate(const uint8_t **p, const uint8_t *end)
 		(void)vm_access(vmm.vm, VM_SPACE_MEM, FLASH8 + at, 1, true, &val);
 		break;
 	case OP_POKE:
-		at = fuzz_bytes(p, end, 3) % RAM;
-		ram[at] = (uint8_t)fuzz_bytes(p, end, 1);
+		fuzz_poke(ram, FUZZ_RAM, p, end);
 		break;
 	case OP_MOVE:
 		fuzz_move(&vmm);
@@ -172,9 +156,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (vmm.vm == NULL)
 		make_vm();
-	devices_pause(&vmm);
-	devices_reset(&vmm);
-	devices_resume(&vmm);
+	fuzz_restart(&vmm, ram);
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
 		operate(&p, end);
 	/* Whatever it did, what was fixed still is. */

@@ -34,26 +34,17 @@ static struct device *
 add(const char *name, uint64_t base, unsigned nirqs)
 {
 	struct device_place place = { .on = DEVICE_ON_IO, .base = base, .nirqs = nirqs, .irq = { irq[0], irq[1] } };
-	const struct device_class *cls = device_class_find(name);
-	struct device *dev;
 
-	if (config_declare(vmm.config, name, &cls->keys) != 0 ||
-	    (dev = device_create(&vmm, cls, name, config_node(vmm.config, name), &place)) == NULL)
-		abort();
-	return (dev);
+	return (fuzz_device(&vmm, name, name, "", &place));
 }
 
 static void
 start(void)
 {
-	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
 	struct device *port92;
 
-	vmm.vm = vm_new(&spec);
-	vmm.loop = event_loop_new();
-	vmm.config = config_new();
-	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || (irq[0] = vm_irq_open_line(vmm.vm, 1)) == NULL ||
-	    (irq[1] = vm_irq_open_line(vmm.vm, 12)) == NULL)
+	(void)fuzz_vm_open(&vmm);
+	if ((irq[0] = vm_irq_open_line(vmm.vm, 1)) == NULL || (irq[1] = vm_irq_open_line(vmm.vm, 12)) == NULL)
 		abort();
 	port92 = add("port92", 0x92, 0);
 	i8042_set_port92(add("i8042", 0x60, IRQS), port92);

@@ -40,20 +40,10 @@ reg(unsigned off, uint32_t val)
 static void
 make_vm(void)
 {
-	const struct device_class *cls = device_class_find("nvme");
-	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = DEVFN, .nirqs = 1 };
+	char keys[128];
 
-	fuzz_pci_open(&guest);
-	if (cls == NULL || config_declare(guest.vmm.config, "nvme", &cls->keys) != 0 ||
-	    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16)) == NULL)
-		abort();
-	fuzz_image(&guest, "nvme");
-	fuzz_set(&guest, "nvme", "ioslots", "3");
-	fuzz_set(&guest, "nvme", "maxq", "3");
-	place.pci = guest.host;
-	if (device_create(&guest.vmm, cls, "nvme", config_node(guest.vmm.config, "nvme"), &place) == NULL)
-		abort();
-	fuzz_pci_start(&guest);
+	(void)snprintf(keys, sizeof(keys), "nvme.path=/proc/self/fd/%d\nnvme.ioslots=3\nnvme.maxq=3\n", fuzz_image());
+	fuzz_pci_function(&guest, "nvme", "nvme", keys);
 }
 
 /* An address: memory of data, with offsets that may be and may not, lists, queues, and what is no memory. */
@@ -242,19 +232,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (guest.vmm.vm == NULL)
 		make_vm();
-	devices_pause(&guest.vmm);
-	devices_reset(&guest.vmm);
-	memset(guest.ram, 0, FUZZ_RAM);
-	devices_resume(&guest.vmm);
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_restart(&guest.vmm, guest.ram);
+	fuzz_pci_assign(&guest);
 	start(0x460001);
 	for (unsigned n = 0; p < end && n < OPS_MAX; n++)
 		operate(&p, end);
 	(void)event_loop_once(guest.vmm.loop, 0);
 	/* Whatever it did, a reset of the controller mends it. */
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_pci_assign(&guest);
 	start(0x460001);
 	if (fuzz_mem(&guest, fuzz_bar(&guest, 0) + 0x1c, 4, false, 0) != 1)
 		abort();

@@ -13,7 +13,6 @@
 #include "fuzz_devices.h"
 #include "pci/pci.h"
 
-#define	FUZZ_RAM	(1UL << 20)
 #define	FUZZ_ECAM	0xb0000000ULL
 
 struct fuzz_pci {
@@ -30,39 +29,22 @@ fuzz_pci_open(struct fuzz_pci *g)
 	const struct pci_host_spec hs = {
 		.ecam = FUZZ_ECAM, .ports = true, .io_base = 0x6000, .io_limit = 0x10000, .mem32_base = 0xc0000000, .mem32_limit = 0xd0000000,
 	};
-	const struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
 
-	g->vmm.vm = vm_new(&spec);
-	g->vmm.loop = event_loop_new();
-	g->vmm.config = config_new();
-	if (g->vmm.vm == NULL || g->vmm.loop == NULL || g->vmm.config == NULL || vm_setup_memory(g->vmm.vm, FUZZ_RAM, VM_MMAP_ALL) != 0 ||
-	    (g->ram = vm_map_gpa(g->vmm.vm, 0, FUZZ_RAM)) == NULL || (g->host = pci_host_new(&g->vmm, &hs)) == NULL)
+	g->ram = fuzz_vm_open(&g->vmm);
+	g->host = pci_host_new(&g->vmm, &hs);
+	if (g->host == NULL)
 		abort();
 }
 
-/* Set a key. */
-static inline void
-fuzz_set(struct fuzz_pci *g, const char *device, const char *name, const char *value)
-{
-	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
-	char key[64];
-
-	(void)snprintf(key, sizeof(key), "%s.%s", device, name);
-	if (config_set(g->vmm.config, key, value, &origin) != 0)
-		abort();
-}
-
-/* A device's `path' becomes an image of 1 MiB. */
-static inline void
-fuzz_image(struct fuzz_pci *g, const char *device)
+/* An image of 1 MiB for a device's `path', which is /proc/self/fd/N. */
+static inline int
+fuzz_image(void)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	char path[64];
 
 	if (fd < 0 || ftruncate(fd, 1 << 20) != 0)
 		abort();
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	fuzz_set(g, device, "path", path);
+	return (fd);
 }
 
 /* With a processor for messages to arrive at. */
@@ -70,6 +52,29 @@ static inline void
 fuzz_pci_start(struct fuzz_pci *g)
 {
 	if (vm_vcpu_open(g->vmm.vm, 0) == NULL || vm_start(g->vmm.vm) != 0)
+		abort();
+}
+
+/* All of it, with the function under work: of a class, with keys in lines "name.key=value", and a pin. */
+static inline void
+fuzz_pci_function(struct fuzz_pci *g, const char *cls, const char *name, const char *keys)
+{
+	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = (uint8_t)g->devfn, .nirqs = 1 };
+
+	fuzz_pci_open(g);
+	place.pci = g->host;
+	place.irq[0] = vm_irq_open_line(g->vmm.vm, 16);
+	if (place.irq[0] == NULL)
+		abort();
+	(void)fuzz_device(&g->vmm, cls, name, keys, &place);
+	fuzz_pci_start(g);
+}
+
+/* BARs get addresses, as firmware gives them. */
+static inline void
+fuzz_pci_assign(struct fuzz_pci *g)
+{
+	if (pci_host_assign(g->host) != 0)
 		abort();
 }
 

@@ -17,7 +17,6 @@
 #include "net/net.h"
 #include "virtio/virtio.h"
 
-#define	RINGS		0x10000ULL	/* of queue 0; each queue has 64 KiB: avail at 0x4000, used at 0x8000 */
 #define	NQUEUES		4
 #define	DEVICES_MAX	16
 #define	OPS_MAX		400		/* of an input: each may be a ring of work */
@@ -78,23 +77,19 @@ echo_open(struct net *n)
 
 NET_BACKEND(echo, "echo", NULL, "everything back", echo_open);
 
-/* A NIC gets that network. */
+/* A key of a device whose class has it. */
 static void
-give_network(const struct device_class *cls)
+give(const struct device_class *cls, const char *name, const char *value)
 {
-	for (size_t i = 0; i < cls->keys.nkeys; i++) {
-		if (strcmp(cls->keys.key[i].name, "backend") == 0)
-			fuzz_set(&guest, cls->name, "backend", "echo");
-	}
-}
+	const struct config_origin origin = { .source = CONFIG_FROM_CODE, .what = "fuzz" };
+	char key[64];
 
-/* A device whose class has a path gets an image there. */
-static void
-give_image(const struct device_class *cls)
-{
 	for (size_t i = 0; i < cls->keys.nkeys; i++) {
-		if (strcmp(cls->keys.key[i].name, "path") == 0)
-			fuzz_image(&guest, cls->name);
+		if (strcmp(cls->keys.key[i].name, name) != 0)
+			continue;
+		(void)snprintf(key, sizeof(key), "%s.%s", cls->name, name);
+		if (config_set(guest.vmm.config, key, value, &origin) != 0)
+			abort();
 	}
 }
 
@@ -102,6 +97,7 @@ static void
 make_vm(void)
 {
 	const struct device_class *cls;
+	char path[32];
 
 	fuzz_pci_open(&guest);
 	for (unsigned i = 0; (cls = device_class_at(i)) != NULL && ndevs < DEVICES_MAX; i++) {
@@ -112,8 +108,9 @@ make_vm(void)
 		if ((cls->on & DEVICE_ON_VIRTIO) == 0 || config_declare(guest.vmm.config, cls->name, &cls->keys) != 0 ||
 		    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16 + ndevs % 8)) == NULL)
 			continue;
-		give_image(cls);
-		give_network(cls);
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_image());
+		give(cls, "path", path);
+		give(cls, "backend", "echo");
 		/* Those that need what a fuzz target cannot give stay out. */
 		devs[ndevs] = device_create(&guest.vmm, cls, cls->name, config_node(guest.vmm.config, cls->name), &place);
 		if (devs[ndevs] != NULL)
@@ -149,9 +146,9 @@ start(uint32_t features, unsigned num)
 		common(0x16, 2, q);
 		common(0x18, 2, num);
 		common(0x1a, 2, q);
-		common(0x20, 8, RINGS + 0x10000 * q);
-		common(0x28, 8, RINGS + 0x10000 * q + 0x4000);
-		common(0x30, 8, RINGS + 0x10000 * q + 0x8000);
+		common(0x20, 8, FUZZ_RINGS(q));
+		common(0x28, 8, FUZZ_RINGS(q) + 0x4000);
+		common(0x30, 8, FUZZ_RINGS(q) + 0x8000);
 		common(0x1c, 2, 1);
 	}
 	common(0x14, 1, 0xf);
@@ -162,7 +159,7 @@ operate(const uint8_t **p, const uint8_t *end)
 {
 	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
 	unsigned q = op >> 4 & (NQUEUES - 1);
-	uint8_t *rings = guest.ram + RINGS + 0x10000 * q;
+	uint8_t *rings = guest.ram + FUZZ_RINGS(q);
 	uint64_t i, val;
 
 	switch (op % OP_LAST) {
@@ -300,12 +297,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (guest.vmm.vm == NULL)
 		make_vm();
-	devices_pause(&guest.vmm);
-	devices_reset(&guest.vmm);
-	memset(guest.ram, 0, FUZZ_RAM);
-	devices_resume(&guest.vmm);
-	if (pci_host_assign(guest.host) != 0)
-		abort();
+	fuzz_restart(&guest.vmm, guest.ram);
+	fuzz_pci_assign(&guest);
 	how = (uint8_t)fuzz_bytes(&p, end, 1);
 	guest.devfn = devs[0]->place.devfn;
 	start((how & 1) != 0 ? UINT32_MAX : 0, 1U << (how >> 5));
