@@ -10,18 +10,14 @@
 
 #include "device.h"
 #include "fuzz.h"
-#include "fuzz_devices.h"
+#include "fuzz_mmio.h"
 #include "net/net.h"
 
-#define	RAM		(1UL << 20)
-#define	BASE		0xd0000000ULL
-#define	RINGS		0x10000ULL	/* of each queue 0x10000 bytes: avail and used follow at 0x4000 and 0x8000 */
 #define	QUEUES		5U
 
 enum { OP_DESC, OP_AVAIL, OP_INDEX, OP_NOTIFY, OP_COMMAND, OP_POKE, OP_FRAME, OP_MOVE, OP_LAST };
 
-static struct vmm vmm;
-static uint8_t *ram;
+static struct fuzz_mmio guest;
 static struct net *wire;
 static unsigned patience;
 
@@ -59,79 +55,22 @@ wire_open(struct net *n)
 
 NET_BACKEND(wire, "fuzz-wire", NULL, "a fuzz target", wire_open);
 
-static void
-make_vm(void)
-{
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = BASE, .nirqs = 1 };
-	const struct device_class *cls = device_class_find("virtio-net");
-	static const char text[] = "v.backend=fuzz-wire\nv.queues=2\n";
-
-	vmm.vm = vm_new(&spec);
-	vmm.loop = event_loop_new();
-	vmm.config = config_new();
-	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || cls == NULL ||
-	    vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 || (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL ||
-	    (place.irq[0] = vm_irq_open_line(vmm.vm, 5)) == NULL || config_declare(vmm.config, "", &config_global_keys) != 0 ||
-	    config_declare(vmm.config, "v", &cls->keys) != 0 || config_load_text(vmm.config, "fuzz", text, sizeof(text) - 1) != 0 ||
-	    device_create(&vmm, cls, "v", config_node(vmm.config, "v"), &place) == NULL)
-		abort();
-}
-
-static void
-reg(unsigned off, uint64_t val)
-{
-	(void)vm_access(vmm.vm, VM_SPACE_MEM, BASE + off, 4, true, &val);
-}
-
-static uint32_t
-get(unsigned off)
-{
-	uint64_t val = 0;
-
-	(void)vm_access(vmm.vm, VM_SPACE_MEM, BASE + off, 4, false, &val);
-	return ((uint32_t)val);
-}
-
-/* virtio 1.2 section 3.1.1, with what is asked for of what is offered. */
-static void
-start(uint64_t features)
-{
-	reg(0x70, 0);
-	reg(0x70, 3);
-	for (unsigned i = 0; i < 2; i++) {
-		reg(0x14, i);
-		reg(0x24, i);
-		reg(0x20, get(0x10) & ((uint32_t)(features >> (32 * i)) | i));
-	}
-	reg(0x70, 0xb);
-	for (unsigned q = 0; q < QUEUES; q++) {
-		reg(0x30, q);
-		reg(0x38, 64);
-		reg(0x80, RINGS + 0x10000 * q);
-		reg(0x90, RINGS + 0x10000 * q + 0x4000);
-		reg(0xa0, RINGS + 0x10000 * q + 0x8000);
-		reg(0x44, 1);
-	}
-	reg(0x70, 0xf);
-}
-
 /* A command as it should be: class, command, and bytes of the input. */
 static void
 command(unsigned q, const uint8_t **p, const uint8_t *end)
 {
 	static const uint64_t descs[2][2] = { { 0x80000, 26 | 1ULL << 32 | 1ULL << 48 }, { 0x80040, 1 | 2ULL << 32 } };
-	uint8_t *rings = ram + RINGS + (size_t)0x10000 * q;
+	uint8_t *rings = guest.ram + FUZZ_RINGS(q);
 	uint16_t idx;
 
 	for (unsigned i = 0; i < 26; i++)
-		ram[0x80000 + i] = (uint8_t)fuzz_bytes(p, end, 1);
+		guest.ram[0x80000 + i] = (uint8_t)fuzz_bytes(p, end, 1);
 	memcpy(rings, descs, sizeof(descs));
 	memcpy(&idx, rings + 0x4002, 2);
 	memset(rings + 0x4004 + 2 * (idx % 64), 0, 2);
 	idx++;
 	memcpy(rings + 0x4002, &idx, 2);
-	reg(0x50, q);
+	fuzz_mmio_reg(&guest, 0x50, q);
 }
 
 /* Something from outside. */
@@ -155,7 +94,7 @@ operate(const uint8_t **p, const uint8_t *end)
 {
 	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1);
 	unsigned q = (op >> 5) % QUEUES;
-	uint8_t *rings = ram + RINGS + (size_t)0x10000 * q;
+	uint8_t *rings = guest.ram + FUZZ_RINGS(q);
 
 	switch ((op & 0x1f) % OP_LAST) {
 	case OP_DESC:
@@ -168,20 +107,20 @@ operate(const uint8_t **p, const uint8_t *end)
 		fuzz_ring_index(rings, p, end);
 		break;
 	case OP_NOTIFY:
-		reg(0x50, q);
+		fuzz_mmio_reg(&guest, 0x50, q);
 		break;
 	case OP_COMMAND:
 		command((op & 0x80) != 0 ? 4 : 2, p, end);
 		break;
 	case OP_POKE:
-		fuzz_poke(ram, RAM, p, end);
+		fuzz_poke(guest.ram, FUZZ_RAM, p, end);
 		break;
 	case OP_FRAME:
 		frame(p, end);
 		wire->nic->writable(wire->arg);
 		break;
 	case OP_MOVE:
-		fuzz_move(&vmm);
+		fuzz_move(&guest.vmm);
 		break;
 	}
 }
@@ -214,20 +153,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *p = data, *end = data + size;
 
-	if (vmm.vm == NULL)
-		make_vm();
-	memset(ram, 0, 0x90000);
-	devices_pause(&vmm);
-	devices_reset(&vmm);
-	devices_resume(&vmm);
-	start(fuzz_bytes(&p, end, 8));
+	if (guest.vmm.vm == NULL)
+		fuzz_mmio_open(&guest, "virtio-net", "v.backend=fuzz-wire\nv.queues=2\n");
+	fuzz_mmio_start(&guest, fuzz_bytes(&p, end, 8), QUEUES, 64);
 	while (p < end) {
 		operate(&p, end);
-		if (event_loop_once(vmm.loop, 0) != 0 || (get(0x70) & ~0xcfU) != 0)
-			abort();
+		fuzz_mmio_turn(&guest);
 	}
-	reg(0x70, 0);
-	if (get(0x70) != 0 || get(0x60) != 0)
-		abort();
+	fuzz_mmio_stop(&guest);
 	return (0);
 }

@@ -12,12 +12,9 @@
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
-#include "fuzz_devices.h"
+#include "fuzz_mmio.h"
 #include "virtio/virtio.h"
 
-#define	RAM		(1UL << 20)
-#define	BASE		0xd0000000ULL
-#define	RINGS		0x10000ULL	/* avail and used follow at 0x4000 and 0x8000 */
 #define	QMAX		64
 
 enum { OP_DESC, OP_AVAIL, OP_INDEX, OP_NOTIFY, OP_REG, OP_POKE, OP_MOVE, OP_LAST };
@@ -77,67 +74,12 @@ DEVICE_CLASS_NOKEYS(copier, "fuzz-copier", "device of a fuzz target", &state, .o
     .size = sizeof(struct copier), .init = copier_init, .fini = virtio_device_fini, .reset = virtio_device_reset,
     .pause = virtio_device_pause, .resume = virtio_device_resume);
 
-static struct vmm vmm;
-static uint8_t *ram;
-
-static void
-make_vm(void)
-{
-	struct vm_spec spec = { .size = sizeof(spec), .arch = VM_ARCH_AMD64, .accel = VM_ACCEL_SOFT };
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = BASE, .nirqs = 1 };
-	const struct device_class *cls = device_class_find("fuzz-copier");
-
-	vmm.vm = vm_new(&spec);
-	vmm.loop = event_loop_new();
-	vmm.config = config_new();
-	if (vmm.vm == NULL || vmm.loop == NULL || vmm.config == NULL || cls == NULL ||
-	    vm_setup_memory(vmm.vm, RAM, VM_MMAP_ALL) != 0 || (ram = vm_map_gpa(vmm.vm, 0, RAM)) == NULL ||
-	    (place.irq[0] = vm_irq_open_line(vmm.vm, 5)) == NULL ||
-	    device_create(&vmm, cls, "v", config_node(vmm.config, "v"), &place) == NULL)
-		abort();
-}
-
-static void
-reg(unsigned off, unsigned size, uint64_t val)
-{
-	(void)vm_access(vmm.vm, VM_SPACE_MEM, BASE + off, size, true, &val);
-}
-
-static uint64_t
-get(unsigned off)
-{
-	uint64_t val = 0;
-
-	(void)vm_access(vmm.vm, VM_SPACE_MEM, BASE + off, 4, false, &val);
-	return (val);
-}
-
-/* virtio 1.2 section 3.1.1, with two queues. */
-static void
-start(uint32_t features, unsigned num)
-{
-	reg(0x70, 4, 0);
-	reg(0x70, 4, 3);
-	reg(0x24, 4, 0);
-	reg(0x20, 4, features);
-	reg(0x24, 4, 1);
-	reg(0x20, 4, 1);
-	reg(0x70, 4, 0xb);
-	for (unsigned q = 0; q < 2; q++) {
-		reg(0x30, 4, q);
-		reg(0x38, 4, num);
-		reg(0x80, 4, RINGS + 0x10000 * q);
-		reg(0x90, 4, RINGS + 0x10000 * q + 0x4000);
-		reg(0xa0, 4, RINGS + 0x10000 * q + 0x8000);
-		reg(0x44, 4, 1);
-	}
-	reg(0x70, 4, 0xf);
-}
+static struct fuzz_mmio guest;
 
 static void
 operate(const uint8_t **p, const uint8_t *end)
 {
-	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1), *rings = ram + RINGS + ((op & 0x80) != 0 ? 0x10000 : 0);
+	uint8_t op = (uint8_t)fuzz_bytes(p, end, 1), *rings = guest.ram + FUZZ_RINGS(op >> 7);
 	uint64_t i;
 
 	switch ((op & 0x7f) % OP_LAST) {
@@ -151,17 +93,17 @@ operate(const uint8_t **p, const uint8_t *end)
 		fuzz_ring_index(rings, p, end);
 		break;
 	case OP_NOTIFY:
-		reg(0x50, 4, op >> 7);
+		fuzz_mmio_reg(&guest, 0x50, op >> 7);
 		break;
 	case OP_REG:
 		i = fuzz_bytes(p, end, 2) % 0x200;
-		reg((unsigned)i, 1U << (op >> 6), fuzz_bytes(p, end, 4));
+		fuzz_mmio_write(&guest, (unsigned)i, 1U << (op >> 6), fuzz_bytes(p, end, 4));
 		break;
 	case OP_POKE:
-		fuzz_poke(ram, RAM, p, end);
+		fuzz_poke(guest.ram, FUZZ_RAM, p, end);
 		break;
 	case OP_MOVE:
-		fuzz_move(&vmm);
+		fuzz_move(&guest.vmm);
 		break;
 	}
 }
@@ -184,11 +126,9 @@ fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 		OP_INDEX | 0x80, 1, 0, OP_NOTIFY | 0x80,
 		OP_REG | 0x40 | 0x80, 0x70, 0, 0, 0, 0, 0,
 	};
+	const struct fuzz_input inputs[] = { { chain, sizeof(chain) }, { indirect, sizeof(indirect) } };
 
-	if (n > 1 || sizeof(chain) > max || sizeof(indirect) > max)
-		return (0);
-	memcpy(buf, n == 0 ? chain : indirect, n == 0 ? sizeof(chain) : sizeof(indirect));
-	return (n == 0 ? sizeof(chain) : sizeof(indirect));
+	return (fuzz_input(inputs, 2, n, buf, max));
 }
 
 int
@@ -197,21 +137,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *p = data, *end = data + size;
 	uint8_t how;
 
-	if (vmm.vm == NULL)
-		make_vm();
+	if (guest.vmm.vm == NULL)
+		fuzz_mmio_open(&guest, "fuzz-copier", "");
 	how = (uint8_t)fuzz_bytes(&p, end, 1);
-	memset(ram, 0, 0x80000);
-	devices_pause(&vmm);
-	devices_reset(&vmm);
-	devices_resume(&vmm);
-	start((how & 3U) << 28, 1U << ((how >> 3) % 7));
+	fuzz_mmio_start(&guest, (how & 3U) << 28, 2, 1U << ((how >> 3) % 7));
 	while (p < end) {
 		operate(&p, end);
-		if (event_loop_once(vmm.loop, 0) != 0 || (get(0x70) & ~0xcfULL) != 0)
-			abort();
+		fuzz_mmio_turn(&guest);
 	}
-	reg(0x70, 4, 0);
-	if (get(0x70) != 0 || get(0x60) != 0)
-		abort();
+	fuzz_mmio_stop(&guest);
 	return (0);
 }
