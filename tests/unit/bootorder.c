@@ -19,34 +19,10 @@ t_init(struct device *dev)
 	return (pci_init(dev->soft, dev, &ident, NULL));
 }
 
-static void
-t_fini(struct device *dev)
-{
-	pci_fini(dev->soft);
-}
-
-static void
-t_reset(struct device *dev)
-{
-	pci_reset(dev->soft);
-}
-
-static void
-t_pause(struct device *dev)
-{
-	pci_pause(dev->soft);
-}
-
-static void
-t_resume(struct device *dev)
-{
-	pci_resume(dev->soft);
-}
-
 static const struct config_key keys[] = { DEVICE_BOOT_KEY };
 
 DEVICE_CLASS(test_boot, "test-boot", "what a test boots from", keys, NULL, .on = DEVICE_ON_PCI, .boot = "scsi/disk@0,0",
-    .size = sizeof(struct pci_fn), .init = t_init, .fini = t_fini, .reset = t_reset, .pause = t_pause, .resume = t_resume);
+    .size = sizeof(struct pci_fn), .init = t_init, .fini = px_fini, .reset = px_reset, .pause = px_pause, .resume = px_resume);
 
 /* Devices at these places, with these keys; -1: without. */
 static void

@@ -122,36 +122,12 @@ t_init(struct device *dev)
 	return (0);
 }
 
-static void
-t_fini(struct device *dev)
-{
-	pci_fini(dev->soft);
-}
-
-static void
-t_reset(struct device *dev)
-{
-	pci_reset(dev->soft);
-}
-
-static void
-t_pause(struct device *dev)
-{
-	pci_pause(dev->soft);
-}
-
-static void
-t_resume(struct device *dev)
-{
-	pci_resume(dev->soft);
-}
-
 static const struct vm_state_field fields[] = { PCI_STATE(struct tpci) };
 static const struct vm_state_table state = VM_STATE_TABLE("test-pci", 1, 1, fields, NULL);
 
 DEVICE_CLASS_NOKEYS(test_pci, "test-pci", "function of a test", &state, .on = DEVICE_ON_PCI,
-    .size = sizeof(struct tpci), .init = t_init, .fini = t_fini, .reset = t_reset, .pause = t_pause,
-    .resume = t_resume);
+    .size = sizeof(struct tpci), .init = t_init, .fini = px_fini, .reset = px_reset, .pause = px_pause,
+    .resume = px_resume);
 
 static struct fx fx;
 static struct pci_host *host;

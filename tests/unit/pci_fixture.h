@@ -55,6 +55,31 @@ px_make(struct fx *fx, struct pci_host *host, const char *cls, const char *name,
 	return (device_create(&fx->vmm, c, name, fx_node(fx, name, c), &place));
 }
 
+/* The life of a function of a test's own, whose state begins with its struct pci_fn. */
+static inline void
+px_fini(struct device *dev)
+{
+	pci_fini(dev->soft);
+}
+
+static inline void
+px_reset(struct device *dev)
+{
+	pci_reset(dev->soft);
+}
+
+static inline void
+px_pause(struct device *dev)
+{
+	pci_pause(dev->soft);
+}
+
+static inline void
+px_resume(struct device *dev)
+{
+	pci_resume(dev->soft);
+}
+
 /* Configuration registers by ports; off may be in the middle of a register. */
 static inline uint32_t
 cfg_port_r(struct fx *fx, unsigned devfn, unsigned off, unsigned size)

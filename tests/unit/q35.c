@@ -296,35 +296,11 @@ pin_init(struct device *dev)
 	return (pci_init(dev->soft, dev, &ident, NULL));
 }
 
-static void
-pin_fini(struct device *dev)
-{
-	pci_fini(dev->soft);
-}
-
-static void
-pin_reset(struct device *dev)
-{
-	pci_reset(dev->soft);
-}
-
-static void
-pin_pause(struct device *dev)
-{
-	pci_pause(dev->soft);
-}
-
-static void
-pin_resume(struct device *dev)
-{
-	pci_resume(dev->soft);
-}
-
 static const struct vm_state_field pin_fields[] = { PCI_STATE(struct pin) };
 static const struct vm_state_table pin_state = VM_STATE_TABLE("test-pin", 1, 1, pin_fields, NULL);
 
 DEVICE_CLASS_NOKEYS(test_pin, "test-pin", "pin of a test", &pin_state, .on = DEVICE_ON_PCI, .size = sizeof(struct pin),
-    .init = pin_init, .fini = pin_fini, .reset = pin_reset, .pause = pin_pause, .resume = pin_resume);
+    .init = pin_init, .fini = px_fini, .reset = px_reset, .pause = px_pause, .resume = px_resume);
 
 #define	NPINS	3
 
