@@ -113,14 +113,7 @@ pt_write(unsigned port, unsigned off, uint32_t val)
 static inline struct device *
 ah_make(struct fx *f, struct pci_host *h, const char *keys)
 {
-	const struct device_class *cls = device_class_find("ahci");
-	struct device_place place = { .on = DEVICE_ON_PCI, .pci = h, .devfn = SLOT, .nirqs = 1, .irq = { f->irq } };
-	struct config_node *node;
-
-	CHECK(cls != NULL);
-	node = fx_node(f, "sata", cls);
-	CHECKF(config_load_text(f->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
-	return (device_create(&f->vmm, cls, "sata", node, &place));
+	return (px_make_with(f, h, "ahci", "sata", SLOT, f->irq, keys));
 }
 
 /* Where the driver's memory is, and receiving FISes. */

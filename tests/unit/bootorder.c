@@ -37,15 +37,9 @@ setup(unsigned n, const unsigned *devfn, const int *index)
 	fw_cfg = device_create(&fx.vmm, cls, "fwcfg", fx_node(&fx, "fwcfg", cls), &place);
 	CHECKF(fw_cfg != NULL, "%s", vmm_errmsg());
 	for (unsigned i = 0; i < n; i++) {
-		const struct device_class *boot = device_class_find("test-boot");
-		const struct device_place at = { .on = DEVICE_ON_PCI, .pci = host, .devfn = (uint8_t)devfn[i] };
-
 		(void)snprintf(name, sizeof(name), "d%u", i);
 		(void)snprintf(text, sizeof(text), "%s.bootindex=%d\n", name, index[i]);
-		(void)fx_node(&fx, name, boot);
-		if (index[i] >= 0)
-			CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-		CHECKF(device_create(&fx.vmm, boot, name, config_node(fx.vmm.config, name), &at) != NULL, "%s", vmm_errmsg());
+		CHECKF(px_make_with(&fx, host, "test-boot", name, devfn[i], NULL, index[i] >= 0 ? text : "") != NULL, "%s", vmm_errmsg());
 	}
 }
 

@@ -91,20 +91,12 @@ w(unsigned reg, uint32_t val)
 static inline void
 make(struct fx *f, struct pci_host **h, const char *more)
 {
-	const struct device_class *cls = device_class_find("e1000");
-	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = SLOT, .nirqs = 1 };
-	struct config_node *node;
 	char keys[256];
 
 	fx_open(f);
-	place.irq[0] = f->irq;
 	*h = px_host(f);
-	place.pci = *h;
-	CHECK(cls != NULL);
-	node = fx_node(f, "net", cls);
 	(void)snprintf(keys, sizeof(keys), "net.backend=wire\nnet.mac=02:00:5e:10:20:30\n%s", more);
-	CHECKF(config_load_text(f->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
-	dev = device_create(&f->vmm, cls, "net", node, &place);
+	dev = px_make_with(f, *h, "e1000", "net", SLOT, f->irq, keys);
 	CHECKF(dev != NULL, "%s", vmm_errmsg());
 	devices_resume(&f->vmm);
 	fx_turn(f);

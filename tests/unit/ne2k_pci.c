@@ -59,20 +59,10 @@ w16(unsigned reg, unsigned val)
 static void
 make(struct fx *f, struct pci_host **h)
 {
-	const struct device_class *cls = device_class_find("ne2k-pci");
-	static const char keys[] = "net.backend=wire\nnet.mac=02:00:5e:10:20:30\n";
-	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = SLOT, .nirqs = 1, .irq = { irq } };
-	struct config_node *node;
-
 	fx_open(f);
 	irq = f->irq;
-	place.irq[0] = irq;
 	*h = px_host(f);
-	place.pci = *h;
-	CHECK(cls != NULL);
-	node = fx_node(f, "net", cls);
-	CHECKF(config_load_text(f->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
-	dev = device_create(&f->vmm, cls, "net", node, &place);
+	dev = px_make_with(f, *h, "ne2k-pci", "net", SLOT, irq, "net.backend=wire\nnet.mac=02:00:5e:10:20:30\n");
 	CHECKF(dev != NULL, "%s", vmm_errmsg());
 	devices_resume(&f->vmm);
 	fx_turn(f);

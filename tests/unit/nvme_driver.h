@@ -105,16 +105,10 @@ nv_doorbell(unsigned qid, bool cq, uint32_t val)
 static inline struct device *
 nv_make(struct fx *f, struct pci_host *h, const char *path, const char *keys)
 {
-	const struct device_class *cls = device_class_find("nvme");
-	struct device_place place = { .on = DEVICE_ON_PCI, .pci = h, .devfn = SLOT, .nirqs = 1, .irq = { f->irq } };
-	struct config_node *node;
 	char text[1024];
 
-	CHECK(cls != NULL);
-	node = fx_node(f, "disk", cls);
 	(void)snprintf(text, sizeof(text), "disk.path=%s\n%s", path, keys);
-	CHECKF(config_load_text(f->vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	return (device_create(&f->vmm, cls, "disk", node, &place));
+	return (px_make_with(f, h, "nvme", "disk", SLOT, f->irq, text));
 }
 
 static inline void

@@ -42,17 +42,26 @@ px_host(struct fx *fx)
 	return (host);
 }
 
-/* A device of a class at devfn, with irq as its pin (or NULL); NULL with a sentence. */
+/* A device of a class at devfn, with irq as its pin (or NULL) and keys in lines "name.key=value"; NULL with a sentence. */
 static inline struct device *
-px_make(struct fx *fx, struct pci_host *host, const char *cls, const char *name, unsigned devfn, struct vm_irq *irq)
+px_make_with(struct fx *fx, struct pci_host *host, const char *cls, const char *name, unsigned devfn, struct vm_irq *irq, const char *keys)
 {
 	const struct device_class *c = device_class_find(cls);
 	struct device_place place = {
 		.on = DEVICE_ON_PCI, .pci = host, .devfn = (uint8_t)devfn, .nirqs = irq != NULL, .irq = { irq },
 	};
+	struct config_node *node;
 
 	CHECKF(c != NULL, "%s", vmm_errmsg());
-	return (device_create(&fx->vmm, c, name, fx_node(fx, name, c), &place));
+	node = fx_node(fx, name, c);
+	CHECKF(config_load_text(fx->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
+	return (device_create(&fx->vmm, c, name, node, &place));
+}
+
+static inline struct device *
+px_make(struct fx *fx, struct pci_host *host, const char *cls, const char *name, unsigned devfn, struct vm_irq *irq)
+{
+	return (px_make_with(fx, host, cls, name, devfn, irq, ""));
 }
 
 /* The life of a function of a test's own, whose state begins with its struct pci_fn. */
