@@ -57,7 +57,7 @@ setup(const char *more)
 static void
 finish(void)
 {
-	ah_close();
+	pd_close();
 	close(fd);
 	close(cd_fd);
 	CHECK_EQ(unlink(path), 0);
@@ -652,10 +652,10 @@ TEST(interrupts)
 	/* Without the bus nothing is sent, and what is pending is sent when it is back. */
 	CHECK_EQ(plain(HD, C_FLUSH, 0, 0, 0), 0x50);
 	CHECK_EQ(px_next(&cpu), 0x45);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	ah_write(R_IS, 1);
 	CHECK_EQ(px_next(&cpu), 0);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	CHECK_EQ(px_next(&cpu), 0x45);
 	finish();
 }
@@ -807,7 +807,6 @@ TEST(moves)
 	struct ata a = { .command = C_READ_DMA_EXT, .device = 0x40, .lba = 7, .count = 1 };
 	static struct fx to;
 	struct pci_host *h;
-	struct device *other;
 
 	setup("sata.port.0.ro=true\n");
 	CHECK_EQ(plain(HD, C_SET_MULTIPLE, 0, 8, 0), 0x50);
@@ -816,7 +815,7 @@ TEST(moves)
 	CHECK_EQ(PACKET(0, 0x1b, 0, 0, 0, 2), 0x50);
 	pt_write(HD, P_IE, IS_DHRS);
 	CHECK(fx_level(&fx));
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	ah_put(HD, 0, &a, 1);
 	ah_prd(HD, 0, 0, DATA, 512);
 	memset(ram + DATA, 0, 512);
@@ -826,23 +825,10 @@ TEST(moves)
 
 	fx_open(&to);
 	h = px_host(&to);
-	other = ah_make(&to, h, keys);
-	CHECKF(other != NULL, "%s", vmm_errmsg());
-	fx_move(&fx, &to);
-	CHECK_EQ(vm_gpa_write(to.vmm.vm, 0, ram, FX_MEM), 0);
-	devices_destroy(&fx.vmm);
-	pci_host_free(host);
-	fx_close(&fx);
-	fx = to;
-	fx.vmm.log = to.vmm.log;
-	host = h;
-	dev = other;
-	dev->vmm = &fx.vmm;
-	ram = vm_map_gpa(fx.vmm.vm, 0, FX_MEM);
-	devices_resume(&fx.vmm);
+	pd_move(&to, h, ah_make(&to, h, keys));
 	CHECK(fx_level(&fx));
 	CHECK_EQ(pt_read(HD, P_CI), 1);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	ah_wait(HD, P_CI, 1);
 	check_data(ram + DATA, 7 * 512, 512);
 	CHECK_EQ(identify(HD, C_IDENTIFY), 0x50);

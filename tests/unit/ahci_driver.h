@@ -6,9 +6,7 @@
 #ifndef _AHCI_DRIVER_H_
 #define	_AHCI_DRIVER_H_
 
-#include "pci_fixture.h"
-
-#define	SLOT		PCI_DEVFN(4, 0)
+#include "pci_driver.h"
 
 #define	R_CAP		0x00
 #define	R_GHC		0x04
@@ -73,11 +71,6 @@ struct ata {
 	uint64_t	 lba;
 	uint8_t		 cdb[12];
 };
-
-static struct fx fx;
-static struct pci_host *host;
-static struct device *dev;
-static uint8_t *ram;
 
 static inline uint64_t
 ah_reg(unsigned off)
@@ -148,21 +141,7 @@ ah_open(const char *keys)
 	fx_open(&fx);
 	host = px_host(&fx);
 	dev = ah_make(&fx, host, keys);
-	CHECKF(dev != NULL, "%s", vmm_errmsg());
-	ram = vm_map_gpa(fx.vmm.vm, 0, FX_MEM);
-	CHECK(ram != NULL);
-	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
-	devices_resume(&fx.vmm);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
-}
-
-static inline void
-ah_close(void)
-{
-	CHECK_EQ(vm_pause(fx.vmm.vm), 0);
-	devices_destroy(&fx.vmm);
-	pci_host_free(host);
-	fx_close(&fx);
+	pd_start();
 }
 
 static inline void

@@ -19,7 +19,7 @@ setup(const char *more)
 static void
 finish(void)
 {
-	ah_close();
+	pd_close();
 	CHECK(disk.closed);
 }
 
@@ -133,7 +133,7 @@ TEST(machine_reset)
 	devices_reset(&fx.vmm);
 	devices_resume(&fx.vmm);
 	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	CHECK_EQ(pt_read(HD, P_CLB), 0);
 	CHECK_EQ(pt_read(HD, P_CMD), 6);
 	pt_start(HD);
@@ -151,7 +151,7 @@ TEST(bus_is_lost_with_commands_outstanding)
 	wait_held(2);
 	t = release_later();
 	ram[FIS_AT(HD) + 0x58] = 0;
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	CHECK_EQ(disk.waiting, 0);
 	CHECK_EQ(ram[FIS_AT(HD) + 0x58], 0xa1);
 	pthread_join(t, NULL);
@@ -160,7 +160,7 @@ TEST(bus_is_lost_with_commands_outstanding)
 	ah_tell_queued(1 << 4);
 	CHECK_EQ(pt_read(HD, P_CI), 1 << 4);
 	CHECK_EQ(disk.reads, 2);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	ah_wait(HD, P_SACT, 1 << 4);
 	CHECK_EQ(disk.reads, 3);
 	finish();
@@ -295,39 +295,34 @@ TEST(medium_that_fails)
 }
 
 /* Several processors: commands in slots, resets of all kinds, the bus, while the others are at it. */
+static void
+touch(uint32_t v)
+{
+	switch (v % 8) {
+	case 1:
+		pt_write(HD, P_CMD, CMD_FRE | ((v & 0x700) != 0 ? CMD_ST : 0));
+		break;
+	case 2:
+		pt_write(HD, P_IE, v);
+		pt_write(HD, P_IS, v >> 4);
+		break;
+	case 3:
+		if ((v & 0xf00) == 0)
+			ah_write(R_GHC, GHC_IE | (v >> 16 & 1));
+		else if ((v & 0xf00) == 0x100)
+			pt_write(HD, P_SCTL, v >> 16 & 1);
+		break;
+	default:
+		pt_write(HD, P_SACT, v >> 8 & 0xff00);
+		pt_write(HD, P_CI, v >> 8);
+		break;
+	}
+}
+
 static void *
 hammer(void *arg)
 {
-	unsigned me = (unsigned)(uintptr_t)arg;
-	uint64_t seed = me;
-
-	for (unsigned i = 0; i < (TEST_SANITIZED ? 300U : 2000U) * (unsigned)test_long(10); i++) {
-		uint32_t v = (uint32_t)(test_random(&seed) >> 20);
-
-		switch (v % 8) {
-		case 0:
-			pt_write(HD, P_CMD, CMD_FRE | ((v & 0x700) != 0 ? CMD_ST : 0));
-			break;
-		case 1:
-			cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | ((v & 0x100) != 0 ? PCI_CMD_MASTER : 0));
-			break;
-		case 2:
-			pt_write(HD, P_IE, v);
-			pt_write(HD, P_IS, v >> 4);
-			break;
-		case 3:
-			if ((v & 0xf00) == 0)
-				ah_write(R_GHC, GHC_IE | (v >> 16 & 1));
-			else if ((v & 0xf00) == 0x100)
-				pt_write(HD, P_SCTL, v >> 16 & 1);
-			break;
-		default:
-			pt_write(HD, P_SACT, v >> 8 & 0xff00);
-			pt_write(HD, P_CI, v >> 8);
-			break;
-		}
-	}
-	return (NULL);
+	return (pd_hammer(arg, touch));
 }
 
 TEST(processors_meet)
@@ -349,7 +344,7 @@ TEST(processors_meet)
 	}
 	fx_hammer_start(t, hammer);
 	fx_hammer_join(t);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	ah_write(R_GHC, GHC_HR);
 	pt_start(HD);
 	CHECK_EQ(read_one(), 0x50);

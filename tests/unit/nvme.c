@@ -48,7 +48,7 @@ setup(const char *keys)
 static void
 finish(void)
 {
-	nv_close();
+	pd_close();
 	close(fd);
 	CHECK_EQ(unlink(path), 0);
 }
@@ -232,7 +232,7 @@ TEST(names_are_made)
 		memcpy(nqn, ram + DATA + 768, sizeof(nqn));
 		identify(0, 1);
 		CHECK_EQ(ram[DATA + 120] & 3, 2);
-		nv_close();
+		pd_close();
 	}
 	close(fd);
 	unlink(path);
@@ -862,7 +862,7 @@ TEST(pin)
 	CHECK(fx_level(&fx));
 	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER | PCI_CMD_INTX_OFF);
 	CHECK(!fx_level(&fx));
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	CHECK(fx_level(&fx));
 	(void)nv_wait(&ioq);
 	CHECK(!fx_level(&fx));
@@ -917,12 +917,12 @@ TEST(bus_master_off)
 	struct sqe cmd = nv_rw(IO_READ, 0, 1, DATA, 0);
 
 	setup("");
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	(void)nv_submit(&ioq, &cmd);
 	(void)nv_submit(&admin, &(struct sqe){ .opcode = A_GET, .cdw = { 1 } });
 	usleep(10000);
 	CHECK(!nv_done(&ioq) && !nv_done(&admin));
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	(void)nv_wait(&ioq);
 	(void)nv_wait(&admin);
 	finish();
@@ -946,10 +946,10 @@ TEST(hostile_doorbells)
 	/* A tail that has gone round and would overtake the head. */
 	nv_write(R_CC, 0);
 	nv_enable(RING);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	nv_doorbell(0, false, RING - 1);
 	nv_doorbell(0, false, 3);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	CHECK_EQ(nv_read(R_CSTS), CSTS_READY);
 	finish();
 }
@@ -960,7 +960,6 @@ TEST(moves)
 	struct sqe cmd = nv_rw(IO_READ, 7, 1, DATA, 0);
 	static struct fx to;
 	struct pci_host *h;
-	struct device *other;
 	uint16_t aer;
 	struct cqe c;
 	uint32_t v;
@@ -974,30 +973,17 @@ TEST(moves)
 	(void)nv_submit(&ioq, &(struct sqe){ .opcode = IO_FLUSH, .nsid = 1 });
 	while (!nv_done(&ioq))
 		usleep(50);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	(void)nv_submit(&ioq, &cmd);
 	CHECK_EQ(vm_pause(fx.vmm.vm), 0);
 	devices_pause(&fx.vmm);
 
 	fx_open(&to);
 	h = px_host(&to);
-	other = nv_make(&to, h, path, "disk.ro=true\n");
-	CHECKF(other != NULL, "%s", vmm_errmsg());
-	fx_move(&fx, &to);
-	CHECK_EQ(vm_gpa_write(to.vmm.vm, 0, ram, FX_MEM), 0);
-	devices_destroy(&fx.vmm);
-	pci_host_free(host);
-	fx_close(&fx);
-	fx = to;
-	fx.vmm.log = to.vmm.log;
-	host = h;
-	dev = other;
-	dev->vmm = &fx.vmm;
-	ram = vm_map_gpa(fx.vmm.vm, 0, FX_MEM);
-	devices_resume(&fx.vmm);
+	pd_move(&to, h, nv_make(&to, h, path, "disk.ro=true\n"));
 	CHECK(fx_level(&fx));
 	CHECK_EQ(nv_read(R_CSTS), CSTS_READY);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	c = nv_wait(&ioq);
 	CHECK_EQ(nv_status(&c), ST_OK);
 	c = nv_wait(&ioq);

@@ -5,9 +5,7 @@
 #ifndef _NVME_DRIVER_H_
 #define	_NVME_DRIVER_H_
 
-#include "pci_fixture.h"
-
-#define	SLOT		PCI_DEVFN(4, 0)
+#include "pci_driver.h"
 
 #define	R_CAP		0x00
 #define	R_VS		0x08
@@ -63,11 +61,6 @@ struct nvq {
 	bool		 phase;
 };
 
-static struct fx fx;
-static struct pci_host *host;
-static struct vm_irq *pin;
-static struct device *dev;
-static uint8_t *ram;
 static struct nvq admin, ioq;
 static uint16_t next_cid;
 
@@ -117,22 +110,7 @@ nv_open(const char *path, const char *keys)
 	fx_open(&fx);
 	host = px_host(&fx);
 	dev = nv_make(&fx, host, path, keys);
-	CHECKF(dev != NULL, "%s", vmm_errmsg());
-	pin = fx.irq;
-	ram = vm_map_gpa(fx.vmm.vm, 0, FX_MEM);
-	CHECK(ram != NULL);
-	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
-	devices_resume(&fx.vmm);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
-}
-
-static inline void
-nv_close(void)
-{
-	CHECK_EQ(vm_pause(fx.vmm.vm), 0);
-	devices_destroy(&fx.vmm);
-	pci_host_free(host);
-	fx_close(&fx);
+	pd_start();
 }
 
 /* The controller starts, with admin queues of size entries. */

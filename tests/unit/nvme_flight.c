@@ -21,7 +21,7 @@ setup(const char *keys)
 static void
 finish(void)
 {
-	nv_close();
+	pd_close();
 	CHECK(disk.closed);
 }
 
@@ -124,7 +124,7 @@ TEST(machine_reset)
 	devices_reset(&fx.vmm);
 	devices_resume(&fx.vmm);
 	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	CHECK_EQ(nv_read(R_CC), 0);
 	CHECK_EQ(nv_read(R_CSTS), 0);
 	CHECK_EQ(nv_read(R_AQA), 0);
@@ -143,14 +143,14 @@ TEST(bus_is_lost_with_commands_outstanding)
 	read_some(5);
 	wait_held(2);
 	t = release_later();
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	pd_bus(false);
 	CHECK_EQ(disk.waiting, 0);
 	pthread_join(t, NULL);
 	(void)nv_wait(&ioq);
 	(void)nv_wait(&ioq);
 	CHECK(!nv_done(&ioq));
 	CHECK_EQ(disk.reads, 2);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	for (unsigned i = 0; i < 3; i++)
 		(void)nv_wait(&ioq);
 	finish();
@@ -304,34 +304,29 @@ TEST(disk_that_fails)
 }
 
 /* Several processors: commands on a queue each, resets, the bus, masks, doorbells, while the others are at it. */
+static void
+touch(uint32_t v)
+{
+	switch (v % 8) {
+	case 1:
+		nv_write(R_CC, (v & 0x700) == 0 ? 0 : CC_ON);
+		break;
+	case 2:
+		nv_write(R_INTMS + (v & 4), v);
+		break;
+	case 3:
+		nv_write(R_CC, CC_ON | CC_SHUTDOWN);
+		break;
+	default:
+		nv_write(0x1000 + (v >> 8) % 6 * 4, (v >> 16) % RING);
+		break;
+	}
+}
+
 static void *
 hammer(void *arg)
 {
-	unsigned me = (unsigned)(uintptr_t)arg;
-	uint64_t seed = me;
-
-	for (unsigned i = 0; i < (TEST_SANITIZED ? 300U : 2000U) * (unsigned)test_long(10); i++) {
-		uint32_t v = (uint32_t)(test_random(&seed) >> 20);
-
-		switch (v % 8) {
-		case 0:
-			nv_write(R_CC, (v & 0x700) == 0 ? 0 : CC_ON);
-			break;
-		case 1:
-			cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | ((v & 0x100) != 0 ? PCI_CMD_MASTER : 0));
-			break;
-		case 2:
-			nv_write(R_INTMS + (v & 4), v);
-			break;
-		case 3:
-			nv_write(R_CC, CC_ON | CC_SHUTDOWN);
-			break;
-		default:
-			nv_write(0x1000 + (v >> 8) % 6 * 4, (v >> 16) % RING);
-			break;
-		}
-	}
-	return (NULL);
+	return (pd_hammer(arg, touch));
 }
 
 TEST(processors_meet)
@@ -354,7 +349,7 @@ TEST(processors_meet)
 	}
 	fx_hammer_start(t, hammer);
 	fx_hammer_join(t);
-	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM | PCI_CMD_MASTER);
+	pd_bus(true);
 	nv_write(R_CC, 0);
 	CHECK_EQ(nv_read(R_CSTS), 0);
 	nv_enable(RING);
