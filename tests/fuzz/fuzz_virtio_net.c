@@ -136,12 +136,12 @@ fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 		CTRL, 4, 0, 2, 0, [8 + 27] = CTRL, 1, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4, 5, 1, 0, 0, 0, 1, 2, 3, 4, 5, 6,
 		[8 + 54] = CTRL, 2, 0, 5, 0, [8 + 81] = CTRL, 5, 0, [8 + 108] = OP_MOVE,
 	};
-	/* A buffer to receive into and a frame for it; a frame to send. */
+	/* A buffer to receive into; a frame to send; last, as it takes what is left, a frame for the buffer. */
 	static const uint8_t frames[] = {
 		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-		OP_DESC, 0, 0x00, 0x00, 0x09, 0x00, 0x08, 0, 2, 0, OP_INDEX, 1, 0, OP_NOTIFY,
+		OP_DESC, 0, 0x00, 0x00, 0x09, 0x00, 0x08, 2, 0, OP_INDEX, 1, 0, OP_NOTIFY,
+		OP_DESC | 0x20, 0, 0x00, 0x00, 0x0a, 72, 0, 0, 0, OP_INDEX | 0x20, 1, 0, OP_NOTIFY | 0x20,
 		OP_FRAME, 46, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 0, 0x45,
-		OP_DESC | 0x20, 0, 0x00, 0x00, 0x0a, 72, 0, 0, 0, 0, OP_INDEX | 0x20, 1, 0, OP_NOTIFY | 0x20,
 	};
 	const struct fuzz_input inputs[] = { { commands, sizeof(commands) }, { frames, sizeof(frames) } };
 
