@@ -325,6 +325,73 @@ def bios(context):
     g.power_off()
 
 
+CONTROLLERS = ("virtio-blk", "nvme", "ahci")
+MEMORY = {"1G": 1, "3G": 3, "4G": 4, "6G": 6}
+CPUS = (1, 2, 4)
+
+
+def in_sizes(context, image, make, controllers):
+    """Each controller with each size of memory, and all numbers of processors among them."""
+    disk = make(context)
+    for c, device in enumerate(controllers):
+        for m, memory in enumerate(MEMORY):
+            cpus = CPUS[(c + m) % len(CPUS)]
+            g = firmware(context, image, disks=[disk + ",device=" + device], memory=memory, cpus=cpus)
+            g.expect(r"guest: script\r?\n")
+            check(int(g.run("nproc")) == cpus, "not %d processors with %s on %s" % (cpus, memory, device))
+            kib = int(g.run("awk '/^MemTotal/ { print $2 }' /proc/meminfo"))
+            check(0.9 < kib / (MEMORY[memory] << 20) <= 1, "%d KiB of %s are there, with %d processors on %s" % (kib, memory, cpus, device))
+            g.power_off()
+
+
+@case(slow=True, long=True)
+def sizes(context):
+    """UEFI on controllers that it has drivers for, from 1 GiB to more than fits below 4 GiB."""
+    in_sizes(context, images(context)["code"], grub_disk, CONTROLLERS if FIRMWARE[context.arch]["sata"] else CONTROLLERS[:2])
+
+
+@case(slow=True, long=True)
+def bios_sizes(context):
+    in_sizes(context, seabios(context), bios_disk, CONTROLLERS)
+
+
+def ten_times(context, image, make):
+    """A reset leads to the firmware, which boots again, and again."""
+    g = firmware(context, image, disks=[make(context)], memory="512M", cpus=2)
+    for _ in range(10):
+        g.expect(r"guest: script\r?\n")
+        g.send("reboot -f\n")
+    g.expect(r"guest: script\r?\n")
+    g.power_off()
+
+
+@case(slow=True, long=True)
+def resets(context):
+    ten_times(context, images(context)["code"], grub_disk)
+
+
+@case(slow=True, long=True)
+def bios_resets(context):
+    ten_times(context, seabios(context), bios_disk)
+
+
+@case(slow=True, long=True)
+def qcow2_with_seed(context):
+    """A disk in qcow2 and a CD, and nothing else said: the first boots, both are there."""
+    image, seed, folder = context.path("debian.qcow2"), context.path("seed.iso"), context.path("seed")
+    host("qemu-img", "convert", "-O", "qcow2", "-c", grub_disk(context), image)
+    os.mkdir(folder)
+    with open(os.path.join(folder, "meta-data"), "w", encoding="utf-8") as file:
+        file.write("instance-id: hyve\n")
+    host("xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", "CIDATA", "-o", seed, folder)
+    g = context.start([image, "--firmware", images(context)["code"], "--cdrom", seed], memory="512M")
+    g.expect(r"guest: script\r?\n")
+    g.run("dd if=/dev/vda bs=64k of=/dev/null && dd if=/dev/urandom of=/dev/vda bs=512 count=64 seek=396000 conv=fsync")
+    g.run("cat /sys/bus/pci/devices/*/class | grep -q 0x010601")
+    g.power_off()
+    host("qemu-img", "check", "-q", image)
+
+
 def little_disk(context, name):
     """A disk that says its name: a boot sector for SeaBIOS, which prints it by the BIOS, and GRUB for UEFI."""
     if context.bios:
