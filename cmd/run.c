@@ -314,14 +314,6 @@ run_vm(struct config *cfg, const struct options *o)
 
 /* Options */
 
-static int
-set_key(struct config *cfg, const char *name, const char *value, int n)
-{
-	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
-
-	return (config_set(cfg, name, value, &origin));
-}
-
 /* The keys of the device in a slot, behind a prefix: items "key=value", or "key" for true. */
 static int
 set_items(struct config *cfg, unsigned slot, const char *prefix, char *next, int n)
@@ -335,7 +327,7 @@ set_items(struct config *cfg, unsigned slot, const char *prefix, char *next, int
 		if (value != NULL)
 			*value++ = '\0';
 		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%s%.40s", slot, prefix, item);
-		r = set_key(cfg, name, value != NULL ? value : "true", n);
+		r = cmd_config_key(cfg, name, value != NULL ? value : "true", n);
 	}
 	return (r);
 }
@@ -346,7 +338,7 @@ set_device(struct config *cfg, unsigned slot, const char *device, int n)
 	char name[32];
 
 	(void)snprintf(name, sizeof(name), "pci.0.%u.0.device", slot);
-	return (set_key(cfg, name, device, n));
+	return (cmd_config_key(cfg, name, device, n));
 }
 
 /* Take item NAME=value out of a list that is separated by commas; several are joined by semicolons into *value (may stay NULL). */
@@ -425,11 +417,11 @@ add_disk(struct config *cfg, struct drives *d, const char *text, bool cd, int n)
 	slot = prefix[0] != '\0' ? d->ahci : FIRST_DISK + d->n - 1;
 	if (r == 0 && cd) {
 		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%stype", slot, prefix);
-		r = set_key(cfg, name, "cd", n);
+		r = cmd_config_key(cfg, name, "cd", n);
 	}
 	(void)snprintf(name, sizeof(name), "pci.0.%u.0.%spath", slot, prefix);
 	if (r == 0)
-		r = set_key(cfg, name, path, n);
+		r = cmd_config_key(cfg, name, path, n);
 	if (r == 0 && list != NULL && *list != '\0')
 		r = set_items(cfg, slot, prefix, list, n);
 	free(device);
@@ -453,12 +445,12 @@ add_share(struct config *cfg, unsigned slot, const char *text, int n)
 	if (r == 0 && equals != NULL && memchr(path, '/', (size_t)(equals - path)) == NULL) {
 		*equals = '\0';
 		(void)snprintf(name, sizeof(name), "pci.0.%u.0.sharename", slot);
-		r = set_key(cfg, name, path, n);
+		r = cmd_config_key(cfg, name, path, n);
 		path = equals + 1;
 	}
 	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
 	if (r == 0)
-		r = set_key(cfg, name, path, n);
+		r = cmd_config_key(cfg, name, path, n);
 	if (r == 0 && list != NULL && *list != '\0')
 		r = set_items(cfg, slot, "", list, n);
 	free(copy);
@@ -482,10 +474,10 @@ add_nic(struct config *cfg, unsigned nic, const char *text, int n)
 		r = set_device(cfg, slot, device != NULL ? device : "virtio-net", n);
 	(void)snprintf(name, sizeof(name), "pci.0.%u.0.backend", slot);
 	if (r == 0)
-		r = set_key(cfg, name, net_backend_find(backend) != NULL ? net_backend_find(backend)->name : backend, n);
+		r = cmd_config_key(cfg, name, net_backend_find(backend) != NULL ? net_backend_find(backend)->name : backend, n);
 	(void)snprintf(name, sizeof(name), "pci.0.%u.0.hostfwd", slot);
 	if (r == 0 && forwards != NULL)
-		r = set_key(cfg, name, forwards, n);
+		r = cmd_config_key(cfg, name, forwards, n);
 	if (r == 0 && list != NULL && *list != '\0')
 		r = set_items(cfg, slot, "", list, n);
 	free(forwards);
@@ -560,7 +552,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		case CPUS:
 		case MEMORY:
 		case NAME:
-			r = set_key(cfg, keys[opt - FIRST], optarg, optind - 1);
+			r = cmd_config_key(cfg, keys[opt - FIRST], optarg, optind - 1);
 			break;
 		case KERNEL:
 			o.kernel = optarg;
@@ -581,7 +573,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			o.protocol = optarg;
 			break;
 		case FIRMWARE:
-			r = set_key(cfg, "firmware.code", optarg, optind - 1);
+			r = cmd_config_key(cfg, "firmware.code", optarg, optind - 1);
 			break;
 		case DISK:
 		case CDROM:
