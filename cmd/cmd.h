@@ -36,9 +36,10 @@ int	cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 
 /* A tree with every key declared that the command knows.  NULL with a sentence. */
 struct config *cmd_config_new(void);
-/* -k FILE and --set K=V: argument number n of the verb. */
+/* -k FILE, --set K=V, and an option that is a key of that name: argument number n of the verb.  -1 with a sentence. */
 int	cmd_config_file(struct config *cfg, const char *path);
 int	cmd_config_arg(struct config *cfg, const char *text, int n);
+int	cmd_config_key(struct config *cfg, const char *name, const char *value, int n);
 /* Print a key as a manual page's list item; prefix (may be "") ends in a dot. */
 void	cmd_mdoc_key(const char *prefix, const struct config_key *key);
 

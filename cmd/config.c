@@ -45,6 +45,14 @@ cmd_config_arg(struct config *cfg, const char *text, int n)
 	return (config_set_text(cfg, text, &origin));
 }
 
+int
+cmd_config_key(struct config *cfg, const char *name, const char *value, int n)
+{
+	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
+
+	return (config_set(cfg, name, value, &origin));
+}
+
 void
 cmd_mdoc_key(const char *prefix, const struct config_key *key)
 {

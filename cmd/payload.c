@@ -155,14 +155,6 @@ parse_addr(const char *text, vm_paddr_t *at)
 }
 
 /* --arch and --accel are short for --set. */
-static int
-set_key(struct config *cfg, const char *name, const char *value, int n)
-{
-	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
-
-	return (config_set(cfg, name, value, &origin));
-}
-
 int
 cmd_payload(const struct verb *verb, int argc, char **argv)
 {
@@ -190,10 +182,10 @@ cmd_payload(const struct verb *verb, int argc, char **argv)
 	while (r == 0 && (opt = getopt_long(argc, argv, "k:h", options, NULL)) != -1) {
 		switch (opt) {
 		case 'a':
-			r = set_key(cfg, "arch", optarg, optind - 1);
+			r = cmd_config_key(cfg, "arch", optarg, optind - 1);
 			break;
 		case 'x':
-			r = set_key(cfg, "accel", optarg, optind - 1);
+			r = cmd_config_key(cfg, "accel", optarg, optind - 1);
 			break;
 		case 'i':
 			image = optarg;

@@ -20,14 +20,10 @@
 #include "error.h"
 #include "firmware/firmware.h"
 #include "machine/machine.h"
-#include "net/net.h"
 #include "newvm.h"
+#include "run_devices.h"
 #include "runner.h"
 
-#define	DISKS_MAX	24
-#define	FIRST_DISK	4		/* slot of the first one */
-#define	AHCI_PORTS	6		/* of a controller */
-#define	NICS_MAX	5
 #define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
 
 struct options {
@@ -314,186 +310,6 @@ run_vm(struct config *cfg, const struct options *o)
 
 /* Options */
 
-static int
-set_key(struct config *cfg, const char *name, const char *value, int n)
-{
-	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
-
-	return (config_set(cfg, name, value, &origin));
-}
-
-/* The keys of the device in a slot, behind a prefix: items "key=value", or "key" for true. */
-static int
-set_items(struct config *cfg, unsigned slot, const char *prefix, char *next, int n)
-{
-	char *item, name[64];
-	int r = 0;
-
-	while (r == 0 && (item = strsep(&next, ",")) != NULL) {
-		char *value = strchr(item, '=');
-
-		if (value != NULL)
-			*value++ = '\0';
-		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%s%.40s", slot, prefix, item);
-		r = set_key(cfg, name, value != NULL ? value : "true", n);
-	}
-	return (r);
-}
-
-static int
-set_device(struct config *cfg, unsigned slot, const char *device, int n)
-{
-	char name[32];
-
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.device", slot);
-	return (set_key(cfg, name, device, n));
-}
-
-/* Take item NAME=value out of a list that is separated by commas; several are joined by semicolons into *value (may stay NULL). */
-static int
-take_items(char *list, const char *name, char **value)
-{
-	size_t len = strlen(name), have = 0;
-	char *item = list, *end, *joined;
-
-	while (item != NULL && *item != '\0') {
-		end = strchrnul(item, ',');
-		if (strncmp(item, name, len) != 0 || item[len] != '=') {
-			item = *end != '\0' ? end + 1 : NULL;
-			continue;
-		}
-		joined = realloc(*value, have + (size_t)(end - item) + 2);
-		if (joined == NULL)
-			return (vmm_fail(ENOMEM, "no memory"));
-		have += (size_t)snprintf(joined + have, (size_t)(end - item) + 2, "%s%.*s", have != 0 ? ";" : "",
-		    (int)(end - item - (ptrdiff_t)len - 1), item + len + 1);
-		*value = joined;
-		memmove(item, *end != '\0' ? end + 1 : end, strlen(*end != '\0' ? end + 1 : end) + 1);
-	}
-	/* What was last may have left its comma. */
-	len = strlen(list);
-	if (len != 0 && list[len - 1] == ',')
-		list[len - 1] = '\0';
-	return (0);
-}
-
-/* Disks and CD drives of the command line, and the ports that they took of a controller that has several. */
-struct drives {
-	unsigned	 n;		/* slots */
-	unsigned	 shares;	/* slots from the other end, with folders */
-	unsigned	 ahci, ports;	/* its slot, and ports that are taken; 0: there is none */
-};
-
-/* Take a slot, or the next port of the controller that has them; the prefix of its keys. */
-static int
-take_place(struct config *cfg, struct drives *d, const char *device, int n, char prefix[16])
-{
-	bool ahci = strcmp(device, "ahci") == 0;
-
-	prefix[0] = '\0';
-	if (!ahci || d->ports == AHCI_PORTS || d->ports == 0) {
-		if (d->n + d->shares == DISKS_MAX)
-			return (vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX));
-		d->n++;
-		if (ahci) {
-			d->ahci = FIRST_DISK + d->n - 1;
-			d->ports = 0;
-		}
-		if (set_device(cfg, FIRST_DISK + d->n - 1, device, n) != 0)
-			return (-1);
-	}
-	if (ahci)
-		(void)snprintf(prefix, 16, "port.%u.", d->ports++);
-	return (0);
-}
-
-/* FILE[,key=value]...: the next free slot gets a disk, or the next port; its model is the key device.  cd: a CD drive. */
-static int
-add_disk(struct config *cfg, struct drives *d, const char *text, bool cd, int n)
-{
-	char *copy = strdup(text), *list = copy, *device = NULL, *path, name[32], prefix[16];
-	const char *model = cd ? "ahci" : "virtio-blk";
-	unsigned slot;
-	int r;
-
-	if (copy == NULL)
-		return (vmm_fail(ENOMEM, "no memory"));
-	path = strsep(&list, ",");
-	r = list != NULL ? take_items(list, "device", &device) : 0;
-	if (r == 0)
-		r = take_place(cfg, d, device != NULL ? device : model, n, prefix);
-	slot = prefix[0] != '\0' ? d->ahci : FIRST_DISK + d->n - 1;
-	if (r == 0 && cd) {
-		(void)snprintf(name, sizeof(name), "pci.0.%u.0.%stype", slot, prefix);
-		r = set_key(cfg, name, "cd", n);
-	}
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.%spath", slot, prefix);
-	if (r == 0)
-		r = set_key(cfg, name, path, n);
-	if (r == 0 && list != NULL && *list != '\0')
-		r = set_items(cfg, slot, prefix, list, n);
-	free(device);
-	free(copy);
-	return (r);
-}
-
-/* [NAME=]FOLDER[,key=value]...: a folder of the host, in the last slot of disks that is free. */
-static int
-add_share(struct config *cfg, unsigned slot, const char *text, int n)
-{
-	char *copy = strdup(text), *list = copy, *path, *equals, name[32];
-	int r;
-
-	if (copy == NULL)
-		return (vmm_fail(ENOMEM, "no memory"));
-	path = strsep(&list, ",");
-	equals = strchr(path, '=');
-	r = set_device(cfg, slot, "virtio-9p", n);
-	/* What has a slash before it is a folder with = in its name. */
-	if (r == 0 && equals != NULL && memchr(path, '/', (size_t)(equals - path)) == NULL) {
-		*equals = '\0';
-		(void)snprintf(name, sizeof(name), "pci.0.%u.0.sharename", slot);
-		r = set_key(cfg, name, path, n);
-		path = equals + 1;
-	}
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.path", slot);
-	if (r == 0)
-		r = set_key(cfg, name, path, n);
-	if (r == 0 && list != NULL && *list != '\0')
-		r = set_items(cfg, slot, "", list, n);
-	free(copy);
-	return (r);
-}
-
-/* BACKEND[,key=value]...: a NIC; its model is the key device, and hostfwd may come several times. */
-static int
-add_nic(struct config *cfg, unsigned nic, const char *text, int n)
-{
-	static const unsigned char slots[NICS_MAX] = { 2, 3, 28, 29, 30 };
-	char *copy = strdup(text), *list = copy, *device = NULL, *forwards = NULL, *backend, name[32];
-	unsigned slot = slots[nic];
-	int r;
-
-	if (copy == NULL)
-		return (vmm_fail(ENOMEM, "no memory"));
-	backend = strsep(&list, ",");
-	r = list != NULL && (take_items(list, "device", &device) != 0 || take_items(list, "hostfwd", &forwards) != 0) ? -1 : 0;
-	if (r == 0)
-		r = set_device(cfg, slot, device != NULL ? device : "virtio-net", n);
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.backend", slot);
-	if (r == 0)
-		r = set_key(cfg, name, net_backend_find(backend) != NULL ? net_backend_find(backend)->name : backend, n);
-	(void)snprintf(name, sizeof(name), "pci.0.%u.0.hostfwd", slot);
-	if (r == 0 && forwards != NULL)
-		r = set_key(cfg, name, forwards, n);
-	if (r == 0 && list != NULL && *list != '\0')
-		r = set_items(cfg, slot, "", list, n);
-	free(forwards);
-	free(device);
-	free(copy);
-	return (r);
-}
-
 static void
 help(const struct verb *verb)
 {
@@ -507,14 +323,13 @@ help(const struct verb *verb)
 	    "  --firmware F      uefi, bios (amd64) or an image; uefi is what starts unless there is a kernel\n"
 	    "  --cpus N          vCPUs (1)\n"
 	    "  --memory SIZE     RAM (256M)\n"
-	    "  --disk FILE[,key=value]...  a disk with a raw image: virtio-blk, or device=nvme or ahci; 'hyve devices virtio-blk'\n"
+	    "  --disk FILE[,key=value]...  a disk with a raw or qcow2 image: virtio-blk, or device=nvme or ahci;\n"
+	    "                    'hyve devices virtio-blk' lists the keys\n"
 	    "  --cdrom FILE      an ISO image in a CD drive on AHCI; may be repeated\n"
-	    "                    lists the keys\n"
-	    "  --net user[,key=value]...  a NIC with user-mode networking (there is one unless --net none), such as\n"
-	    "                    user,hostfwd=tcp::2222-:22; virtio-net, or what device= says (e1000, ne2k-pci);\n"
-	    "                    socket,path=FILE[,listen] is a wire to another VM, tap,tap=NAME or tap,bridge=NAME the host's;\n"
-	    "                    'hyve devices virtio-net' lists the keys\n"
-	    "  --share [NAME=]FOLDER[,ro]  a folder of the host, which the guest mounts as NAME (share) by 9P\n"
+	    "  --net BACKEND[,key=value]...  a NIC: virtio-net, or device=e1000 or ne2k-pci; 'hyve devices virtio-net' lists the keys;\n"
+	    "                    user: without privileges, as there is one unless --net none; such as user,hostfwd=tcp::2222-:22\n"
+	    "                    tap,tap=NAME or tap,bridge=NAME: the host's; socket,path=FILE[,listen]: a wire to another VM\n"
+	    "  --share [NAME=]FOLDER[,key=value]...  a folder of the host, which the guest mounts as NAME (share) by 9P\n"
 	    "  --arch A          amd64 or arm64 (what the kernel is for, else amd64)\n"
 	    "  --accel X         auto, kvm or soft\n"
 	    "  --name NAME       name of the VM\n"
@@ -547,8 +362,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 	    [MEMORY - FIRST] = "memory.size", [NAME - FIRST] = "name" };
 	struct config *cfg = cmd_config_new();
 	struct options o = { 0 };
-	struct drives drives = { 0 };
-	unsigned nnics = 0;
+	struct run_devices devices = { .config = cfg };
 	int opt, r = 0, code;
 
 	if (cfg == NULL)
@@ -560,7 +374,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		case CPUS:
 		case MEMORY:
 		case NAME:
-			r = set_key(cfg, keys[opt - FIRST], optarg, optind - 1);
+			r = cmd_config_key(cfg, keys[opt - FIRST], optarg, optind - 1);
 			break;
 		case KERNEL:
 			o.kernel = optarg;
@@ -581,25 +395,20 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 			o.protocol = optarg;
 			break;
 		case FIRMWARE:
-			r = set_key(cfg, "firmware.code", optarg, optind - 1);
+			r = cmd_config_key(cfg, "firmware.code", optarg, optind - 1);
 			break;
 		case DISK:
 		case CDROM:
-			r = add_disk(cfg, &drives, optarg, opt == CDROM, optind - 1);
+			r = run_add_drive(&devices, optarg, opt == CDROM, optind - 1);
 			break;
 		case NET:
 			if (strcmp(optarg, "none") == 0)
 				o.no_nic = true;
-			else if (nnics == NICS_MAX)
-				r = vmm_fail(E2BIG, "there are more than %d network cards", NICS_MAX);
 			else
-				r = add_nic(cfg, nnics++, optarg, optind - 1);
+				r = run_add_nic(&devices, optarg, optind - 1);
 			break;
 		case SHARE:
-			if (drives.n + drives.shares == DISKS_MAX)
-				r = vmm_fail(E2BIG, "there are more than %d disks and shared folders", DISKS_MAX);
-			else
-				r = add_share(cfg, FIRST_DISK + DISKS_MAX - ++drives.shares, optarg, optind - 1);
+			r = run_add_share(&devices, optarg, optind - 1);
 			break;
 		case 'k':
 			r = cmd_config_file(cfg, optarg);
@@ -620,7 +429,7 @@ cmd_run(const struct verb *verb, int argc, char **argv)
 		}
 	}
 	for (; r == 0 && optind < argc; optind++)
-		r = add_disk(cfg, &drives, argv[optind], false, optind);
+		r = run_add_drive(&devices, argv[optind], false, optind);
 	if (r != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
 	else

@@ -24,7 +24,7 @@ struct acpi_isa_dev {
 	uint16_t	 port;
 	uint8_t		 len;		/* 0: no ports */
 	int		 line;		/* -1: none */
-	uint16_t	 second;	/* another one that it has; 0: none */
+	uint16_t	 port2;		/* another port, of one byte; 0: none */
 };
 
 struct acpi_pc {
@@ -43,7 +43,7 @@ struct acpi_pc {
 	uint64_t	 hpet;		/* 0: none */
 	uint32_t	 hpet_id;	/* low half of its capabilities */
 	bool		 rtc;
-	bool		 i8042;		/* whoever is to find it looks for its devices in isa */
+	bool		 i8042;		/* told by a flag; its keyboard and mouse are to be in isa */
 	const struct acpi_isa_dev *isa;
 	unsigned	 nisa;
 };

@@ -208,8 +208,8 @@ isa_device(struct aml *a, const struct acpi_isa_dev *d)
 	aml_template(a);
 	if (d->len != 0)
 		aml_res_io(a, d->port, d->len);
-	if (d->second != 0)
-		aml_res_io(a, d->second, 1);
+	if (d->port2 != 0)
+		aml_res_io(a, d->port2, 1);
 	if (d->line >= 0)
 		aml_res_irq(a, (unsigned)d->line);
 	aml_close(a);

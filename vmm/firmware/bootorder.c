@@ -34,7 +34,7 @@ int
 bootorder_publish(struct vmm *vmm, struct device *fw_cfg)
 {
 	const struct device *at[PLACES] = { NULL };
-	char *text, one[PATH_LEN];
+	char *text;
 	size_t len = 0;
 	int error;
 
@@ -53,9 +53,8 @@ bootorder_publish(struct vmm *vmm, struct device *fw_cfg)
 	for (unsigned i = 0; i < PLACES; i++) {
 		if (at[i] == NULL)
 			continue;
-		line(at[i], one);
-		memcpy(text + len, one, strlen(one));
-		len += strlen(one);
+		line(at[i], text + len);
+		len += strlen(text + len);
 	}
 	/* A string, without a newline behind its last line. */
 	if (len != 0)

@@ -11,8 +11,8 @@
 int	machine_firmware_key(struct machine *m, const char *key, const char *value);
 
 /*
- * How many processors there are, who made the machine (SMBIOS, with the processors' family), how long to wait for a key, what to boot from, a kernel if
- * there is one.  -1 with a sentence.
+ * How many processors there are, who made the machine (SMBIOS, with the processors' family), how long to wait for a key, what to boot
+ * from, a kernel if there is one.  -1 with a sentence.
  */
 int	machine_firmware_tell(struct machine *m, struct device *fw_cfg, const struct boot_spec *spec, uint16_t cpu_family);
 

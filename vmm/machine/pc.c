@@ -7,7 +7,8 @@
  *	0xc0000000	BARs, to 0xfec00000
  *	0xfec00000	I/O APIC; 0xfed00000 HPET; 0xfee00000 local APICs
  *	4 GiB, below	flash: the firmware, and its variables before it
- *	ports		8254 0x40, i8042 0x60, RTC 0x70, port 92, COM1 0x3f8, fw_cfg 0x510, PCI 0xcf8, reset 0xcf9, ACPI 0x600, BARs from 0x6000
+ *	ports		8254 0x40, i8042 0x60 and 0x64, RTC 0x70, fast reset and A20 0x92, COM1 0x3f8, fw_cfg 0x510, PCI 0xcf8, reset 0xcf9,
+ *			ACPI 0x600, BARs from 0x6000
  *	lines		0 8254 or HPET, 1 keyboard, 4 COM1, 8 RTC, 9 ACPI, 12 mouse, 16 to 23 PCI pins
  *	PCI		00:00.0 host bridge, 00:1f.0 LPC bridge, devices of the configuration from 00:01.0
  */

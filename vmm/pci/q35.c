@@ -259,19 +259,36 @@ pirq_level(const struct ich9_lpc *l, unsigned pirq)
 	return (pins != 0);
 }
 
-/* Inputs are what is routed to them, wired-OR.  Lock held. */
+/* The input that a PIRQ is routed to, as a bit; 0: none.  Lock held. */
+static unsigned
+routed_to(const struct ich9_lpc *l, unsigned pirq)
+{
+	return ((l->route[pirq] & PIRQ_OFF) == 0 ? 1U << (l->route[pirq] & 0xf) : 0);
+}
+
+/* Inputs, a bit each, are what is routed to them, wired-OR.  Lock held. */
 static void
-drive_isa(struct ich9_lpc *l)
+drive_isa(struct ich9_lpc *l, unsigned inputs)
 {
 	unsigned raised = 0;
 
 	for (unsigned i = 0; i < Q35_PIRQS; i++) {
-		if ((l->route[i] & PIRQ_OFF) == 0 && pirq_level(l, i))
-			raised |= 1U << (l->route[i] & 0xf);
+		if (pirq_level(l, i))
+			raised |= routed_to(l, i);
 	}
 	for (unsigned i = 0; l->active && i < Q35_ISA_LINES; i++) {
-		if (l->isa[i] != NULL)
+		if ((inputs >> i & 1) != 0 && l->isa[i] != NULL)
 			(void)((raised >> i & 1) != 0 ? vm_irq_assert(l->isa[i]) : vm_irq_deassert(l->isa[i]));
+	}
+}
+
+/* Nothing is raised any more. */
+static void
+release_isa(struct ich9_lpc *l)
+{
+	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
+		if (l->isa[i] != NULL)
+			(void)vm_irq_deassert(l->isa[i]);
 	}
 }
 
@@ -284,7 +301,7 @@ pin_changed(void *arg, uint8_t devfn, bool level)
 	pthread_mutex_lock(&l->lock);
 	if (((*pins & bit) != 0) != level) {
 		*pins ^= bit;
-		drive_isa(l);
+		drive_isa(l, routed_to(l, (devfn >> 3) % Q35_PIRQS));
 	}
 	pthread_mutex_unlock(&l->lock);
 }
@@ -304,7 +321,7 @@ set_routes(struct ich9_lpc *l)
 		route[i] = (uint8_t)pci_get(&l->fn, pirq_reg(i), 1);
 	pthread_mutex_lock(&l->lock);
 	memcpy(l->route, route, sizeof(route));
-	drive_isa(l);
+	drive_isa(l, ROUTES);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -369,10 +386,7 @@ lpc_fini(struct device *dev)
 	struct ich9_lpc *l = dev->soft;
 
 	pci_host_on_pin(l->fn.host, NULL, NULL);
-	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
-		if (l->isa[i] != NULL)
-			(void)vm_irq_deassert(l->isa[i]);
-	}
+	release_isa(l);
 	pci_fini(&l->fn);
 	pthread_mutex_destroy(&l->lock);
 }
@@ -384,10 +398,7 @@ lpc_reset(struct device *dev)
 
 	pci_reset(&l->fn);
 	set_routes(l);
-	for (unsigned i = 0; i < Q35_ISA_LINES; i++) {
-		if (l->isa[i] != NULL)
-			(void)vm_irq_deassert(l->isa[i]);
-	}
+	release_isa(l);
 }
 
 static void

@@ -252,8 +252,8 @@ a64_op	a64_call, a64_end;
 /* mode_arm64.c */
 
 /*
- * Follow a change of SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1, CPACR_EL1, FPCR or PSTATE: mode, row, tags and key.  What was cached under
- * the old values of the registers goes only with a64_flush(): the caller's business.  The instruction has A64_I_END.
+ * Follow a change of SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, MAIR_EL1, CPACR_EL1, FPCR or PSTATE: mode, row, tags and key.  What was
+ * cached under the old values of the registers goes only with a64_flush(): the caller's business.  The instruction has A64_I_END.
  */
 void	a64_mode(struct a64 *c);
 /* Drop translations: all; those of an ASID, or with them the global ones of the upper half; of the page at va, in every address space. */
@@ -280,7 +280,10 @@ enum a64_status a64_zero(struct a64 *c, uint64_t va, unsigned size);
 
 /* Recompute the timers' outputs and deadlines.  inside: in guest code; then a64_sync() before and a64_after_device() behind. */
 void	a64_timers(struct a64 *c, bool inside);
-/* The count of a timer now, for the present instruction: what CNTVCT_EL0 and CNTPCT_EL0 read; later, if the guest does nothing else than read it. */
+/*
+ * The count of a timer, for the present instruction, which is in guest code as above: what CNTVCT_EL0 and CNTPCT_EL0 read.  It sleeps
+ * first if the guest does nothing else than read it.
+ */
 uint64_t a64_count(struct a64 *c, unsigned timer);
 int	a64_timers_create(struct a64 *c);
 void	a64_timers_destroy(struct a64 *c);

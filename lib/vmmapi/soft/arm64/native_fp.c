@@ -94,8 +94,8 @@ combine_memory(struct tr *t, uint32_t op, unsigned to, unsigned from, struct emi
 }
 
 /*
- * May the result of such an operation be the smallest normal number, rounded up to it (what the host does not call an underflow)?  What sums, differences and square
- * roots are there is exact, as are numbers that become longer.
+ * May the result of such an operation be the smallest normal number, rounded up to it (what the host does not call an underflow)?  What
+ * sums, differences and square roots are there is exact, as are numbers that become longer.
  */
 static bool
 rounds_up(const struct host_op *op)
@@ -318,8 +318,8 @@ vector_multiply_add(struct tr *t)
 }
 
 /*
- * Comparison: less is N, equal Z and C, greater C: what comes of comparing the integers -1, 0 and 1 with 0, and 1 - 0 and 0 - 1 are those.  Unordered is the
- * function's.
+ * Comparison: less is N, equal Z and C, greater C: what comes of comparing the integers -1, 0 and 1 with 0, and "above" minus "below" is
+ * that integer.  Unordered is the function's.
  */
 static enum native
 compare(struct tr *t)

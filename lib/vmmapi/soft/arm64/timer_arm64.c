@@ -29,9 +29,9 @@ timer_cval(const struct a64 *c, unsigned timer)
 }
 
 /*
- * Firmware waits by reading the count until it is late enough, for seconds if a person may press a key.  A read like that sleeps for an eighth of
- * what the wait has taken so far, so the wait ends that much late at most, and for no longer than 1 ms: another vCPU may change what the guest looks at as well.
- * Interrupts end the sleep.  A wait is one instruction that reads and little else, for some times and 200 us.
+ * Firmware waits by reading the count until it is late enough, for seconds if a person may press a key.  A read like that sleeps for an
+ * eighth of what the wait has taken so far, so the wait ends that much late at most, and for no longer than 1 ms: another vCPU may change
+ * what the guest looks at as well.  Interrupts end the sleep.  A wait is one instruction that reads and little else, for some times and 200 us.
  */
 #define	POLL_READS	16
 #define	POLL_INSNS	64
