@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * e1000.h - between the files of the Intel gigabit controller: e1000.c (registers, interrupts, life), e1000_rom.c (EEPROM and PHY),
- * e1000_tx.c and e1000_rx.c (descriptors and frames).
+ * e1000.h - between the files of the Intel gigabit controller: e1000.c (rings, statistics, interrupts, life), e1000_regs.c
+ * (registers), e1000_rom.c (EEPROM and PHY), e1000_tx.c and e1000_rx.c (descriptors and frames).
  *
  * Section numbers and names of registers and bits are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
  * Developer's Manual", revision 4.0.  Numbers in guest memory are little-endian, as the host's.
@@ -119,7 +119,9 @@ enum {
 	E1000_TPT, E1000_PTC64, E1000_MPTC = 60, E1000_BPTC, E1000_TSCTC, E1000_TSCTFC, E1000_NSTATS
 };
 
-/* A ring's registers (13.4: RDBAL to RDT, TDBAL to TDT). */
+/* A ring's registers (13.4: RDBAL to RDT, TDBAL to TDT), and what is not reserved of bal and len. */
+#define	E1000_RING_BAL		0xfffffff0U
+#define	E1000_RING_LEN		0x000fff80U
 struct e1000_ring {
 	uint32_t	 bal, bah, len, head, tail;
 };
@@ -215,6 +217,8 @@ e1000_cause(struct e1000 *e, uint32_t causes)
 }
 /* The pin follows causes, mask and throttle. */
 void	e1000_update(struct e1000 *e);
+/* Have the control thread look at both rings. */
+void	e1000_wake(struct e1000 *e);
 /* What STATUS.LU says: the PHY has a link, and the driver wants one. */
 bool	e1000_link_up(const struct e1000 *e);
 /* Add to a counter, which stays at its maximum; one of 64 bits, at i and i + 1. */
@@ -230,6 +234,13 @@ uint32_t e1000_ring_owned(const struct e1000_ring *r);
 bool	e1000_fetch(struct e1000 *e, const struct e1000_ring *r, uint32_t i, struct e1000_desc *d);
 /* Write a descriptor's second half back, its last word last. */
 void	e1000_write_back(struct e1000 *e, const struct e1000_ring *r, uint32_t i, uint64_t rest);
+
+/* e1000_regs.c */
+
+/* The registers' BARs.  -1 with a sentence. */
+int	e1000_add_bars(struct e1000 *e);
+/* All registers, but the PHY and what the EEPROM has (13.4.1, CTRL.RST).  Lock held. */
+void	e1000_regs_reset(struct e1000 *e);
 
 /* e1000_rom.c.  Lock held. */
 
