@@ -317,7 +317,7 @@ open_image(struct nvme *n, struct device *dev)
 		return (-1);
 	n->lbashift = sector == 512 ? 9 : 12;
 	n->discard = dsm != DSM_DISABLE;
-	n->image = block_open_keys(dev, dev->config);
+	n->image = block_open_keys(dev, dev->config, false);
 	if (n->image == NULL)
 		return (-1);
 	if (block_size(n->image) % (uint64_t)sector == 0)
