@@ -14,6 +14,7 @@
 #include "../error.h"
 #include "../pci/rom.h"
 #include "e1000.h"
+#include "headers.h"
 
 #define	ITR_HZ		3906250U	/* 13.4.18: 256 ns */
 #define	VENDOR_INTEL	0x8086
@@ -275,10 +276,10 @@ e1000_init(struct device *dev)
 	pthread_mutex_init(&e->lock, NULL);
 	e->kick = event_timer_add(dev->vmm->loop, kicked, e);
 	e->throttle = vm_timer_open(dev->vmm->vm, ITR_HZ, throttled, e);
-	e->in = malloc(E1000_TAG + E1000_FRAME_MAX + E1000_CRC);
+	e->in = malloc(ETH_TAG_LEN + E1000_FRAME_MAX + E1000_CRC);
 	/* Of the first only what packets need is ever touched. */
-	e->out.buf = malloc(E1000_TAG + E1000_HDRLEN_MAX + E1000_PAYLEN_MAX);
-	e->out.segbuf = malloc(E1000_TAG + E1000_FRAME_MAX);
+	e->out.buf = malloc(ETH_TAG_LEN + E1000_HDRLEN_MAX + E1000_PAYLEN_MAX);
+	e->out.segbuf = malloc(ETH_TAG_LEN + E1000_FRAME_MAX);
 	if (e->kick == NULL || e->throttle == NULL || e->in == NULL || e->out.buf == NULL || e->out.segbuf == NULL) {
 		release(e);
 		return (vmm_fail(ENOMEM, "%s: no memory", dev->name));

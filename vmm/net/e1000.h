@@ -24,8 +24,6 @@
 #define	E1000_LEGAL_MAX		1522U		/* the same without RCTL.LPE (13.4.22) */
 #define	E1000_FRAME_MIN		60U		/* bytes without a checksum */
 #define	E1000_CRC		4U
-#define	E1000_TAG		4U		/* a VLAN's, behind both addresses */
-#define	E1000_TAG_AT		12U
 /* 3.3.6: a TCP segmentation's data and header. */
 #define	E1000_PAYLEN_MAX	0xfffffU
 #define	E1000_HDRLEN_MAX	0xffU
@@ -142,7 +140,7 @@ struct e1000_context {
 
 /* A packet that was taken out of the transmit ring; the control thread's. */
 struct e1000_out {
-	uint8_t		*buf;		/* E1000_TAG bytes of room, and the packet */
+	uint8_t		*buf;		/* ETH_TAG_LEN bytes of room, and the packet */
 	uint8_t		*segbuf;	/* the same for a segment of it */
 	size_t		 len;
 	bool		 busy;		/* there is one, and not all of it is sent */

@@ -29,6 +29,11 @@ uint8_t	*offload_linear(const struct net_frame *f, uint8_t *buf);
 uint16_t offload_sum(const void *buf, size_t len, uint32_t sum);
 /* Store at `at' the checksum of [from, end) of a frame of len bytes, what is at `at' being part of it.  false: one of them is outside. */
 bool	offload_insert(uint8_t *frame, size_t len, size_t from, size_t end, size_t at);
+/*
+ * The IP header at ip, of `header' bytes, gets the length of a packet of len bytes and, of IPv4, its sum; of TCP behind it that of the pseudo
+ * header, for offload_sum() to go on from.
+ */
+uint16_t offload_ip_length(uint8_t *ip, size_t header, size_t len);
 /* NET_NEEDS_CSUM: store the checksum.  false: csum_start or csum_off are outside of the frame. */
 bool	offload_finish_csum(uint8_t *frame, const struct net_frame *f);
 
