@@ -47,6 +47,7 @@
 #define	NET_TAKES_TSO4	0x02U		/* NET_GSO_TCP4 */
 #define	NET_TAKES_TSO6	0x04U		/* NET_GSO_TCP6 */
 #define	NET_TAKES_ECN	0x08U		/* NET_GSO_ECN with these */
+#define	NET_TAKES_ALL	(NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN)
 
 /* Flags of a frame */
 #define	NET_NEEDS_CSUM	0x01U		/* the sum from csum_start to the end is to be stored csum_off bytes behind csum_start */

@@ -31,7 +31,6 @@
 #define	RETRY_NS	200000000ULL
 #define	BATCH		64		/* messages received at a time, for others live on this thread */
 #define	BUFFER		(4 << 20)	/* bytes that the kernel may keep for the peer, if it lets us have so many */
-#define	ALL_TAKES	(NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN)
 
 enum { WIRE_HELLO = 1, WIRE_FRAME = 2 };
 
@@ -140,7 +139,7 @@ static void
 send_hello(struct sock *s)
 {
 	static const struct wire_header h = { .type = WIRE_HELLO };
-	struct wire_hello hello = { .version = htole32(VERSION), .takes = htole32(atomic_load(&s->net->takes) & ALL_TAKES) };
+	struct wire_hello hello = { .version = htole32(VERSION), .takes = htole32(atomic_load(&s->net->takes) & NET_TAKES_ALL) };
 	const struct iovec iov = { .iov_base = &hello, .iov_len = sizeof(hello) };
 
 	memcpy(hello.magic, MAGIC, sizeof(hello.magic));
@@ -201,7 +200,7 @@ sock_send(struct net *n, const struct net_frame *f)
 	};
 	bool sent;
 
-	if (!s->greeted || !net_frame_good(f, ALL_TAKES))
+	if (!s->greeted || !net_frame_good(f, NET_TAKES_ALL))
 		return (true);
 	sent = !s->blocked && (net_frame_good(f, s->peer_takes) ? send_message(s, &h, f->iov, f->niov) : send_finished(s, f));
 	s->refused |= !sent;
@@ -237,7 +236,7 @@ take_hello(struct sock *s, const uint8_t *body, size_t len)
 	memcpy(&hello, body, sizeof(hello));
 	if (memcmp(hello.magic, MAGIC, sizeof(hello.magic)) != 0 || le32toh(hello.version) != VERSION)
 		return (-1);
-	s->peer_takes = le32toh(hello.takes) & ALL_TAKES;
+	s->peer_takes = le32toh(hello.takes) & NET_TAKES_ALL;
 	s->greeted = true;
 	set_link(s, true);
 	return (0);
@@ -257,7 +256,7 @@ take_frame(struct sock *s, const struct wire_header *h, size_t len)
 	};
 	if (!net_frame_good(&s->heldf, takes)) {
 		/* It may have been on its way when the guest changed its mind. */
-		if (!net_frame_good(&s->heldf, ALL_TAKES) || s->heldf.gso != NET_GSO_NONE || !offload_finish_csum(s->in, &s->heldf)) {
+		if (!net_frame_good(&s->heldf, NET_TAKES_ALL) || s->heldf.gso != NET_GSO_NONE || !offload_finish_csum(s->in, &s->heldf)) {
 			device_guest_log(dev, "network: the peer sent a frame of %zu bytes that is not possible, or not taken", len);
 			return;
 		}
@@ -498,7 +497,7 @@ sock_close(struct net *n)
 }
 
 static const struct net_ops ops = {
-	.takes = ALL_TAKES,
+	.takes = NET_TAKES_ALL,
 	.send = sock_send,
 	.ready = sock_ready,
 	.configure = sock_configure,
