@@ -117,7 +117,7 @@ operate(const uint8_t **p, const uint8_t *end)
 		break;
 	case OP_FRAME:
 		frame(p, end);
-		wire->nic->writable(wire->arg);
+		net_writable(wire);
 		break;
 	case OP_MOVE:
 		fuzz_move(&guest.vmm);

@@ -55,7 +55,7 @@ echo_flush(struct net *n)
 static void
 echo_ready(struct net *n)
 {
-	n->nic->writable(n->arg);
+	net_writable(n);
 }
 
 static void

@@ -168,6 +168,16 @@ net_ready(struct net *n)
 }
 
 void
+net_set_link(struct net *n, bool up)
+{
+	if (n->link == up)
+		return;
+	n->link = up;
+	if (n->started && n->nic->link != NULL)
+		n->nic->link(n->arg, up);
+}
+
+void
 net_set_takes(struct net *n, unsigned takes)
 {
 	atomic_store(&n->takes, takes);

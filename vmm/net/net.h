@@ -102,7 +102,7 @@ struct net {
 	uint8_t		 mac[NET_ADDRLEN];	/* first address of the NIC; the guest may choose another */
 	char		 place[96];	/* the back end's open: where on a network that others are on too, so that no two get one address */
 	unsigned	 mtu;
-	_Atomic bool	 link;		/* up; the back end calls nic->link() when it changes; read by a vCPU that resets its NIC */
+	_Atomic bool	 link;		/* up; the back end changes it by net_set_link(); read by a vCPU that resets its NIC */
 	bool		 started;
 	_Atomic unsigned takes;		/* what the guest takes now */
 	unsigned	 queues;	/* pairs of queues that the NIC has */
@@ -194,6 +194,17 @@ net_receive_flush(struct net *n)
 {
 	n->nic->flush(n->arg);
 }
+
+/* For back ends: the NIC may try again what was refused.  While started only. */
+static inline void
+net_writable(struct net *n)
+{
+	if (n->nic->writable != NULL)
+		n->nic->writable(n->arg);
+}
+
+/* For back ends: the link is up or down from now on; the NIC hears of a change while started. */
+void	net_set_link(struct net *n, bool up);
 
 /* The i-th back end by name, NULL behind the last.  Any thread. */
 const struct net_backend *net_backend_at(unsigned i);

@@ -77,18 +77,6 @@ watch(struct sock *s)
 		event_fd_set(s->ev, (s->running && !s->held ? EVENT_READ : 0) | (s->running && s->blocked ? EVENT_WRITE : 0));
 }
 
-static void
-set_link(struct sock *s, bool up)
-{
-	struct net *n = s->net;
-
-	if (n->link == up)
-		return;
-	n->link = up;
-	if (s->running && n->nic->link != NULL)
-		n->nic->link(n->arg, up);
-}
-
 /* The connection is over. */
 static void
 hang_up(struct sock *s)
@@ -103,11 +91,11 @@ hang_up(struct sock *s)
 	s->seglen = 0;
 	if (s->running && !s->listens)
 		event_timer_arm(s->retry, RETRY_NS);
-	set_link(s, false);
+	net_set_link(s->net, false);
 	/* What the NIC kept goes the way of all frames on a wire without an end. */
-	if (s->refused && s->running && s->net->nic->writable != NULL) {
+	if (s->refused && s->running) {
 		s->refused = false;
-		s->net->nic->writable(s->net->arg);
+		net_writable(s->net);
 	}
 	s->refused = false;
 }
@@ -217,8 +205,7 @@ on_writable(struct sock *s)
 		(void)send_segments(s);
 	if (!s->blocked && s->refused) {
 		s->refused = false;
-		if (s->net->nic->writable != NULL)
-			s->net->nic->writable(s->net->arg);
+		net_writable(s->net);
 	}
 	watch(s);
 }
@@ -238,7 +225,7 @@ take_hello(struct sock *s, const uint8_t *body, size_t len)
 		return (-1);
 	s->peer_takes = le32toh(hello.takes) & NET_TAKES_ALL;
 	s->greeted = true;
-	set_link(s, true);
+	net_set_link(s->net, true);
 	return (0);
 }
 

@@ -72,10 +72,10 @@ watch(struct tap_queue *q)
 static void
 tell_writable(struct tap *t)
 {
-	if (!t->refused || !t->running || t->net->nic->writable == NULL)
+	if (!t->refused || !t->running)
 		return;
 	t->refused = false;
-	t->net->nic->writable(t->net->arg);
+	net_writable(t->net);
 }
 
 /* To the host */
@@ -114,9 +114,7 @@ lost(struct tap_queue *q)
 	if (!n->link)
 		return;
 	device_log(n->dev, LOG_LEVEL_WARN, "tap '%s' is no more: the link is down", q->t->name);
-	n->link = false;
-	if (n->nic->link != NULL)
-		n->nic->link(n->arg, false);
+	net_set_link(n, false);
 	tell_writable(q->t);
 }
 
