@@ -89,8 +89,9 @@ e1000_count(struct e1000 *e, unsigned i, uint32_t n)
 	e->stats[i] = e->stats[i] + n < n ? UINT32_MAX : e->stats[i] + n;
 }
 
-void
-e1000_count64(struct e1000 *e, unsigned i, uint32_t n)
+/* One of 64 bits, at i and i + 1. */
+static void
+count64(struct e1000 *e, unsigned i, uint32_t n)
 {
 	uint64_t v = e->stats[i] | (uint64_t)e->stats[i + 1] << 32;
 
@@ -99,8 +100,9 @@ e1000_count64(struct e1000 *e, unsigned i, uint32_t n)
 	e->stats[i + 1] = (uint32_t)(v >> 32);
 }
 
-void
-e1000_count_size(struct e1000 *e, unsigned i, size_t len)
+/* By length; i is that of the shortest. */
+static void
+count_size(struct e1000 *e, unsigned i, size_t len)
 {
 	static const uint16_t limit[] = { 64, 127, 255, 511, 1023 };
 	unsigned n = 0;
@@ -108,6 +110,20 @@ e1000_count_size(struct e1000 *e, unsigned i, size_t len)
 	while (n < sizeof(limit) / sizeof(limit[0]) && len + E1000_CRC > limit[n])
 		n++;
 	e1000_count(e, i + n, 1);
+}
+
+void
+e1000_count_frame(struct e1000 *e, const struct e1000_direction *d, const uint8_t *frame, size_t len)
+{
+	e1000_count(e, d->good, 1);
+	e1000_count(e, d->total, 1);
+	count64(e, d->good_octets, (uint32_t)len + E1000_CRC);
+	count64(e, d->total_octets, (uint32_t)len + E1000_CRC);
+	count_size(e, d->size, len);
+	if (net_broadcast(frame))
+		e1000_count(e, d->broadcast, 1);
+	else if ((frame[0] & 1) != 0)
+		e1000_count(e, d->multicast, 1);
 }
 
 /* Interrupts */

@@ -117,6 +117,11 @@ enum {
 	E1000_TPT, E1000_PTC64, E1000_MPTC = 60, E1000_BPTC, E1000_TSCTC, E1000_TSCTFC, E1000_NSTATS
 };
 
+/* Which of them count the frames of a direction. */
+struct e1000_direction {
+	uint8_t		 good, total, good_octets, total_octets, size, broadcast, multicast;
+};
+
 /* A ring's registers (13.4: RDBAL to RDT, TDBAL to TDT), and what is not reserved of bal and len. */
 #define	E1000_RING_BAL		0xfffffff0U
 #define	E1000_RING_LEN		0x000fff80U
@@ -219,11 +224,10 @@ void	e1000_update(struct e1000 *e);
 void	e1000_wake(struct e1000 *e);
 /* What STATUS.LU says: the PHY has a link, and the driver wants one. */
 bool	e1000_link_up(const struct e1000 *e);
-/* Add to a counter, which stays at its maximum; one of 64 bits, at i and i + 1. */
+/* Add to a counter, which stays at its maximum. */
 void	e1000_count(struct e1000 *e, unsigned i, uint32_t n);
-void	e1000_count64(struct e1000 *e, unsigned i, uint32_t n);
-/* Count by length: i is E1000_PRC64 or E1000_PTC64, len without the checksum. */
-void	e1000_count_size(struct e1000 *e, unsigned i, size_t len);
+/* Count a frame that was sent or received: len bytes without the checksum, as it is on the wire. */
+void	e1000_count_frame(struct e1000 *e, const struct e1000_direction *d, const uint8_t *frame, size_t len);
 /* Descriptors of a ring; 0: it is none, or outside of itself. */
 uint32_t e1000_ring_size(const struct e1000_ring *r);
 /* How many descriptors the hardware has. */

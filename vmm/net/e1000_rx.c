@@ -27,6 +27,11 @@
 
 #define	PAUSE		1U		/* operation of a MAC control frame (802.3 annex 31B) */
 
+static const struct e1000_direction received = {
+	.good = E1000_GPRC, .total = E1000_TPR, .good_octets = E1000_GORC, .total_octets = E1000_TOR, .size = E1000_PRC64,
+	.broadcast = E1000_BPRC, .multicast = E1000_MPRC,
+};
+
 /* Filters: how a frame got through */
 enum pass { PASS_NOT, PASS_EXACT, PASS_INEXACT };
 
@@ -59,9 +64,7 @@ hashed(const struct e1000 *e, const uint8_t *dst)
 static enum pass
 by_address(const struct e1000 *e, const uint8_t *frame)
 {
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
-	if (listed(e, frame) || ((e->rctl & E1000_RCTL_BAM) != 0 && memcmp(frame, all, sizeof(all)) == 0))
+	if (listed(e, frame) || ((e->rctl & E1000_RCTL_BAM) != 0 && net_broadcast(frame)))
 		return (PASS_EXACT);
 	if ((frame[0] & 1) != 0)
 		return ((e->rctl & E1000_RCTL_MPE) != 0 || hashed(e, frame) ? PASS_INEXACT : PASS_NOT);
@@ -202,23 +205,6 @@ fill(struct e1000 *e, size_t len, uint64_t rest)
 		e1000_cause(e, E1000_INT_SRPD);
 }
 
-/* A frame that went into memory: len bytes with its checksum, as they were on the wire. */
-static void
-count(struct e1000 *e, const uint8_t *frame, size_t len)
-{
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
-	e1000_count(e, E1000_GPRC, 1);
-	e1000_count(e, E1000_TPR, 1);
-	e1000_count64(e, E1000_GORC, (uint32_t)len);
-	e1000_count64(e, E1000_TOR, (uint32_t)len);
-	e1000_count_size(e, E1000_PRC64, len - E1000_CRC);
-	if (memcmp(frame, all, sizeof(all)) == 0)
-		e1000_count(e, E1000_BPRC, 1);
-	else if ((frame[0] & 1) != 0)
-		e1000_count(e, E1000_MPRC, 1);
-}
-
 /* Copy the frame to where it is wanted, and make it as long as it has to be on a wire; its length. */
 static size_t
 linearize(struct e1000 *e, const struct net_frame *f)
@@ -241,7 +227,7 @@ linearize(struct e1000 *e, const struct net_frame *f)
 static bool
 receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 {
-	size_t max = (e->rctl & E1000_RCTL_LPE) != 0 ? E1000_FRAME_MAX : E1000_LEGAL_MAX, len, wire;
+	size_t max = (e->rctl & E1000_RCTL_LPE) != 0 ? E1000_FRAME_MAX : E1000_LEGAL_MAX, len;
 	uint8_t *p = e->in + ETH_TAG_LEN;
 	enum pass pass;
 	uint64_t rest = 0;
@@ -268,8 +254,7 @@ receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 		e1000_count(e, E1000_RNBC, 1);
 		return (false);
 	}
-	wire = len + E1000_CRC;
-	count(e, p, wire);
+	e1000_count_frame(e, &received, p, len);
 	crc = (uint32_t)crc32(0, p, (unsigned)len);
 	memcpy(p + len, &crc, E1000_CRC);
 	if (is_tagged(e, p, len) && (e->ctrl & E1000_CTRL_VME) != 0) {

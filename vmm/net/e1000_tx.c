@@ -342,22 +342,15 @@ make_frame(struct e1000 *e)
 static void
 sent(struct e1000 *e)
 {
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const struct e1000_direction d = {
+		.good = E1000_GPTC, .total = E1000_TPT, .good_octets = E1000_GOTC, .total_octets = E1000_TOT, .size = E1000_PTC64,
+		.broadcast = E1000_BPTC, .multicast = E1000_MPTC,
+	};
 	struct e1000_out *o = &e->out;
-	const uint8_t *dst = o->iov.iov_base;
-	uint32_t len = (uint32_t)o->f.len + E1000_CRC;
 
 	o->made = false;
 	o->busy = o->tso && !o->whole && o->off < o->len - o->context.hdrlen;
-	e1000_count(e, E1000_GPTC, 1);
-	e1000_count(e, E1000_TPT, 1);
-	e1000_count64(e, E1000_GOTC, len);
-	e1000_count64(e, E1000_TOT, len);
-	e1000_count_size(e, E1000_PTC64, o->f.len);
-	if (memcmp(dst, all, sizeof(all)) == 0)
-		e1000_count(e, E1000_BPTC, 1);
-	else if ((dst[0] & 1) != 0)
-		e1000_count(e, E1000_MPTC, 1);
+	e1000_count_frame(e, &d, o->iov.iov_base, o->f.len);
 	if (o->tso && !o->busy)
 		e1000_count(e, E1000_TSCTC, 1);
 }

@@ -198,6 +198,14 @@ net_configure(struct net *n, unsigned takes, unsigned used)
 }
 
 bool
+net_broadcast(const uint8_t addr[NET_ADDRLEN])
+{
+	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	return (memcmp(addr, all, sizeof(all)) == 0);
+}
+
+bool
 net_frame_good(const struct net_frame *f, unsigned takes)
 {
 	unsigned gso = f->gso & ~(unsigned)NET_GSO_ECN;

@@ -182,6 +182,9 @@ void	net_configure(struct net *n, unsigned takes, unsigned used);
 /* Whether the offloads that a frame asks for are possible, and among those in takes.  Any thread. */
 bool	net_frame_good(const struct net_frame *f, unsigned takes);
 
+/* Whether an Ethernet address is everybody's.  Any thread. */
+bool	net_broadcast(const uint8_t addr[NET_ADDRLEN]);
+
 /* For back ends: a frame for the NIC, and the end of a batch; while started only. */
 static inline bool
 net_receive(struct net *n, const struct net_frame *f)

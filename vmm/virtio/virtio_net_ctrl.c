@@ -41,11 +41,9 @@ listed(const uint8_t *list, uint8_t n, const uint8_t *addr)
 static bool
 address_wanted(const struct vnet *v, const uint8_t *addr)
 {
-	static const uint8_t broadcast[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 	if (!v->filters || (v->modes & VNET_MODE(RX_PROMISC)) != 0)
 		return (true);
-	if (memcmp(addr, broadcast, NET_ADDRLEN) == 0)
+	if (net_broadcast(addr))
 		return ((v->modes & VNET_MODE(RX_NOBCAST)) == 0);
 	if ((addr[0] & 1) != 0)
 		return ((v->modes & VNET_MODE(RX_NOMULTI)) == 0 &&
