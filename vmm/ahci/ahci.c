@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../hash.h"
 #include "ahci.h"
 
 #define	BAR_REGS	5
@@ -260,11 +261,11 @@ static int
 set_names(struct ahci_port *p, const char *path)
 {
 	const char *serial = port_str(p, "ser"), *model = port_str(p, "model");
-	uint64_t hash = 14695981039346656037ULL + p->h->dev->place.devfn * AHCI_PORTS + p->n;	/* FNV-1a */
+	uint64_t hash = HASH_START + p->h->dev->place.devfn * AHCI_PORTS + p->n;
 	char made[24];
 
-	for (; path != NULL && *path != '\0'; path++)
-		hash = (hash ^ (uint8_t)*path) * 1099511628211ULL;
+	if (path != NULL)
+		hash = hash_bytes(hash, path, strlen(path));
 	(void)snprintf(made, sizeof(made), "HYVE-%014llX", (unsigned long long)hash >> 8);
 	if (set_string(p, "ser", serial != NULL ? serial : made, p->serial, sizeof(p->serial)) != 0 ||
 	    set_string(p, "rev", port_str(p, "rev"), p->revision, sizeof(p->revision)) != 0)
