@@ -17,7 +17,6 @@
 #include "headers.h"
 
 #define	ITR_HZ		3906250U	/* 13.4.18: 256 ns */
-#define	VENDOR_INTEL	0x8086
 
 static const char *const models[] = { "82540em", "82545em", NULL };
 static const struct {
@@ -279,7 +278,7 @@ e1000_init(struct device *dev)
 	struct e1000 *e = dev->soft;
 	unsigned model = strcmp(config_str(dev->config, "model"), models[1]) == 0;
 	const struct pci_ident ident = {
-		.vendor = VENDOR_INTEL, .device = parts[model].id, .subvendor = VENDOR_INTEL, .subdevice = parts[model].id,
+		.vendor = E1000_VENDOR, .device = parts[model].id, .subvendor = E1000_VENDOR, .subdevice = parts[model].id,
 		.class_code = 0x020000, .revision = parts[model].revision, .intx = true,
 	};
 	int error;

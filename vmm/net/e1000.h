@@ -17,6 +17,7 @@
 #include "../pci/pci.h"
 #include "net.h"
 
+#define	E1000_VENDOR		0x8086U
 #define	E1000_EEPROM_WORDS	64U
 #define	E1000_PHY_REGS		32U
 #define	E1000_ADDRS		16U		/* receive addresses: RAL, RAH */
@@ -32,6 +33,7 @@
 #define	E1000_CTRL_FD		0x00000001U
 #define	E1000_CTRL_SLU		0x00000040U
 #define	E1000_CTRL_SPEED	0x00000300U
+#define	E1000_CTRL_SPEED_1000	0x00000200U
 #define	E1000_CTRL_FRCSPD	0x00000800U
 #define	E1000_CTRL_FRCDPLX	0x00001000U
 #define	E1000_CTRL_RST		0x04000000U

@@ -17,6 +17,8 @@
 #define	IOADDR		0U
 #define	IODATA		4U
 
+#define	CTRL_INITIAL	(E1000_CTRL_FD | E1000_CTRL_SPEED_1000)
+
 /* What reads and writes do.  Lock held. */
 
 static void
@@ -183,9 +185,9 @@ struct reg {
 
 /* By offset (table 13-3). */
 static const struct reg regs[] = {
-	REG(0x0000, ctrl, ANY, .initial = E1000_CTRL_FD | 0x200, .write = write_ctrl),
-	REG(0x0004, ctrl, ANY, .initial = E1000_CTRL_FD | 0x200, .write = write_ctrl),
-	REG(0x0008, ctrl, 0, .initial = E1000_CTRL_FD | 0x200, .read = read_status),
+	REG(0x0000, ctrl, ANY, .initial = CTRL_INITIAL, .write = write_ctrl),
+	REG(0x0004, ctrl, ANY, .initial = CTRL_INITIAL, .write = write_ctrl),
+	REG(0x0008, ctrl, 0, .initial = CTRL_INITIAL, .read = read_status),
 	REG(0x0010, eecd, ANY, .read = read_eecd, .write = e1000_eecd_write),
 	REG(0x0014, eerd, ANY, .write = e1000_eerd_write),
 	REG(0x0018, ctrl_ext, ANY, .write = write_ctrl_ext),
