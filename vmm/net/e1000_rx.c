@@ -210,12 +210,8 @@ static size_t
 linearize(struct e1000 *e, const struct net_frame *f)
 {
 	uint8_t *p = e->in + ETH_TAG_LEN;
-	size_t len = 0;
+	size_t len = offload_copy(f, p);
 
-	for (int i = 0; i < f->niov; i++) {
-		memcpy(p + len, f->iov[i].iov_base, f->iov[i].iov_len);
-		len += f->iov[i].iov_len;
-	}
 	if (len < E1000_FRAME_MIN) {
 		memset(p + len, 0, E1000_FRAME_MIN - len);
 		len = E1000_FRAME_MIN;

@@ -70,17 +70,24 @@ offload_ip_length(uint8_t *ip, size_t header, size_t len)
 	return (offload_sum(ip + 12, 8, pseudo));
 }
 
-uint8_t *
-offload_linear(const struct net_frame *f, uint8_t *buf)
+size_t
+offload_copy(const struct net_frame *f, uint8_t *buf)
 {
 	size_t done = 0;
 
-	if (f->niov == 1)
-		return (f->iov[0].iov_base);
 	for (int i = 0; i < f->niov && done + f->iov[i].iov_len <= NET_FRAME_MAX; i++) {
 		memcpy(buf + done, f->iov[i].iov_base, f->iov[i].iov_len);
 		done += f->iov[i].iov_len;
 	}
+	return (done);
+}
+
+uint8_t *
+offload_linear(const struct net_frame *f, uint8_t *buf)
+{
+	if (f->niov == 1)
+		return (f->iov[0].iov_base);
+	(void)offload_copy(f, buf);
 	return (buf);
 }
 

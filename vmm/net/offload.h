@@ -23,6 +23,8 @@ offload_put16(uint8_t *p, size_t v)
 	p[1] = (uint8_t)v;
 }
 
+/* Copy the bytes of a frame to buf, which has room for them, up to NET_FRAME_MAX; how many they are. */
+size_t	offload_copy(const struct net_frame *f, uint8_t *buf);
 /* The bytes of a frame in one piece: its own, or copied to buf, which has room for NET_FRAME_MAX. */
 uint8_t	*offload_linear(const struct net_frame *f, uint8_t *buf);
 /* The one's complement sum (RFC 1071) of len bytes, added to sum; not complemented.  Big-endian, as stored. */

@@ -158,24 +158,16 @@ send_segments(struct sock *s)
 	}
 }
 
-/* A frame whose offloads the peer does not take. */
+/* A frame whose offloads the peer does not take.  The copy is finished: the NIC's must not be so twice, nor go before the last segment has. */
 static bool
 send_finished(struct sock *s, const struct net_frame *f)
 {
-	uint8_t *p = offload_linear(f, s->whole);
-
-	if (f->gso != NET_GSO_NONE) {
-		/* It is ours until the last segment has gone. */
-		if (p != s->whole)
-			memcpy(s->whole, p, f->len);
-		if (net_cut_begin(&s->cut, s->whole, f))
-			(void)send_segments(s);
-		return (true);
-	}
-	/* Once finished it must not be so again. */
-	if (p != s->whole)
-		memcpy(s->whole, p, f->len);
-	return (!offload_finish_csum(s->whole, f) || send_plain(s, s->whole, f->len, NET_CSUM_GOOD));
+	(void)offload_copy(f, s->whole);
+	if (f->gso == NET_GSO_NONE)
+		return (!offload_finish_csum(s->whole, f) || send_plain(s, s->whole, f->len, NET_CSUM_GOOD));
+	if (net_cut_begin(&s->cut, s->whole, f))
+		(void)send_segments(s);
+	return (true);
 }
 
 static bool
