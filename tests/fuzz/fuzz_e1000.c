@@ -215,7 +215,7 @@ operate(const uint8_t **p, const uint8_t *end)
 	case OP_BACKEND:
 		refuses = (op & 0x10) != 0;
 		if (!refuses)
-			net->nic->writable(net->arg);
+			net_writable(net);
 		net->nic->link(net->arg, (op & 0x20) == 0);
 		break;
 	case OP_TURN:
@@ -290,7 +290,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)event_loop_once(guest.vmm.loop, 0);
 	/* Whatever it did, a reset by its driver mends it: a frame goes out. */
 	refuses = false;
-	net->nic->writable(net->arg);
+	net_writable(net);
 	net->nic->link(net->arg, true);
 	fuzz_pci_assign(&guest);
 	start(0x803a);

@@ -41,7 +41,7 @@ wire_nothing(struct net *n)
 }
 
 static const struct net_ops wire_ops = {
-	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN, .send = wire_send, .start = wire_nothing,
+	.takes = NET_TAKES_ALL, .send = wire_send, .start = wire_nothing,
 	.stop = wire_nothing, .close = wire_nothing,
 };
 
@@ -117,7 +117,7 @@ operate(const uint8_t **p, const uint8_t *end)
 		break;
 	case OP_FRAME:
 		frame(p, end);
-		wire->nic->writable(wire->arg);
+		net_writable(wire);
 		break;
 	case OP_MOVE:
 		fuzz_move(&guest.vmm);

@@ -55,7 +55,7 @@ echo_flush(struct net *n)
 static void
 echo_ready(struct net *n)
 {
-	n->nic->writable(n->arg);
+	net_writable(n);
 }
 
 static void
@@ -64,7 +64,7 @@ echo_nothing(struct net *n)
 }
 
 static const struct net_ops echo_ops = {
-	.takes = NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN, .send = echo_send, .flush = echo_flush,
+	.takes = NET_TAKES_ALL, .send = echo_send, .flush = echo_flush,
 	.ready = echo_ready, .start = echo_nothing, .stop = echo_nothing, .close = echo_nothing,
 };
 

@@ -189,6 +189,12 @@ def disk_by_grub(context):
     g.power_off()
 
 
+def seabios(context):
+    if context.arch != "amd64":
+        raise guest.Skipped("only a PC has SeaBIOS, and network cards with ROMs for it")
+    return os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
+
+
 def u_boot_image():
     return os.path.join(guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
 
@@ -432,16 +438,13 @@ def boot_order(context):
 
 @case(slow=True, long=True)
 def bios_boot_order(context):
-    context.needs("8259")
-    boots_in_order(context, os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin"), True)
+    boots_in_order(context, seabios(context), True)
 
 
 @case(slow=True, long=True)
 def bios_without_acpi(context):
     """Interrupts are where SeaBIOS routed them, for a kernel that has neither ACPI nor an I/O APIC."""
-    context.needs("8259")
-    image = os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
-    g = firmware(context, image, disks=[bios_disk(context, "acpi=off noapic pci=nomsi")], memory="512M")
+    g = firmware(context, seabios(context), disks=[bios_disk(context, "acpi=off noapic pci=nomsi")], memory="512M")
     g.expect(r"guest: script\r?\n")
     g.run("dd if=/dev/vda of=/dev/null bs=64k count=64")
     lines = [line for line in g.run("cat /proc/interrupts").split("\n") if "virtio" in line]
@@ -449,12 +452,6 @@ def bios_without_acpi(context):
 
 
 NICS = {"virtio-net": "0x1af4", "ne2k-pci": "0x10ec", "e1000": "0x8086"}
-
-
-def seabios(context):
-    if context.arch != "amd64":
-        raise guest.Skipped("only a PC has SeaBIOS, and network cards with ROMs for it")
-    return os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
 
 
 def boot_folder(context, **files):

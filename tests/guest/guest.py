@@ -23,6 +23,7 @@ import time
 
 SANITIZE = os.environ.get("HYVE_TEST_SANITIZE", "none")
 LONG = os.environ.get("HYVE_TEST_LONG", "") not in ("", "0")
+IS_LONG = "long: runs with HYVE_TEST_LONG=1"
 LIMIT = 300 * (1 if SANITIZE == "none" else 4)      # seconds until something is said to hang
 
 RESET, POWEROFF, HALT, TRIPLE_FAULT, ERROR = range(5)       # exit codes of hyve run
@@ -87,6 +88,11 @@ class Context:
         """Skip the case on an architecture that lacks something."""
         if what not in ARCHES[self.arch]["has"]:
             raise Skipped("%s has no %s" % (self.arch, what))
+
+    def long_on(self, arch):
+        """Skip the case on that architecture, but in long runs."""
+        if self.arch == arch and not LONG:
+            raise Skipped(IS_LONG)
 
     def needs_soft(self):
         """Skip a case that is about hyve's own processors."""
@@ -336,7 +342,7 @@ def main():
                 if missing:
                     verdict, why = "skip", missing
                 elif long and not LONG:
-                    verdict, why = "skip", "long: runs with HYVE_TEST_LONG=1"
+                    verdict, why = "skip", IS_LONG
                 elif slow and SANITIZE != "none":
                     verdict, why = "skip", "takes too long with -fsanitize=" + SANITIZE
                 else:

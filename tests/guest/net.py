@@ -281,8 +281,7 @@ def names(context):
 @case(slow=True)
 def pairs_of_queues(context):
     """Linux has a pair of queues per processor, sends by both, and is answered on both."""
-    if context.arch == "arm64" and not guest.LONG:
-        raise guest.Skipped("long: runs with HYVE_TEST_LONG=1")
+    context.long_on("arm64")
     files = {"f%d" % i: os.urandom(3000) for i in range(2)}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
@@ -383,8 +382,7 @@ class Namespace:
 @case(slow=True)
 def taps_in_a_bridge(context):
     """Two VMs in a bridge of the host, one with a tap that is there and one, with several queues, that the helper puts there."""
-    if context.arch == "arm64" and not guest.LONG:
-        raise guest.Skipped("long: runs with HYVE_TEST_LONG=1")
+    context.long_on("arm64")
     with Namespace() as space:
         inside = space.context(context)
         a = inside.script(more=["--net", "tap,tap=tap0"])

@@ -36,14 +36,9 @@ static struct device *dev;
 static struct device *
 make(struct fx *f)
 {
-	const struct device_class *cls = device_class_find("acpi-pm");
-	struct device_place place = { .on = DEVICE_ON_IO, .base = BASE, .nirqs = 1, .irq = { f->irq } };
-	struct device *d;
+	const struct device_place place = { .on = DEVICE_ON_IO, .base = BASE, .nirqs = 1, .irq = { f->irq } };
 
-	CHECKF(cls != NULL, "%s", vmm_errmsg());
-	d = device_create(&f->vmm, cls, "pm", fx_node(f, "pm", cls), &place);
-	CHECKF(d != NULL, "%s", vmm_errmsg());
-	return (d);
+	return (fx_make(f, "acpi-pm", "pm", &place));
 }
 
 static void
@@ -275,12 +270,9 @@ vw(uint16_t port, unsigned size, uint32_t val)
 static struct device *
 with_timer(struct vfx *f)
 {
-	const struct device_class *cls = device_class_find("acpi-pm-timer");
 	const struct device_place place = { .on = DEVICE_ON_IO, .base = TIMER };
-	struct device *timer = device_create(&f->fx.vmm, cls, "timer", fx_node(&f->fx, "timer", cls), &place), *pm;
+	struct device *timer = fx_make(&f->fx, "acpi-pm-timer", "timer", &place), *pm = make(&f->fx);
 
-	CHECKF(timer != NULL, "%s", vmm_errmsg());
-	pm = make(&f->fx);
 	acpi_pm_set_timer(pm, timer);
 	return (pm);
 }
@@ -318,9 +310,7 @@ TEST(timer)
 	vfx_until(&v, vfx_ns(4 * HALF, HZ));
 	CHECK(!fx_level(&v.fx));
 	CHECK_EQ(vr(STS, 2), TMR | PWRBTN);
-	devices_pause(&v.fx.vmm);
-	devices_reset(&v.fx.vmm);
-	devices_resume(&v.fx.vmm);
+	fx_reset(&v.fx);
 	CHECK_EQ(vr(STS, 4), 0);
 	/* The block goes first, as it was made last. */
 	vfx_close(&v);

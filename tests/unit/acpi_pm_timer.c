@@ -215,9 +215,7 @@ TEST(reset_starts_anew)
 	vfx_until(&v, 3 * NSEC);
 	CHECK(acpi_pm_timer_sts(dev));
 	acpi_pm_timer_clear_sts(dev);
-	devices_pause(&v.fx.vmm);
-	devices_reset(&v.fx.vmm);
-	devices_resume(&v.fx.vmm);
+	fx_reset(&v.fx);
 	CHECK_EQ(val(), 0);
 	CHECK(!acpi_pm_timer_sts(dev));
 	CHECK(!acpi_pm_timer_en(dev));

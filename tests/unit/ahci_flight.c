@@ -128,12 +128,7 @@ TEST(machine_reset)
 {
 	setup("");
 	read_some(8);
-	CHECK_EQ(vm_pause(fx.vmm.vm), 0);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
-	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
-	pd_bus(true);
+	pd_reset();
 	CHECK_EQ(pt_read(HD, P_CLB), 0);
 	CHECK_EQ(pt_read(HD, P_CMD), 6);
 	pt_start(HD);

@@ -19,16 +19,11 @@ static uint8_t *data, *head, *status;
 static inline struct device *
 blk_make(const char *path, const char *keys)
 {
-	const struct device_class *cls = device_class_find("virtio-blk");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { fx.irq } };
-	struct config_node *node;
+	const struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { fx.irq } };
 	char text[512];
 
-	CHECK(cls != NULL);
-	node = fx_node(&fx, "disk", cls);
 	(void)snprintf(text, sizeof(text), "disk.path=%s\n%s", path, keys);
-	CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	return (device_create(&fx.vmm, cls, "disk", node, &place));
+	return (fx_make_with(&fx, "virtio-blk", "disk", &place, text));
 }
 
 /* The driver starts, with a ring of num descriptors. */

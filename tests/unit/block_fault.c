@@ -188,13 +188,13 @@ static const struct block_driver faulty = {
 	.close = d_close,
 };
 
-struct block *__wrap_block_open_keys(struct device *who, struct config_node *node);
+struct block *__wrap_block_open_keys(struct device *who, struct config_node *node, bool readonly);
 
 struct block *
-__wrap_block_open_keys(struct device *who, struct config_node *node)
+__wrap_block_open_keys(struct device *who, struct config_node *node, bool readonly)
 {
 	CHECK_STR(config_str(node, "path"), "faulty");
-	return (block_open_driver(&faulty, NULL, sizeof(disk.now), config_bool(node, "ro")));
+	return (block_open_driver(&faulty, NULL, sizeof(disk.now), readonly || config_bool(node, "ro")));
 }
 
 #define	F_FLUSH		(1ULL << 9)

@@ -40,16 +40,11 @@ fdatasync(int fd)
 static struct device *
 make(struct fx *f, const char *keys, const char *file)
 {
-	const struct device_class *cls = device_class_find("cfi-flash");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = BASE };
-	struct config_node *node;
+	const struct device_place place = { .on = DEVICE_ON_MMIO, .base = BASE };
 	char text[512];
 
-	CHECK(cls != NULL);
-	node = fx_node(f, "flash", cls);
 	(void)snprintf(text, sizeof(text), "%s%s%s\n", keys, file != NULL ? "flash.path=" : "", file != NULL ? file : "");
-	CHECKF(config_load_text(f->vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	return (device_create(&f->vmm, cls, "flash", node, &place));
+	return (fx_make_with(f, "cfi-flash", "flash", &place, text));
 }
 
 static void

@@ -755,9 +755,7 @@ TEST(drivers_that_do_wrong)
 	}
 	wire.room = 1000;
 	wire.sent = 0;
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	start(RX_EN);
 	frame(in, 100, mac, 3);
 	CHECK(rx_frame(in, 100));

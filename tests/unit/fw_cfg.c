@@ -23,14 +23,9 @@ static bool ports;
 static struct device *
 make(struct fx *f, bool on_ports)
 {
-	const struct device_class *cls = device_class_find("fw-cfg");
-	struct device_place place = { .on = on_ports ? DEVICE_ON_IO : DEVICE_ON_MMIO, .base = on_ports ? PORT : MMIO };
-	struct device *d;
+	const struct device_place place = { .on = on_ports ? DEVICE_ON_IO : DEVICE_ON_MMIO, .base = on_ports ? PORT : MMIO };
 
-	CHECK(cls != NULL);
-	d = device_create(&f->vmm, cls, "fwcfg", fx_node(f, "fwcfg", cls), &place);
-	CHECKF(d != NULL, "%s", vmm_errmsg());
-	return (d);
+	return (fx_make(f, "fw-cfg", "fwcfg", &place));
 }
 
 static void
@@ -250,9 +245,7 @@ TEST(writes)
 	CHECK(next() == 'b' && next() == 'e' && next() == 'A' && next() == 'F' && next() == 'T');
 	CHECK(memcmp(fw_cfg_file(dev, "rw", &(size_t){ 0 }), "beAFTe", 6) == 0);
 	CHECK(memcmp(fw_cfg_file(dev, "first", &(size_t){ 0 }), "1111", 4) == 0);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK(memcmp(fw_cfg_file(dev, "rw", &(size_t){ 0 }), "before", 6) == 0);
 	CHECK_EQ(next(), 'Q');
 	fx_close(&fx);

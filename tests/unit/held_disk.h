@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * held_disk.h - an image that counts its requests, waits when the test wants it to, and fails when it is to, for tests of commands under way.
- * Disks get it by the linker (--wrap=block_open_keys and block_open).
+ * Disks get it by the linker (--wrap=block_open_keys).
  */
 #ifndef _HELD_DISK_H_
 #define	_HELD_DISK_H_
@@ -96,19 +96,12 @@ static const struct block_driver driver = {
 	.name = "held", .readv = d_readv, .writev = d_writev, .flush = d_flush, .discard = d_discard, .zero = d_zero, .close = d_close,
 };
 
-struct block *__wrap_block_open_keys(struct device *who, struct config_node *node);
-struct block *__wrap_block_open(const struct block_options *o);
+struct block *__wrap_block_open_keys(struct device *who, struct config_node *node, bool readonly);
 
 struct block *
-__wrap_block_open_keys(struct device *who, struct config_node *node)
+__wrap_block_open_keys(struct device *who, struct config_node *node, bool readonly)
 {
-	return (block_open_driver(&driver, NULL, sizeof(disk.data), config_bool(node, "ro")));
-}
-
-struct block *
-__wrap_block_open(const struct block_options *o)
-{
-	return (block_open_driver(&driver, NULL, sizeof(disk.data), o->readonly));
+	return (block_open_driver(&driver, NULL, sizeof(disk.data), readonly || config_bool(node, "ro")));
 }
 
 static void

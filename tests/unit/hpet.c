@@ -527,9 +527,7 @@ TEST(legacy_replacement)
 	w64(CONF, ENABLE);
 	CHECK(!level_of(v.fx.irq));
 	w64(CONF, LEGACY | ENABLE);
-	devices_pause(&v.fx.vmm);
-	devices_reset(&v.fx.vmm);
-	devices_resume(&v.fx.vmm);
+	fx_reset(&v.fx);
 	CHECK_EQ(legacy_on, 0);
 	devices_pause(&v.fx.vmm);
 	CHECK_EQ(hpet_on_legacy(dev, NULL, NULL), 0);

@@ -25,17 +25,14 @@ static struct device *dev;
 static struct device *
 make(struct fx *f, struct vm_irq **mouse)
 {
-	const struct device_class *cls = device_class_find("i8042"), *p92 = device_class_find("port92");
 	struct device_place place = { .on = DEVICE_ON_IO, .base = DATA, .nirqs = 2, .irq = { f->irq } };
 	const struct device_place place92 = { .on = DEVICE_ON_IO, .base = 0x92 };
 	struct device *d, *port92;
 
-	CHECKF(cls != NULL && p92 != NULL, "%s", vmm_errmsg());
 	*mouse = place.irq[1] = vm_irq_open_line(f->vmm.vm, 12);
 	CHECKF(*mouse != NULL, "%s", vmm_errmsg());
-	port92 = device_create(&f->vmm, p92, "port92", fx_node(f, "port92", p92), &place92);
-	d = device_create(&f->vmm, cls, "kbc", fx_node(f, "kbc", cls), &place);
-	CHECKF(port92 != NULL && d != NULL, "%s", vmm_errmsg());
+	port92 = fx_make(f, "port92", "port92", &place92);
+	d = fx_make(f, "i8042", "kbc", &place);
 	i8042_set_port92(d, port92);
 	return (d);
 }

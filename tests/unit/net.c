@@ -257,7 +257,7 @@ plug(const char *text)
 	fx_open(&fx);
 	CHECK_EQ(config_declare(fx.vmm.config, "", &config_global_keys), 0);
 	dev = (struct device){ .cls = &cls, .vmm = &fx.vmm, .name = (char *)(uintptr_t)"nic", .config = fx_node(&fx, "nic", &cls) };
-	CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
+	fx_keys(&fx, text);
 	net = net_open(&dev, &nic, NULL);
 	return (net);
 }

@@ -93,7 +93,7 @@ plug(unsigned i, const char *more)
 	    .config = fx_node(&fx, name, &cls) };
 	(void)snprintf(text, sizeof(text), "%s.backend=socket\n%s.path=%s\n%s.listen=%s\n%s", name, name, path, name,
 	    i == 0 ? "on" : "off", more);
-	CHECKF(config_load_text(fx.vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
+	fx_keys(&fx, text);
 	e->net = net_open(&e->dev, &nic, e);
 	return (e->net);
 }

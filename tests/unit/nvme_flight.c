@@ -119,12 +119,7 @@ TEST(machine_reset)
 {
 	setup("");
 	read_some(8);
-	CHECK_EQ(vm_pause(fx.vmm.vm), 0);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
-	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
-	pd_bus(true);
+	pd_reset();
 	CHECK_EQ(nv_read(R_CC), 0);
 	CHECK_EQ(nv_read(R_CSTS), 0);
 	CHECK_EQ(nv_read(R_AQA), 0);

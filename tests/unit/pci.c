@@ -626,9 +626,7 @@ TEST(msix_state)
 	CHECK_EQ(px_next(&c), 0);
 	msix_control(&mx2, MSIX_ON | MSIX_MASKED);
 	pci_msix_raise(pci_host_fn(host2, SLOT), 2);
-	devices_pause(&to.vmm);
-	devices_reset(&to.vmm);
-	devices_resume(&to.vmm);
+	fx_reset(&to);
 	CHECK_EQ(pci_host_assign(host2), 0);
 	mx2 = px_msix(&to, SLOT);
 	CHECK(!msix_pending(&mx2, 2));
@@ -670,9 +668,7 @@ TEST(pin)
 	CHECK_EQ(cfg_r(&fx, SLOT, R_STATUS, 1) & 8, 0);
 	/* Reset and the end lower it. */
 	pci_intx(&t->fn, true);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK(!fx_level(&fx));
 	pci_intx(&t->fn, true);
 	devices_destroy(&fx.vmm);

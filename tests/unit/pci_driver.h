@@ -34,6 +34,16 @@ pd_start(void)
 	pd_bus(true);
 }
 
+/* As the machine's reset, after which the function gets its addresses anew. */
+static inline void
+pd_reset(void)
+{
+	CHECK_EQ(vm_pause(fx.vmm.vm), 0);
+	fx_reset(&fx);
+	CHECKF(pci_host_assign(host) == 0, "%s", vmm_errmsg());
+	pd_bus(true);
+}
+
 static inline void
 pd_close(void)
 {

@@ -46,16 +46,11 @@ px_host(struct fx *fx)
 static inline struct device *
 px_make_with(struct fx *fx, struct pci_host *host, const char *cls, const char *name, unsigned devfn, struct vm_irq *irq, const char *keys)
 {
-	const struct device_class *c = device_class_find(cls);
-	struct device_place place = {
+	const struct device_place place = {
 		.on = DEVICE_ON_PCI, .pci = host, .devfn = (uint8_t)devfn, .nirqs = irq != NULL, .irq = { irq },
 	};
-	struct config_node *node;
 
-	CHECKF(c != NULL, "%s", vmm_errmsg());
-	node = fx_node(fx, name, c);
-	CHECKF(config_load_text(fx->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
-	return (device_create(&fx->vmm, c, name, node, &place));
+	return (fx_make_with(fx, cls, name, &place, keys));
 }
 
 static inline struct device *

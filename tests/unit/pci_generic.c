@@ -132,9 +132,7 @@ TEST(moves_with_its_state)
 	fx_move(&fx, &fx);
 	devices_resume(&fx.vmm);
 	CHECK_EQ(cfg(0, 0x04, 2) & 6, 4);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK_EQ(cfg(0, 0x04, 2) & 6, 0);
 	teardown();
 }

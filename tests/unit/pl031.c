@@ -203,9 +203,7 @@ TEST(reset)
 	out(MR, START_S);
 	out(IMSC, 1);
 	CHECK(irq());
-	devices_pause(&v.fx.vmm);
-	devices_reset(&v.fx.vmm);
-	devices_resume(&v.fx.vmm);
+	fx_reset(&v.fx);
 	CHECK(!irq());
 	CHECK_EQ(in(DR), START_S);
 	CHECK_EQ(in(MR), 0);

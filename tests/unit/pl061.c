@@ -44,9 +44,7 @@ TEST(registers_have_eight_bits)
 		out(regs[i], 0xffffffa5);
 		CHECK_EQ(in(regs[i]), 0xa5);
 	}
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
 		CHECK_EQ(in(regs[i]), 0);
 	fx_close(&fx);

@@ -18,14 +18,9 @@ static struct device *dev;
 static struct device *
 make(struct fx *f)
 {
-	const struct device_class *cls = device_class_find("port92");
 	const struct device_place place = { .on = DEVICE_ON_IO, .base = PORT };
-	struct device *d;
 
-	CHECKF(cls != NULL, "%s", vmm_errmsg());
-	d = device_create(&f->vmm, cls, "port92", fx_node(f, "port92", cls), &place);
-	CHECKF(d != NULL, "%s", vmm_errmsg());
-	return (d);
+	return (fx_make(f, "port92", "port92", &place));
 }
 
 static void
@@ -109,9 +104,7 @@ TEST(reset_of_the_machine)
 	w(INIT);
 	CHECK_EQ(stopped(fx.vmm.vm), VM_SUSPEND_RESET);
 	CHECK(!a20(&fx));
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK_EQ(r(), A20);
 	CHECK(a20(&fx));
 	fx_close(&fx);

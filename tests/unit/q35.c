@@ -17,7 +17,6 @@ static void
 setup(struct fx *f, struct pci_host **h, uint64_t ecam)
 {
 	const struct pci_host_spec spec = { .ecam = ecam, .ports = true };
-	const struct device_class *cls = device_class_find("ich9-lpc");
 	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = LPC, .base = PMBASE };
 
 	fx_open(f);
@@ -25,7 +24,7 @@ setup(struct fx *f, struct pci_host **h, uint64_t ecam)
 	CHECKF(*h != NULL, "%s", vmm_errmsg());
 	CHECKF(px_make(f, *h, "q35-host", "host", HOST, NULL) != NULL, "%s", vmm_errmsg());
 	place.pci = *h;
-	CHECKF(device_create(&f->vmm, cls, "lpc", fx_node(f, "lpc", cls), &place) != NULL, "%s", vmm_errmsg());
+	(void)fx_make(f, "ich9-lpc", "lpc", &place);
 	devices_resume(&f->vmm);
 }
 
@@ -142,9 +141,7 @@ TEST(window_of_direct_boot)
 	cfg_port_w(&fx, HOST, 0x60, 4, 0xc0000001);
 	CHECK(!there(ECAM) && there(0xc0000000));
 	fx_write(&fx, VM_SPACE_IO, 0xcf8, 4, 0x80001234);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK(there(ECAM) && !there(0xc0000000));
 	CHECK_EQ(fx_read(&fx, VM_SPACE_IO, 0xcf8, 4), 0);
 	CHECK_EQ(cfg_port_r(&fx, HOST, 0x60, 4), ECAM + 1);
@@ -192,14 +189,13 @@ prot_at(uint64_t gpa)
 TEST(bios_area)
 {
 	const struct pci_host_spec spec = { .ports = true };
-	const struct device_class *cls = device_class_find("q35-host");
 	struct device_place place = { .on = DEVICE_ON_PCI, .devfn = HOST, .base = 1 };
 	const int closed = VM_PROT_READ | VM_PROT_EXEC;
 
 	fx_open(&fx);
 	host = pci_host_new(&fx.vmm, &spec);
 	place.pci = host;
-	CHECKF(device_create(&fx.vmm, cls, "host", fx_node(&fx, "host", cls), &place) != NULL, "%s", vmm_errmsg());
+	(void)fx_make(&fx, "q35-host", "host", &place);
 	devices_resume(&fx.vmm);
 	CHECK_EQ(prot_at(0xbffff), VM_PROT_ALL);
 	CHECK_EQ(prot_at(0xc0000), closed);
@@ -219,9 +215,7 @@ TEST(bios_area)
 	CHECK_EQ(prot_at(0xf0000), closed);
 	cfg_port_w(&fx, HOST, 0x90, 1, 0x20);				/* written to RAM, read from ROM: a copy is both */
 	CHECK_EQ(prot_at(0xf0000), VM_PROT_ALL);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK_EQ(prot_at(0xf0000), closed);
 	teardown(&fx, host);
 }
@@ -251,9 +245,7 @@ TEST(lpc)
 	CHECK_EQ(cfg_port_r(&fx, LPC, 0x68, 4), 0x0b0b0a0a);
 	cfg_port_w(&fx, LPC, 0xa0, 2, 0x10);
 	CHECK_EQ(cfg_port_r(&fx, LPC, 0xa0, 2), 0x10);
-	devices_pause(&fx.vmm);
-	devices_reset(&fx.vmm);
-	devices_resume(&fx.vmm);
+	fx_reset(&fx);
 	CHECK_EQ(cfg_port_r(&fx, LPC, 0x40, 4), PMBASE | 1);
 	CHECK_EQ(cfg_port_r(&fx, LPC, 0x60, 4), 0x80808080);
 	CHECK_EQ(cfg_port_r(&fx, LPC, 0xf0, 4), 0);

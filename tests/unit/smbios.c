@@ -23,7 +23,7 @@ build(const struct smbios_spec *spec, const char *keys)
 	fx_open(&fx);
 	CHECK_EQ(config_declare(fx.vmm.config, "", &config_global_keys), 0);
 	CHECK_EQ(config_declare(fx.vmm.config, "smbios", &smbios_keys), 0);
-	CHECKF(config_load_text(fx.vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
+	fx_keys(&fx, keys);
 	CHECKF(config_check(fx.vmm.config) == 0, "%s", vmm_errmsg());
 	s.config = fx.vmm.config;
 	CHECKF(smbios_build(&s, &built) == 0, "%s", vmm_errmsg());

@@ -842,15 +842,11 @@ static struct vdrv d;
 static struct device *
 make(struct fx *f, const char *keys)
 {
-	const struct device_class *cls = device_class_find("virtio-9p");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { f->irq } };
+	const struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { f->irq } };
 	char text[512];
 
-	CHECKF(cls != NULL, "%s", vmm_errmsg());
-	(void)fx_node(f, "share", cls);
 	(void)snprintf(text, sizeof(text), "share.path=%s\n%s", share, keys);
-	CHECKF(config_load_text(f->vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	return (device_create(&f->vmm, cls, "share", config_node(f->vmm.config, "share"), &place));
+	return (fx_make_with(f, "virtio-9p", "share", &place, text));
 }
 
 /* Give the device the message that was made, and wait for its reply. */

@@ -19,15 +19,9 @@ static uint8_t *data;
 static struct device *
 console(struct fx *f, struct chardev *back, const char *keys)
 {
-	const struct device_class *cls = device_class_find("virtio-console");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .chardev = back };
-	struct config_node *node;
+	const struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { f->irq }, .chardev = back };
 
-	CHECKF(cls != NULL, "%s", vmm_errmsg());
-	node = fx_node(f, "con", cls);
-	CHECKF(config_load_text(f->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
-	place.irq[0] = f->irq;
-	return (device_create(&f->vmm, cls, "con", node, &place));
+	return (fx_make_with(f, "virtio-console", "con", &place, keys));
 }
 
 static void

@@ -37,18 +37,13 @@ static uint8_t *data, *rxbuf, *cmd;
 static struct device *
 card(struct fx *f, const char *keys)
 {
-	const struct device_class *cls = device_class_find("virtio-net");
-	struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { f->irq } };
-	struct config_node *node;
+	const struct device_place place = { .on = DEVICE_ON_MMIO, .base = VM_BASE, .nirqs = 1, .irq = { f->irq } };
 	char text[512];
 
-	CHECK(cls != NULL);
 	/* For the VM's name. */
 	CHECK_EQ(config_declare(f->vmm.config, "", &config_global_keys), 0);
-	node = fx_node(f, "net", cls);
 	(void)snprintf(text, sizeof(text), "net.backend=wire\n%s", keys);
-	CHECKF(config_load_text(f->vmm.config, "test", text, strlen(text)) == 0, "%s", vmm_errmsg());
-	return (device_create(&f->vmm, cls, "net", node, &place));
+	return (fx_make_with(f, "virtio-net", "net", &place, text));
 }
 
 static void

@@ -81,6 +81,45 @@ fx_node(struct fx *fx, const char *name, const struct device_class *cls)
 	return (node);
 }
 
+/* Keys in lines "name.key=value". */
+static inline void
+fx_keys(struct fx *fx, const char *keys)
+{
+	CHECKF(config_load_text(fx->vmm.config, "test", keys, strlen(keys)) == 0, "%s", vmm_errmsg());
+}
+
+/* A device of a class at a place, with keys of its own; NULL with a sentence. */
+static inline struct device *
+fx_make_with(struct fx *fx, const char *cls, const char *name, const struct device_place *place, const char *keys)
+{
+	const struct device_class *c = device_class_find(cls);
+	struct config_node *node;
+
+	CHECKF(c != NULL, "%s", vmm_errmsg());
+	node = fx_node(fx, name, c);
+	fx_keys(fx, keys);
+	return (device_create(&fx->vmm, c, name, node, place));
+}
+
+/* One that is there, without keys. */
+static inline struct device *
+fx_make(struct fx *fx, const char *cls, const char *name, const struct device_place *place)
+{
+	struct device *dev = fx_make_with(fx, cls, name, place, "");
+
+	CHECKF(dev != NULL, "%s", vmm_errmsg());
+	return (dev);
+}
+
+/* Reset the devices, as a machine's reset does. */
+static inline void
+fx_reset(struct fx *fx)
+{
+	devices_pause(&fx->vmm);
+	devices_reset(&fx->vmm);
+	devices_resume(&fx->vmm);
+}
+
 /* Whether the fixture's interrupt is raised. */
 static inline bool
 fx_level(struct fx *fx)

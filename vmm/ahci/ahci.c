@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../hash.h"
 #include "ahci.h"
 
 #define	BAR_REGS	5
@@ -260,11 +261,11 @@ static int
 set_names(struct ahci_port *p, const char *path)
 {
 	const char *serial = port_str(p, "ser"), *model = port_str(p, "model");
-	uint64_t hash = 14695981039346656037ULL + p->h->dev->place.devfn * AHCI_PORTS + p->n;	/* FNV-1a */
+	uint64_t hash = HASH_START + p->h->dev->place.devfn * AHCI_PORTS + p->n;
 	char made[24];
 
-	for (; path != NULL && *path != '\0'; path++)
-		hash = (hash ^ (uint8_t)*path) * 1099511628211ULL;
+	if (path != NULL)
+		hash = hash_bytes(hash, path, strlen(path));
 	(void)snprintf(made, sizeof(made), "HYVE-%014llX", (unsigned long long)hash >> 8);
 	if (set_string(p, "ser", serial != NULL ? serial : made, p->serial, sizeof(p->serial)) != 0 ||
 	    set_string(p, "rev", port_str(p, "rev"), p->revision, sizeof(p->revision)) != 0)
@@ -274,36 +275,29 @@ set_names(struct ahci_port *p, const char *path)
 
 /* A medium of a CD drive is not written. */
 static struct block *
-open_block(struct ahci_port *p, const char *path)
+open_block(struct ahci_port *p)
 {
-	const struct block_options o = {
-		.path = path, .format = (enum block_format)port_num(p, "format"), .nobacking = port_num(p, "backing") == 0, .readonly = true,
-		.dev = p->h->dev, .record = port_str(p, "record"),
-	};
 	char name[CONFIG_NAME_MAX + 1], port[CONFIG_NAME_MAX + 16];
 	struct config_node *node;
 
-	if (p->cd)
-		return (block_open(&o));
 	(void)snprintf(port, sizeof(port), "%s.port.%u", config_node_name(p->h->dev->config, name), p->n);
 	node = config_node(p->h->dev->vmm->config, port);
-	return (node != NULL ? block_open_keys(p->h->dev, node) : NULL);
+	return (node != NULL ? block_open_keys(p->h->dev, node, p->cd) : NULL);
 }
 
 static int
 open_image(struct ahci_port *p, const char *path)
 {
 	const char *name = p->h->dev->name;
-	bool readonly = p->cd || port_num(p, "ro") != 0;
 	int64_t sector = p->cd ? AHCI_CD_SECTOR : port_num(p, "sectorsize");
 
 	if (!p->cd && sector != 512 && sector != 4096)
 		return (vmm_fail(EINVAL, "%s: port.%u.sectorsize is 512 or 4096, not %lld", name, p->n, (long long)sector));
-	p->image = open_block(p, path);
+	p->image = open_block(p);
 	if (p->image == NULL)
 		return (-1);
 	p->lbashift = (uint8_t)__builtin_ctz((unsigned)sector);
-	p->discard = !readonly && port_num(p, "discard") != 0;
+	p->discard = !block_readonly(p->image) && port_num(p, "discard") != 0;
 	if (!p->cd && block_size(p->image) % (uint64_t)sector != 0)
 		return (vmm_fail(EINVAL, "%s: '%s' is not a whole number of sectors of %lld bytes", name, path, (long long)sector));
 	if (block_size(p->image) >> p->lbashift == 0)

@@ -25,9 +25,11 @@
 #define	AHCI_SEGS_MAX	256U		/* a sector of 512 bytes in the smallest PRDs, which have 2 (AHCI 4.2.3.3) */
 #define	AHCI_SECTOR	512U		/* of logs and of what a device says about itself */
 #define	AHCI_CD_SECTOR	2048U
-#define	AHCI_SCRATCH	131072U
+#define	AHCI_SCRATCH	131072U		/* bytes of a command's memory for data that nobody wants */
 #define	ATA_TRIM_BLOCKS	8U		/* ACS word 105: of a DATA SET MANAGEMENT command */
 #define	ATA_TRIM_RANGES	(ATA_TRIM_BLOCKS * AHCI_SECTOR / 8)
+#define	ATA_RANGE_LBA(r) ((r) & 0xffffffffffffULL)	/* of a range (ACS 7.10.3.1), and how many sectors it has */
+#define	ATA_RANGE_LEN(r) ((r) >> 48)
 #define	ATA_MULTIPLE_MAX 16U
 #define	ATA_FIRMWARE	"001"
 

@@ -15,8 +15,6 @@
 #define	FREE_MAX	32		/* commands kept for the next ones */
 #define	PRD_LEN		16
 #define	PRD_IRQ		0x80000000U
-#define	RANGE_LBA(r)	((r) & 0xffffffffffffULL)	/* ACS 7.10.3.1 */
-#define	RANGE_LEN(r)	((r) >> 48)
 
 static struct vmctx *
 vm_of(const struct ahci_cmd *c)
@@ -264,8 +262,8 @@ next_part(struct ahci_cmd *c)
 	if (c->nextrange < c->nranges) {
 		uint64_t range = c->range[c->nextrange++];
 
-		req->off = RANGE_LBA(range) << c->p->lbashift;
-		req->len = RANGE_LEN(range) << c->p->lbashift;
+		req->off = ATA_RANGE_LBA(range) << c->p->lbashift;
+		req->len = ATA_RANGE_LEN(range) << c->p->lbashift;
 		return (AHCI_LATER);
 	}
 	if (!c->sync)

@@ -151,6 +151,16 @@ halt(struct ahci_port *p, uint32_t bits)
 	p->halted = true;
 }
 
+/* Status and error registers as a command leaves them. */
+static void
+set_result(struct ahci_cmd *c, int result)
+{
+	if (result == 0)
+		set_tfd(c->p, ATA_IDLE, c->code);
+	else
+		set_tfd(c->p, ATA_DRDY | ATA_ERR | ((result & AHCI_FAULT) != 0 ? ATA_DF : ATA_DSC), (unsigned)result);
+}
+
 /* The device's answer to a command that is not queued (AHCI 5.6). */
 static void
 answer(struct ahci_cmd *c, int result)
@@ -158,8 +168,7 @@ answer(struct ahci_cmd *c, int result)
 	struct ahci_port *p = c->p;
 
 	p->busy = false;
-	set_tfd(p, result == 0 ? ATA_IDLE : ATA_DRDY | ATA_ERR | ((result & AHCI_FAULT) != 0 ? ATA_DF : ATA_DSC),
-	    result == 0 ? c->code : (unsigned)result);
+	set_result(c, result);
 	if (result == 0 && c->pio_in)
 		post_pio(p, &c->out, c->moved);
 	else
@@ -179,7 +188,7 @@ answer_queued(struct ahci_cmd *c, int result)
 
 	p->queued &= ~bit;
 	p->ci &= ~bit;
-	set_tfd(p, result == 0 ? ATA_IDLE : ATA_DRDY | ATA_ERR | ((result & AHCI_FAULT) != 0 ? ATA_DF : ATA_DSC), (unsigned)result);
+	set_result(c, result);
 	if (result == 0) {
 		p->sact &= ~bit;
 		post_bits(p, bit);

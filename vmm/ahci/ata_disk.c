@@ -113,7 +113,7 @@ dataset(struct ahci_cmd *c, unsigned flags)
 	if (result != 0)
 		return (result);
 	for (unsigned i = 0; i < blocks * AHCI_SECTOR / 8; i++) {
-		uint64_t lba = c->range[i] & 0xffffffffffffULL, len = c->range[i] >> 48;
+		uint64_t lba = ATA_RANGE_LBA(c->range[i]), len = ATA_RANGE_LEN(c->range[i]);
 
 		if (lba > ata_sectors(p) || len > ata_sectors(p) - lba)
 			return (ATA_IDNF);

@@ -89,10 +89,10 @@ struct block_options {
 
 /*
  * Open the image of dev by node, dev's own or one below, which has BLOCK_KEYS: a file or block device, locked against other users: shared if
- * read-only.  NULL with a sentence: no such file, no permission, in use, not a whole number of sectors, a damaged header, ...
- * Control thread.
+ * read-only, which readonly makes it whatever the key says.  NULL with a sentence: no such file, no permission, in use, not a whole number
+ * of sectors, a damaged header, ...  Control thread.
  */
-struct block	*block_open_keys(struct device *dev, struct config_node *node);
+struct block	*block_open_keys(struct device *dev, struct config_node *node, bool readonly);
 /* The same by options, whose strings are needed for the call only. */
 struct block	*block_open(const struct block_options *o);
 /* An image of another kind (tests): size bytes behind driver.  NULL with a sentence. */

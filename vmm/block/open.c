@@ -106,13 +106,13 @@ block_open(const struct block_options *o)
 }
 
 struct block *
-block_open_keys(struct device *dev, struct config_node *node)
+block_open_keys(struct device *dev, struct config_node *node, bool readonly)
 {
 	const struct block_options o = {
 		.path = config_str(node, "path"),
 		.format = (enum block_format)config_num(node, "format"),
 		.nobacking = !config_bool(node, "backing"),
-		.readonly = config_bool(node, "ro"),
+		.readonly = readonly || config_bool(node, "ro"),
 		.dev = dev,
 		.record = config_str(node, "record"),
 	};

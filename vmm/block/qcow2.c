@@ -50,16 +50,6 @@ advance(struct cursor *c, uint64_t len)
 	}
 }
 
-static uint64_t
-total(const struct iovec *iov, int niov)
-{
-	uint64_t len = 0;
-
-	for (int i = 0; i < niov; i++)
-		len += iov[i].iov_len;
-	return (len);
-}
-
 static void
 clear(const struct iovec *iov, int niov)
 {
@@ -190,7 +180,7 @@ static int
 q_readv(void *priv, const struct iovec *iov, int niov, uint64_t off)
 {
 	struct cursor at = { iov, niov, 0 };
-	uint64_t left = total(iov, niov), n;
+	uint64_t left = store_length(iov, niov), n;
 	struct qcow2 *q = priv;
 	struct iovec part[PARTS];
 	struct q_claim mine;
@@ -397,7 +387,7 @@ static int
 q_writev(void *priv, const struct iovec *iov, int niov, uint64_t off)
 {
 	struct cursor at = { iov, niov, 0 };
-	uint64_t left = total(iov, niov), n = 0;
+	uint64_t left = store_length(iov, niov), n = 0;
 	int error = 0;
 
 	while (left != 0 && error == 0) {

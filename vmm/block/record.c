@@ -91,16 +91,6 @@ record(struct recorder *r, enum block_op op, uint64_t began, int result, uint64_
 	return (result != 0 ? result : error);
 }
 
-static uint64_t
-length(const struct iovec *iov, int niov)
-{
-	uint64_t len = 0;
-
-	for (int i = 0; i < niov; i++)
-		len += iov[i].iov_len;
-	return (len);
-}
-
 static int
 rec_readv(void *priv, const struct iovec *iov, int niov, uint64_t off)
 {
@@ -112,7 +102,7 @@ static int
 rec_writev(void *priv, const struct iovec *iov, int niov, uint64_t off)
 {
 	struct recorder *r = priv;
-	uint64_t len = length(iov, niov), began = begin(r);
+	uint64_t len = store_length(iov, niov), began = begin(r);
 	char *copy = malloc((size_t)len);
 	size_t done = 0;
 	int error;

@@ -35,6 +35,17 @@ int	store_discard(struct store *s, uint64_t off, uint64_t len);
 /* Zeros are written where the driver has nothing better. */
 int	store_zero(struct store *s, uint64_t off, uint64_t len, bool unmap);
 
+/* Bytes of a vector. */
+static inline uint64_t
+store_length(const struct iovec *iov, int niov)
+{
+	uint64_t len = 0;
+
+	for (int i = 0; i < niov; i++)
+		len += iov[i].iov_len;
+	return (len);
+}
+
 /* Images whose backing file leads here, the nearest first. */
 struct store_chain {
 	uint64_t	 dev, ino;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../hash.h"
 #include "nvstore.h"
 
 #define	MAGIC		"hyvenvj1"
@@ -44,16 +45,6 @@ struct nvstore {
 	/* What a read-only open found in a valid journal: it is read over the file. */
 	uint8_t		*pending;
 };
-
-static uint64_t
-sum_of(const uint8_t *p, size_t len)
-{
-	uint64_t sum = 14695981039346656037ULL;		/* FNV-1a */
-
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ p[i]) * 1099511628211ULL;
-	return (sum);
-}
 
 /* All of len bytes of a file, to it or from it: 0 or an errno. */
 static int
@@ -229,7 +220,7 @@ valid(const struct nvstore *nv, uint8_t *j, size_t len)
 	sum = h.sum;
 	h.sum = 0;
 	memcpy(j, &h, sizeof(h));
-	if (sum_of(j, sizeof(h) + h.nblocks * (8 + NVSTORE_BLOCK)) != sum)
+	if (hash_bytes(HASH_START, j, sizeof(h) + h.nblocks * (8 + NVSTORE_BLOCK)) != sum)
 		return (false);
 	for (uint64_t i = 0; i < h.nblocks; i++) {
 		if (get64(j + sizeof(h) + 8 * i) >= nv->size / NVSTORE_BLOCK)
@@ -319,7 +310,7 @@ nvstore_write(struct nvstore *nv, size_t n, const uint64_t *block, const uint8_t
 	memcpy(j, &h, sizeof(h));
 	memcpy(j + sizeof(h), block, 8 * n);
 	memcpy(j + sizeof(h) + 8 * n, data, n * NVSTORE_BLOCK);
-	h.sum = sum_of(j, len);
+	h.sum = hash_bytes(HASH_START, j, len);
 	memcpy(j, &h, sizeof(h));
 	error = write_all(nv->jfd, j, len, 0);
 	if (error == 0)

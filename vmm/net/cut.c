@@ -8,15 +8,11 @@
 #include <string.h>
 
 #include "cut.h"
+#include "headers.h"
 #include "offload.h"
 
-#define	IP4_LEN		20U
-#define	IP6_LEN		40U
-#define	TCP_LEN		20U
 #define	SIZE_MIN	8U	/* bytes of payload: TCP over the smallest IPv4 packet that must pass, with all options */
-#define	PROTO_TCP	6U
-#define	TCP_ENDS	0x09U	/* FIN and PSH: the last segment's */
-#define	TCP_CWR		0x80U	/* the first one's (RFC 3168 section 6.1.2) */
+#define	TCP_ENDS	(TCP_FIN | TCP_PSH)	/* the last segment's; CWR is the first one's (RFC 3168 section 6.1.2) */
 
 /* Whether an IP header is there and TCP behind it, where the checksum begins. */
 static bool
@@ -25,9 +21,9 @@ headers_good(const struct net_cut *c, const uint8_t *frame, uint16_t type)
 	const uint8_t *ip = frame + c->ip;
 
 	if (c->v6)
-		return (type == 0x86dd && c->tcp >= c->ip + IP6_LEN && ip[0] >> 4 == 6 &&
-		    (ip[6] != PROTO_TCP || c->tcp == c->ip + IP6_LEN));
-	return (type == 0x0800 && c->tcp >= c->ip + IP4_LEN && ip[0] >> 4 == 4 && ip[9] == PROTO_TCP &&
+		return (type == ETH_IP6 && c->tcp >= c->ip + IP6_LEN && ip[0] >> 4 == 6 &&
+		    (ip[6] != IP_TCP || c->tcp == c->ip + IP6_LEN));
+	return (type == ETH_IP4 && c->tcp >= c->ip + IP4_LEN && ip[0] >> 4 == 4 && ip[9] == IP_TCP &&
 	    c->tcp == c->ip + (ip[0] & 0xfU) * 4U);
 }
 
@@ -40,10 +36,10 @@ net_cut_begin(struct net_cut *c, const uint8_t *frame, const struct net_frame *f
 	if (f->len > NET_FRAME_MAX || f->csum_start < NET_HEADER + IP4_LEN || f->csum_start + TCP_LEN > f->len || f->gso_size < SIZE_MIN)
 		return (false);
 	c->ip = NET_HEADER;
-	type = offload_get16(frame + 12);
-	if (type == 0x8100) {
-		c->ip += 4;
-		type = offload_get16(frame + 16);
+	type = offload_get16(frame + ETH_TYPE_AT);
+	if (type == ETH_VLAN) {
+		c->ip += ETH_TAG_LEN;
+		type = offload_get16(frame + ETH_TYPE_AT + ETH_TAG_LEN);
 	}
 	c->tcp = f->csum_start;
 	c->v6 = (f->gso & ~NET_GSO_ECN) == NET_GSO_TCP6;
@@ -64,30 +60,22 @@ static void
 fix(const struct net_cut *c, uint8_t *out, size_t len)
 {
 	uint8_t *ip = out + c->ip, *tcp = out + c->tcp;
-	uint32_t proto = (uint32_t)htons(PROTO_TCP) + htons((uint16_t)(len - c->tcp)), seq;
+	uint32_t seq;
 	uint16_t sum;
 
-	memcpy(&seq, tcp + 4, 4);
+	memcpy(&seq, tcp + TCP_SEQ_AT, 4);
 	seq = htonl(ntohl(seq) + (uint32_t)(c->pos - c->payload));
-	memcpy(tcp + 4, &seq, 4);
+	memcpy(tcp + TCP_SEQ_AT, &seq, 4);
 	if (c->pos + (len - c->payload) < c->len)
-		tcp[13] &= (uint8_t)~TCP_ENDS;
+		tcp[TCP_FLAGS_AT] &= (uint8_t)~TCP_ENDS;
 	if (c->n != 0)
-		tcp[13] &= (uint8_t)~TCP_CWR;
-	if (c->v6) {
-		offload_put16(ip + 4, len - c->ip - IP6_LEN);
-		sum = offload_sum(ip + 8, 32, proto);
-	} else {
-		offload_put16(ip + 2, len - c->ip);
+		tcp[TCP_FLAGS_AT] &= (uint8_t)~TCP_CWR;
+	if (!c->v6)
 		offload_put16(ip + 4, (size_t)offload_get16(ip + 4) + c->n);
-		memset(ip + 10, 0, 2);
-		sum = (uint16_t)~offload_sum(ip, (size_t)(c->tcp - c->ip), 0);
-		memcpy(ip + 10, &sum, 2);
-		sum = offload_sum(ip + 12, 8, proto);
-	}
-	memset(tcp + 16, 0, 2);
+	sum = offload_ip_length(ip, (size_t)(c->tcp - c->ip), len - c->ip);
+	memset(tcp + TCP_SUM_AT, 0, 2);
 	sum = (uint16_t)~offload_sum(tcp, len - c->tcp, sum);
-	memcpy(tcp + 16, &sum, 2);
+	memcpy(tcp + TCP_SUM_AT, &sum, 2);
 }
 
 size_t

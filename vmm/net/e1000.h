@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * e1000.h - between the files of the Intel gigabit controller: e1000.c (registers, interrupts, life), e1000_rom.c (EEPROM and PHY),
- * e1000_tx.c and e1000_rx.c (descriptors and frames).
+ * e1000.h - between the files of the Intel gigabit controller: e1000.c (rings, statistics, interrupts, life), e1000_regs.c
+ * (registers), e1000_rom.c (EEPROM and PHY), e1000_tx.c and e1000_rx.c (descriptors and frames).
  *
  * Section numbers and names of registers and bits are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
  * Developer's Manual", revision 4.0.  Numbers in guest memory are little-endian, as the host's.
@@ -17,6 +17,7 @@
 #include "../pci/pci.h"
 #include "net.h"
 
+#define	E1000_VENDOR		0x8086U
 #define	E1000_EEPROM_WORDS	64U
 #define	E1000_PHY_REGS		32U
 #define	E1000_ADDRS		16U		/* receive addresses: RAL, RAH */
@@ -24,8 +25,6 @@
 #define	E1000_LEGAL_MAX		1522U		/* the same without RCTL.LPE (13.4.22) */
 #define	E1000_FRAME_MIN		60U		/* bytes without a checksum */
 #define	E1000_CRC		4U
-#define	E1000_TAG		4U		/* a VLAN's, behind both addresses */
-#define	E1000_TAG_AT		12U
 /* 3.3.6: a TCP segmentation's data and header. */
 #define	E1000_PAYLEN_MAX	0xfffffU
 #define	E1000_HDRLEN_MAX	0xffU
@@ -34,6 +33,7 @@
 #define	E1000_CTRL_FD		0x00000001U
 #define	E1000_CTRL_SLU		0x00000040U
 #define	E1000_CTRL_SPEED	0x00000300U
+#define	E1000_CTRL_SPEED_1000	0x00000200U
 #define	E1000_CTRL_FRCSPD	0x00000800U
 #define	E1000_CTRL_FRCDPLX	0x00001000U
 #define	E1000_CTRL_RST		0x04000000U
@@ -119,7 +119,14 @@ enum {
 	E1000_TPT, E1000_PTC64, E1000_MPTC = 60, E1000_BPTC, E1000_TSCTC, E1000_TSCTFC, E1000_NSTATS
 };
 
-/* A ring's registers (13.4: RDBAL to RDT, TDBAL to TDT). */
+/* Which of them count the frames of a direction. */
+struct e1000_direction {
+	uint8_t		 good, total, good_octets, total_octets, size, broadcast, multicast;
+};
+
+/* A ring's registers (13.4: RDBAL to RDT, TDBAL to TDT), and what is not reserved of bal and len. */
+#define	E1000_RING_BAL		0xfffffff0U
+#define	E1000_RING_LEN		0x000fff80U
 struct e1000_ring {
 	uint32_t	 bal, bah, len, head, tail;
 };
@@ -140,7 +147,7 @@ struct e1000_context {
 
 /* A packet that was taken out of the transmit ring; the control thread's. */
 struct e1000_out {
-	uint8_t		*buf;		/* E1000_TAG bytes of room, and the packet */
+	uint8_t		*buf;		/* ETH_TAG_LEN bytes of room, and the packet */
 	uint8_t		*segbuf;	/* the same for a segment of it */
 	size_t		 len;
 	bool		 busy;		/* there is one, and not all of it is sent */
@@ -215,13 +222,14 @@ e1000_cause(struct e1000 *e, uint32_t causes)
 }
 /* The pin follows causes, mask and throttle. */
 void	e1000_update(struct e1000 *e);
+/* Have the control thread look at both rings. */
+void	e1000_wake(struct e1000 *e);
 /* What STATUS.LU says: the PHY has a link, and the driver wants one. */
 bool	e1000_link_up(const struct e1000 *e);
-/* Add to a counter, which stays at its maximum; one of 64 bits, at i and i + 1. */
+/* Add to a counter, which stays at its maximum. */
 void	e1000_count(struct e1000 *e, unsigned i, uint32_t n);
-void	e1000_count64(struct e1000 *e, unsigned i, uint32_t n);
-/* Count by length: i is E1000_PRC64 or E1000_PTC64, len without the checksum. */
-void	e1000_count_size(struct e1000 *e, unsigned i, size_t len);
+/* Count a frame that was sent or received: len bytes without the checksum, as it is on the wire. */
+void	e1000_count_frame(struct e1000 *e, const struct e1000_direction *d, const uint8_t *frame, size_t len);
 /* Descriptors of a ring; 0: it is none, or outside of itself. */
 uint32_t e1000_ring_size(const struct e1000_ring *r);
 /* How many descriptors the hardware has. */
@@ -230,6 +238,13 @@ uint32_t e1000_ring_owned(const struct e1000_ring *r);
 bool	e1000_fetch(struct e1000 *e, const struct e1000_ring *r, uint32_t i, struct e1000_desc *d);
 /* Write a descriptor's second half back, its last word last. */
 void	e1000_write_back(struct e1000 *e, const struct e1000_ring *r, uint32_t i, uint64_t rest);
+
+/* e1000_regs.c */
+
+/* The registers' BARs.  -1 with a sentence. */
+int	e1000_add_bars(struct e1000 *e);
+/* All registers, but the PHY and what the EEPROM has (13.4.1, CTRL.RST).  Lock held. */
+void	e1000_regs_reset(struct e1000 *e);
 
 /* e1000_rom.c.  Lock held. */
 

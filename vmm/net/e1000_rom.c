@@ -52,7 +52,7 @@ e1000_eeprom_init(struct e1000 *e)
 	e->eeprom[W_COMPAT] = COPPER;
 	e->eeprom[W_CONTROL1] = CONTROL1;
 	e->eeprom[W_SUBSYSTEM] = e->device_id;
-	e->eeprom[W_SUBVENDOR] = e->eeprom[W_VENDOR] = 0x8086;
+	e->eeprom[W_SUBVENDOR] = e->eeprom[W_VENDOR] = E1000_VENDOR;
 	e->eeprom[W_DEVICE] = e->device_id;
 	e->eeprom[W_CONTROL2] = 0;
 	for (unsigned i = 0; i < W_CHECKSUM; i++)

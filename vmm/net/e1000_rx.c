@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "e1000.h"
+#include "headers.h"
 #include "offload.h"
 
 /* Of a descriptor's second half, behind length and packet checksum (3.2.3) */
@@ -24,12 +25,12 @@
 #define	ER_TCPE		(1ULL << 45)
 #define	ER_IPE		(1ULL << 46)
 
-#define	TYPE_AT		12U		/* in an Ethernet header */
-#define	TYPE_IPV4	0x0800U
-#define	TYPE_IPV6	0x86ddU
-#define	IP_TCP		6U
-#define	IP_UDP		17U
 #define	PAUSE		1U		/* operation of a MAC control frame (802.3 annex 31B) */
+
+static const struct e1000_direction received = {
+	.good = E1000_GPRC, .total = E1000_TPR, .good_octets = E1000_GORC, .total_octets = E1000_TOR, .size = E1000_PRC64,
+	.broadcast = E1000_BPRC, .multicast = E1000_MPRC,
+};
 
 /* Filters: how a frame got through */
 enum pass { PASS_NOT, PASS_EXACT, PASS_INEXACT };
@@ -63,9 +64,7 @@ hashed(const struct e1000 *e, const uint8_t *dst)
 static enum pass
 by_address(const struct e1000 *e, const uint8_t *frame)
 {
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
-	if (listed(e, frame) || ((e->rctl & E1000_RCTL_BAM) != 0 && memcmp(frame, all, sizeof(all)) == 0))
+	if (listed(e, frame) || ((e->rctl & E1000_RCTL_BAM) != 0 && net_broadcast(frame)))
 		return (PASS_EXACT);
 	if ((frame[0] & 1) != 0)
 		return ((e->rctl & E1000_RCTL_MPE) != 0 || hashed(e, frame) ? PASS_INEXACT : PASS_NOT);
@@ -75,14 +74,14 @@ by_address(const struct e1000 *e, const uint8_t *frame)
 static bool
 is_tagged(const struct e1000 *e, const uint8_t *frame, size_t len)
 {
-	return (len >= NET_HEADER + E1000_TAG && offload_get16(frame + TYPE_AT) == (uint16_t)e->vet);
+	return (len >= NET_HEADER + ETH_TAG_LEN && offload_get16(frame + ETH_TYPE_AT) == (uint16_t)e->vet);
 }
 
 /* 9.3, 13.5.4: of tagged frames those of the networks that are let in. */
 static bool
 by_tag(const struct e1000 *e, const uint8_t *frame)
 {
-	uint16_t tag = offload_get16(frame + TYPE_AT + 2);
+	uint16_t tag = offload_get16(frame + ETH_TYPE_AT + 2);
 	unsigned vid = tag & 0xfff;
 
 	if ((e->rctl & E1000_RCTL_VFE) == 0)
@@ -101,7 +100,7 @@ flow_control(struct e1000 *e, const uint8_t *frame, size_t len)
 {
 	static const uint8_t group[NET_ADDRLEN] = { 0x01, 0x80, 0xc2, 0, 0, 0x01 };
 
-	if ((e->ctrl & E1000_CTRL_RFCE) == 0 || len < NET_HEADER + 4 || offload_get16(frame + TYPE_AT) != (uint16_t)e->fct ||
+	if ((e->ctrl & E1000_CTRL_RFCE) == 0 || len < NET_HEADER + 4 || offload_get16(frame + ETH_TYPE_AT) != (uint16_t)e->fct ||
 	    offload_get16(frame + NET_HEADER) != PAUSE || memcmp(frame, group, sizeof(group)) != 0)
 		return (false);
 	e1000_count(e, offload_get16(frame + NET_HEADER + 2) != 0 ? E1000_XOFFRXC : E1000_XONRXC, 1);
@@ -116,7 +115,7 @@ check_l4(const uint8_t *addresses, size_t alen, unsigned protocol, const uint8_t
 {
 	uint32_t sum = (uint32_t)htons((uint16_t)protocol) + htons((uint16_t)n);
 
-	if (n < (protocol == IP_TCP ? 20U : 8U) || (protocol == IP_UDP && offload_get16(l4 + 6) == 0))
+	if (n < (protocol == IP_TCP ? TCP_LEN : UDP_LEN) || (protocol == IP_UDP && offload_get16(l4 + 6) == 0))
 		return (0);
 	sum = offload_sum(addresses, alen, sum);
 	return (ST_TCPCS | (offload_sum(l4, n, sum) == 0xffff ? 0 : ER_TCPE));
@@ -125,10 +124,10 @@ check_l4(const uint8_t *addresses, size_t alen, unsigned protocol, const uint8_t
 static uint64_t
 check_ipv4(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 {
-	size_t header = n >= 20 ? (ip[0] & 15) * 4U : 0, total = n >= 20 ? offload_get16(ip + 2) : 0;
+	size_t header = n >= IP4_LEN ? (ip[0] & 15) * 4U : 0, total = n >= IP4_LEN ? offload_get16(ip + 2) : 0;
 	uint64_t status = 0;
 
-	if (header < 20 || ip[0] >> 4 != 4 || total < header || total > n)
+	if (header < IP4_LEN || ip[0] >> 4 != 4 || total < header || total > n)
 		return (0);
 	if ((e->rxcsum & E1000_RXCSUM_IPOFLD) != 0)
 		status |= ST_IPCS | (good || offload_sum(ip, header, 0) == 0xffff ? 0 : ER_IPE);
@@ -141,27 +140,27 @@ check_ipv4(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 static uint64_t
 check_ipv6(const struct e1000 *e, const uint8_t *ip, size_t n, bool good)
 {
-	size_t len = n >= 40 ? offload_get16(ip + 4) : SIZE_MAX;
+	size_t len = n >= IP6_LEN ? offload_get16(ip + 4) : SIZE_MAX;
 
-	if (len > n - 40 || ip[0] >> 4 != 6 || (e->rxcsum & E1000_RXCSUM_TUOFLD) == 0 || (ip[6] != IP_TCP && ip[6] != IP_UDP))
+	if (len > n - IP6_LEN || ip[0] >> 4 != 6 || (e->rxcsum & E1000_RXCSUM_TUOFLD) == 0 || (ip[6] != IP_TCP && ip[6] != IP_UDP))
 		return (0);
-	return (good ? ST_TCPCS : check_l4(ip + 8, 32, ip[6], ip + 40, len));
+	return (good ? ST_TCPCS : check_l4(ip + 8, 32, ip[6], ip + IP6_LEN, len));
 }
 
 /* 3.2.9: what a descriptor says of the checksums; good: whoever sent it vouches for them. */
 static uint64_t
 check(const struct e1000 *e, const uint8_t *p, size_t len, bool good)
 {
-	size_t at = TYPE_AT;
+	size_t at = ETH_TYPE_AT;
 
 	if ((e->rxcsum & (E1000_RXCSUM_IPOFLD | E1000_RXCSUM_TUOFLD)) == 0)
 		return (ST_IXSM);
 	if (is_tagged(e, p, len))
-		at += E1000_TAG;
+		at += ETH_TAG_LEN;
 	switch (offload_get16(p + at)) {
-	case TYPE_IPV4:
+	case ETH_IP4:
 		return (check_ipv4(e, p + at + 2, len - at - 2, good));
-	case TYPE_IPV6:
+	case ETH_IP6:
 		return (check_ipv6(e, p + at + 2, len - at - 2, good));
 	default:
 		return (0);
@@ -193,7 +192,7 @@ fill(struct e1000 *e, size_t len, uint64_t rest)
 
 		/* What is no memory gets nothing, as on a bus that nobody answers on. */
 		if (!e1000_fetch(e, &e->rx, n, &d) || d.addr + part < d.addr ||
-		    vm_gpa_write(e1000_vm(e), d.addr, e->in + E1000_TAG + off, part) != 0)
+		    vm_gpa_write(e1000_vm(e), d.addr, e->in + ETH_TAG_LEN + off, part) != 0)
 			device_guest_log(e->dev, "a receive buffer is outside of RAM");
 		e1000_write_back(e, &e->rx, n, last ? rest | part | ST_DD | ST_EOP : part | ST_DD);
 		off += part;
@@ -206,34 +205,13 @@ fill(struct e1000 *e, size_t len, uint64_t rest)
 		e1000_cause(e, E1000_INT_SRPD);
 }
 
-/* A frame that went into memory: len bytes with its checksum, as they were on the wire. */
-static void
-count(struct e1000 *e, const uint8_t *frame, size_t len)
-{
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
-	e1000_count(e, E1000_GPRC, 1);
-	e1000_count(e, E1000_TPR, 1);
-	e1000_count64(e, E1000_GORC, (uint32_t)len);
-	e1000_count64(e, E1000_TOR, (uint32_t)len);
-	e1000_count_size(e, E1000_PRC64, len - E1000_CRC);
-	if (memcmp(frame, all, sizeof(all)) == 0)
-		e1000_count(e, E1000_BPRC, 1);
-	else if ((frame[0] & 1) != 0)
-		e1000_count(e, E1000_MPRC, 1);
-}
-
 /* Copy the frame to where it is wanted, and make it as long as it has to be on a wire; its length. */
 static size_t
 linearize(struct e1000 *e, const struct net_frame *f)
 {
-	uint8_t *p = e->in + E1000_TAG;
-	size_t len = 0;
+	uint8_t *p = e->in + ETH_TAG_LEN;
+	size_t len = offload_copy(f, p);
 
-	for (int i = 0; i < f->niov; i++) {
-		memcpy(p + len, f->iov[i].iov_base, f->iov[i].iov_len);
-		len += f->iov[i].iov_len;
-	}
 	if (len < E1000_FRAME_MIN) {
 		memset(p + len, 0, E1000_FRAME_MIN - len);
 		len = E1000_FRAME_MIN;
@@ -245,8 +223,8 @@ linearize(struct e1000 *e, const struct net_frame *f)
 static bool
 receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 {
-	size_t max = (e->rctl & E1000_RCTL_LPE) != 0 ? E1000_FRAME_MAX : E1000_LEGAL_MAX, len, wire;
-	uint8_t *p = e->in + E1000_TAG;
+	size_t max = (e->rctl & E1000_RCTL_LPE) != 0 ? E1000_FRAME_MAX : E1000_LEGAL_MAX, len;
+	uint8_t *p = e->in + ETH_TAG_LEN;
 	enum pass pass;
 	uint64_t rest = 0;
 	uint32_t crc, need;
@@ -272,14 +250,13 @@ receive_locked(struct e1000 *e, const struct net_frame *f, bool looped)
 		e1000_count(e, E1000_RNBC, 1);
 		return (false);
 	}
-	wire = len + E1000_CRC;
-	count(e, p, wire);
+	e1000_count_frame(e, &received, p, len);
 	crc = (uint32_t)crc32(0, p, (unsigned)len);
 	memcpy(p + len, &crc, E1000_CRC);
 	if (is_tagged(e, p, len) && (e->ctrl & E1000_CTRL_VME) != 0) {
-		rest |= ST_VP | (uint64_t)offload_get16(p + TYPE_AT + 2) << 48;
-		memmove(p + TYPE_AT, p + TYPE_AT + E1000_TAG, len + E1000_CRC - TYPE_AT - E1000_TAG);
-		len -= E1000_TAG;
+		rest |= ST_VP | (uint64_t)offload_get16(p + ETH_TYPE_AT + 2) << 48;
+		memmove(p + ETH_TYPE_AT, p + ETH_TYPE_AT + ETH_TAG_LEN, len + E1000_CRC - ETH_TYPE_AT - ETH_TAG_LEN);
+		len -= ETH_TAG_LEN;
 	}
 	rest |= check(e, p, len, (f->flags & NET_CSUM_GOOD) != 0) | (pass == PASS_INEXACT ? ST_PIF : 0);
 	if ((e->rctl & E1000_RCTL_SECRC) == 0)

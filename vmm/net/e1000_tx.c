@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "e1000.h"
+#include "headers.h"
 #include "offload.h"
 
 #define	BUDGET		256U		/* frames at a time, for others live on this thread */
@@ -34,13 +35,6 @@
 #define	CSO(d)		((uint8_t)((d)->rest >> 16))
 #define	CSS(d)		((uint8_t)((d)->rest >> 40))
 #define	SPECIAL(d)	((uint16_t)((d)->rest >> 48))
-
-#define	TCP_SEQ		4U		/* RFC 9293 3.1 */
-#define	TCP_FLAGS	13U
-#define	TCP_FIN		0x01U
-#define	TCP_PSH		0x08U
-#define	TCP_CWR		0x80U
-#define	IPV6_HEADER	40U
 
 /* Out of the ring.  Lock held. */
 
@@ -130,7 +124,7 @@ append(struct e1000 *e, const struct e1000_desc *d)
 
 	if (len > max - o->len)
 		return (false);
-	if (len != 0 && (d->addr + len < d->addr || vm_gpa_read(e1000_vm(e), d->addr, o->buf + E1000_TAG + o->len, len) != 0))
+	if (len != 0 && (d->addr + len < d->addr || vm_gpa_read(e1000_vm(e), d->addr, o->buf + ETH_TAG_LEN + o->len, len) != 0))
 		return (false);
 	o->len += len;
 	return (true);
@@ -146,7 +140,7 @@ sane(const struct e1000_out *o)
 		return (o->len >= NET_HEADER && o->len <= E1000_FRAME_MAX - E1000_CRC);
 	/* 3.3.6: a segment fits into the transmit buffer; 3.5.5: what is changed in the header is there. */
 	return (c->mss != 0 && c->hdrlen + c->mss + E1000_CRC <= E1000_FRAME_MAX && c->hdrlen >= NET_HEADER && o->len > c->hdrlen &&
-	    c->ipcss + (c->ipv4 ? 20U : IPV6_HEADER) <= c->hdrlen && c->tucss + (c->tcp ? 20U : 8U) <= c->hdrlen);
+	    c->ipcss + (c->ipv4 ? IP4_LEN : IP6_LEN) <= c->hdrlen && c->tucss + (c->tcp ? TCP_LEN : UDP_LEN) <= c->hdrlen);
 }
 
 /* Whether the back end cuts it. */
@@ -160,7 +154,7 @@ goes_whole(const struct e1000 *e)
 	if (!o->tso || o->loop || !c->tcp || !o->txsm || c->tucse != 0 || c->tucso < c->tucss || c->tucso + 2U > c->hdrlen ||
 	    o->len - c->hdrlen <= c->mss || o->len - c->ipcss > UINT16_MAX)
 		return (false);
-	if ((o->buf[E1000_TAG + c->tucss + TCP_FLAGS] & TCP_CWR) != 0)
+	if ((o->buf[ETH_TAG_LEN + c->tucss + TCP_FLAGS_AT] & TCP_CWR) != 0)
 		needs |= NET_TAKES_ECN;
 	return ((e->net->ops->takes & needs) == needs);
 }
@@ -244,17 +238,17 @@ adapt_header(struct e1000_out *o, uint8_t *p, size_t len, bool last)
 		offload_put16(ip + 2, len - c->ipcss);
 		offload_put16(ip + 4, offload_get16(ip + 4) + o->segment);
 	} else {
-		offload_put16(ip + 4, len - c->ipcss - IPV6_HEADER);
+		offload_put16(ip + 4, len - c->ipcss - IP6_LEN);
 	}
 	if (!c->tcp) {
 		offload_put16(l4 + 4, len - c->tucss);
 		return;
 	}
-	seq = ((uint32_t)offload_get16(l4 + TCP_SEQ) << 16 | offload_get16(l4 + TCP_SEQ + 2)) + (uint32_t)o->off;
-	offload_put16(l4 + TCP_SEQ, seq >> 16);
-	offload_put16(l4 + TCP_SEQ + 2, seq);
+	seq = ((uint32_t)offload_get16(l4 + TCP_SEQ_AT) << 16 | offload_get16(l4 + TCP_SEQ_AT + 2)) + (uint32_t)o->off;
+	offload_put16(l4 + TCP_SEQ_AT, seq >> 16);
+	offload_put16(l4 + TCP_SEQ_AT + 2, seq);
 	if (!last)
-		l4[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		l4[TCP_FLAGS_AT] &= (uint8_t)~(TCP_FIN | TCP_PSH);
 }
 
 /* Store a checksum, or let the back end do it. */
@@ -305,22 +299,22 @@ make_frame(struct e1000 *e)
 	struct e1000_out *o = &e->out;
 	const struct e1000_context *c = &o->context;
 	struct net_frame f = { .iov = &o->iov, .niov = 1 };
-	uint8_t *p = o->buf + E1000_TAG;
+	uint8_t *p = o->buf + ETH_TAG_LEN;
 	size_t len = o->len, n;
 
 	if (o->tso && !o->whole) {
 		n = o->len - c->hdrlen - o->off;
 		n = n < c->mss ? n : c->mss;
-		p = o->segbuf + E1000_TAG;
-		memcpy(p, o->buf + E1000_TAG, c->hdrlen);
-		memcpy(p + c->hdrlen, o->buf + E1000_TAG + c->hdrlen + o->off, n);
+		p = o->segbuf + ETH_TAG_LEN;
+		memcpy(p, o->buf + ETH_TAG_LEN, c->hdrlen);
+		memcpy(p + c->hdrlen, o->buf + ETH_TAG_LEN + c->hdrlen + o->off, n);
 		len = c->hdrlen + n;
 		adapt_header(o, p, len, o->off + n == o->len - c->hdrlen);
 		o->off += n;
 		o->segment++;
 	} else if (o->whole) {
 		adapt_header(o, p, len, true);
-		f.gso = (c->ipv4 ? NET_GSO_TCP4 : NET_GSO_TCP6) | ((p[c->tucss + TCP_FLAGS] & TCP_CWR) != 0 ? NET_GSO_ECN : 0);
+		f.gso = (c->ipv4 ? NET_GSO_TCP4 : NET_GSO_TCP6) | ((p[c->tucss + TCP_FLAGS_AT] & TCP_CWR) != 0 ? NET_GSO_ECN : 0);
 		f.gso_size = c->mss;
 		f.hdr_len = c->hdrlen;
 	}
@@ -330,13 +324,13 @@ make_frame(struct e1000 *e)
 		len = E1000_FRAME_MIN;
 	}
 	if (o->tagged) {
-		memmove(p - E1000_TAG, p, E1000_TAG_AT);
-		p -= E1000_TAG;
-		len += E1000_TAG;
-		offload_put16(p + E1000_TAG_AT, o->vet);
-		offload_put16(p + E1000_TAG_AT + 2, o->tag);
-		f.csum_start = (uint16_t)(f.csum_start + E1000_TAG);
-		f.hdr_len = (uint16_t)(f.hdr_len + E1000_TAG);
+		memmove(p - ETH_TAG_LEN, p, ETH_TYPE_AT);
+		p -= ETH_TAG_LEN;
+		len += ETH_TAG_LEN;
+		offload_put16(p + ETH_TYPE_AT, o->vet);
+		offload_put16(p + ETH_TYPE_AT + 2, o->tag);
+		f.csum_start = (uint16_t)(f.csum_start + ETH_TAG_LEN);
+		f.hdr_len = (uint16_t)(f.hdr_len + ETH_TAG_LEN);
 	}
 	o->iov = (struct iovec){ .iov_base = p, .iov_len = len };
 	f.len = len;
@@ -348,22 +342,15 @@ make_frame(struct e1000 *e)
 static void
 sent(struct e1000 *e)
 {
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const struct e1000_direction d = {
+		.good = E1000_GPTC, .total = E1000_TPT, .good_octets = E1000_GOTC, .total_octets = E1000_TOT, .size = E1000_PTC64,
+		.broadcast = E1000_BPTC, .multicast = E1000_MPTC,
+	};
 	struct e1000_out *o = &e->out;
-	const uint8_t *dst = o->iov.iov_base;
-	uint32_t len = (uint32_t)o->f.len + E1000_CRC;
 
 	o->made = false;
 	o->busy = o->tso && !o->whole && o->off < o->len - o->context.hdrlen;
-	e1000_count(e, E1000_GPTC, 1);
-	e1000_count(e, E1000_TPT, 1);
-	e1000_count64(e, E1000_GOTC, len);
-	e1000_count64(e, E1000_TOT, len);
-	e1000_count_size(e, E1000_PTC64, o->f.len);
-	if (memcmp(dst, all, sizeof(all)) == 0)
-		e1000_count(e, E1000_BPTC, 1);
-	else if ((dst[0] & 1) != 0)
-		e1000_count(e, E1000_MPTC, 1);
+	e1000_count_frame(e, &d, o->iov.iov_base, o->f.len);
 	if (o->tso && !o->busy)
 		e1000_count(e, E1000_TSCTC, 1);
 }

@@ -6,20 +6,13 @@
  * acknowledgement, window and options, only ACK set and perhaps PSH, no fragments and no IP options.  Each but the last is as long as the
  * first, so that whoever cuts the frame up again gets what was sent.
  */
-#include <arpa/inet.h>
-
 #include <string.h>
 
+#include "headers.h"
 #include "merge.h"
 #include "offload.h"
 
 #define	IP		NET_HEADER	/* where the IP header begins */
-#define	IP4_LEN		20U
-#define	IP6_LEN		40U
-#define	TCP_LEN		20U
-#define	TCP_PSH		0x08U
-#define	TCP_ACK		0x10U
-#define	PROTO_TCP	6U
 
 static uint32_t
 get32(const uint8_t *p)
@@ -30,7 +23,7 @@ get32(const uint8_t *p)
 static bool
 is_ip6(const uint8_t *frame)
 {
-	return (offload_get16(frame + 12) == 0x86dd);
+	return (offload_get16(frame + ETH_TYPE_AT) == ETH_IP6);
 }
 
 /* Where the TCP header begins; 0 if there is none to be merged. */
@@ -41,14 +34,14 @@ find_tcp(const uint8_t *frame, size_t len)
 
 	if (len < IP + IP4_LEN + TCP_LEN)
 		return (0);
-	if (offload_get16(frame + 12) == 0x0800) {
+	if (offload_get16(frame + ETH_TYPE_AT) == ETH_IP4) {
 		/* No options; whole; no padding behind it. */
-		if (ip[0] != 0x45 || offload_get16(ip + 2) != len - IP || (offload_get16(ip + 6) & 0x3fff) != 0 || ip[9] != PROTO_TCP)
+		if (ip[0] != 0x45 || offload_get16(ip + 2) != len - IP || (offload_get16(ip + 6) & 0x3fff) != 0 || ip[9] != IP_TCP)
 			return (0);
 		return (IP + IP4_LEN);
 	}
 	if (!is_ip6(frame) || len < IP + IP6_LEN + TCP_LEN || ip[0] >> 4 != 6 || offload_get16(ip + 4) != len - IP - IP6_LEN ||
-	    ip[6] != PROTO_TCP)
+	    ip[6] != IP_TCP)
 		return (0);
 	return (IP + IP6_LEN);
 }
@@ -59,7 +52,7 @@ find_payload(const uint8_t *frame, size_t len, size_t tcp)
 {
 	size_t header = (size_t)(frame[tcp + 12] >> 4) * 4;
 
-	if (header < TCP_LEN || tcp + header >= len || (frame[tcp + 13] & ~TCP_PSH) != TCP_ACK)
+	if (header < TCP_LEN || tcp + header >= len || (frame[tcp + TCP_FLAGS_AT] & ~TCP_PSH) != TCP_ACK)
 		return (0);
 	return (tcp + header);
 }
@@ -99,19 +92,19 @@ net_merge_add(struct net_merge *m, const uint8_t *frame, size_t len)
 		m->tcp = (uint16_t)tcp;
 		m->payload = (uint16_t)payload;
 		m->size = (uint16_t)n;
-		m->next = get32(frame + tcp + 4);
+		m->next = get32(frame + tcp + TCP_SEQ_AT);
 	} else {
 		/* The lengths of IP have 16 bits. */
 		if (m->closed || tcp != m->tcp || payload != m->payload || n > m->size || m->len + n > IP + 65535U ||
-		    get32(frame + tcp + 4) != m->next || !same(m, frame))
+		    get32(frame + tcp + TCP_SEQ_AT) != m->next || !same(m, frame))
 			return (false);
 		memcpy(m->buf + m->len, frame + payload, n);
 		m->len += n;
 		m->n++;
-		m->buf[tcp + 13] |= frame[tcp + 13] & TCP_PSH;
+		m->buf[tcp + TCP_FLAGS_AT] |= frame[tcp + TCP_FLAGS_AT] & TCP_PSH;
 	}
 	m->next += (uint32_t)n;
-	m->closed = n < m->size || (frame[tcp + 13] & TCP_PSH) != 0;
+	m->closed = n < m->size || (frame[tcp + TCP_FLAGS_AT] & TCP_PSH) != 0;
 	return (true);
 }
 
@@ -119,21 +112,9 @@ net_merge_add(struct net_merge *m, const uint8_t *frame, size_t len)
 static void
 headers(struct net_merge *m)
 {
-	uint8_t *ip = m->buf + IP, *tcp = m->buf + m->tcp;
-	uint32_t proto = (uint32_t)htons(PROTO_TCP) + htons((uint16_t)(m->len - m->tcp));
-	uint16_t sum;
+	uint16_t sum = offload_ip_length(m->buf + IP, m->tcp - IP, m->len - IP);
 
-	if (is_ip6(m->buf)) {
-		offload_put16(ip + 4, m->len - IP - IP6_LEN);
-		sum = offload_sum(ip + 8, 32, proto);
-	} else {
-		offload_put16(ip + 2, m->len - IP);
-		memset(ip + 10, 0, 2);
-		sum = (uint16_t)~offload_sum(ip, IP4_LEN, 0);
-		memcpy(ip + 10, &sum, 2);
-		sum = offload_sum(ip + 12, 8, proto);
-	}
-	memcpy(tcp + 16, &sum, 2);
+	memcpy(m->buf + m->tcp + TCP_SUM_AT, &sum, 2);
 }
 
 void
@@ -148,7 +129,7 @@ net_merge_take(struct net_merge *m, struct net_frame *f, struct iovec *iov)
 		f->hdr_len = m->payload;
 		f->gso_size = m->size;
 		f->csum_start = m->tcp;
-		f->csum_off = 16;
+		f->csum_off = TCP_SUM_AT;
 	}
 	m->len = 0;
 }

@@ -182,10 +182,9 @@ hash(const uint8_t *addr)
 static bool
 wanted(const struct ne2k *n, const uint8_t *dst)
 {
-	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	unsigned bit;
 
-	if (memcmp(dst, all, sizeof(all)) == 0)
+	if (net_broadcast(dst))
 		return ((n->rcr & RCR_AB) != 0);
 	if ((dst[0] & 1) == 0)
 		return ((n->rcr & RCR_PRO) != 0 || memcmp(dst, n->par, NET_ADDRLEN) == 0);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../hash.h"
 #include "net.h"
 
 /* The linker's bounds of the section that NET_BACKEND() fills. */
@@ -58,20 +59,17 @@ net_backend_find(const char *name)
 	    near != NULL ? near : "user"));
 }
 
-/* FNV-1a over a string and its end. */
+/* A string and its end. */
 static uint64_t
 hash(uint64_t h, const char *s)
 {
-	do {
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ULL;
-	} while (*s++ != '\0');
-	return (h);
+	return (hash_bytes(h, s, strlen(s) + 1));
 }
 
 void
 net_default_mac(const char *vm, const char *device, const char *place, uint8_t mac[NET_ADDRLEN])
 {
-	uint64_t h = hash(hash(0xcbf29ce484222325ULL, vm != NULL ? vm : ""), device);
+	uint64_t h = hash(hash(HASH_START, vm != NULL ? vm : ""), device);
 
 	if (*place != '\0')
 		h = hash(h, place);
@@ -168,6 +166,16 @@ net_ready(struct net *n)
 }
 
 void
+net_set_link(struct net *n, bool up)
+{
+	if (n->link == up)
+		return;
+	n->link = up;
+	if (n->started && n->nic->link != NULL)
+		n->nic->link(n->arg, up);
+}
+
+void
 net_set_takes(struct net *n, unsigned takes)
 {
 	atomic_store(&n->takes, takes);
@@ -185,6 +193,14 @@ net_configure(struct net *n, unsigned takes, unsigned used)
 	atomic_store(&n->takes, takes);
 	if (n->ops->configure != NULL)
 		n->ops->configure(n);
+}
+
+bool
+net_broadcast(const uint8_t addr[NET_ADDRLEN])
+{
+	static const uint8_t all[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	return (memcmp(addr, all, sizeof(all)) == 0);
 }
 
 bool

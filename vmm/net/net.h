@@ -47,6 +47,7 @@
 #define	NET_TAKES_TSO4	0x02U		/* NET_GSO_TCP4 */
 #define	NET_TAKES_TSO6	0x04U		/* NET_GSO_TCP6 */
 #define	NET_TAKES_ECN	0x08U		/* NET_GSO_ECN with these */
+#define	NET_TAKES_ALL	(NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN)
 
 /* Flags of a frame */
 #define	NET_NEEDS_CSUM	0x01U		/* the sum from csum_start to the end is to be stored csum_off bytes behind csum_start */
@@ -101,7 +102,7 @@ struct net {
 	uint8_t		 mac[NET_ADDRLEN];	/* first address of the NIC; the guest may choose another */
 	char		 place[96];	/* the back end's open: where on a network that others are on too, so that no two get one address */
 	unsigned	 mtu;
-	_Atomic bool	 link;		/* up; the back end calls nic->link() when it changes; read by a vCPU that resets its NIC */
+	_Atomic bool	 link;		/* up; the back end changes it by net_set_link(); read by a vCPU that resets its NIC */
 	bool		 started;
 	_Atomic unsigned takes;		/* what the guest takes now */
 	unsigned	 queues;	/* pairs of queues that the NIC has */
@@ -181,6 +182,9 @@ void	net_configure(struct net *n, unsigned takes, unsigned used);
 /* Whether the offloads that a frame asks for are possible, and among those in takes.  Any thread. */
 bool	net_frame_good(const struct net_frame *f, unsigned takes);
 
+/* Whether an Ethernet address is everybody's.  Any thread. */
+bool	net_broadcast(const uint8_t addr[NET_ADDRLEN]);
+
 /* For back ends: a frame for the NIC, and the end of a batch; while started only. */
 static inline bool
 net_receive(struct net *n, const struct net_frame *f)
@@ -193,6 +197,17 @@ net_receive_flush(struct net *n)
 {
 	n->nic->flush(n->arg);
 }
+
+/* For back ends: the NIC may try again what was refused.  While started only. */
+static inline void
+net_writable(struct net *n)
+{
+	if (n->nic->writable != NULL)
+		n->nic->writable(n->arg);
+}
+
+/* For back ends: the link is up or down from now on; the NIC hears of a change while started. */
+void	net_set_link(struct net *n, bool up);
 
 /* The i-th back end by name, NULL behind the last.  Any thread. */
 const struct net_backend *net_backend_at(unsigned i);

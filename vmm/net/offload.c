@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "headers.h"
 #include "offload.h"
 
 uint16_t
@@ -52,17 +53,41 @@ offload_insert(uint8_t *frame, size_t len, size_t from, size_t end, size_t at)
 	return (true);
 }
 
-uint8_t *
-offload_linear(const struct net_frame *f, uint8_t *buf)
+uint16_t
+offload_ip_length(uint8_t *ip, size_t header, size_t len)
+{
+	uint32_t pseudo = (uint32_t)htons(IP_TCP) + htons((uint16_t)(len - header));
+	uint16_t sum;
+
+	if (ip[0] >> 4 == 6) {
+		offload_put16(ip + 4, len - IP6_LEN);
+		return (offload_sum(ip + 8, 32, pseudo));
+	}
+	offload_put16(ip + 2, len);
+	memset(ip + 10, 0, 2);
+	sum = (uint16_t)~offload_sum(ip, header, 0);
+	memcpy(ip + 10, &sum, 2);
+	return (offload_sum(ip + 12, 8, pseudo));
+}
+
+size_t
+offload_copy(const struct net_frame *f, uint8_t *buf)
 {
 	size_t done = 0;
 
-	if (f->niov == 1)
-		return (f->iov[0].iov_base);
 	for (int i = 0; i < f->niov && done + f->iov[i].iov_len <= NET_FRAME_MAX; i++) {
 		memcpy(buf + done, f->iov[i].iov_base, f->iov[i].iov_len);
 		done += f->iov[i].iov_len;
 	}
+	return (done);
+}
+
+uint8_t *
+offload_linear(const struct net_frame *f, uint8_t *buf)
+{
+	if (f->niov == 1)
+		return (f->iov[0].iov_base);
+	(void)offload_copy(f, buf);
 	return (buf);
 }
 

@@ -31,7 +31,6 @@
 #define	RETRY_NS	200000000ULL
 #define	BATCH		64		/* messages received at a time, for others live on this thread */
 #define	BUFFER		(4 << 20)	/* bytes that the kernel may keep for the peer, if it lets us have so many */
-#define	ALL_TAKES	(NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN)
 
 enum { WIRE_HELLO = 1, WIRE_FRAME = 2 };
 
@@ -78,18 +77,6 @@ watch(struct sock *s)
 		event_fd_set(s->ev, (s->running && !s->held ? EVENT_READ : 0) | (s->running && s->blocked ? EVENT_WRITE : 0));
 }
 
-static void
-set_link(struct sock *s, bool up)
-{
-	struct net *n = s->net;
-
-	if (n->link == up)
-		return;
-	n->link = up;
-	if (s->running && n->nic->link != NULL)
-		n->nic->link(n->arg, up);
-}
-
 /* The connection is over. */
 static void
 hang_up(struct sock *s)
@@ -104,11 +91,11 @@ hang_up(struct sock *s)
 	s->seglen = 0;
 	if (s->running && !s->listens)
 		event_timer_arm(s->retry, RETRY_NS);
-	set_link(s, false);
+	net_set_link(s->net, false);
 	/* What the NIC kept goes the way of all frames on a wire without an end. */
-	if (s->refused && s->running && s->net->nic->writable != NULL) {
+	if (s->refused && s->running) {
 		s->refused = false;
-		s->net->nic->writable(s->net->arg);
+		net_writable(s->net);
 	}
 	s->refused = false;
 }
@@ -140,7 +127,7 @@ static void
 send_hello(struct sock *s)
 {
 	static const struct wire_header h = { .type = WIRE_HELLO };
-	struct wire_hello hello = { .version = htole32(VERSION), .takes = htole32(atomic_load(&s->net->takes) & ALL_TAKES) };
+	struct wire_hello hello = { .version = htole32(VERSION), .takes = htole32(atomic_load(&s->net->takes) & NET_TAKES_ALL) };
 	const struct iovec iov = { .iov_base = &hello, .iov_len = sizeof(hello) };
 
 	memcpy(hello.magic, MAGIC, sizeof(hello.magic));
@@ -171,24 +158,16 @@ send_segments(struct sock *s)
 	}
 }
 
-/* A frame whose offloads the peer does not take. */
+/* A frame whose offloads the peer does not take.  The copy is finished: the NIC's must not be so twice, nor go before the last segment has. */
 static bool
 send_finished(struct sock *s, const struct net_frame *f)
 {
-	uint8_t *p = offload_linear(f, s->whole);
-
-	if (f->gso != NET_GSO_NONE) {
-		/* It is ours until the last segment has gone. */
-		if (p != s->whole)
-			memcpy(s->whole, p, f->len);
-		if (net_cut_begin(&s->cut, s->whole, f))
-			(void)send_segments(s);
-		return (true);
-	}
-	/* Once finished it must not be so again. */
-	if (p != s->whole)
-		memcpy(s->whole, p, f->len);
-	return (!offload_finish_csum(s->whole, f) || send_plain(s, s->whole, f->len, NET_CSUM_GOOD));
+	(void)offload_copy(f, s->whole);
+	if (f->gso == NET_GSO_NONE)
+		return (!offload_finish_csum(s->whole, f) || send_plain(s, s->whole, f->len, NET_CSUM_GOOD));
+	if (net_cut_begin(&s->cut, s->whole, f))
+		(void)send_segments(s);
+	return (true);
 }
 
 static bool
@@ -201,7 +180,7 @@ sock_send(struct net *n, const struct net_frame *f)
 	};
 	bool sent;
 
-	if (!s->greeted || !net_frame_good(f, ALL_TAKES))
+	if (!s->greeted || !net_frame_good(f, NET_TAKES_ALL))
 		return (true);
 	sent = !s->blocked && (net_frame_good(f, s->peer_takes) ? send_message(s, &h, f->iov, f->niov) : send_finished(s, f));
 	s->refused |= !sent;
@@ -218,8 +197,7 @@ on_writable(struct sock *s)
 		(void)send_segments(s);
 	if (!s->blocked && s->refused) {
 		s->refused = false;
-		if (s->net->nic->writable != NULL)
-			s->net->nic->writable(s->net->arg);
+		net_writable(s->net);
 	}
 	watch(s);
 }
@@ -237,9 +215,9 @@ take_hello(struct sock *s, const uint8_t *body, size_t len)
 	memcpy(&hello, body, sizeof(hello));
 	if (memcmp(hello.magic, MAGIC, sizeof(hello.magic)) != 0 || le32toh(hello.version) != VERSION)
 		return (-1);
-	s->peer_takes = le32toh(hello.takes) & ALL_TAKES;
+	s->peer_takes = le32toh(hello.takes) & NET_TAKES_ALL;
 	s->greeted = true;
-	set_link(s, true);
+	net_set_link(s->net, true);
 	return (0);
 }
 
@@ -257,7 +235,7 @@ take_frame(struct sock *s, const struct wire_header *h, size_t len)
 	};
 	if (!net_frame_good(&s->heldf, takes)) {
 		/* It may have been on its way when the guest changed its mind. */
-		if (!net_frame_good(&s->heldf, ALL_TAKES) || s->heldf.gso != NET_GSO_NONE || !offload_finish_csum(s->in, &s->heldf)) {
+		if (!net_frame_good(&s->heldf, NET_TAKES_ALL) || s->heldf.gso != NET_GSO_NONE || !offload_finish_csum(s->in, &s->heldf)) {
 			device_guest_log(dev, "network: the peer sent a frame of %zu bytes that is not possible, or not taken", len);
 			return;
 		}
@@ -498,7 +476,7 @@ sock_close(struct net *n)
 }
 
 static const struct net_ops ops = {
-	.takes = ALL_TAKES,
+	.takes = NET_TAKES_ALL,
 	.send = sock_send,
 	.ready = sock_ready,
 	.configure = sock_configure,

@@ -30,7 +30,6 @@
 
 #define	BATCH		64		/* frames of a queue at a time, for others live on this thread */
 #define	IOV_MAX_TAP	64
-#define	ALL_TAKES	(NET_TAKES_CSUM | NET_TAKES_TSO4 | NET_TAKES_TSO6 | NET_TAKES_ECN)
 
 /* Frames say it in the kernel's words. */
 _Static_assert(NET_NEEDS_CSUM == VIRTIO_NET_HDR_F_NEEDS_CSUM && NET_CSUM_GOOD == VIRTIO_NET_HDR_F_DATA_VALID &&
@@ -73,10 +72,10 @@ watch(struct tap_queue *q)
 static void
 tell_writable(struct tap *t)
 {
-	if (!t->refused || !t->running || t->net->nic->writable == NULL)
+	if (!t->refused || !t->running)
 		return;
 	t->refused = false;
-	t->net->nic->writable(t->net->arg);
+	net_writable(t->net);
 }
 
 /* To the host */
@@ -92,7 +91,7 @@ tap_send(struct net *n, const struct net_frame *f)
 	};
 	struct iovec iov[1 + IOV_MAX_TAP] = { { &h, sizeof(h) } };
 
-	if (f->niov > IOV_MAX_TAP || !net_frame_good(f, ALL_TAKES))
+	if (f->niov > IOV_MAX_TAP || !net_frame_good(f, NET_TAKES_ALL))
 		return (true);
 	memcpy(iov + 1, f->iov, (size_t)f->niov * sizeof(*iov));
 	/* Whatever else is wrong, such as an interface that is switched off, loses the frame. */
@@ -115,9 +114,7 @@ lost(struct tap_queue *q)
 	if (!n->link)
 		return;
 	device_log(n->dev, LOG_LEVEL_WARN, "tap '%s' is no more: the link is down", q->t->name);
-	n->link = false;
-	if (n->nic->link != NULL)
-		n->nic->link(n->arg, false);
+	net_set_link(n, false);
 	tell_writable(q->t);
 }
 
@@ -263,7 +260,7 @@ tap_close(struct net *n)
 }
 
 static const struct net_ops ops = {
-	.takes = ALL_TAKES,
+	.takes = NET_TAKES_ALL,
 	.send = tap_send,
 	.ready = tap_ready,
 	.configure = tap_configure,

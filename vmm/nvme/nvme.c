@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../hash.h"
 #include "nvme.h"
 
 #define	BAR_REGS	0
@@ -260,21 +261,12 @@ static const struct pci_ops pci_ops = { .command = command };
 
 /* Life */
 
-static uint64_t
-hash(uint64_t h, const char *text)
-{
-	/* FNV-1a */
-	for (; *text != '\0'; text++)
-		h = (h ^ (uint8_t)*text) * 1099511628211ULL;
-	return (h);
-}
-
 /* Who the disk is, in every run the same: by the keys, or made from the path and the place. */
 static int
 set_names(struct nvme *n, struct device *dev, const char *path)
 {
 	const char *serial = config_str(dev->config, "ser"), *eui64 = config_str(dev->config, "eui64");
-	uint64_t h = hash(14695981039346656037ULL + dev->place.devfn, path), h2 = hash(h, "hyve"), eui;
+	uint64_t h = hash_bytes(HASH_START + dev->place.devfn, path, strlen(path)), h2 = hash_bytes(h, "hyve", 4), eui;
 	char text[24], *end;
 
 	if (serial != NULL && strlen(serial) > sizeof(n->serial))
@@ -317,7 +309,7 @@ open_image(struct nvme *n, struct device *dev)
 		return (-1);
 	n->lbashift = sector == 512 ? 9 : 12;
 	n->discard = dsm != DSM_DISABLE;
-	n->image = block_open_keys(dev, dev->config);
+	n->image = block_open_keys(dev, dev->config, false);
 	if (n->image == NULL)
 		return (-1);
 	if (block_size(n->image) % (uint64_t)sector == 0)

@@ -520,7 +520,7 @@ vblk_init(struct device *dev)
 		return (vmm_fail(EINVAL, "%s: sectorsize is 512 or 4096, not %lld", dev->name, (long long)sector));
 	if (strlen(serial) > ID_LEN)
 		return (vmm_fail(EINVAL, "%s: serial has %zu bytes, and may have %d", dev->name, strlen(serial), ID_LEN));
-	b->image = block_open_keys(dev, dev->config);
+	b->image = block_open_keys(dev, dev->config, false);
 	if (b->image == NULL)
 		return (-1);
 	if (block_size(b->image) % (uint64_t)sector != 0) {

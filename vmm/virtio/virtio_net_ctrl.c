@@ -8,6 +8,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "../net/headers.h"
+#include "../net/offload.h"
 #include "virtio_net.h"
 
 /* Control commands: class and command, big-endian in one number. */
@@ -39,11 +41,9 @@ listed(const uint8_t *list, uint8_t n, const uint8_t *addr)
 static bool
 address_wanted(const struct vnet *v, const uint8_t *addr)
 {
-	static const uint8_t broadcast[NET_ADDRLEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 	if (!v->filters || (v->modes & VNET_MODE(RX_PROMISC)) != 0)
 		return (true);
-	if (memcmp(addr, broadcast, NET_ADDRLEN) == 0)
+	if (net_broadcast(addr))
 		return ((v->modes & VNET_MODE(RX_NOBCAST)) == 0);
 	if ((addr[0] & 1) != 0)
 		return ((v->modes & VNET_MODE(RX_NOMULTI)) == 0 &&
@@ -59,9 +59,9 @@ vlan_wanted(const struct vnet *v, const uint8_t *frame, size_t len)
 	unsigned vid;
 
 	if (!virtio_has(&v->vd, F_CTRL_VLAN) || (v->modes & VNET_MODE(RX_PROMISC)) != 0 || len < NET_HEADER + 2 ||
-	    frame[12] != 0x81 || frame[13] != 0)
+	    offload_get16(frame + ETH_TYPE_AT) != ETH_VLAN)
 		return (true);
-	vid = (frame[14] & 0xfU) << 8 | frame[15];
+	vid = offload_get16(frame + ETH_TYPE_AT + 2) & 0xfffU;
 	return (vid == 0 || (v->vlans[vid / 8] & 1U << vid % 8) != 0);
 }
 

@@ -7,6 +7,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "../net/headers.h"
+#include "../net/offload.h"
 #include "virtio_net.h"
 
 #define	HEAD	96U		/* bytes of a frame that are looked at: Ethernet with a VLAN tag, IP, ports */
@@ -45,28 +47,28 @@ static unsigned
 flow_of(const uint8_t *frame, size_t len)
 {
 	size_t ip = NET_HEADER, l4;
-	const uint8_t *type = frame + 12;
+	const uint8_t *type = frame + ETH_TYPE_AT;
 	uint32_t h = 0;
 	uint8_t proto;
 
-	if (len >= ip + 4 && type[0] == 0x81 && type[1] == 0) {
-		type += 4;
-		ip += 4;
+	if (len >= ip + ETH_TAG_LEN && offload_get16(type) == ETH_VLAN) {
+		type += ETH_TAG_LEN;
+		ip += ETH_TAG_LEN;
 	}
-	if (len >= ip + 20 && type[0] == 0x08 && type[1] == 0) {
+	if (len >= ip + IP4_LEN && offload_get16(type) == ETH_IP4) {
 		l4 = ip + (frame[ip] & 0xfU) * 4U;
 		proto = frame[ip + 9];
 		h = both(proto, frame + ip + 12, 4);
-		if ((frame[ip + 6] & 0x3f) != 0 || frame[ip + 7] != 0)
+		if ((offload_get16(frame + ip + 6) & 0x3fff) != 0)
 			return ((h >> 16) % VNET_FLOWS);
-	} else if (len >= ip + 40 && type[0] == 0x86 && type[1] == 0xdd) {
-		l4 = ip + 40;
+	} else if (len >= ip + IP6_LEN && offload_get16(type) == ETH_IP6) {
+		l4 = ip + IP6_LEN;
 		proto = frame[ip + 6];
 		h = both(proto, frame + ip + 8, 16);
 	} else {
 		return (0);
 	}
-	if ((proto == 6 || proto == 17) && len >= l4 + 4)
+	if ((proto == IP_TCP || proto == IP_UDP) && len >= l4 + 4)
 		h = (h ^ (uint32_t)((frame[l4] ^ frame[l4 + 2]) << 8 | (frame[l4 + 1] ^ frame[l4 + 3]))) * 0x9e3779b1U;
 	return ((h >> 16) % VNET_FLOWS);
 }
