@@ -193,8 +193,9 @@ struct diff_session {
 };
 
 /* shrink.c */
-const char *diff_once(struct diff_session *s, const struct diff_case *c, struct diff_result *native,
-	    struct diff_result *soft);
+/* Execute one case on both sides; *what is what differs, or NULL.  False: one of them did not run it. */
+bool	diff_once(struct diff_session *s, const struct diff_case *c, struct diff_result *native,
+	    struct diff_result *soft, const char **what);
 /* Make the case plainer as long as it differs in the same way; native and soft: its results. */
 void	diff_shrink(struct diff_session *s, struct diff_case *c, struct diff_result *native,
 	    struct diff_result *soft);

@@ -15,21 +15,21 @@ struct try {
 	const char	*what;		/* the mismatch that has to stay */
 };
 
-/* Execute one case on both sides: what differs, or NULL. */
-const char *
+bool
 diff_once(struct diff_session *s, const struct diff_case *c, struct diff_result *native,
-    struct diff_result *soft)
+    struct diff_result *soft, const char **what)
 {
 	const char *why;
 
 	s->shared->cases[0] = *c;
 	s->shared->ncases = 1;
 	if (host_run(s->host, &why) != 0)
-		return (NULL);
+		return (false);
 	*native = s->shared->native[0];
 	if (soft_case(s->soft, s->shared->window, c, soft, &why) != 0)
-		return (NULL);
-	return (diff_compare(c, native, soft));
+		return (false);
+	*what = diff_compare(c, native, soft);
+	return (true);
 }
 
 /* Keep the change if the same is still different, else undo it. */
@@ -41,8 +41,7 @@ keep(struct try *t)
 
 	if (memcmp(&t->c, t->best, sizeof(t->c)) == 0)
 		return;
-	what = diff_once(t->s, &t->c, &native, &soft);
-	if (what == NULL || strcmp(what, t->what) != 0) {
+	if (!diff_once(t->s, &t->c, &native, &soft, &what) || what == NULL || strcmp(what, t->what) != 0) {
 		t->c = *t->best;
 		return;
 	}
@@ -58,8 +57,7 @@ diff_shrink(struct diff_session *s, struct diff_case *c, struct diff_result *nat
 	static struct try t;
 
 	t = (struct try){ .s = s, .best = c, .c = *c, .native = native, .soft = soft };
-	t.what = diff_once(s, c, native, soft);
-	if (t.what == NULL)
+	if (!diff_once(s, c, native, soft, &t.what) || t.what == NULL)
 		return;
 	for (unsigned i = 0; i < 16; i++) {
 		t.c.gpr[i] = i == D_RSP ? DIFF_STACK + DIFF_PAGE / 2 : 0;
