@@ -55,6 +55,13 @@ def triple_fault(context):
     g.ends(guest.TRIPLE_FAULT)
 
 
+@case()
+def test_device_ends_with_a_code(context):
+    """A kernel of our own uses the test device of a PC and ends by it with 2 * 42 + 1: any other code tells which of its checks failed."""
+    context.needs("test device")
+    context.start(["--kernel", context.kernel("testdev"), "--net", "none", "--set", "pc.testdev=on"]).ends(85)
+
+
 @case(long=True, flavours=(guest.GENERIC,))
 def keyboard_controller_resets(context):
     """Linux finds keyboard and mouse without a complaint, and resets the machine by their controller; without one it looks for none."""

@@ -39,7 +39,7 @@ ARCHES = {
     "amd64": {"machine": "x86_64", "console": "ttyS0", "timer": r"^ *LOC:", "little": ("32M", "64M"), "clocks": 2,
               "models": (("v1", "sse4_2", "sse2"), ("v2", "avx", "sse4_2")), "buttons": BOTH,
               "cheap": {"spectre_v1": "Mitigation: usercopy/swapgs barriers", "spectre_v2": "Mitigation: Enhanced"},
-              "exit": ["--set", "pc.debug_exit=on"], "has": {"triple fault", "keyboard controller", "8259"}},
+              "exit": ["--set", "pc.debug_exit=on"], "has": {"triple fault", "keyboard controller", "8259", "test device"}},
     "arm64": {"machine": "aarch64", "console": "ttyAMA0", "timer": r"^ *\d+:(?=.*arch_timer)", "little": ("8M", "24M"), "clocks": 1,
               "models": (("v8.0-base", "atomics", "asimd"), ("v8", "sve", "atomics")), "buttons": (GENERIC,),
               "cheap": {"spectre_v1": "Mitigation: __user pointer sanitization", "spectre_v2": "Mitigation: CSV2"},
@@ -83,6 +83,14 @@ class Context:
         if self.images is None:
             self.images = fetch(self.arch, self.flavour)
         return self.images
+
+    def kernel(self, name):
+        """A kernel of our own (kernels/)."""
+        built = os.path.join(os.path.dirname(self.hyve), "../tests/guest/kernels")
+        path = os.path.join(os.environ.get("HYVE_TEST_KERNELS", built), name + "-" + self.arch)
+        if not os.path.exists(path):
+            raise Skipped("the kernel %s-%s is not built here" % (name, self.arch))
+        return path
 
     def needs(self, what):
         """Skip the case on an architecture that lacks something."""

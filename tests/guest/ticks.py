@@ -7,8 +7,6 @@ which the kernel tells; at a thousand some may be; but never does one come too m
 the next compare value, so none is lost at any rate, and the time from a tick to where a timer is armed anew is not counted.  No timer
 leaves its phase, and none that has a compare value of the clock's is early: all of them count the same time.
 """
-import os
-
 import guest
 from load import busy
 from guest import case, check
@@ -18,17 +16,9 @@ HZ = {"i8254": 1193182, "rtc": 32768, "lapic": 1000000000}      # of the units o
 MERGES = ("i8254", "rtc", "hpet", "lapic")                      # a tick with the one before that is still pending
 
 
-def kernel(context):
-    built = os.path.join(os.path.dirname(context.hyve), "../tests/guest/kernels")
-    path = os.path.join(os.environ.get("HYVE_TEST_KERNELS", built), "ticks-" + context.arch)
-    if not os.path.exists(path):
-        raise guest.Skipped("the kernel ticks-%s is not built here" % context.arch)
-    return path
-
-
 def count(context, speed):
     """Run the kernel; its lines as {name: numbers}."""
-    g = context.start(["--kernel", kernel(context)] + guest.ARCHES[context.arch]["exit"] +
+    g = context.start(["--kernel", context.kernel("ticks")] + guest.ARCHES[context.arch]["exit"] +
                       ["--append", "ticks %s %02x" % (speed, SECONDS)])
     g.expect(r"^end\r?\n")
     g.ends(guest.POWEROFF)

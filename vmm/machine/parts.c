@@ -10,7 +10,7 @@
 #include "../error.h"
 #include "parts.h"
 
-#define	NIRQS		64		/* of chips, and one for each PCI slot */
+#define	NIRQS		96		/* of chips, one for each PCI slot, and those of a test device */
 
 struct parts {
 	struct parts_pci pci;

@@ -7,6 +7,7 @@
  *	0xc0000000	BARs, to 0xfec00000
  *	0xfec00000	I/O APIC; 0xfed00000 HPET; 0xfee00000 local APICs
  *	4 GiB, below	flash: the firmware, and its variables before it
+ *	0xff000000	the test device, if it is asked for; its ports are 0xe0, 0xf4, 0x2000
  *	ports		8254 0x40, i8042 0x60 and 0x64, RTC 0x70, fast reset and A20 0x92, COM1 0x3f8, fw_cfg 0x510, PCI 0xcf8, reset 0xcf9,
  *			ACPI 0x600, BARs from 0x6000
  *	lines		0 8254 or HPET, 1 keyboard, 4 COM1, 8 RTC, 9 ACPI, 12 mouse, 16 to 23 PCI pins
@@ -23,6 +24,7 @@
 #include "../error.h"
 #include "../input/i8042.h"
 #include "../pci/q35.h"
+#include "../testdev/pc_testdev.h"
 #include "../timer/acpi_pm_timer.h"
 #include "../timer/hpet.h"
 #include "parts.h"
@@ -59,6 +61,7 @@
 
 static const struct config_key pc_keys[] = {
 	KEY_BOOL("debug_exit", false, "a port, 0x501, by which a test guest ends the run with a code"),
+	KEY_BOOL("testdev", false, "have the test device of a PC, which kvm-unit-tests and the like end by and use"),
 	KEY_BOOL("hpet", true, "have an HPET"),
 	KEY_BOOL("i8042", true, "have a keyboard controller, with a keyboard and a mouse"),
 	KEY_BOOL("bios_log", false, "show what SeaBIOS logs"),
@@ -87,14 +90,21 @@ hpet_legacy(void *arg, bool on)
 		(void)vm_irq_set_mask(pc->rtc_irq, on);
 }
 
+/* The guest ends the run with a code.  vCPU's thread. */
+static void
+end_run(void *arg, int code)
+{
+	struct machine *m = arg;
+
+	atomic_store(&m->guest_code, code);
+	(void)vm_suspend(m->vmm->vm, VM_SUSPEND_POWEROFF);
+}
+
 /* As QEMU's isa-debug-exit: a byte v ends the run with exit code 2 * v + 1.  vCPU's thread. */
 static void
 debug_exit(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
 {
-	struct machine *m = arg;
-
-	atomic_store(&m->guest_code, (int)((val & 0x7f) << 1 | 1));
-	(void)vm_suspend(m->vmm->vm, VM_SUSPEND_POWEROFF);
+	end_run(arg, (int)((val & 0x7f) << 1 | 1));
 }
 
 static int
@@ -109,6 +119,27 @@ add_debug_exit(struct machine *m)
 		return (0);
 	pc->debug_exit = vm_range_add(m->vmm->vm, &spec);
 	return (pc->debug_exit != NULL ? 0 : vmm_fail_vm("pc: debug exit"));
+}
+
+static int
+add_testdev(struct machine *m)
+{
+	static const struct part part = { "pc-testdev", "pc-testdev", "pc.testdev_chip", DEVICE_ON_IO, PC_TESTDEV_EXIT, 0, { 0 }, false };
+	struct vm_irq *lines[PC_TESTDEV_LINES];
+	struct device *dev;
+
+	if (!config_bool(config_node(m->vmm->config, "pc"), "testdev"))
+		return (0);
+	for (unsigned i = 0; i < PC_TESTDEV_LINES; i++) {
+		lines[i] = parts_line(m, i);
+		if (lines[i] == NULL)
+			return (-1);
+	}
+	dev = parts_add(m, &part);
+	if (dev == NULL)
+		return (-1);
+	pc_testdev_connect(dev, lines, end_run, m);
+	return (0);
 }
 
 /* Inputs of the 8259s that PCI's pins can be routed to. */
@@ -181,7 +212,7 @@ pc_init(struct machine *m)
 		return (-1);
 	if (add_routes(m) != 0)
 		return (-1);
-	return (parts_add_slots(m) == 0 ? add_debug_exit(m) : -1);
+	return (parts_add_slots(m) == 0 && add_testdev(m) == 0 ? add_debug_exit(m) : -1);
 }
 
 static void

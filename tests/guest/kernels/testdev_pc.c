@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * testdev_pc.c - a kernel that uses the test device of a PC (vmm/testdev/pc_testdev.h) and ends the run by it: with code 2 * 42 + 1, or with
+ * 2 * n + 1 if the n-th of its checks fails.  It starts by multiboot and takes an interrupt by the first 8259A.
+ */
+#include <stdint.h>
+
+#define	EXIT		0xf4
+#define	SIZES		0xe0
+#define	LINES		0x2000
+#define	MEMORY		0xff000000U
+
+#define	PIC		0x20		/* 8259A data sheet: ICW1 and OCW2; the other words one further on */
+#define	VEC_PIC		0x20
+#define	LINE		5
+#define	CODE		8
+#define	GOOD		42
+
+static volatile unsigned interrupts;
+static unsigned checks;
+
+#define	OUT(suffix, type)										\
+static inline void											\
+out##suffix(uint16_t port, type v)									\
+{													\
+	__asm__ volatile("out" #suffix " %0, %1" : : "a"(v), "Nd"(port));				\
+}
+#define	IN(suffix, type)										\
+static inline type											\
+in##suffix(uint16_t port)										\
+{													\
+	type v;												\
+													\
+	__asm__ volatile("in" #suffix " %1, %0" : "=a"(v) : "Nd"(port));				\
+	return (v);											\
+}
+OUT(b, uint8_t)
+OUT(w, uint16_t)
+OUT(l, uint32_t)
+IN(b, uint8_t)
+IN(w, uint16_t)
+IN(l, uint32_t)
+
+static void
+expect(int good)
+{
+	checks++;
+	if (!good)
+		outl(EXIT, checks);
+}
+
+static struct {
+	uint16_t off, sel, type, off_high;
+} idt[256];
+
+/* Intel SDM vol. 3 6.11: an interrupt gate. */
+static void
+set_gate(unsigned vec, void (*handler)(void))
+{
+	uint32_t at = (uint32_t)handler;
+
+	idt[vec].off = (uint16_t)at;
+	idt[vec].sel = CODE;
+	idt[vec].type = 0x8e00;
+	idt[vec].off_high = (uint16_t)(at >> 16);
+}
+
+static void
+set_tables(void)
+{
+	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffffULL, 0x00cf93000000ffffULL };
+	static struct {
+		uint16_t limit;
+		const void *base;
+	} __attribute__((packed)) gdtr, idtr;
+
+	gdtr.limit = sizeof(gdt) - 1;
+	gdtr.base = gdt;
+	idtr.limit = sizeof(idt) - 1;
+	idtr.base = idt;
+	__asm__ volatile("lgdt %0\n lidt %1\n ljmp %2, $1f\n 1: movw %w3, %%ds\n movw %w3, %%es\n movw %w3, %%ss"
+	    : : "m"(gdtr), "m"(idtr), "i"(CODE), "r"(16) : "memory");
+}
+
+void	interrupt(void);
+
+/* What the stub below calls: the line goes down before the end of the interrupt. */
+void	took(void);
+void
+took(void)
+{
+	interrupts++;
+	outb(LINES + LINE, 0);
+	outb(PIC, 0x20);
+}
+
+__asm__(
+    "interrupt:\n"
+    "	pushal\n"
+    "	cld\n"
+    "	call	took\n"
+    "	popal\n"
+    "	iretl\n");
+
+/* The line alone, by edges: vectors from VEC_PIC on. */
+static void
+set_pic(void)
+{
+	outb(PIC, 0x11);
+	outb(PIC + 1, VEC_PIC);
+	outb(PIC + 1, 4);
+	outb(PIC + 1, 1);
+	outb(PIC + 1, (uint8_t)~(1U << LINE));
+}
+
+static void
+interrupt_lines(void)
+{
+	set_gate(VEC_PIC + LINE, interrupt);
+	set_tables();
+	set_pic();
+	__asm__ volatile("sti");
+	expect(interrupts == 0);
+	for (unsigned n = 1; n <= 3; n++) {
+		outb(LINES + LINE, 1);
+		while (interrupts < n)
+			__asm__ volatile("pause");
+		expect(interrupts == n);
+	}
+	__asm__ volatile("cli");
+}
+
+static void
+access_sizes(void)
+{
+	outl(SIZES, 0x44332211);
+	expect(inl(SIZES) == 0x44332211 && inw(SIZES) == 0x2211 && inb(SIZES) == 0x11);
+	outw(SIZES + 2, 0xbbaa);
+	expect(inl(SIZES) == 0xbbaa2211);
+	outb(SIZES + 1, 0xcc);
+	expect(inl(SIZES) == 0xbbaacc11);
+}
+
+/* Instructions that read and write what is not memory. */
+static void
+memory(void)
+{
+	volatile uint32_t *at = (volatile uint32_t *)(MEMORY + 0x8000);
+	uint32_t old;
+
+	at[0] = 0x10;
+	at[1] = 0x12345678;
+	__asm__ volatile("addl $5, %0" : "+m"(at[0]));
+	__asm__ volatile("lock orl $0x100, %0" : "+m"(at[0]));
+	expect(at[0] == 0x115);
+	__asm__ volatile("xchgl %0, %1" : "=r"(old), "+m"(at[1]) : "0"(7));
+	expect(old == 0x12345678 && at[1] == 7);
+	__asm__ volatile("cld\n rep stosl" : : "D"(at), "a"(0xa5a5a5a5U), "c"(64) : "memory");
+	expect(at[0] == 0xa5a5a5a5U && at[63] == 0xa5a5a5a5U && at[64] == 0);
+}
+
+void	kernel(void);
+void
+kernel(void)
+{
+	access_sizes();
+	memory();
+	interrupt_lines();
+	outl(EXIT, GOOD);
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
+__asm__(
+    ".section .head, \"ax\"\n"
+    ".align 4\n"
+    ".long 0x1badb002, 0, -0x1badb002\n"
+    ".globl _start\n"
+    "_start:\n"
+    "	movl	$stack_top, %esp\n"
+    "	call	kernel\n"
+    ".section .bss\n"
+    ".align 16\n"
+    "	.skip	16384\n"
+    "stack_top:\n"
+    ".text\n");
