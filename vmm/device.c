@@ -237,6 +237,24 @@ must_be_paused(struct vmm *vmm)
 }
 
 int
+device_restart(struct device *dev)
+{
+	const struct device_class *cls = dev->cls;
+
+	if (vm_pause(dev->vmm->vm) != 0)
+		return (vmm_fail_vm("%s", dev->name));
+	if (cls->pause != NULL)
+		cls->pause(dev);
+	event_drain(dev->vmm->loop);
+	if (cls->reset != NULL)
+		cls->reset(dev);
+	if (cls->resume != NULL)
+		cls->resume(dev);
+	(void)vm_resume(dev->vmm->vm);
+	return (0);
+}
+
+int
 devices_save(struct vmm *vmm, struct vm_state_out *out)
 {
 	if (must_be_paused(vmm) != 0)

@@ -241,6 +241,13 @@ void	devices_resume(struct vmm *vmm);
 void	devices_reset(struct vmm *vmm);
 
 /*
+ * Put one device into its power-on state while the others are at work: it is paused, reset and resumed, with the vCPUs parked meanwhile.
+ * -1 with a sentence if the VM cannot be paused.  Not while devices are paused.  Control thread, in no callback of the device that
+ * holds a lock.
+ */
+int	device_restart(struct device *dev);
+
+/*
  * Append a section per device that has state; read them back into the same devices.  Paused.
  * After a failed load the VM is to be reset or destroyed.  Errors: EBUSY (not paused), those of
  * vm_state_put() and vm_state_get().  Control thread.

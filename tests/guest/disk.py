@@ -2,6 +2,7 @@
 """ext4 on a virtio-blk, an NVMe or an AHCI disk, and a CD: what the guest wrote is there after a reboot and after a crash, and the host finds it in order."""
 import hashlib
 import os
+import re
 import signal
 import subprocess
 
@@ -136,6 +137,40 @@ def ahci(context):
         check(os.stat(image).st_blocks < before // 2, "what the guest discarded takes room")
     check("I/O error" not in g.run("dmesg") and "exception" not in g.run("dmesg | grep ata"), "the kernel saw errors")
     g.power_off()
+
+
+@case(slow=True, long=True, flavours=(guest.GENERIC,))
+def function_level_reset(context):
+    """The kernel resets one function alone: under NVMe's driver, which knows of it, with a file system in use; of the others without their drivers."""
+    images = [make_image(context)]
+    for name in ("nvme.img", "ahci.img"):
+        images.append(context.path(name))
+        host("cp", images[0], images[-1])
+    disks = [images[0], images[1] + ",device=nvme", images[2] + ",device=ahci"]
+    g = context.script("guest.load=ahci,sd_mod", disks=disks, cpus=2)
+    places = {}
+    for disk in ("vda", "nvme0n1", "sda"):
+        places[disk] = re.search("0000:00:[0-9a-f]{2}[.]0", g.run("readlink -f /sys/block/" + disk)).group()
+    for disk, place in places.items():
+        check(g.run("cat /sys/bus/pci/devices/%s/reset_method" % place).split()[0] == ("af_flr" if disk == "sda" else "flr"),
+              "the kernel resets %s in another way" % disk)
+    digest = write_files(g, "/dev/nvme0n1")
+    for _ in range(3):
+        g.run("echo 3 >/proc/sys/vm/drop_caches; echo 1 >/sys/bus/pci/devices/%s/reset" % places["nvme0n1"])
+        verify_files(g, digest)
+    g.run("umount /mnt")
+    for disk in ("vda", "sda"):
+        digest = write_files(g, "/dev/" + disk)
+        g.run("umount /mnt")
+        driver = g.run("readlink -f /sys/bus/pci/devices/%s/driver" % places[disk]).strip()
+        g.run("echo {0} >{1}/unbind; echo 1 >/sys/bus/pci/devices/{0}/reset; echo {0} >{1}/bind".format(places[disk], driver))
+        g.run("n=0; while ! [ -b /dev/%s ] && [ $n -lt 300 ]; do usleep 100000; n=$((n + 1)); done; mount -t ext4 /dev/%s /mnt" % (disk, disk))
+        verify_files(g, digest)
+        g.run("umount /mnt")
+    check("I/O error" not in g.run("dmesg"), "the kernel saw errors")
+    g.power_off()
+    for image in images:
+        host("e2fsck", "-fn", image)
 
 
 @case(slow=True, flavours=(guest.GENERIC,))

@@ -100,7 +100,9 @@ static const struct {
 static int
 t_init(struct device *dev)
 {
-	static const struct pci_ident ident = { 0x1234, 0x5678, 0x9abc, 0xdef0, 0x0c0330, 7, true };
+	static const struct pci_ident ident = {
+		.vendor = 0x1234, .device = 0x5678, .subvendor = 0x9abc, .subdevice = 0xdef0, .class_code = 0x0c0330, .revision = 7, .intx = true,
+	};
 	struct tpci *t = dev->soft;
 
 	if (pci_init(&t->fn, dev, &ident, &pci_ops) != 0)

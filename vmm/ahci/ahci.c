@@ -363,6 +363,8 @@ ahci_init(struct device *dev)
 		.vendor = VENDOR, .device = DEVICE, .subvendor = VENDOR, .subdevice = DEVICE,
 		.class_code = 0x010601,		/* AHCI 2.1.5: mass storage, SATA, AHCI 1.0 */
 		.intx = dev->place.irq[0] != NULL,
+		.power = true,			/* 2.3 */
+		.flr = PCI_FLR_CONVENTIONAL,	/* as the ICH9 has it */
 	};
 	struct ahci *h = dev->soft;
 	int error;

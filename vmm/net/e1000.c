@@ -279,7 +279,7 @@ e1000_init(struct device *dev)
 	unsigned model = strcmp(config_str(dev->config, "model"), models[1]) == 0;
 	const struct pci_ident ident = {
 		.vendor = E1000_VENDOR, .device = parts[model].id, .subvendor = E1000_VENDOR, .subdevice = parts[model].id,
-		.class_code = 0x020000, .revision = parts[model].revision, .intx = true,
+		.class_code = 0x020000, .revision = parts[model].revision, .intx = true, .power = true,
 	};
 	int error;
 

@@ -338,6 +338,7 @@ nvme_init(struct device *dev)
 		.vendor = NVME_VENDOR, .device = NVME_DEVICE, .subvendor = NVME_VENDOR, .subdevice = NVME_DEVICE,
 		.class_code = 0x010802,		/* 2.1.5: mass storage, NVM, NVM Express for I/O */
 		.intx = dev->place.irq[0] != NULL,
+		.power = true, .flr = PCI_FLR_EXPRESS,	/* 2.3 to 2.6 */
 	};
 	struct nvme *n = dev->soft;
 	int error;

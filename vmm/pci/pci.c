@@ -300,7 +300,13 @@ uint32_t
 pci_fn_read(struct pci_fn *fn, unsigned off, unsigned size)
 {
 	uint32_t v = 0;
+	bool away;
 
+	pthread_mutex_lock(&fn->lock);
+	away = pci_flr_pending(fn);
+	pthread_mutex_unlock(&fn->lock);
+	if (away)
+		return (UINT32_MAX >> (32 - 8 * size));
 	if (off >= PCI_HEADER_END && fn->ops != NULL && fn->ops->cap_read != NULL &&
 	    fn->ops->cap_read(fn, off, size, &v))
 		return (v);
@@ -313,25 +319,34 @@ pci_fn_read(struct pci_fn *fn, unsigned off, unsigned size)
 void
 pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 {
-	bool cmd = pci_covers(off, size, PCI_COMMAND, 2);
+	bool power = pci_power_concerns(fn, off, size), powered;
+	bool cmd = power || pci_covers(off, size, PCI_COMMAND, 2);
 	struct moves moved = { 0 };
 	uint16_t now;
 
 	pthread_mutex_lock(&fn->lock);
+	if (pci_flr_pending(fn)) {
+		pthread_mutex_unlock(&fn->lock);
+		return;
+	}
+	powered = pci_powered(fn);
 	for (unsigned i = 0; i < size; i++) {
 		uint8_t *b = &fn->cfg[off + i], m = fn->wmask[off + i];
 
 		*b = (uint8_t)((*b & ~m) | ((val >> (8 * i)) & m));
 	}
+	if (power)
+		pci_power_written(fn, powered);
 	if (cmd || pci_covers(off, size, PCI_BAR0, 4 * PCI_NBARS) || pci_covers(off, size, PCI_ROM_BASE, 4))
 		moved = bars_place(fn);
-	if (pci_msix_concerns(fn, off, size))
+	if (power || pci_msix_concerns(fn, off, size))
 		pci_msix_update(fn);
 	if (pci_msi_concerns(fn, off, size))
 		pci_msi_update(fn);
 	if (cmd || pci_msix_concerns(fn, off, size) || pci_msi_concerns(fn, off, size))
 		drive_pin(fn);
 	now = pci_command(fn);
+	pci_flr_update(fn);
 	pthread_mutex_unlock(&fn->lock);
 	tell_moved(fn, &moved);
 	if (cmd && fn->ops != NULL && fn->ops->command != NULL)
@@ -367,7 +382,8 @@ pci_init(struct pci_fn *fn, struct device *dev, const struct pci_ident *ident, c
 	fn->wmask[PCI_INTERRUPT_LINE] = 0xff;
 	keep_initial(fn);
 	pthread_mutex_init(&fn->lock, NULL);
-	if (pci_host_attach(fn->host, fn) != 0) {
+	if (pci_power_init(fn, ident) != 0 || pci_host_attach(fn->host, fn) != 0) {
+		pci_power_fini(fn);
 		pthread_mutex_destroy(&fn->lock);
 		return (-1);
 	}
@@ -379,6 +395,7 @@ pci_fini(struct pci_fn *fn)
 {
 	/* No register is accessed from here on, so no BAR appears. */
 	pci_host_detach(fn->host, fn);
+	pci_power_fini(fn);
 	for (unsigned n = 0; n < PCI_NDECODERS; n++) {
 		vm_range_remove(fn->bar[n].range);
 		fn->bar[n].range = NULL;
@@ -418,6 +435,7 @@ pci_pause(struct pci_fn *fn)
 {
 	pthread_mutex_lock(&fn->lock);
 	pci_msix_pause(fn);
+	pci_power_pause(fn);
 	pthread_mutex_unlock(&fn->lock);
 }
 
@@ -432,6 +450,7 @@ pci_resume(struct pci_fn *fn)
 	pci_msix_resume(fn);
 	pci_msi_update(fn);
 	drive_pin(fn);
+	pci_flr_update(fn);
 	pthread_mutex_unlock(&fn->lock);
 	tell_moved(fn, &moved);
 	pci_host_unlock(fn->host);
@@ -452,7 +471,7 @@ check(void *obj)
 		if (((fn->cfg[i] ^ fn->initial[i]) & fixed) != 0)
 			return (vm_state_complain("byte %#x of its PCI configuration is that of another device", i));
 	}
-	return (0);
+	return (pci_power_check(fn));
 }
 
 static const struct vm_state_field fields[] = {

@@ -39,12 +39,17 @@
 struct pci_host;
 struct pci_fn;
 
-/* What a function is (PCI 6.2.1). */
+/* How a driver resets one function: by the PCI Express capability (PCIe 6.6.2), or as a conventional one does. */
+enum pci_flr { PCI_FLR_NONE, PCI_FLR_EXPRESS, PCI_FLR_CONVENTIONAL };
+
+/* What a function is (PCI 6.2.1), and what a driver can do to it as a whole (power.c). */
 struct pci_ident {
 	uint16_t	vendor, device, subvendor, subdevice;
 	uint32_t	class_code;	/* base class << 16 | subclass << 8 | interface */
 	uint8_t		revision;
 	bool		intx;		/* has interrupt pin A: place.irq[0] */
+	bool		power;		/* can be switched off: D3hot, where it has no BARs, no interrupts and no access to memory */
+	enum pci_flr	flr;		/* the device is paused, reset and resumed for it, with the VM paused */
 };
 
 enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_ROM };
@@ -62,7 +67,10 @@ struct pci_ops {
 	 * function that was in the same place has left it.  Not told when the function goes.
 	 */
 	void	(*bar_moved)(struct pci_fn *fn, unsigned n, bool mapped, uint64_t addr);
-	/* The command register was written. */
+	/*
+	 * The command register was written, or the function switched on or off: cmd is what holds now, without I/O, memory and bus
+	 * in D3hot.
+	 */
 	void	(*command)(struct pci_fn *fn, uint16_t cmd);
 	/* Registers behind the header, of which the device made some writable: the bytes are stored already. */
 	void	(*cap_written)(struct pci_fn *fn, unsigned off, unsigned size);
@@ -101,6 +109,9 @@ struct pci_fn {
 	uint8_t		 msix_bar, msix_cap;
 	struct vm_irq	*msi;			/* msi.c; NULL: none */
 	uint8_t		 msi_cap;
+	uint8_t		 power_cap;		/* power.c; 0: none */
+	uint8_t		 flr_reg, flr_bit;	/* a driver asks for a reset by this bit of this byte; 0: it cannot */
+	struct event	*flr;			/* timer; NULL: it cannot */
 	uint16_t	 cap_end;		/* next free byte for a capability */
 	uint8_t		 cap_last;		/* link of the list to fill */
 	uint8_t		 wmask[PCI_CFG_LEN];	/* bits that the guest can write */

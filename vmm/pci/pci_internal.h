@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pci_internal.h - between pci.c (functions), msix.c and msi.c (their messages) and host.c (the segment
+ * pci_internal.h - between pci.c (functions), msix.c and msi.c (their messages), power.c (their power and resets) and host.c (the segment
  * they are in).
  */
 #ifndef _HYVE_PCI_INTERNAL_H_
@@ -67,10 +67,32 @@ pci_store(struct pci_fn *fn, unsigned off, unsigned size, uint32_t v)
 	memcpy(fn->cfg + off, &v, size);
 }
 
+/* power.c; fn->lock held but in init and fini.  Functions without may be asked too. */
+
+/* Add the capabilities that the identity asks for; -1 with a sentence. */
+int	pci_power_init(struct pci_fn *fn, const struct pci_ident *ident);
+void	pci_power_fini(struct pci_fn *fn);
+/* Whether it is in D0. */
+bool	pci_powered(const struct pci_fn *fn);
+/* Whether an access is to the power state; and after such a write, whether it was in D0 before. */
+bool	pci_power_concerns(const struct pci_fn *fn, unsigned off, unsigned size);
+void	pci_power_written(struct pci_fn *fn, bool was_powered);
+/* Whether the driver asked for a reset that is still to come: it does not answer. */
+bool	pci_flr_pending(const struct pci_fn *fn);
+/* Have it come, after a write or when the function goes on. */
+void	pci_flr_update(struct pci_fn *fn);
+void	pci_power_pause(struct pci_fn *fn);
+int	pci_power_check(const struct pci_fn *fn);
+
+/* The command register, as it holds: in D3hot a function does nothing but answer to its configuration (PM 5.4.1). */
 static inline uint16_t
 pci_command(const struct pci_fn *fn)
 {
-	return ((uint16_t)pci_load(fn, PCI_COMMAND, 2));
+	uint16_t cmd = (uint16_t)pci_load(fn, PCI_COMMAND, 2);
+
+	if (!pci_powered(fn))
+		cmd = (cmd & (uint16_t)~(PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER)) | PCI_CMD_INTX_OFF;
+	return (cmd);
 }
 
 /* Whether [off, off + size) and [reg, reg + len) meet. */

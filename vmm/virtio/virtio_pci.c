@@ -501,6 +501,8 @@ attach(struct virtio *vd)
 		.class_code = class_of(vd->ops->id),
 		.revision = REVISION,
 		.intx = vd->dev->place.irq[0] != NULL,
+		.power = true,
+		.flr = PCI_FLR_EXPRESS,
 	};
 
 	if (vd->nvq > PAGE / NOTIFY_STEP || vd->ops->config_len > PAGE)
