@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * block.c - images: who may open them, what their sizes may be, and requests on many threads.
+ * block.c - images: who may open them, what their sizes may be, and requests of many threads, in each way that there is to a file.
  */
 #include <sys/stat.h>
 
@@ -39,10 +39,59 @@ forget(void)
 	CHECK_EQ(unlink(path), 0);
 }
 
+/* How images are read and written: cases that are about files come once for each. */
+static const struct way {
+	const char	*name;
+	enum block_aio	 aio;
+	bool		 nocache;
+} ways[] = {
+	{ "uring", BLOCK_AIO_URING, false }, { "threads", BLOCK_AIO_THREADS, false }, { "uring_nocache", BLOCK_AIO_URING, true },
+	{ "threads_nocache", BLOCK_AIO_THREADS, true }, { "auto", BLOCK_AIO_AUTO, false },
+};
+static struct way way;
+
+/* Skip the case if this host, or its file system of /tmp, has no such way. */
+static void
+begin(const void *arg)
+{
+	struct block_options o = { .path = path };
+	struct block *b;
+
+	way = *(const struct way *)arg;
+	o.aio = way.aio;
+	o.nocache = way.nocache;
+	image(4096);
+	b = block_open(&o);
+	if (b == NULL && errno != EBUSY) {
+		forget();
+		SKIP(vmm_errmsg());
+	}
+	CHECK(way.aio == BLOCK_AIO_AUTO || block_uses_uring(b) == (way.aio == BLOCK_AIO_URING));
+	block_close(b);
+	forget();
+	(void)strcpy(path, "/tmp/hyve-block-XXXXXX");
+}
+
+/* A case that comes in all ways. */
+#define	WAYS_TEST(fn)								\
+	static void fn(const void *arg);					\
+	__attribute__((constructor)) static void				\
+	add_##fn(void)							\
+	{									\
+		static char names[sizeof(ways) / sizeof(ways[0])][64];		\
+										\
+		for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {	\
+			(void)snprintf(names[i], sizeof(names[i]), #fn "_%s", ways[i].name); \
+			test_add_arg(names[i], fn, &ways[i]);			\
+		}								\
+	}									\
+	static void								\
+	fn(const void *arg)
+
 static struct block *
 opened(bool readonly)
 {
-	const struct block_options o = { .path = path, .readonly = readonly };
+	const struct block_options o = { .path = path, .readonly = readonly, .aio = way.aio, .nocache = way.nocache };
 
 	return (block_open(&o));
 }
@@ -102,11 +151,12 @@ run(struct block *b, enum block_op op, uint64_t off, uint64_t len, void *buf, bo
 	return (w.req.error);
 }
 
-TEST(reads_and_writes)
+WAYS_TEST(reads_and_writes)
 {
 	uint8_t buf[4096], back[4096];
 	struct block *b;
 
+	begin(arg);
 	image(64 * 512);
 	b = opened(false);
 	CHECKF(b != NULL, "%s", vmm_errmsg());
@@ -135,23 +185,25 @@ TEST(reads_and_writes)
 }
 
 /* More pieces than a call of the host takes at once, of odd sizes and some empty. */
-TEST(long_vectors)
+#define	PIECES	2500
+WAYS_TEST(long_vectors)
 {
-	static struct iovec iov[200];
-	static uint8_t buf[200 * 512];
+	static struct iovec iov[PIECES];
+	static uint8_t buf[PIECES * 512];
 	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
 	size_t at = 0;
 	struct block *b;
 
-	image(256 * 512);
+	begin(arg);
+	image((PIECES + 56) * 512);
 	b = opened(true);
 	CHECK(b != NULL);
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < PIECES; i++) {
 		iov[i].iov_base = buf + at;
-		iov[i].iov_len = i % 5 == 0 ? 0 : i == 199 ? sizeof(buf) - at : 1 + i * 3 % 500;
+		iov[i].iov_len = i % 5 == 0 ? 0 : i == PIECES - 1 ? sizeof(buf) - at : 1 + i * 3 % 500;
 		at += iov[i].iov_len;
 	}
-	w.req = (struct block_req){ .op = BLOCK_READ, .off = 512, .len = sizeof(buf), .iov = iov, .niov = 200, .done = woken,
+	w.req = (struct block_req){ .op = BLOCK_READ, .off = 512, .len = sizeof(buf), .iov = iov, .niov = PIECES, .done = woken,
 	    .arg = &w };
 	block_submit(b, &w.req);
 	block_close(b);
@@ -162,11 +214,12 @@ TEST(long_vectors)
 	forget();
 }
 
-TEST(read_only)
+WAYS_TEST(read_only)
 {
 	uint8_t buf[512] = { 0 };
 	struct block *b;
 
+	begin(arg);
 	image(4096);
 	b = opened(true);
 	CHECK(b != NULL && block_readonly(b));
@@ -180,10 +233,11 @@ TEST(read_only)
 	forget();
 }
 
-TEST(one_writer_or_many_readers)
+WAYS_TEST(one_writer_or_many_readers)
 {
 	struct block *a, *b;
 
+	begin(arg);
 	image(4096);
 	a = opened(false);
 	CHECK(a != NULL);
@@ -235,11 +289,12 @@ TEST(what_is_no_image)
 }
 
 /* Someone cut the file while it was in use. */
-TEST(file_becomes_shorter)
+WAYS_TEST(file_becomes_shorter)
 {
 	uint8_t buf[2048];
 	struct block *b;
 
+	begin(arg);
 	image(8192);
 	b = opened(false);
 	CHECK(b != NULL);
@@ -257,11 +312,12 @@ TEST(file_becomes_shorter)
 }
 
 /* In a file, by whatever way its file system has. */
-TEST(zeros_and_discards)
+WAYS_TEST(zeros_and_discards)
 {
 	uint8_t buf[8192];
 	struct block *b;
 
+	begin(arg);
 	image(128 * 512);
 	b = opened(false);
 	CHECK(b != NULL);
@@ -478,12 +534,13 @@ writer(void *arg)
 	return (NULL);
 }
 
-TEST(many_threads)
+WAYS_TEST(many_threads)
 {
 	static struct chain c[WRITERS];
 	pthread_t t[WRITERS];
 	struct block *b;
 
+	begin(arg);
 	image(WRITERS * 4096);
 	b = opened(false);
 	CHECK(b != NULL);

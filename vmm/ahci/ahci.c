@@ -415,6 +415,20 @@ ahci_pause(struct device *dev)
 		ahci_port_wait(p);
 	pthread_mutex_unlock(&h->lock);
 	pci_pause(&h->fn);
+	EACH_PORT(h, p)
+		(void)block_settle(p->image);	/* what fails is in the log */
+}
+
+/* A snapshot without all of the disks is none. */
+static int
+ahci_saving(struct device *dev)
+{
+	struct ahci *h = dev->soft;
+
+	EACH_PORT(h, p)
+		if (block_settle(p->image) != 0)
+			return (-1);
+	return (0);
 }
 
 /* Commands that came meanwhile, or that the pause left in their slots, are taken now. */
@@ -503,4 +517,5 @@ DEVICE_CLASS(ahci, "ahci", "Serial ATA controller (AHCI 1.3.1) with disks and CD
     .fini = ahci_fini,
     .reset = ahci_reset,
     .pause = ahci_pause,
+    .saving = ahci_saving,
     .resume = ahci_resume);

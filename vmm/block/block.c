@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * block.c - a queue of requests and the threads that execute them.
+ * block.c - requests, and who executes them: the host by io_uring (uring.c), or threads on a queue.
+ *
+ * Threads are there in any case, for what io_uring cannot do.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../error.h"
 #include "../thread.h"
-#include "store.h"
+#include "raw.h"
+#include "uring.h"
 
 #define	NTHREADS	4
 
 struct block {
 	struct store	*store;
+	struct device	*dev;		/* NULL */
+	char		*path;		/* for the log; NULL */
+	struct uring	*ring;		/* NULL: none */
+	_Atomic unsigned busy;		/* requests whose done() has not returned */
 	pthread_mutex_t	 lock;
 	pthread_cond_t	 work;
+	pthread_cond_t	 quiet;		/* busy is 0 */
 	struct block_req *first, **last;
 	pthread_t	 thread[NTHREADS];
 	unsigned	 nthreads;	/* made when there is work for them */
@@ -27,6 +36,8 @@ struct block {
 static int
 check(const struct block *b, const struct block_req *r)
 {
+	if ((unsigned)r->op > BLOCK_ZERO)
+		return (EINVAL);
 	if (r->op == BLOCK_FLUSH)
 		return (0);
 	if (r->op != BLOCK_READ && b->store->readonly)
@@ -46,10 +57,11 @@ execute(struct block *b, struct block_req *r)
 	if (error != 0 || (r->len == 0 && r->op != BLOCK_FLUSH))
 		return (error);
 	switch (r->op) {
+	/* The ring may have begun them. */
 	case BLOCK_READ:
-		return (store_readv(s, r->iov, r->niov, r->off));
+		return (store_readv(s, r->iov, r->niov, r->off + r->len - store_length(r->iov, r->niov)));
 	case BLOCK_WRITE:
-		return (store_writev(s, r->iov, r->niov, r->off));
+		return (store_writev(s, r->iov, r->niov, r->off + r->len - store_length(r->iov, r->niov)));
 	case BLOCK_FLUSH:
 		return (s->readonly ? 0 : store_flush(s));
 	case BLOCK_DISCARD:
@@ -58,6 +70,19 @@ execute(struct block *b, struct block_req *r)
 		return (store_zero(s, r->off, r->len, r->unmap));
 	}
 	return (EINVAL);
+}
+
+/* The result is there. */
+static void
+finish(struct block *b, struct block_req *r)
+{
+	r->done(r);
+	/* Whoever closes the image waits for this thread too, before b goes. */
+	if (atomic_fetch_sub(&b->busy, 1) == 1) {
+		pthread_mutex_lock(&b->lock);
+		pthread_cond_broadcast(&b->quiet);
+		pthread_mutex_unlock(&b->lock);
+	}
 }
 
 static void *
@@ -82,7 +107,7 @@ worker(void *arg)
 			b->last = &b->first;
 		pthread_mutex_unlock(&b->lock);
 		r->error = execute(b, r);
-		r->done(r);
+		finish(b, r);
 		pthread_mutex_lock(&b->lock);
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -100,26 +125,74 @@ add_thread(struct block *b)
 	return (error);
 }
 
-void
-block_submit(struct block *b, struct block_req *r)
+static void
+queue(struct block *b, struct block_req *r)
 {
 	pthread_mutex_lock(&b->lock);
 	r->next = NULL;
 	*b->last = r;
 	b->last = &r->next;
 	b->queued++;
-	/* One thread was made at the start, so that there is always someone; block_close() has counted them when it ends. */
-	if (b->queued > b->idle && b->nthreads < NTHREADS && !b->ending)
+	/* One thread was made at the start, so that there is always someone. */
+	if (b->queued > b->idle && b->nthreads < NTHREADS)
 		(void)add_thread(b);
 	pthread_cond_signal(&b->work);
 	pthread_mutex_unlock(&b->lock);
 }
 
+void
+block_submit(struct block *b, struct block_req *r)
+{
+	bool empty = r->op == BLOCK_FLUSH ? b->store->readonly : r->len == 0;
+
+	atomic_fetch_add(&b->busy, 1);
+	if (b->ring == NULL || empty || check(b, r) != 0 || !uring_submit(b->ring, r))
+		queue(b, r);
+}
+
+/* The ring's thread */
+
+static void
+ring_done(void *arg, struct block_req *r)
+{
+	finish(arg, r);
+}
+
+static void
+ring_pass(void *arg, struct block_req *r)
+{
+	queue(arg, r);
+}
+
+static const struct uring_calls ring_calls = { .done = ring_done, .pass = ring_pass };
+
+int
+block_choose_engine(struct block *b, const struct block_options *o)
+{
+	b->dev = o->dev;
+	b->path = strdup(o->path);
+	if (b->path == NULL)
+		return (vmm_fail(ENOMEM, "disk '%s': no memory", o->path));
+	if (o->aio == BLOCK_AIO_THREADS)
+		return (0);
+	if (b->store->raw == NULL)
+		return (o->aio == BLOCK_AIO_AUTO ? 0 : vmm_fail(ENOTSUP, "disk '%s': aio=io_uring is for raw images that are not recorded", o->path));
+	b->ring = uring_open(b->store, &ring_calls, b);
+	if (b->ring == NULL && o->aio == BLOCK_AIO_URING)
+		return (vmm_fail_sys(errno, "disk '%s': aio=io_uring: the host has none for us (aio=threads would do without)", o->path));
+	if (o->dev != NULL)
+		device_log(o->dev, LOG_LEVEL_DEBUG, "disk '%s': by %s%s%s", o->path, b->ring != NULL ? "io_uring" : "threads, as the host has no io_uring for us: ",
+		    b->ring != NULL ? "" : strerror(errno), o->nocache ? ", around the cache" : "");
+	return (0);
+}
+
 static void
 free_block(struct block *b)
 {
+	pthread_cond_destroy(&b->quiet);
 	pthread_cond_destroy(&b->work);
 	pthread_mutex_destroy(&b->lock);
+	free(b->path);
 	free(b);
 }
 
@@ -137,6 +210,7 @@ block_open_store(struct store *s)
 	b->last = &b->first;
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->work, NULL);
+	pthread_cond_init(&b->quiet, NULL);
 	error = add_thread(b);
 	if (error != 0) {
 		free_block(b);
@@ -161,13 +235,36 @@ block_close(struct block *b)
 	if (b == NULL)
 		return;
 	pthread_mutex_lock(&b->lock);
+	while (atomic_load(&b->busy) != 0)
+		pthread_cond_wait(&b->quiet, &b->lock);
 	b->ending = true;
 	pthread_cond_broadcast(&b->work);
 	pthread_mutex_unlock(&b->lock);
 	for (unsigned i = 0; i < b->nthreads; i++)
 		(void)pthread_join(b->thread[i], NULL);
+	uring_close(b->ring);
 	store_close(b->store);
 	free_block(b);
+}
+
+int
+block_settle(struct block *b)
+{
+	int error = 0;
+
+	/* Once more for what the first one gave back. */
+	for (unsigned i = 0; b != NULL && b->store->lazy && error == 0 && i < 2; i++)
+		error = store_flush(b->store);
+	if (error == 0)
+		return (0);
+	store_complain(b->dev, b->path, "its file has not all that was written to it", error);
+	return (vmm_fail(error, "disk '%s': its file has not all that was written to it: %s", b->path, strerror(error)));
+}
+
+bool
+block_uses_uring(const struct block *b)
+{
+	return (b->ring != NULL);
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * block.h - disk images: asynchronous requests on a few threads.
+ * block.h - disk images: asynchronous requests, by io_uring or on a few threads.
  *
  * Requests are executed in any order, as on a real disk: what is to be durable before something else is written and flushed
  * before that is submitted.
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "../device.h"
+#include "claim.h"
 
 #define	BLOCK_SECTOR	512U		/* unit of sizes and offsets */
 
@@ -43,7 +44,8 @@ struct block_req {
 	int		 error;		/* result: 0 or an errno */
 	void		(*done)(struct block_req *req);	/* on a thread of the image, no lock held */
 	void		*arg;
-	struct block_req *next;
+	struct block_req *next;		/* the image's, as what follows */
+	struct claim	 claim;
 };
 
 /*
@@ -67,6 +69,8 @@ struct block_driver {
 	KEY_ENUM(prefix "format", "auto", block_formats, "of the image; auto: by its name, where what it has in it agrees"),	\
 	KEY_BOOL(prefix "backing", true, "open the backing file that a qcow2 image names; false refuses images that have one"),	\
 	KEY_BOOL(prefix "ro", false, "refuse writes"),					\
+	KEY_BOOL(prefix "nocache", false, "go around the host's cache, by O_DIRECT"),	\
+	KEY_ENUM(prefix "aio", "auto", block_engines, "how a raw image is read and written; auto: by io_uring where the host has it"), \
 	KEY_PATH(prefix "record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves")
 
 enum block_format {
@@ -77,12 +81,22 @@ enum block_format {
 
 extern const char *const block_formats[];	/* the key's values */
 
+enum block_aio {
+	BLOCK_AIO_AUTO,
+	BLOCK_AIO_URING,		/* a raw image only */
+	BLOCK_AIO_THREADS,
+};
+
+extern const char *const block_engines[];	/* the key's values */
+
 /* What these keys say. */
 struct block_options {
 	const char	*path;
 	enum block_format format;
 	bool		 nobacking;
 	bool		 readonly;
+	bool		 nocache;
+	enum block_aio	 aio;
 	struct device	*dev;		/* whose log is told what becomes of the image; NULL: nobody's */
 	const char	*record;	/* record.c says how; slow: each write is copied.  NULL: not at all */
 };
@@ -100,8 +114,16 @@ struct block	*block_open_driver(const struct block_driver *driver, void *priv, u
 struct store;
 /* An image in s (store.h), which it takes: s is closed if it fails.  NULL with a sentence. */
 struct block	*block_open_store(struct store *s);
-/* Waits for requests under way.  NULL is ignored.  Control thread. */
+/* Waits for requests under way.  What is lost by it the log of its device is told.  NULL is ignored.  Control thread. */
 void	block_close(struct block *b);
+
+/*
+ * Bring to its file what an image has in memory, so that a copy of the file, or who opens it next, has everything.  No request is under
+ * way, or will be before the end.  -1 with a sentence, and the log is told.  NULL is in order.  Control thread.
+ */
+int	block_settle(struct block *b);
+/* Whether requests go by io_uring. */
+bool	block_uses_uring(const struct block *b);
 
 uint64_t block_size(const struct block *b);		/* bytes */
 bool	block_readonly(const struct block *b);

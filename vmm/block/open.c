@@ -17,6 +17,7 @@
 #define	DEPTH_MAX	32		/* backing files behind one another */
 
 const char *const block_formats[] = { "auto", "raw", "qcow2", NULL };
+const char *const block_engines[] = { "auto", "io_uring", "threads", NULL };
 
 static bool
 ends_with(const char *path, const char *end)
@@ -77,7 +78,7 @@ store_open(const struct block_options *o, const struct store_chain *up)
 	if (link_chain(o, up, &here) != 0)
 		return (NULL);
 	s = raw_open(o);
-	if (s != NULL && format(o, s, &f) != 0) {
+	if (s != NULL && (format(o, s, &f) != 0 || (f != BLOCK_QCOW2 && raw_is_disk(s) != 0))) {
 		error = errno;
 		store_close(s);
 		errno = error;
@@ -90,10 +91,22 @@ store_open(const struct block_options *o, const struct store_chain *up)
 	return (s);
 }
 
+/* What is refused goes. */
+static struct block *
+refused(struct block *b)
+{
+	int error = errno;
+
+	block_close(b);
+	errno = error;
+	return (NULL);
+}
+
 struct block *
 block_open(const struct block_options *o)
 {
 	struct store *s = store_open(o, NULL);
+	struct block *b;
 
 	if (s != NULL && (s->size == 0 || s->size % BLOCK_SECTOR != 0)) {
 		(void)vmm_fail(EINVAL, "disk '%s' has %llu bytes; a disk is a whole number of sectors of %u bytes", o->path,
@@ -102,7 +115,8 @@ block_open(const struct block_options *o)
 		errno = EINVAL;
 		return (NULL);
 	}
-	return (s != NULL ? block_open_store(s) : NULL);
+	b = s != NULL ? block_open_store(s) : NULL;
+	return (b != NULL && block_choose_engine(b, o) != 0 ? refused(b) : b);
 }
 
 struct block *
@@ -113,6 +127,8 @@ block_open_keys(struct device *dev, struct config_node *node, bool readonly)
 		.format = (enum block_format)config_num(node, "format"),
 		.nobacking = !config_bool(node, "backing"),
 		.readonly = readonly || config_bool(node, "ro"),
+		.nocache = config_bool(node, "nocache"),
+		.aio = (enum block_aio)config_num(node, "aio"),
 		.dev = dev,
 		.record = config_str(node, "record"),
 	};

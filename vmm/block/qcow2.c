@@ -68,34 +68,19 @@ scatter(const struct iovec *iov, int niov, const uint8_t *from)
 
 /* Lock held.  False: somebody has them, and was waited for; look again. */
 static bool
-claim(struct qcow2 *q, struct q_claim *mine, uint64_t off, uint64_t len, bool exclusive)
+claim(struct qcow2 *q, struct claim *mine, uint64_t off, uint64_t len, bool exclusive)
 {
-	mine->first = off >> q->bits;
-	mine->last = (off + len - 1) >> q->bits;
-	mine->exclusive = exclusive;
-	for (const struct q_claim *c = q->claims; c != NULL; c = c->next) {
-		if (c->first <= mine->last && mine->first <= c->last && (exclusive || c->exclusive)) {
-			q->waiting++;
-			pthread_cond_wait(&q->changed, &q->lock);
-			q->waiting--;
-			return (false);
-		}
-	}
-	mine->next = q->claims;
-	q->claims = mine;
-	return (true);
+	*mine = (struct claim){ .first = off >> q->bits, .last = (off + len - 1) >> q->bits, .exclusive = exclusive };
+	if (claim_take(&q->claims, mine))
+		return (true);
+	claim_wait(&q->claims, &q->changed, &q->lock);
+	return (false);
 }
 
 static void
-unclaim(struct qcow2 *q, struct q_claim *mine)
+unclaim(struct qcow2 *q, struct claim *mine)
 {
-	struct q_claim **p = &q->claims;
-
-	while (*p != mine)
-		p = &(*p)->next;
-	*p = mine->next;
-	if (q->waiting != 0)
-		pthread_cond_broadcast(&q->changed);
+	claim_drop(&q->claims, mine, &q->changed);
 }
 
 /* Of the compressed cluster of entry, from byte within.  Sequential readers come again for the same one. */
@@ -183,7 +168,7 @@ q_readv(void *priv, const struct iovec *iov, int niov, uint64_t off)
 	uint64_t left = store_length(iov, niov), n;
 	struct qcow2 *q = priv;
 	struct iovec part[PARTS];
-	struct q_claim mine;
+	struct claim mine;
 	struct q_run r;
 	int parts, error = 0;
 
@@ -344,7 +329,7 @@ write_some(struct qcow2 *q, const struct cursor *at, uint64_t off, uint64_t len,
 {
 	struct iovec part[PARTS];
 	struct fill f = { .off = off };
-	struct q_claim mine;
+	struct claim mine;
 	struct q_run r;
 	bool in_place = false;
 	int parts, error;
@@ -433,7 +418,7 @@ emptied(const struct qcow2 *q, const struct q_run *r, enum emptying how, bool *s
 static int
 empty_some(struct qcow2 *q, uint64_t off, uint64_t len, enum emptying how, uint64_t *n)
 {
-	struct q_claim mine;
+	struct claim mine;
 	struct q_run r;
 	uint64_t entry;
 	bool same;
@@ -532,14 +517,18 @@ static void
 q_close(void *priv)
 {
 	struct qcow2 *q = priv;
+	int error = 0;
 
 	if (!q->readonly) {
 		pthread_mutex_lock(&q->lock);
+		error = q_commit(q);
 		/* Once more for what the first one gave back. */
-		if (q_commit(q) == 0 && q->ndirty != 0)
-			(void)q_commit(q);
+		if (error == 0 && q->ndirty != 0)
+			error = q_commit(q);
 		pthread_mutex_unlock(&q->lock);
 	}
+	if (error != 0)
+		store_complain(q->dev, q->path, "what was written since the last flush may be lost, closing it failed", error);
 	q_tables_free(q);
 	store_close(q->backing);
 	store_close(q->file);

@@ -23,6 +23,7 @@
 
 #include <stdatomic.h>
 
+#include "claim.h"
 #include "store.h"
 
 #define	Q_MAGIC		0x514649fbU	/* "QFI\xfb" */
@@ -49,13 +50,6 @@ struct q_table {
 	struct q_table	*newer, *older;
 };
 
-/* Guest clusters that a request works on, on its stack. */
-struct q_claim {
-	uint64_t	 first, last;
-	bool		 exclusive;
-	struct q_claim	*next;
-};
-
 #define	Q_BUCKETS	1024U
 
 struct qcow2 {
@@ -75,8 +69,7 @@ struct qcow2 {
 
 	pthread_mutex_t	 lock;
 	pthread_cond_t	 changed;	/* a claim was dropped, a commit has ended */
-	struct q_claim	*claims;
-	unsigned	 waiting;
+	struct claims	 claims;	/* of the guest's clusters */
 
 	/* Tables; all in the host's byte order but those of the cache. */
 	uint64_t	*l1;

@@ -413,11 +413,8 @@ q_commit(struct qcow2 *q)
 	struct commit c = { .piece = NULL };
 	int error;
 
-	while (q->committing) {
-		q->waiting++;
-		pthread_cond_wait(&q->changed, &q->lock);
-		q->waiting--;
-	}
+	while (q->committing)
+		claim_wait(&q->claims, &q->changed, &q->lock);
 	q->committing = true;
 	error = take_copies(q, &c);
 	if (error == 0) {

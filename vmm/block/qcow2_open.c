@@ -316,7 +316,7 @@ static int
 open_backing(struct opening *p)
 {
 	char name[Q_BACKING_MAX + 1], path[PATH_MAX], why[512];
-	struct block_options o = { .path = path, .readonly = true, .dev = p->o->dev };
+	struct block_options o = { .path = path, .readonly = true, .nocache = p->o->nocache, .dev = p->o->dev };
 	const struct header *h = &p->h;
 	int error;
 
@@ -410,6 +410,8 @@ qcow2_open(struct store *file, const struct block_options *o, const struct store
 		return (NULL);
 	if (fill_in(&p) == 0)
 		s = store_new(&qcow2_driver, p.q, p.q->size, p.q->readonly);
+	if (s != NULL)
+		s->lazy = !s->readonly;
 	free(p.first);
 	if (s == NULL) {
 		error = errno;

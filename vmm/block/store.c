@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../error.h"
 #include "store.h"
@@ -81,6 +82,23 @@ store_flush(struct store *s)
 }
 
 int
+store_flush_error(struct store *s)
+{
+	return (store_flush_ended(s, 0));
+}
+
+int
+store_flush_ended(struct store *s, int error)
+{
+	pthread_mutex_lock(&s->flush_lock);
+	if (s->flush_error == 0)
+		s->flush_error = error;
+	error = s->flush_error;
+	pthread_mutex_unlock(&s->flush_lock);
+	return (error);
+}
+
+int
 store_discard(struct store *s, uint64_t off, uint64_t len)
 {
 	return (s->driver->discard != NULL ? s->driver->discard(s->priv, off, len) : 0);
@@ -108,4 +126,11 @@ store_zero(struct store *s, uint64_t off, uint64_t len, bool unmap)
 	int error = s->driver->zero != NULL ? s->driver->zero(s->priv, off, len, unmap) : EOPNOTSUPP;
 
 	return (error == EOPNOTSUPP ? write_zeros(s, off, len) : error);
+}
+
+void
+store_complain(struct device *dev, const char *path, const char *what, int error)
+{
+	if (dev != NULL)
+		device_log(dev, LOG_LEVEL_ERROR, "disk '%s': %s: %s", path, what, strerror(error));
 }

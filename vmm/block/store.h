@@ -17,6 +17,8 @@ struct store {
 	uint64_t	 size;		/* bytes when it was opened; a file may grow by a write behind its end, a device may not */
 	bool		 readonly;
 	bool		 fixed;		/* it cannot grow: a device */
+	struct raw	*raw;		/* raw.h: there is nothing but a file or device, for which there are other ways too; NULL */
+	bool		 lazy;		/* what it was given is in memory in parts until a flush, so that nobody else could use it */
 	pthread_mutex_t	 flush_lock;	/* taken alone */
 	int		 flush_error;	/* of the first flush that failed */
 };
@@ -32,6 +34,9 @@ int	store_read(struct store *s, void *buf, size_t len, uint64_t off);
 int	store_write(struct store *s, const void *buf, size_t len, uint64_t off);
 int	store_flush(struct store *s);
 int	store_discard(struct store *s, uint64_t off, uint64_t len);
+/* What a flush that somebody else does begins and ends with: the error that it has already, or is to have.  One at a time. */
+int	store_flush_error(struct store *s);
+int	store_flush_ended(struct store *s, int error);
 /* Zeros are written where the driver has nothing better. */
 int	store_zero(struct store *s, uint64_t off, uint64_t len, bool unmap);
 
@@ -46,6 +51,12 @@ store_length(const struct iovec *iov, int niov)
 	return (len);
 }
 
+/* Tell the log of dev, if there is one, what happened to the image of path, for which there is nobody else to be told.  Any thread. */
+void	store_complain(struct device *dev, const char *path, const char *what, int error);
+
+/* Begin with io_uring if o asks for it, or does not mind and it is there.  -1 with a sentence.  Before the first request. */
+int	block_choose_engine(struct block *b, const struct block_options *o);
+
 /* Images whose backing file leads here, the nearest first. */
 struct store_chain {
 	uint64_t	 dev, ino;
@@ -57,6 +68,8 @@ struct store_chain {
 struct store	*store_open(const struct block_options *o, const struct store_chain *up);
 /* The file or device of o->path, locked.  NULL with a sentence. */
 struct store	*raw_open(const struct block_options *o);
+/* What raw_open() gave is a disk as it is, and not the file of a format.  -1 with a sentence: it cannot be one. */
+int	raw_is_disk(struct store *s);
 /* A recorder over s, which it takes; s is closed if it fails.  NULL with a sentence. */
 struct store	*recorder_open(struct store *s, const struct block_options *o);
 

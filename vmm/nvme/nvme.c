@@ -395,6 +395,16 @@ nvme_pause(struct device *dev)
 	wait_idle(n);
 	pthread_mutex_unlock(&n->lock);
 	pci_pause(&n->fn);
+	(void)block_settle(n->image);		/* what fails is in the log */
+}
+
+/* A snapshot without all of the disk is none. */
+static int
+nvme_saving(struct device *dev)
+{
+	struct nvme *n = dev->soft;
+
+	return (block_settle(n->image));
 }
 
 /* Commands that came meanwhile, or that the pause left in their queues, are taken now. */
@@ -517,4 +527,5 @@ DEVICE_CLASS(nvme, "nvme", "NVM Express disk (NVMe 1.4)", keys, &state,
     .fini = nvme_fini,
     .reset = nvme_reset,
     .pause = nvme_pause,
+    .saving = nvme_saving,
     .resume = nvme_resume);

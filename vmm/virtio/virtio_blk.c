@@ -559,6 +559,24 @@ vblk_fini(struct device *dev)
 	pthread_cond_destroy(&b->idle);
 }
 
+static void
+vblk_pause(struct device *dev)
+{
+	struct vblk *b = dev->soft;
+
+	virtio_device_pause(dev);
+	(void)block_settle(b->image);		/* what fails is in the log */
+}
+
+/* A snapshot without all of the disk is none. */
+static int
+vblk_saving(struct device *dev)
+{
+	struct vblk *b = dev->soft;
+
+	return (block_settle(b->image));
+}
+
 static const struct vm_state_field fields[] = {
 	VIRTIO_STATE(struct vblk), VIRTIO_QUEUES(struct vblk), VM_STATE_U8(struct vblk, writeback),
 };
@@ -572,5 +590,6 @@ DEVICE_CLASS(virtio_blk, "virtio-blk", "paravirtual disk", keys, &state,
     .init = vblk_init,
     .fini = vblk_fini,
     .reset = virtio_device_reset,
-    .pause = virtio_device_pause,
+    .pause = vblk_pause,
+    .saving = vblk_saving,
     .resume = virtio_device_resume);
