@@ -261,10 +261,17 @@ static const uint8_t drives[] = {
 	OP_PACKET, 5, 0x20, 0xa8, 0, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, OP_RESTART | 0x80, OP_ATA | 0x80, 0xa1, 5, 0x20, 0, 0, 0, 0, 0,
 };
 
+/* Switched off and on, and reset alone, with a command on its way. */
+static const uint8_t whole[] = {
+	OP_QUEUED, 9, 0x20, 8, 0, 0, OP_CONFIG, 0x44, 0, 0, 3, OP_ISSUE, 1, OP_MOVE, OP_CONFIG, 0x44, 0, 0, 0, OP_ATA, 0xec, 5, 0x20, 0, 0, 0, 0, 0,
+	OP_QUEUED | 0x10, 9, 0x21, 8, 8, 0, OP_CONFIG, 0x4c, 0, 0, 1, OP_MOVE, OP_TURN, OP_START, OP_CONFIG, 0x4c, 0, 0, 1, OP_TURN,
+};
+
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
-	static const struct fuzz_input seeds[] = { { disks, sizeof(disks) }, { queues, sizeof(queues) }, { drives, sizeof(drives) } };
+	static const struct fuzz_input seeds[] = { { disks, sizeof(disks) }, { queues, sizeof(queues) }, { drives, sizeof(drives) },
+	    { whole, sizeof(whole) } };
 
 	return (fuzz_input(seeds, sizeof(seeds) / sizeof(seeds[0]), n, buf, max));
 }

@@ -259,6 +259,7 @@ static const uint8_t receives[] = {
 static const uint8_t registers[] = {
 	OP_EEPROM, 0x30, 0, OP_EEPROM | 0x80, 0, 0, OP_REGISTER | 0xe0, 2, 0, 0, 0x22, 8, OP_FAR, 0x14, 0, 2, 1, 0, 0, 0, OP_FAR, 0xc0, 0, 6,
 	OP_PORT, 0x00, 0x54, 0, 0, OP_PORT | 0x40, 1, 2, 3, 4, OP_PORT | 0xc0, 0, 0, 0, 0, OP_CONFIG, 4, 0, 1, 0, 0, OP_START, OP_BACKEND | 0x20, OP_BACKEND,
+	OP_CONFIG, 0x44, 0, 0, 3, OP_TAIL, OP_MOVE, OP_CONFIG, 0x44, 0, 0, 0, OP_TAIL, OP_TURN,
 	OP_REGISTER | 0x40, 2, 0, 0, 0, 0, OP_REGISTER | 0x60, 2, 9, 0, 0, 0, OP_TURN, OP_REGISTER, 2, 0, 0, 0, 4, OP_FAR | 0x10, 0, 0, 6,
 };
 

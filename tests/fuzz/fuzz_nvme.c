@@ -210,17 +210,25 @@ static const uint8_t admins[] = {
 };
 
 static const uint8_t registers[] = {
-	OP_CONFIG, 0x42, 0, 1, 0x00, 0x80, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0, OP_PAIR | 0x10, OP_CONFIG, 4, 0, 1, 2, 0,
+	OP_CONFIG, 0x86, 0, 1, 0x00, 0x80, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0, OP_PAIR | 0x10, OP_CONFIG, 4, 0, 1, 2, 0,
 	OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0,
 	OP_MOVE, OP_CONFIG, 4, 0, 1, 6, 0, OP_REGISTER, 0x0c, 2, 2, 0, 0, 0, OP_BAR, 0, 0, 0, 0xc8, OP_TAKE, OP_BAR, 0, 0, 0, 0xc0,
 	OP_REGISTER, 0x1c, 6, OP_REGISTER, 0x14, 2, 0, 0, 0, 0, OP_START | 0x80, 0x81, 0x02, 0x46, 0, OP_DOORBELL | 0x80, 0, 255, 255, 255, 255,
 	OP_ENTRY, 0, 0, 2, 0, 0, 0, OP_DOORBELL, 0, 5,
 };
 
+/* Switched off and on; reset alone, with a command on its way, in a snapshot too. */
+static const uint8_t whole[] = {
+	OP_PAIR | 0x10, OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0, OP_CONFIG, 0x44, 0, 0, 3, OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0, OP_MOVE,
+	OP_CONFIG, 0x44, 0, 0, 0, OP_TAKE | 0x10, OP_IO | 0x10, 2, 1, 0x20, 0, 0, 0, 0, 0, OP_CONFIG, 0x51, 0, 0, 0x80, OP_MOVE, OP_REGISTER, 0x1c, 6,
+	OP_TURN, OP_CONFIG, 0x10, 0, 2, 0, 0, 0, 0xc0, OP_START, OP_CONFIG, 0x51, 0, 0, 0x80, OP_TURN,
+};
+
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
-	static const struct fuzz_input seeds[] = { { reads, sizeof(reads) }, { admins, sizeof(admins) }, { registers, sizeof(registers) } };
+	static const struct fuzz_input seeds[] = { { reads, sizeof(reads) }, { admins, sizeof(admins) }, { registers, sizeof(registers) },
+	    { whole, sizeof(whole) } };
 
 	return (fuzz_input(seeds, sizeof(seeds) / sizeof(seeds[0]), n, buf, max));
 }

@@ -70,14 +70,6 @@ fuzz_pci_function(struct fuzz_pci *g, const char *cls, const char *name, const c
 	fuzz_pci_start(g);
 }
 
-/* BARs get addresses, as firmware gives them. */
-static inline void
-fuzz_pci_assign(struct fuzz_pci *g)
-{
-	if (pci_host_assign(g->host) != 0)
-		abort();
-}
-
 static inline uint64_t
 fuzz_mem(struct fuzz_pci *g, uint64_t addr, unsigned size, bool write, uint64_t val)
 {
@@ -89,6 +81,30 @@ static inline uint64_t
 fuzz_cfg(const struct fuzz_pci *g, unsigned off)
 {
 	return (FUZZ_ECAM + ((uint64_t)g->devfn << 12) + off);
+}
+
+/* The function under work is there, after the reset that it may have been asked for, and switched on (PM 1.2). */
+static inline void
+fuzz_pci_wake(struct fuzz_pci *g)
+{
+	unsigned n, off;
+
+	for (n = 0; n < 100 && fuzz_mem(g, fuzz_cfg(g, 0), 2, false, 0) == 0xffff; n++)
+		(void)event_loop_once(g->vmm.loop, 1);
+	off = (unsigned)fuzz_mem(g, fuzz_cfg(g, 0x34), 1, false, 0);
+	for (n = 0; n < 48 && off != 0 && fuzz_mem(g, fuzz_cfg(g, off), 1, false, 0) != 1; n++)
+		off = (unsigned)fuzz_mem(g, fuzz_cfg(g, off + 1), 1, false, 0);
+	if (off != 0)
+		(void)fuzz_mem(g, fuzz_cfg(g, off + 4), 1, true, 0);
+}
+
+/* It is awake, and BARs get addresses, as firmware gives them. */
+static inline void
+fuzz_pci_assign(struct fuzz_pci *g)
+{
+	fuzz_pci_wake(g);
+	if (pci_host_assign(g->host) != 0)
+		abort();
 }
 
 /* Where a BAR is, says its register. */

@@ -226,10 +226,10 @@ static const uint8_t plain[] = {
 
 static const uint8_t messages[] = {
 	0x40,
-	/* Vector 0 and 1 unmasked, function enabled (its capability is the first, at 0x40). */
+	/* Vector 0 and 1 unmasked, function enabled (its capability is at 0x84). */
 	OP_MSIX, 0x00, 0, 2, 0x00, 0x00, 0xe0, 0xfe, OP_MSIX, 0x0c, 0, 2, 0, 0, 0, 0,
 	OP_MSIX, 0x10, 0, 2, 0x00, 0x00, 0xe0, 0xfe, OP_MSIX, 0x1c, 0, 2, 0, 0, 0, 0,
-	OP_CONFIG, 0x42, 0, 1, 0x00, 0x80,
+	OP_CONFIG, 0x86, 0, 1, 0x00, 0x80,
 	OP_DESC, 0, 0x00, 0x00, 0x07, 64, 0, 2, 0, OP_AVAIL, 0, 0, OP_INDEX, 1, 0, OP_NOTIFY, OP_TURN,
 	OP_AVAIL | 0x10, 0, 0, OP_INDEX | 0x10, 1, 0, OP_NOTIFY | 0x10,
 	OP_MSIX, 0x00, 8, 7, OP_MOVE, OP_MSIX, 0x00, 8, 6,
@@ -238,12 +238,13 @@ static const uint8_t messages[] = {
 static const uint8_t registers[] = {
 	0x01,
 	/* The window of configuration space on the device's status; a BAR that goes and comes back; ports. */
-	OP_CONFIG, 0x88, 0, 2, 0x14, 0, 0, 0, OP_CONFIG, 0x8c, 0, 2, 1, 0, 0, 0, OP_CONFIG, 0x90, 0, 6,
-	OP_CONFIG, 0x98, 0, 2, 0x14, 0, 0, 0, OP_CONFIG, 0x9c, 0, 2, 1, 0, 0, 0, OP_CONFIG, 0xa0, 0, 6,
+	OP_CONFIG, 0xcc, 0, 2, 0x14, 0, 0, 0, OP_CONFIG, 0xd0, 0, 2, 1, 0, 0, 0, OP_CONFIG, 0xd4, 0, 6,
+	OP_CONFIG, 0xdc, 0, 2, 0x14, 0, 0, 0, OP_CONFIG, 0xe0, 0, 2, 1, 0, 0, 0, OP_CONFIG, 0xe4, 0, 6,
 	OP_BAR, 0, 0, 0, 0xc8, OP_NOTIFY, OP_BAR, 0, 0, 0, 0xc0, OP_BAR | 0x10, 0, 0, 0, 0xc0, OP_MOVE,
 	OP_CONFIG, 4, 0, 1, 0, 0, OP_CONFIG, 4, 0, 1, 7, 4, OP_PORT, 8 | 0x20, 0x10, 0x08, 0, 0x80,
 	OP_PORT, 4, 0, 0, 0, 0, OP_COMMON, 0x10, 7, OP_COMMON, 0x16, 1, 1, 0, OP_COMMON, 0x1a, 1, 0, 0,
-	OP_DEVICE, 0, 0, 6, OP_START, 0x61, OP_SELECT, 1,
+	OP_DEVICE, 0, 0, 6, OP_START, 0x61, OP_CONFIG, 0x44, 0, 0, 3, OP_NOTIFY, OP_MOVE, OP_CONFIG, 0x44, 0, 0, 0, OP_CONFIG, 0x51, 0, 0, 0x80,
+	OP_MOVE, OP_TURN, OP_SELECT, 1,
 };
 
 static const uint8_t disk[] = {
@@ -308,6 +309,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Whatever it did, the function is what it was, and a reset mends it. */
 	for (unsigned i = 0; i < ndevs; i++) {
 		guest.devfn = devs[i]->place.devfn;
+		fuzz_pci_wake(&guest);
 		if (fuzz_mem(&guest, fuzz_cfg(&guest, 0), 2, false, 0) != 0x1af4)
 			abort();
 	}
