@@ -22,6 +22,7 @@ const struct module_host module_host = {
 	.remove = event_remove,
 	.fail = vmm_fail,
 	.guest_log = log_guest,
+	.thread_create = thread_create,
 };
 
 /* The file of a module.  Only a file that is there is worth a look. */

@@ -13,14 +13,15 @@
 
 #include "event/event.h"
 #include "log.h"
+#include "thread.h"
 
-#define	MODULE_VERSION	2	/* of the structs here and in each module's header */
+#define	MODULE_VERSION	3	/* of the structs here and in each module's header */
 
 struct module_head {
 	unsigned	 version;	/* MODULE_VERSION */
 };
 
-/* event.h, error.h and log.h for modules. */
+/* event.h, error.h, log.h and thread.h for modules. */
 struct module_host {
 	struct event *(*fd_add)(struct event_loop *loop, int fd, unsigned what, event_fd_fn *fn, void *arg);
 	void	(*fd_set)(struct event *ev, unsigned what);
@@ -31,6 +32,7 @@ struct module_host {
 	int	(*fail)(int error, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 	void	(*guest_log)(struct log *log, struct log_rate *rate, const char *subsys, const char *fmt, ...)
 		    __attribute__((format(printf, 4, 5)));
+	int	(*thread_create)(pthread_t *thread, void *(*fn)(void *arg), void *arg);
 };
 
 extern const struct module_host module_host;

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import guest
 from guest import case, check
@@ -197,6 +198,42 @@ def cdrom(context):
     g.power_off()
     with open(iso, "rb") as file:
         check(file.read() == before, "the CD was written")
+
+
+@case(slow=True)
+def nbd(context):
+    """ext4 on an NBD server, which is killed while the guest writes, and started again: the guest does not notice, and the host finds all in order."""
+    image, socket = make_image(context), context.path("nbd")
+    command = [guest.tool("nbdkit"), "-f", "--exit-with-parent", "-U", socket, "file", image]
+
+    def serve():
+        if os.path.exists(socket):
+            os.unlink(socket)
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        while not os.path.exists(socket):
+            check(server.poll() is None, "nbdkit ended")
+            time.sleep(0.01)
+        return server
+
+    server = serve()
+    g = context.script(disks=["nbd+unix:///?socket=" + socket])
+    check(int(g.run("cat /sys/block/vda/size")) == (64 << 20) // 512, "the disk has the wrong size")
+    g.run("mount -t ext4 /dev/vda /mnt; (while :; do echo x >>/mnt/log; done) & echo $! >/tmp/writer")
+    server.kill()
+    server.wait()
+    server = serve()
+    g.run("kill $(cat /tmp/writer); rm /mnt/log; dd if=/dev/urandom of=/mnt/file bs=64k count=20 2>/dev/null; sync")
+    digest = g.run("sha256sum </mnt/file").split()[0]
+    g.run("umount /mnt")
+    check("I/O error" not in g.run("dmesg"), "the kernel saw errors")
+    g.power_off()
+    check("the connection is lost" in g.said() and "connected again" in g.said(), "it was not told: " + g.said())
+    server.kill()
+    server.wait()
+    host("e2fsck", "-fn", image)
+    host("debugfs", "-R", "dump /file " + context.path("file"), image)
+    with open(context.path("file"), "rb") as file:
+        check(hashlib.sha256(file.read()).hexdigest() == digest, "what the guest wrote differs")
 
 
 @case(slow=True, long=True)

@@ -65,12 +65,14 @@ struct block_driver {
 /* The keys of every disk's image, in the table of the disk's own; AT: of one of several disks, behind a prefix and with path not REQUIRED. */
 #define	BLOCK_KEYS		BLOCK_KEYS_AT("", REQUIRED)
 #define	BLOCK_KEYS_AT(prefix, path)						\
-	KEY_PATH(prefix "path", path, "image or block device behind the disk"),	\
+	KEY_PATH(prefix "path", path, "image or block device behind the disk, or the URI of an NBD export"),	\
 	KEY_ENUM(prefix "format", "auto", block_formats, "of the image; auto: by its name, where what it has in it agrees"),	\
 	KEY_BOOL(prefix "backing", true, "open the backing file that a qcow2 image names; false refuses images that have one"),	\
 	KEY_BOOL(prefix "ro", false, "refuse writes"),					\
 	KEY_BOOL(prefix "nocache", false, "go around the host's cache, by O_DIRECT"),	\
 	KEY_ENUM(prefix "aio", "auto", block_engines, "how a raw image is read and written; auto: by io_uring where the host has it"), \
+	KEY_INT(prefix "timeout", 30, 1, 3600, "NBD: seconds in which the server connects, and in which it answers a request"),	\
+	KEY_INT(prefix "reconnect-delay", 30, 0, 3600, "NBD: seconds for which requests wait for a server that is gone, before they fail"),	\
 	KEY_PATH(prefix "record", NULL, "a new file that gets every write and flush in order, to test what a crash leaves")
 
 enum block_format {
@@ -98,6 +100,7 @@ struct block_options {
 	bool		 nocache;
 	enum block_aio	 aio;
 	struct device	*dev;		/* whose log is told what becomes of the image; NULL: nobody's */
+	unsigned	 timeout, reconnect_delay;	/* seconds (nbd.h); timeout 0: 30 */
 	const char	*record;	/* record.c says how; slow: each write is copied.  NULL: not at all */
 };
 

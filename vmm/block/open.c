@@ -19,12 +19,13 @@
 const char *const block_formats[] = { "auto", "raw", "qcow2", NULL };
 const char *const block_engines[] = { "auto", "io_uring", "threads", NULL };
 
+/* A URI's name ends where its parameters begin. */
 static bool
 ends_with(const char *path, const char *end)
 {
-	size_t n = strlen(path), m = strlen(end);
+	size_t n = nbd_is_uri(path) ? strcspn(path, "?") : strlen(path), m = strlen(end);
 
-	return (n > m && strcasecmp(path + n - m, end) == 0);
+	return (n > m && strncasecmp(path + n - m, end, m) == 0);
 }
 
 static int
@@ -74,11 +75,14 @@ store_open(const struct block_options *o, const struct store_chain *up)
 	enum block_format f;
 	struct store *s;
 	int error;
+	bool nbd;
 
 	if (link_chain(o, up, &here) != 0)
 		return (NULL);
-	s = raw_open(o);
-	if (s != NULL && (format(o, s, &f) != 0 || (f != BLOCK_QCOW2 && raw_is_disk(s) != 0))) {
+	/* A backing file's name is in an image, which nobody trusts to name a server. */
+	nbd = up == NULL && nbd_is_uri(o->path);
+	s = nbd ? nbd_open(o) : raw_open(o);
+	if (s != NULL && (format(o, s, &f) != 0 || (f != BLOCK_QCOW2 && !nbd && raw_is_disk(s) != 0))) {
 		error = errno;
 		store_close(s);
 		errno = error;
@@ -131,6 +135,8 @@ block_open_keys(struct device *dev, struct config_node *node, bool readonly)
 		.aio = (enum block_aio)config_num(node, "aio"),
 		.dev = dev,
 		.record = config_str(node, "record"),
+		.timeout = (unsigned)config_num(node, "timeout"),
+		.reconnect_delay = (unsigned)config_num(node, "reconnect-delay"),
 	};
 
 	return (block_open(&o));

@@ -70,6 +70,9 @@ struct store	*store_open(const struct block_options *o, const struct store_chain
 struct store	*raw_open(const struct block_options *o);
 /* What raw_open() gave is a disk as it is, and not the file of a format.  -1 with a sentence: it cannot be one. */
 int	raw_is_disk(struct store *s);
+/* Whether path is the URI of an NBD export, and its storage, connected.  NULL with a sentence. */
+bool	nbd_is_uri(const char *path);
+struct store	*nbd_open(const struct block_options *o);
 /* A recorder over s, which it takes; s is closed if it fails.  NULL with a sentence. */
 struct store	*recorder_open(struct store *s, const struct block_options *o);
 
