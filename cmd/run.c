@@ -244,7 +244,31 @@ default_firmware(struct config *cfg)
 	return (config_set(cfg, "firmware.code", "uefi", &code));
 }
 
-/* What is so unless it was said otherwise: the architecture that the kernel is for, firmware, entropy, a NIC. */
+/*
+ * A machine that starts firmware is for a whole system: two vCPUs, and 1 GiB or half of what the host has.  Kernels keep the small machine
+ * that they are tried out with.
+ */
+static int
+default_size(struct config *cfg)
+{
+	static const char *const parts[] = { "cpus", "sockets", "cores", "threads" };
+	static const struct config_origin code = { CONFIG_FROM_CODE, "hyve run", 0 };
+	struct config_node *root = config_node(cfg, "");
+	uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;
+	char size[24];
+	size_t set = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		set += config_is_set(root, parts[i]);
+	if (set == 0 && config_set(cfg, "cpus", "2", &code) != 0)
+		return (-1);
+	if (config_is_set(config_node(cfg, "memory"), "size"))
+		return (0);
+	(void)snprintf(size, sizeof(size), "%uM", host >= 2048 ? 1024 : host < 512 ? 256 : (unsigned)(host / 2));
+	return (config_set(cfg, "memory.size", size, &code));
+}
+
+/* What is so unless it was said otherwise: the architecture that the kernel is for, firmware and the machine's size with it, entropy, a NIC. */
 static int
 defaults(struct config *cfg, const struct boot_file *kernel, bool no_nic)
 {
@@ -254,7 +278,7 @@ defaults(struct config *cfg, const struct boot_file *kernel, bool no_nic)
 	if (protocol != NULL && !config_is_set(config_node(cfg, ""), "arch") &&
 	    config_set(cfg, "arch", vm_arch_name(protocol->arch), &file) != 0)
 		return (-1);
-	if (kernel->data == NULL && !firmware_wanted(cfg) && default_firmware(cfg) != 0)
+	if (kernel->data == NULL && ((!firmware_wanted(cfg) && default_firmware(cfg) != 0) || default_size(cfg) != 0))
 		return (-1);
 	if (config_str(config_node(cfg, "pci.0.1.0"), "device") == NULL &&
 	    config_set(cfg, "pci.0.1.0.device", "virtio-rnd", &code) != 0)
@@ -321,8 +345,8 @@ help(const struct verb *verb)
 	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
 	    "  --append STRING   the kernel's command line\n"
 	    "  --firmware F      uefi, bios (amd64) or an image; uefi is what starts unless there is a kernel\n"
-	    "  --cpus N          vCPUs (1)\n"
-	    "  --memory SIZE     RAM (256M)\n"
+	    "  --cpus N          vCPUs (1; without a kernel 2)\n"
+	    "  --memory SIZE     RAM (256M; without a kernel 1G, or half of the host's)\n"
 	    "  --disk FILE[,key=value]...  a disk with a raw or qcow2 image: virtio-blk, or device=nvme or ahci;\n"
 	    "                    'hyve devices virtio-blk' lists the keys\n"
 	    "  --cdrom FILE      an ISO image in a CD drive on AHCI; may be repeated\n"
