@@ -5,53 +5,14 @@ arm64 U-Boot."""
 import functools
 import http.server
 import os
-import subprocess
 import threading
 
 import guest
 from guest import case, check
+from stock import (FIRMWARE, FIRST, bios_disk, console, firmware, grub_config, grub_disk, grub_esp, grub_pc, host, images, one_partition, seabios,
+                   u_boot_image)
 
 GUID = "1f2a3c86-5b0e-4d0b-9d5f-6f2b0a51c7e4"       # not EFI_GLOBAL_VARIABLE, whose names are a closed list
-
-# An architecture's: packages of firmware and GRUB; files in them: code, an image without a file of variables, GRUB's image; its name for the
-# machine in files' names; bytes of the variables; GRUB's image that is started by network, beside the other; ACPI tables that a guest has; what interrupts of a virtio disk are called; whether the
-# UEFI firmware has a driver for SATA.
-FIRMWARE = {
-    "amd64": {"package": "ovmf", "code": "usr/share/OVMF/OVMF_CODE_4M.fd", "plain": "usr/share/ovmf/OVMF.fd",
-              "grub": ("grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"), "name": "X64", "variables": 528 << 10,
-              "grubnet": "grubnetx64.efi", "tables": "APIC|DSDT|FACP|FACS|HPET|MCFG", "interrupts": "PCI-MSI.*virtio", "sata": True},
-    "arm64": {"package": "qemu-efi-aarch64", "code": "usr/share/AAVMF/AAVMF_CODE.fd",
-              "plain": "usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
-              "grub": ("grub-efi-arm64-bin", "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi"), "name": "AA64", "variables": 64 << 20,
-              "grubnet": "grubnetaa64.efi", "tables": "APIC|DSDT|FACP|GTDT|MCFG|SPCR", "interrupts": "ITS-MSI.*virtio", "sata": False},
-}
-
-
-def images(context):
-    """The firmware's files and GRUB's."""
-    this = FIRMWARE[context.arch]
-    package, (grub, image) = this["package"], this["grub"]
-    found = guest.unpack(context.arch, package, grub)
-    return {"code": os.path.join(found[package], this["code"]), "plain": os.path.join(found[package], this["plain"]),
-            "grub": os.path.join(found[grub], image)}
-
-
-def console(context):
-    return guest.ARCHES[context.arch]["console"]
-
-
-def host(*command, text=None):
-    """Run a program of the host."""
-    done = subprocess.run([guest.tool(command[0])] + list(command[1:]), input=text, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, env=dict(os.environ, MTOOLS_SKIP_CHECK="1"))
-    check(done.returncode == 0, "%s: status %d: %s" % (" ".join(command), done.returncode, done.stdout.decode("utf-8", "replace")))
-
-
-def firmware(context, image, *keys, **options):
-    more = ["--net", "none"]
-    for key in keys:
-        more += ["--set", key]
-    return context.start(["--firmware", image], more=more, **options)
 
 
 def shell(g):
@@ -60,77 +21,6 @@ def shell(g):
     g.expect(r"any other key to continue")
     g.send("\x1b")
     g.expect("Shell> ")
-
-
-def fat(context, sectors, files, folders=()):
-    """An image of a FAT32 file system."""
-    image = context.path("fat.img")
-    with open(image, "wb") as file:
-        file.truncate(sectors * 512)
-    host("mformat", "-i", image, "-F", "::")
-    for folder in folders:
-        host("mmd", "-i", image, "::" + folder)
-    for source, target in files:
-        host("mcopy", "-i", image, source, "::" + target)
-    return image
-
-
-def disk_with(context, table, first, sectors, partition):
-    """A disk with a partition table, for sfdisk, and an image in its partition."""
-    disk = context.path("grub.img")
-    with open(disk, "wb") as file:
-        file.truncate((first + sectors + 2048) * 512)
-    host("sfdisk", "-q", disk, text=table)
-    with open(partition, "rb") as source, open(disk, "r+b") as target:
-        target.seek(first * 512)
-        while True:
-            piece = source.read(1 << 20)
-            if not piece:
-                break
-            if piece.strip(b"\0"):
-                target.write(piece)
-            else:
-                target.seek(len(piece), os.SEEK_CUR)
-    os.unlink(partition)
-    return disk
-
-
-def grub_config(context, words):
-    config = context.path("grub.cfg")
-    with open(config, "w", encoding="utf-8") as file:
-        file.write("set timeout=0\nterminal_output console\nmenuentry linux {\n"
-                   "  linux /vmlinuz console=%s loglevel=4 guest.script %s\n  initrd /initrd.gz\n}\n" % (console(context), words))
-    return config
-
-
-FIRST, SECTORS = 2048, 192 << 11
-
-
-def grub_disk(context, words=""):
-    """A GPT disk with an EFI system partition: GRUB, its configuration, kernel and initramfs."""
-    files = context.fetch()
-    esp = fat(context, SECTORS, (
-        (images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % FIRMWARE[context.arch]["name"]),
-        (grub_config(context, words), "/EFI/debian/grub.cfg"), (files["kernel"], "/vmlinuz"), (files["initrd"], "/initrd.gz")),
-        ("/EFI", "/EFI/BOOT", "/EFI/debian"))
-    return disk_with(context, b"label: gpt\n%d,%d,U\n" % (FIRST, SECTORS), FIRST, SECTORS, esp)
-
-
-def bios_disk(context, words=""):
-    """A disk as PCs without UEFI have them: GRUB in the first sector and in those behind it, kernel and initramfs in a partition."""
-    files = context.fetch()
-    grub = os.path.join(guest.unpack("amd64", "grub-pc-bin")["grub-pc-bin"], "usr/lib/grub/i386-pc")
-    core = context.path("core.img")
-    partition = fat(context, SECTORS, ((grub_config(context, words), "/grub/grub.cfg"), (files["kernel"], "/vmlinuz"),
-                                       (files["initrd"], "/initrd.gz")), ("/grub",))
-    disk = disk_with(context, b"label: dos\n%d,%d,c,*\n" % (FIRST, SECTORS), FIRST, SECTORS, partition)
-    host("grub-mkimage", "-O", "i386-pc", "-d", grub, "-o", core, "-p", "(hd0,msdos1)/grub", "biosdisk", "part_msdos", "fat", "normal",
-         "linux", "configfile")
-    with open(os.path.join(grub, "boot.img"), "rb") as boot, open(core, "rb") as rest, open(disk, "r+b") as target:
-        target.write(boot.read()[:440])         # behind it is the partition table
-        target.seek(512)
-        target.write(rest.read())
-    return disk
 
 
 @case(slow=True)
@@ -189,16 +79,6 @@ def disk_by_grub(context):
     g.power_off()
 
 
-def seabios(context):
-    if context.arch != "amd64":
-        raise guest.Skipped("only a PC has SeaBIOS, and network cards with ROMs for it")
-    return os.path.join(guest.unpack("amd64", "seabios")["seabios"], "usr/share/seabios/bios-256k.bin")
-
-
-def u_boot_image():
-    return os.path.join(guest.unpack("arm64", "u-boot-qemu")["u-boot-qemu"], "usr/lib/u-boot/qemu_arm64/u-boot.bin")
-
-
 def by_grub(context, device, command, uefi=True):
     """The disk on another controller, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's; a command that ends well."""
     disks = [(images(context)["code"], grub_disk)] if uefi else []
@@ -223,20 +103,17 @@ def ahci_by_grub(context):
 
 def grub_iso(context, entry, files):
     """An ISO image that boots by BIOS and by UEFI: GRUB with one entry, and files."""
-    this, root, iso = FIRMWARE[context.arch], context.path("iso"), context.path("grub.iso")
+    root, iso = context.path("iso"), context.path("grub.iso")
     os.makedirs(os.path.join(root, "boot/grub"))
     config = os.path.join(root, "boot/grub/grub.cfg")
     with open(config, "w", encoding="utf-8") as file:
         file.write("set timeout=0\nterminal_output console\nsearch --no-floppy --set=root --file /boot/grub/grub.cfg\nmenuentry cd {\n%s}\n" % entry)
     for source, target in files:
         os.symlink(source, os.path.join(root, target))
-    esp = fat(context, 96 << 11, ((images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % this["name"]), (config, "/EFI/debian/grub.cfg")),
-              ("/EFI", "/EFI/BOOT", "/EFI/debian"))
-    os.rename(esp, os.path.join(root, "boot/efi.img"))
+    os.rename(grub_esp(context, 96 << 11, config), os.path.join(root, "boot/efi.img"))
     boot = []
     if context.arch == "amd64":
-        grub = os.path.join(guest.unpack("amd64", "grub-pc-bin")["grub-pc-bin"], "usr/lib/grub/i386-pc")
-        host("grub-mkimage", "-O", "i386-pc-eltorito", "-d", grub, "-o", os.path.join(root, "boot/eltorito.img"), "-p", "/boot/grub", "biosdisk",
+        host("grub-mkimage", "-O", "i386-pc-eltorito", "-d", grub_pc(), "-o", os.path.join(root, "boot/eltorito.img"), "-p", "/boot/grub", "biosdisk",
              "iso9660", "normal", "linux", "configfile", "search", "search_fs_file")
         boot = ["-b", "boot/eltorito.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info", "-eltorito-alt-boot"]
     host("xorriso", "-as", "mkisofs", "-quiet", "-f", "-R", "-V", "HYVE", "-o", iso, *boot, "-e", "boot/efi.img", "-no-emul-boot", root)
@@ -317,14 +194,16 @@ def u_boot(context):
 
 @case(slow=True)
 def bios(context):
-    """SeaBIOS: its console, GRUB from a virtio disk by BIOS calls, Linux with the BIOS' memory map and tables."""
+    """SeaBIOS: its console, GRUB from a virtio disk by BIOS calls, Linux with the BIOS' memory map and tables, in a machine of the size that it has
+    unless it is said."""
     if context.arch != "amd64":
         raise guest.Skipped("only a PC has a BIOS")
-    g = firmware(context, seabios(context), "pc.bios_log=on", disks=[bios_disk(context)], memory="512M", cpus=2)
+    g = firmware(context, seabios(context), "pc.bios_log=on", disks=[bios_disk(context)], memory=None, cpus=None)
     g.expect(r"SeaBIOS \(version [\w.-]+\)")
     g.expect(r"guest: script\r?\n")
     check(g.run("ls /sys/firmware/acpi/tables | grep -cE '^(APIC|DSDT|FACP|FACS|HPET|MCFG)$'").strip() == "6", "tables are missing")
     check(g.run("nproc").strip() == "2", "there are not two processors")
+    check(900 < int(g.run("awk '/^MemTotal/ { print $2 }' /proc/meminfo")) >> 10 <= 1024, "there is not 1 GiB of memory")
     check("hyve" in g.run("cat /sys/class/dmi/id/sys_vendor").lower(), "SMBIOS does not say who made the machine")
     g.run("test -b /dev/vda1; ! test -d /sys/firmware/efi")
     check("bios: === PCI bus & bridge init ===" in g.said(), "the BIOS' log is not shown: " + g.said())
@@ -409,11 +288,8 @@ def little_disk(context, name):
     with open(config, "w", encoding="utf-8") as file:
         file.write("echo this is disk %s\nsleep 100\n" % name)
     sectors = 64 << 11
-    esp = fat(context, sectors, ((images(context)["grub"], "/EFI/BOOT/BOOT%s.EFI" % FIRMWARE[context.arch]["name"]),
-                                 (config, "/EFI/debian/grub.cfg")), ("/EFI", "/EFI/BOOT", "/EFI/debian"))
-    disk = disk_with(context, b"label: gpt\n%d,%d,U\n" % (FIRST, sectors), FIRST, sectors, esp)
-    os.rename(disk, context.path(name + ".img"))
-    return context.path(name + ".img")
+    return one_partition(context.path(name + ".img"), b"label: gpt\n%d,%d,U\n" % (FIRST, sectors), FIRST, sectors,
+                         grub_esp(context, sectors, config))
 
 
 def boots_in_order(context, image, bios):

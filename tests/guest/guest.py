@@ -127,11 +127,13 @@ class Context:
 
 
 class Guest:
-    """hyve run with its console on a pipe, or on a terminal with terminal=True."""
+    """hyve run with its console on a pipe, or on a terminal with terminal=True; None as cpus or memory leaves them to it."""
 
     def __init__(self, context, arguments, cpus=1, memory="256M", disks=(), more=(), terminal=False):
-        command = [context.hyve, "run", "--arch", context.arch, "--accel", context.accel, "--cpus", str(cpus),
-                   "--memory", memory] + list(arguments) + list(more)
+        command = [context.hyve, "run", "--arch", context.arch, "--accel", context.accel]
+        for option, value in (("--cpus", cpus), ("--memory", memory)):
+            command += [option, str(value)] if value is not None else []
+        command += list(arguments) + list(more)
         for disk in disks:
             command += ["--disk", disk]
         self.command = command
@@ -251,30 +253,34 @@ class Guest:
 fetched = {}
 
 
-def fetch(arch, flavour):
-    """What scripts/fetch-guest has for an architecture."""
-    what = (arch, flavour)
-    if what not in fetched:
+def fetch_guest(*arguments):
+    """What scripts/fetch-guest prints: a dictionary.  It is asked once."""
+    if arguments not in fetched:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/fetch-guest")
-        done = subprocess.run([sys.executable, script, "--arch", arch, "--flavour", flavour], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run([sys.executable, script] + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
         if done.returncode != 0:
-            fetched[what] = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
+            fetched[arguments] = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
         else:
-            fetched[what] = dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
-    if isinstance(fetched[what], str):
-        raise Skipped("no guest: " + fetched[what])
-    return fetched[what]
+            fetched[arguments] = dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
+    if isinstance(fetched[arguments], str):
+        raise Skipped("nothing to boot: " + fetched[arguments])
+    return fetched[arguments]
+
+
+def fetch(arch, flavour):
+    """Kernel, initrd, busybox and version of a guest."""
+    return fetch_guest("--arch", arch, "--flavour", flavour)
 
 
 def unpack(arch, *packages):
     """Directories with the files of Debian's packages."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/fetch-guest")
-    done = subprocess.run([sys.executable, script, "--arch", arch, "--unpack"] + list(packages), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        raise Skipped("no packages: " + done.stderr.decode("utf-8", "replace").strip().split("\n")[-1])
-    return dict(line.split("=", 1) for line in done.stdout.decode().split("\n") if line)
+    return fetch_guest("--arch", arch, "--unpack", *packages)
+
+
+def disk(arch, hyve):
+    """The image of a disk with Debian and systemd, which is not to be written."""
+    return fetch_guest("--arch", arch, "--hyve", hyve, "--disk")["disk"]
 
 
 def tool(name):
