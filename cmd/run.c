@@ -24,7 +24,7 @@
 #include "run_devices.h"
 #include "runner.h"
 
-#define	FORCE_AFTER_NS	10000000000ULL	/* from the power button to the power cord */
+#define	SECOND		1000000000ULL	/* ns */
 
 struct options {
 	const char	*kernel, *append, *protocol;
@@ -65,7 +65,7 @@ ask_to_end(struct vm_run *run)
 	}
 	run->asked = true;
 	run->m.cls->power_button(&run->m);
-	event_timer_arm(run->force, FORCE_AFTER_NS);
+	event_timer_arm(run->force, (uint64_t)config_num(config_node(run->r.vmm.config, ""), "power_off_wait") * SECOND);
 }
 
 /* The first signal presses the power button, a second one pulls the plug; so does time. */

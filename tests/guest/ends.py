@@ -103,7 +103,7 @@ def power_button(context):
 @case(slow=True)
 def signal_asks_and_then_ends(context):
     """SIGTERM presses the power button; nobody in this guest listens, so that the time for it runs out."""
-    g = context.script()
+    g = context.script(more=["--set", "power_off_wait=10"])
     g.signal(signal.SIGTERM)
     g.expect_said("asking the guest to power off")
     g.run("true")               # still there

@@ -26,6 +26,7 @@ static const struct config_key global[] = {
 	KEY_INT("jit_check", 0, 0, 1000000, "execute every so many instructions by native code and without it, and stop if the results differ; with one vCPU and clock=icount"),
 	KEY_BOOL("jit_map", false, "list native code by the guest's addresses in /tmp/perf-PID.map, for perf report"),
 	KEY_MEMSIZE("jit_size", 0, 0, 1024 * MIB, "native code of a vCPU, all of which goes when it is full; 0: as soft finds best"),
+	KEY_INT("power_off_wait", 60, 1, 86400, "seconds from a signal, which presses the power button, until the VM ends in any case"),
 	KEY_BOOL("stats", false, "print the counters of each vCPU when the VM ends"),
 	KEY_INT("cpus", 1, 1, VM_MAXCPU, "number of vCPUs; sockets * cores * threads must be as many"),
 	KEY_INT("sockets", 1, 1, VM_MAXCPU, "sockets that the guest is told of"),
