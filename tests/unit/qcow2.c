@@ -23,6 +23,7 @@ static const struct image_form forms[] = {
 
 static struct image_file file;
 static struct store *disk;
+static struct device *log_device;
 static uint64_t seed;
 
 /* What the disk should have: a number per sector, 0 for zeros. */
@@ -39,7 +40,7 @@ below(unsigned n)
 static struct store *
 open_file(struct image_file *f, bool readonly)
 {
-	const struct block_options o = { .path = "/tmp/image.qcow2", .format = BLOCK_QCOW2, .readonly = readonly };
+	const struct block_options o = { .path = "/tmp/image.qcow2", .format = BLOCK_QCOW2, .readonly = readonly, .dev = log_device };
 	struct store *s = store_new(&file_driver, f, f->end, readonly);
 
 	CHECK(s != NULL);
@@ -348,6 +349,75 @@ TEST(failing_writes)
 		finish();
 	}
 	CHECK(failed > 100);
+}
+
+/* A disk that is paused: its file is complete without a flush of the guest's, for whoever copies it then. */
+TEST(paused_images_are_complete)
+{
+	struct block *b;
+	uint64_t leaks;
+	char why[256];
+
+	left = malloc(IMAGE_MAX);
+	for (unsigned f = 0; f < NFORMS; f++) {
+		struct image_file copy = { .lock = PTHREAD_MUTEX_INITIALIZER, .now = left };
+		struct store *s;
+
+		start(&forms[f], 300 + f);
+		for (unsigned i = 0; i < 60; i++)
+			step();
+		b = block_open_store(disk);
+		CHECKF(b != NULL, "%s", vmm_errmsg());
+		CHECK_EQ(block_settle(b), 0);
+		consistent(0);
+		memcpy(left, file.now, IMAGE_MAX);
+		copy.end = file.end;
+		CHECKF(image_check(left, copy.end, &leaks, why), "%s", why);
+		s = open_file(&copy, true);
+		CHECKF(s != NULL, "%s", vmm_errmsg());
+		reads_right(s);
+		store_close(s);
+		block_close(b);
+		file_fini(&file);
+	}
+	free(left);
+}
+
+static char said[2048];
+
+static void
+sink(void *arg, enum log_level level, const char *line)
+{
+	size_t len = strlen(said);
+
+	CHECK_EQ(level, LOG_LEVEL_ERROR);
+	(void)snprintf(said + len, sizeof(said) - len, "%s\n", line);
+}
+
+/* Nobody's request fails when that happens at a pause, or when the image is closed: the log is told. */
+TEST(what_pausing_and_closing_lose_is_told)
+{
+	char name[] = "disk3";
+	struct vmm vmm = { .log = log_new(sink, NULL) };
+	struct device dev = { .vmm = &vmm, .name = name };
+	struct block *b;
+
+	log_device = &dev;
+	start(&forms[3], 1);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(write_at(i * 200, MOST), 0);
+	file.bad_write = 1;
+	b = block_open_store(disk);
+	CHECKF(b != NULL, "%s", vmm_errmsg());
+	CHECK_EQ(block_settle(b), -1);
+	CHECK_EQ(errno, EIO);
+	CHECK_HAS(vmm_errmsg(), "not all that was written to it");
+	block_close(b);
+	CHECK_HAS(said, "disk3");
+	CHECK_HAS(said, "closing it failed");
+	CHECK_HAS(said, strerror(EIO));
+	log_free(vmm.log);
+	file_fini(&file);
 }
 
 /* Requests of many threads, to parts of the same clusters. */

@@ -258,7 +258,8 @@ block_settle(struct block *b)
 	if (error == 0)
 		return (0);
 	store_complain(b->dev, b->path, "its file has not all that was written to it", error);
-	return (vmm_fail(error, "disk '%s': its file has not all that was written to it: %s", b->path, strerror(error)));
+	return (vmm_fail(error, "disk '%s': its file has not all that was written to it: %s", b->path != NULL ? b->path : "",
+	    strerror(error)));
 }
 
 bool

@@ -125,26 +125,40 @@ direct_leave(struct direct *d, struct claim *mine)
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* At least need bytes of up to len, a whole number of blocks: a file may end within its last.  What is behind its end is zeros. */
+/* A request on its way through buf. */
+struct bounce {
+	struct direct	*d;
+	int		 fd;
+	char		*buf;
+	const struct iovec *iov;
+	int		 niov;
+	size_t		 skip;		/* bytes of iov[0] that are done */
+	uint64_t	 off, end;	/* of the file: what is left */
+};
+
+/*
+ * At least need bytes of up to len, a whole number of blocks.  The file ends where there is less than a block, from where there is no way on
+ * either: what is behind is zeros, or the file has become shorter than a disk.
+ */
 static int
-get(int fd, char *buf, size_t len, size_t need, uint64_t off, bool zeros)
+get(const struct bounce *b, char *buf, size_t len, size_t need, uint64_t off, bool zeros)
 {
 	size_t have = 0;
+	bool end = false;
 	ssize_t n;
 
-	while (have < need) {
-		n = pread(fd, buf + have, len - have, (off_t)(off + have));
+	while (have < need && !end) {
+		n = pread(b->fd, buf + have, len - have, (off_t)(off + have));
 		if (n < 0 && errno != EINTR)
 			return (errno);
-		if (n > 0)
+		if (n >= 0) {
 			have += (size_t)n;
-		if (n == 0 && !zeros)
-			return (EIO);		/* the file became shorter */
-		if (n == 0)
-			break;
+			end = n == 0 || (size_t)n % b->d->align != 0;
+		}
 	}
-	if (have < len)
-		memset(buf + have, 0, len - have);
+	if (have < need && !zeros)
+		return (EIO);
+	memset(buf + have, 0, len - have);
 	return (0);
 }
 
@@ -166,17 +180,6 @@ put(int fd, const char *buf, size_t len, uint64_t off)
 	}
 	return (0);
 }
-
-/* A request on its way through buf. */
-struct bounce {
-	struct direct	*d;
-	int		 fd;
-	char		*buf;
-	const struct iovec *iov;
-	int		 niov;
-	size_t		 skip;		/* bytes of iov[0] that are done */
-	uint64_t	 off, end;	/* of the file: what is left */
-};
 
 /* The next len bytes of the vector to buf, or from there. */
 static void
@@ -217,7 +220,7 @@ read_part(struct bounce *b)
 {
 	uint64_t first;
 	size_t before, len, n = part(b, &first, &before, &len);
-	int error = get(b->fd, b->buf, n, before + len, first, false);
+	int error = get(b, b->buf, n, before + len, first, false);
 
 	if (error == 0)
 		copy(b, b->buf + before, len, false);
@@ -233,10 +236,10 @@ write_part(struct bounce *b)
 	int error = 0;
 
 	if (before != 0)
-		error = get(b->fd, b->buf, align, align, first, true);
+		error = get(b, b->buf, align, align, first, true);
 	/* Its last block, unless that is the first, and was read. */
 	if (error == 0 && before + len != n && (n != align || before == 0))
-		error = get(b->fd, b->buf + n - align, align, align, first + n - align, true);
+		error = get(b, b->buf + n - align, align, align, first + n - align, true);
 	if (error == 0) {
 		copy(b, b->buf + before, len, true);
 		error = put(b->fd, b->buf, n, first);
