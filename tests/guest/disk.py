@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -26,6 +27,15 @@ def make_image(context, *options):
         file.truncate(64 << 20)
     host("mke2fs", "-q", "-F", "-t", "ext4", *options, image)
     return image
+
+
+def direct_io(path):
+    """Whether the host's file system has that."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+        return True
+    except OSError:
+        return False
 
 
 def write_files(g, device="/dev/vda"):
@@ -60,6 +70,30 @@ def written_and_read_again(context):
     g.run("umount /mnt")
     g.power_off()
     host("e2fsck", "-fn", image)
+
+
+@case(slow=True)
+def around_the_cache(context):
+    """Disks around the host's cache, one by a ring of the host and one by threads: written, verified, and what is on the host's disk is all of it."""
+    context.long_on("arm64")
+    image, other = make_image(context), context.path("other.img")
+    shutil.copy(image, other)
+    if not direct_io(image):
+        raise guest.Skipped("the file system of %s cannot be used around the cache" % os.path.dirname(image))
+    disks = [image + ",nocache=true", other + ",nocache=true,aio=threads"]
+    g = context.script(disks=disks)
+    digests = {}
+    for device in ("/dev/vda", "/dev/vdb"):
+        digests[device] = write_files(g, device)
+        g.run("umount /mnt")
+    for device, digest in digests.items():
+        g.run("echo 3 >/proc/sys/vm/drop_caches; mount -t ext4 %s /mnt" % device)
+        verify_files(g, digest)
+        g.run("umount /mnt")
+    check("I/O error" not in g.run("dmesg"), "the kernel saw errors")
+    g.power_off()
+    for name in (image, other):
+        host("e2fsck", "-fn", name)
 
 
 def nvme_disk(context, sector):
