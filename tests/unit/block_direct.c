@@ -350,8 +350,19 @@ refused(int error, const char *why)
 
 TEST(what_cannot_be)
 {
+	struct block_options o = { .path = path, .nocache = true, .readonly = true };
+	uint8_t buf[3 * BLOCK_SECTOR];
+	struct block *b;
+
 	file_make(DISK - BLOCK_SECTOR);
 	refused(EINVAL, "no whole number of blocks of 4096 bytes");
+	/* It can be read up to its end. */
+	b = block_open(&o);
+	CHECKF(b != NULL, "%s", vmm_errmsg());
+	CHECK_EQ(run_sectors(b, BLOCK_READ, DISK / BLOCK_SECTOR - 4, 3, buf), 0);
+	CHECK(memcmp(buf, model + DISK - (size_t)4 * BLOCK_SECTOR, sizeof(buf)) == 0);
+	block_close(b);
+	CHECK_EQ(host.bad, 0);
 	host.align = 0;
 	refused(ENOTSUP, "its file system has no O_DIRECT");
 	host.align = 3000;

@@ -248,7 +248,7 @@ raw_is_disk(struct store *s)
 {
 	struct direct *d = &s->raw->direct;
 
-	if (d->align != 0 && s->size % d->align != 0)
+	if (!s->readonly && d->align != 0 && s->size % d->align != 0)
 		return (vmm_fail(EINVAL, "disk '%s' has %llu bytes, which are no whole number of blocks of %u bytes, as the host takes them "
 		    "around its cache: leave out nocache=true, or make it longer by truncate(1)", s->raw->path,
 		    (unsigned long long)s->size, d->align));
