@@ -360,6 +360,8 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 int
 pci_init(struct pci_fn *fn, struct device *dev, const struct pci_ident *ident, const struct pci_ops *ops)
 {
+	int error;
+
 	if (dev->place.pci == NULL)
 		return (vmm_fail(EINVAL, "%s: there is no PCI bus to put it on", dev->name));
 	fn->dev = dev;
@@ -383,8 +385,10 @@ pci_init(struct pci_fn *fn, struct device *dev, const struct pci_ident *ident, c
 	keep_initial(fn);
 	pthread_mutex_init(&fn->lock, NULL);
 	if (pci_power_init(fn, ident) != 0 || pci_host_attach(fn->host, fn) != 0) {
+		error = errno;
 		pci_power_fini(fn);
 		pthread_mutex_destroy(&fn->lock);
+		errno = error;
 		return (-1);
 	}
 	return (0);

@@ -93,7 +93,7 @@ add_power(struct pci_fn *fn)
 	return (cap);
 }
 
-/* Control thread.  What another thread's pause has disarmed does not come. */
+/* Control thread, as pause and fini are: what they took back does not come. */
 static void
 flr_due(void *arg)
 {
