@@ -253,6 +253,20 @@ def cards_of_old(context):
     power_off(g)
 
 
+@case(slow=True, long=True, flavours=(guest.GENERIC,))
+def unplugged(context):
+    """Of two NICs with their drivers up one has its cable plugged in."""
+    for device in ("virtio-net", "e1000"):
+        g = context.script("guest.load=e1000", more=["--net", "user,device=%s,link=off,mac=02:00:00:00:00:01" % device,
+                                                     "--net", "user,device=%s,mac=02:00:00:00:00:02" % device])
+        for mac, carrier in ((1, "0"), (2, "1")):
+            nic = g.run("grep -l 02:00:00:00:00:0%d /sys/class/net/*/address" % mac).split("/")[-2]
+            g.run("ip link set %s up; n=0; while [ $(cat /sys/class/net/%s/carrier) != %s ] && [ $n -lt 100 ]; do usleep 100000; n=$((n + 1)); done"
+                  % (nic, nic, carrier))
+            check(g.run("cat /sys/class/net/%s/carrier" % nic).strip() == carrier, "the carrier of %s's NIC %d is not %s" % (device, mac, carrier))
+        power_off(g)
+
+
 def host_resolver():
     """The name server of this host, if it answers."""
     with open("/etc/resolv.conf", encoding="utf-8") as conf:

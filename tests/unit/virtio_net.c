@@ -709,6 +709,27 @@ TEST(link)
 	finish();
 }
 
+/* A cable that is not plugged in: nothing leaves, nothing arrives, and the back end's being there changes nothing. */
+TEST(unplugged)
+{
+	uint8_t frame[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	setup("net.link=off\n", 0);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 0);
+	net_set_link(wire.net, true);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 0);
+	put(0, NULL, 60, 0x11);
+	send_one(0, DATA, HDR + 60);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(tx.used[1], 1);
+	post(1, 2048);
+	CHECK(wire_receive(frame, sizeof(frame)));
+	CHECK_EQ(rx.used[1], 0);
+	fx_reset(&fx);
+	CHECK_EQ(v_read(&fx, V_CONFIG + 4) >> 16, 0);
+	finish();
+}
+
 /* Paused nothing moves; what waits is taken up, also by another device with the same state. */
 TEST(pause_and_move)
 {

@@ -108,6 +108,9 @@ net_open(struct device *dev, const struct net_nic *nic, void *arg)
 		errno = error;
 		return (NULL);
 	}
+	n->unplugged = !config_bool(dev->config, "link");
+	if (n->unplugged)
+		n->link = false;
 	if (config_get(dev->config, "mac", &mac) == 0 && mac.text != NULL)
 		memcpy(n->mac, mac.u.mac, sizeof(n->mac));
 	else
@@ -168,6 +171,7 @@ net_ready(struct net *n)
 void
 net_set_link(struct net *n, bool up)
 {
+	up = up && !n->unplugged;
 	if (n->link == up)
 		return;
 	n->link = up;

@@ -103,6 +103,7 @@ struct net {
 	char		 place[96];	/* the back end's open: where on a network that others are on too, so that no two get one address */
 	unsigned	 mtu;
 	_Atomic bool	 link;		/* up; the back end changes it by net_set_link(); read by a vCPU that resets its NIC */
+	bool		 unplugged;	/* by the key: the link stays down, whatever the back end says */
 	bool		 started;
 	_Atomic unsigned takes;		/* what the guest takes now */
 	unsigned	 queues;	/* pairs of queues that the NIC has */
@@ -131,6 +132,7 @@ struct net_backend {
 	    "tap, an interface of the host; socket, a wire to another VM's card"),										\
 	KEY_PATH("rom", NULL, "option ROM by which firmware boots from it, iPXE's for example"),				\
 	KEY_MAC("mac", NULL, "Ethernet address; unset: one that follows from the VM's name, the device's place and the end of the wire or the tap"),		\
+	KEY_BOOL("link", true, "off: the cable is not plugged in, and the link down"),						\
 	KEY_INT("mtu", NET_MTU, NET_MTU_MIN, NET_MTU_MAX, "largest IP packet in bytes, which the guest is told"),		\
 	KEY_STRING("tap", NULL, "tap: the interface, this user's, or made if it is not there; unset: a new one"),		\
 	KEY_STRING("bridge", NULL, "tap: a new one in that bridge of the host, made by hyve-bridge-helper"),			\
@@ -185,11 +187,11 @@ bool	net_frame_good(const struct net_frame *f, unsigned takes);
 /* Whether an Ethernet address is everybody's.  Any thread. */
 bool	net_broadcast(const uint8_t addr[NET_ADDRLEN]);
 
-/* For back ends: a frame for the NIC, and the end of a batch; while started only. */
+/* For back ends: a frame for the NIC, which is lost if the link is down, and the end of a batch; while started only. */
 static inline bool
 net_receive(struct net *n, const struct net_frame *f)
 {
-	return (n->nic->receive(n->arg, f));
+	return (!n->link || n->nic->receive(n->arg, f));
 }
 
 static inline void
