@@ -102,8 +102,12 @@ struct device_class {
 	/*
 	 * What firmware calls it when it boots from it as a PCI function: an Open Firmware node without the place, and what is below, as
 	 * "scsi/disk@0,0".  Its keys have DEVICE_BOOT_KEY then.  NULL: nobody boots from it.
+	 *
+	 * Of a controller with boot_units places to boot from, a # in it is the number of one, and in boot_key, the name of the key of
+	 * each: "port.#.bootindex".  0: the device is the only one.
 	 */
-	const char	*boot;
+	const char	*boot, *boot_key;
+	unsigned	 boot_units;
 
 	/*
 	 * Take resources and become ready to be reset: read keys (they were checked, and may
@@ -164,8 +168,9 @@ struct device_class {
 };
 
 #define	DEVICE_BOOT_MAX	255
-#define	DEVICE_BOOT_KEY									\
-	KEY_INT("bootindex", -1, -1, DEVICE_BOOT_MAX, "place in the order in which firmware boots, 0 first; -1: wherever it likes")
+#define	DEVICE_BOOT_KEY		DEVICE_BOOT_KEY_AT("")
+#define	DEVICE_BOOT_KEY_AT(prefix)							\
+	KEY_INT(prefix "bootindex", -1, -1, DEVICE_BOOT_MAX, "place in the order in which firmware boots, 0 first; -1: wherever it likes")
 
 /* One device of a VM. */
 struct device {

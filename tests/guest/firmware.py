@@ -114,7 +114,7 @@ def grub_iso(context, entry, files):
     boot = []
     if context.arch == "amd64":
         host("grub-mkimage", "-O", "i386-pc-eltorito", "-d", grub_pc(), "-o", os.path.join(root, "boot/eltorito.img"), "-p", "/boot/grub", "biosdisk",
-             "iso9660", "normal", "linux", "configfile", "search", "search_fs_file")
+             "iso9660", "normal", "linux", "configfile", "search", "search_fs_file", "echo", "sleep")
         boot = ["-b", "boot/eltorito.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info", "-eltorito-alt-boot"]
     host("xorriso", "-as", "mkisofs", "-quiet", "-f", "-R", "-V", "HYVE", "-o", iso, *boot, "-e", "boot/efi.img", "-no-emul-boot", root)
     return iso
@@ -292,23 +292,34 @@ def little_disk(context, name):
                          grub_esp(context, sectors, config))
 
 
+def starts(context, image, first, arguments):
+    """Of several disks this one is started."""
+    g = firmware(context, image, more=arguments)
+    found = g.expect(r"this is disk (one|two|cd)").group(1)
+    check(found == first, "the disk %s was started, and %s is the first: %s" % (found, first, " ".join(arguments)))
+    g.process.kill()
+    g.process.wait()        # its lock on the variables goes with it
+
+
 def boots_in_order(context, image, bios):
-    """Each of two disks first in turn, on either controller."""
+    """Each of two disks first in turn, on each controller; then a disk and a CD."""
+    sata = bios or FIRMWARE[context.arch]["sata"]
     context.bios = bios
     one, two = little_disk(context, "one"), little_disk(context, "two")
-    for device in ("virtio-blk", "nvme"):
+    for device in CONTROLLERS if sata else CONTROLLERS[:2]:
         for first in ("two", "one"):
-            disks = ["%s,device=%s,bootindex=%d" % (disk, device, first not in os.path.basename(disk)) for disk in (one, two)]
-            g = firmware(context, image, disks=disks)
-            g.expect("this is disk (one|two)")
-            check("this is disk " + first in g.text, "the disk that is not first was started")
-            g.process.kill()
-            g.process.wait()        # its lock on the variables goes with it
+            starts(context, image, first, [word for name, disk in (("one", one), ("two", two))
+                                           for word in ("--disk", "%s,device=%s,bootindex=%d" % (disk, device, name != first))])
+    if sata:
+        # SeaBIOS keeps what is last to itself while GRUB sleeps.
+        cd = grub_iso(context, "  echo this is disk cd, and the rest\n  sleep 100\n", ())
+        for first in ("one", "cd"):
+            starts(context, image, first, ["--disk", "%s,bootindex=%d" % (one, first != "one"), "--cdrom", "%s,bootindex=%d" % (cd, first != "cd")])
 
 
 @case(slow=True, long=True)
 def boot_order(context):
-    """The bootindex of disks is the order in which UEFI firmware tries them."""
+    """The bootindex of disks and CDs is the order in which UEFI firmware tries them."""
     boots_in_order(context, images(context)["code"], False)
 
 

@@ -42,8 +42,8 @@ def host(*command, text=None):
     check(done.returncode == 0, "%s: status %d: %s" % (" ".join(command), done.returncode, done.stdout.decode("utf-8", "replace")))
 
 
-def firmware(context, image, *keys, **options):
-    more = ["--net", "none"]
+def firmware(context, image, *keys, more=(), **options):
+    more = ["--net", "none"] + list(more)
     for key in keys:
         more += ["--set", key]
     return context.start(["--firmware", image], more=more, **options)

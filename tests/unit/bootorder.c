@@ -24,6 +24,13 @@ static const struct config_key keys[] = { DEVICE_BOOT_KEY };
 DEVICE_CLASS(test_boot, "test-boot", "what a test boots from", keys, NULL, .on = DEVICE_ON_PCI, .boot = "scsi/disk@0,0",
     .size = sizeof(struct pci_fn), .init = t_init, .fini = px_fini, .reset = px_reset, .pause = px_pause, .resume = px_resume);
 
+/* One with several units. */
+static const struct config_key unit_keys[] = { DEVICE_BOOT_KEY_AT("port.0."), DEVICE_BOOT_KEY_AT("port.1."), DEVICE_BOOT_KEY_AT("port.2.") };
+
+DEVICE_CLASS(test_boots, "test-boots", "what a test boots from", unit_keys, NULL, .on = DEVICE_ON_PCI, .boot = "sata/drive@#/disk@0",
+    .boot_key = "port.#.bootindex", .boot_units = 3, .size = sizeof(struct pci_fn), .init = t_init, .fini = px_fini, .reset = px_reset,
+    .pause = px_pause, .resume = px_resume);
+
 /* Devices at these places, with these keys; -1: without. */
 static void
 setup(unsigned n, const unsigned *devfn, const int *index)
@@ -77,6 +84,52 @@ TEST(nobody_says)
 	setup(1, devfn, index);
 	CHECK_EQ(bootorder_publish(&fx.vmm, fw_cfg), 0);
 	CHECK(fw_cfg_file(fw_cfg, "bootorder", &len) == NULL);
+	finish();
+}
+
+/* Each unit of a device has a place of its own among all devices. */
+TEST(units)
+{
+	static const unsigned devfn[] = { PCI_DEVFN(4, 0) };
+	static const char want[] = "/pci@i0cf8/sata@5/drive@2/disk@0\n/pci@i0cf8/scsi@4/disk@0,0\n/pci@i0cf8/sata@5/drive@0/disk@0";
+	static const int index[] = { 6 };
+	const void *data;
+	size_t len;
+
+	setup(1, devfn, index);
+	CHECK(px_make_with(&fx, host, "test-boots", "s", PCI_DEVFN(5, 0), NULL, "s.port.0.bootindex=7\ns.port.2.bootindex=2\n") != NULL);
+	CHECKF(bootorder_publish(&fx.vmm, fw_cfg) == 0, "%s", vmm_errmsg());
+	data = fw_cfg_file(fw_cfg, "bootorder", &len);
+	CHECK(data != NULL);
+	CHECK_EQ(len, sizeof(want));
+	CHECK(memcmp(data, want, len) == 0);
+	finish();
+}
+
+TEST(two_units_at_one_place)
+{
+	setup(0, NULL, NULL);
+	CHECK(px_make_with(&fx, host, "test-boots", "s", PCI_DEVFN(5, 0), NULL, "s.port.0.bootindex=7\ns.port.2.bootindex=7\n") != NULL);
+	CHECK_EQ(bootorder_publish(&fx.vmm, fw_cfg), -1);
+	CHECK_HAS(vmm_errmsg(), "s: port.0.bootindex and port.2.bootindex are the same, 7");
+	finish();
+}
+
+/* What firmware knows the disks and drives of an AHCI controller by. */
+TEST(ahci_ports)
+{
+	static const char want[] = "/pci@i0cf8/pci8086,2922@5/drive@5/disk@0\n/pci@i0cf8/pci8086,2922@5/drive@1/disk@0";
+	const void *data;
+	size_t len;
+
+	setup(0, NULL, NULL);
+	CHECKF(px_make_with(&fx, host, "ahci", "s", PCI_DEVFN(5, 0), NULL,
+	    "s.port.1.type=cd\ns.port.1.bootindex=1\ns.port.5.type=cd\ns.port.5.bootindex=0\n") != NULL, "%s", vmm_errmsg());
+	CHECKF(bootorder_publish(&fx.vmm, fw_cfg) == 0, "%s", vmm_errmsg());
+	data = fw_cfg_file(fw_cfg, "bootorder", &len);
+	CHECK(data != NULL);
+	CHECK_EQ(len, sizeof(want));
+	CHECK(memcmp(data, want, len) == 0);
 	finish();
 }
 

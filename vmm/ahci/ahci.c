@@ -47,6 +47,7 @@ static const char *const types[] = { "hd", "cd", NULL };
 #define	PORT_KEYS(n)											\
 	KEY_ENUM("port." n ".type", "hd", types, "hard disk or CD drive; an hd port without a path is empty, a CD drive has no medium"), \
 	BLOCK_KEYS_AT("port." n ".", NULL),								\
+	DEVICE_BOOT_KEY_AT("port." n "."),								\
 	KEY_ENUM("port." n ".cache", "writeback", caches, "writethrough makes every write durable before it completes, until the driver asks for a cache"), \
 	KEY_SIZE("port." n ".sectorsize", 512, 512, 4096, "logical sector size of a disk in bytes: 512 or 4096"), \
 	KEY_BOOL("port." n ".discard", true, "TRIM passes discarded ranges on to the image, unless it is read-only"), \
@@ -512,6 +513,10 @@ static const struct vm_state_table state = VM_STATE_TABLE("ahci", 1, 1, fields, 
 
 DEVICE_CLASS(ahci, "ahci", "Serial ATA controller (AHCI 1.3.1) with disks and CD drives", keys, &state,
     .on = DEVICE_ON_PCI,
+    /* edk2 knows SATA disks by the name that another AHCI controller has; SeaBIOS takes any. */
+    .boot = "pci8086,2922/drive@#/disk@0",
+    .boot_key = "port.#.bootindex",
+    .boot_units = AHCI_PORTS,
     .size = sizeof(struct ahci),
     .init = ahci_init,
     .fini = ahci_fini,

@@ -15,45 +15,85 @@
 #define	PLACES		(DEVICE_BOOT_MAX + 1)
 #define	PATH_LEN	96
 
+/* What one boots from: a device, or one of several units of it. */
+struct place {
+	const struct device *dev;
+	unsigned	 unit;
+	char		 key[32];
+};
+
+/* A text of the class, with the unit's number where it is to be. */
+static void
+numbered(char *to, size_t len, const char *text, unsigned unit)
+{
+	int before = (int)strcspn(text, "#");
+
+	if (text[before] == '#')
+		(void)snprintf(to, len, "%.*s%u%s", before, text, unit, text + before + 1);
+	else
+		(void)snprintf(to, len, "%s", text);
+}
+
 /* A function of bus 0: its class's node at its slot, and what is below. */
 static void
-line(const struct device *dev, char text[PATH_LEN])
+line(const struct place *p, char text[PATH_LEN])
 {
+	const struct device *dev = p->dev;
 	const char *below = strchr(dev->cls->boot, '/');
 	unsigned slot = dev->place.devfn >> 3, fn = dev->place.devfn & 7;
 	int node = (int)(below - dev->cls->boot);
-	char which[8] = "";
+	char which[8] = "", unit[48];
 
 	if (fn != 0)
 		(void)snprintf(which, sizeof(which), ",%x", fn);
-	(void)snprintf(text, PATH_LEN, "/pci@i0cf8/%.*s@%x%s%s%s\n", node, dev->cls->boot, slot, which, below,
-	    dev->boot_unit);
+	numbered(unit, sizeof(unit), below, p->unit);
+	(void)snprintf(text, PATH_LEN, "/pci@i0cf8/%.*s@%x%s%s%s\n", node, dev->cls->boot, slot, which, unit, dev->boot_unit);
+}
+
+/* The device's units take the places that their keys say. */
+static int
+take_places(const struct device *dev, struct place at[PLACES])
+{
+	unsigned units = dev->cls->boot_units != 0 ? dev->cls->boot_units : 1;
+
+	if (dev->cls->boot == NULL || dev->place.on != DEVICE_ON_PCI)
+		return (0);
+	for (unsigned unit = 0; unit < units; unit++) {
+		struct place p = { .dev = dev, .unit = unit };
+		int64_t n;
+
+		numbered(p.key, sizeof(p.key), dev->cls->boot_units != 0 ? dev->cls->boot_key : "bootindex", unit);
+		n = config_num(dev->config, p.key);
+		if (n < 0)
+			continue;
+		if (at[n].dev != NULL && at[n].dev == dev)
+			return (vmm_fail(EINVAL, "%s: %s and %s are the same, %lld", dev->name, at[n].key, p.key, (long long)n));
+		if (at[n].dev != NULL)
+			return (vmm_fail(EINVAL, "%s and %s have the same bootindex, %lld", at[n].dev->name, dev->name, (long long)n));
+		at[n] = p;
+	}
+	return (0);
 }
 
 int
 bootorder_publish(struct vmm *vmm, struct device *fw_cfg)
 {
-	const struct device *at[PLACES] = { NULL };
+	struct place at[PLACES] = { { NULL, 0, "" } };
 	char *text;
 	size_t len = 0;
 	int error;
 
 	for (const struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
-		int64_t place = dev->cls->boot != NULL ? config_num(dev->config, "bootindex") : -1;
-
-		if (place < 0 || dev->place.on != DEVICE_ON_PCI)
-			continue;
-		if (at[place] != NULL)
-			return (vmm_fail(EINVAL, "%s and %s have the same bootindex, %lld", at[place]->name, dev->name, (long long)place));
-		at[place] = dev;
+		if (take_places(dev, at) != 0)
+			return (-1);
 	}
 	text = calloc(PLACES, PATH_LEN);
 	if (text == NULL)
 		return (vmm_fail(ENOMEM, "boot order: no memory"));
 	for (unsigned i = 0; i < PLACES; i++) {
-		if (at[i] == NULL)
+		if (at[i].dev == NULL)
 			continue;
-		line(at[i], text + len);
+		line(&at[i], text + len);
 		len += strlen(text + len);
 	}
 	/* A string, without a newline behind its last line. */
