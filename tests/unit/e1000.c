@@ -565,6 +565,22 @@ TEST(filters)
 	unmake(&fx, host);
 }
 
+/* A cable that is not plugged in: neither the driver's wish nor the back end's being there gives it a link. */
+TEST(unplugged)
+{
+	uint8_t in[60];
+
+	make(cur, &host, "net.link=off\n");
+	start(RX_EN);
+	CHECK_EQ(r(STATUS) & 2, 0);
+	net_set_link(wire.net, true);
+	CHECK_EQ(r(STATUS) & 2, 0);
+	frame(in, sizeof(in), mac, 0);
+	CHECK(wire_receive(in, sizeof(in)));
+	CHECK_EQ(r(ICR), 0);
+	unmake(&fx, host);
+}
+
 /* 8.7: what asks for a pause is counted and kept from the driver, while there is flow control. */
 TEST(pause_frames)
 {
