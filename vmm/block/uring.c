@@ -201,6 +201,7 @@ flushed(struct uring *u, int error)
 static void
 begin(struct uring *u, struct block_req *r)
 {
+	r->claim.exclusive = false;
 	if (r->op == BLOCK_FLUSH) {
 		append(&u->flushes, r);
 	} else if (r->op == BLOCK_WRITE && !direct_enter(&u->raw->direct, &r->claim, r->off, r->len, false)) {
