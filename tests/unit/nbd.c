@@ -344,7 +344,7 @@ TEST(sentences)
 	make_image(SIZE);
 	start("exec qemu-nbd -r -t -k $SOCK -f raw -x first $IMAGE");
 	snprintf(path, sizeof(path), "nbd+unix:///second?socket=%s", sock);
-	refused(path, false, ENOENT, "no such export; it has 'first'");
+	refused(path, false, ENOENT, "no such export");
 	snprintf(path, sizeof(path), "nbd+unix:///first?socket=%s", sock);
 	refused(path, false, EROFS, "the export is read-only (ro=true would do)");
 	b = block_open(&(struct block_options){ .path = path, .readonly = true });
@@ -692,11 +692,8 @@ TEST(nonsense)
 	refused(uri, false, ECONNREFUSED, "the server does not answer (waited 1 s)");
 	ns.silent = false;
 	ns.refuses = true;
-	refused(uri, false, ENOENT, "no such export; it has 'other'");
-	ns.refuses = false;
-	ns.endless = true;
 	refused(uri, false, ENOENT, "no such export");
-	ns.endless = false;
+	ns.refuses = false;
 	s = opened_with(1, 0);
 	ns.reply_magic = 0x12345678;
 	CHECK_EQ(store_read(s, buf, sizeof(buf), 0), EIO);

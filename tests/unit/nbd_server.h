@@ -39,7 +39,6 @@ static struct ns {
 	uint32_t	 reply_magic;
 	enum ns_point	 closes;
 	bool		 silent;	/* says nothing from the beginning */
-	bool		 endless;	/* refuses the export, and lists exports for ever */
 	bool		 refuses;	/* the export */
 	unsigned	 limit;		/* requests after which a connection ends; 0: none */
 	/* What became of it. */
@@ -92,18 +91,6 @@ ns_go(int fd)
 	return (ns_option_reply(fd, 7, 1, NULL, 0));
 }
 
-static bool
-ns_list(int fd)
-{
-	static const struct { uint32_t len; char name[5]; } __attribute__((packed)) item = { 0x05000000, "other" };
-
-	do {
-		if (!ns_option_reply(fd, 3, 2, &item, sizeof(item)))
-			return (false);
-	} while (ns.endless);
-	return (ns_option_reply(fd, 3, 1, NULL, 0));
-}
-
 /* Whether the client is in the export. */
 static bool
 ns_handshake(int fd)
@@ -124,12 +111,10 @@ ns_handshake(int fd)
 
 		if (len > sizeof(data) || (len != 0 && !ns_get(fd, data, len)) || ns.closes == NS_OPTION)
 			return (false);
-		if (option == 7 && !ns.refuses && !ns.endless)
+		if (option == 7 && !ns.refuses)
 			return (ns_go(fd));
 		if (option == 7)
 			ok = ns_option_reply(fd, 7, 0x80000006U, NULL, 0);
-		else if (option == 3)
-			ok = ns_list(fd);
 		else
 			ok = ns_option_reply(fd, option, option == 2 ? 1 : 0x80000001U, NULL, 0);
 		if (!ok || option == 2)

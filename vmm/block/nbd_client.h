@@ -54,7 +54,6 @@ enum conn_state {
 	CONN_NONE,		/* until retry_at */
 	CONN_CONNECTING,
 	CONN_GO,		/* the export was asked for */
-	CONN_LIST,		/* it was refused: which ones are there? */
 	CONN_READY,
 };
 
@@ -62,10 +61,10 @@ struct conn {
 	struct nbd_disk	*d;
 	struct nbd_handle *h;
 	enum conn_state	 state;
-	uint64_t	 since;		/* of CONNECTING, GO and LIST together */
+	uint64_t	 since;		/* of CONNECTING and GO together */
 	uint64_t	 retry_at;
 	unsigned	 backoff;
-	bool		 answered;	/* GO, LIST: the server did */
+	bool		 answered;	/* GO: the server did */
 	bool		 bad;		/* it is to be closed */
 	bool		 closing;
 	struct request	*sent, *sending;
@@ -100,8 +99,6 @@ struct nbd_disk {
 	uint64_t	 lost_at;	/* the last connection, while there is none or what was lost is not written again */
 	bool		 told;		/* that requests fail */
 	bool		 refused;	/* who answers is another server, and that was told */
-	char		 exports[256];
-	unsigned	 nexports;
 };
 
 static inline uint64_t

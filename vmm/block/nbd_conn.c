@@ -9,7 +9,6 @@
 #include "nbd_client.h"
 
 #define	RETRY_MAX_MS	2000U
-#define	EXPORTS_TOLD	8U
 
 /* Why the last call of libnbd failed, without the name of the function that libnbd begins with. */
 void
@@ -137,27 +136,6 @@ go_answered(void *arg, int *error)
 	return (1);
 }
 
-/* One of the exports that there are. */
-static int
-export_listed(void *arg, const char *name, const char *description)
-{
-	struct nbd_disk *d = arg;
-	size_t n = strlen(d->exports);
-
-	if (d->nexports++ < EXPORTS_TOLD)
-		(void)snprintf(d->exports + n, sizeof(d->exports) - n, "%s'%.64s'", n != 0 ? ", " : "", name);
-	return (0);
-}
-
-static void
-no_such_export(struct nbd_disk *d)
-{
-	if (d->nexports == 0)
-		disk_failed(d, ENOENT, "the server does not give this export, and names no others: %s", d->conn[0].why);
-	else
-		disk_failed(d, ENOENT, "the server has no such export; it has %s%s", d->exports, d->nexports > EXPORTS_TOLD ? ", ..." : "");
-}
-
 static void
 begin(struct conn *c, uint64_t now)
 {
@@ -187,27 +165,19 @@ ask(struct conn *c, uint64_t now)
 	}
 }
 
-static void
-list(struct conn *c)
-{
-	const nbd_list_callback each = { .callback = export_listed, .user_data = c->d };
-	const nbd_completion_callback done = { .callback = go_answered, .user_data = c };
-
-	c->state = CONN_LIST;
-	c->answered = false;
-	if (nbd_aio_opt_list(c->h, each, done) != 0)
-		no_such_export(c->d);
-}
-
-/* The export was refused: libnbd's sentence of that is gone by now, as the answer came by itself. */
+/*
+ * The export was refused; libnbd's sentence of that is gone by now, as the answer came by itself.  The server is not asked which ones it has: libnbd 1.14 reads
+ * beyond the end of an answer to that (NBD_OPT_LIST) that is too short, and the server is not to be trusted.
+ */
 static void
 refused(struct conn *c, uint64_t now)
 {
+	if (c->d->phase == OPENING) {
+		disk_failed(c->d, ENOENT, "the server has no such export, or refuses it; 'nbdinfo --list' shows which it has");
+		return;
+	}
 	(void)snprintf(c->why, sizeof(c->why), "the server refuses the export");
-	if (c->d->phase == OPENING)
-		list(c);
-	else
-		cannot_connect(c, now);
+	cannot_connect(c, now);
 }
 
 static void
@@ -219,18 +189,13 @@ advance_handshake(struct conn *c, uint64_t now)
 		if (c->why[0] == '\0')
 			(void)snprintf(c->why, sizeof(c->why), "the server closed the connection%s",
 			    strncmp(d->uri, "nbds", 4) == 0 ? "; does it offer TLS?" : "");
-		if (c->state == CONN_LIST)
-			no_such_export(d);
-		else
-			cannot_connect(c, now);
+		cannot_connect(c, now);
 	} else if (nbd_aio_is_ready(c->h) > 0)
 		established(c, now);
 	else if (c->state == CONN_CONNECTING && nbd_aio_is_negotiating(c->h) > 0)
 		ask(c, now);
 	else if (c->state == CONN_GO && c->answered)
 		refused(c, now);
-	else if (c->state == CONN_LIST && (c->answered || d->nexports > EXPORTS_TOLD || now >= c->since + d->timeout))
-		no_such_export(d);
 	else if (now >= c->since + d->timeout) {
 		(void)snprintf(c->why, sizeof(c->why), "the server does not answer (waited %llu s)", (unsigned long long)d->timeout / 1000);
 		cannot_connect(c, now);
