@@ -358,16 +358,42 @@ def ipxe_script(context, base=""):
             (base, console(context), base))
 
 
+def ipxe_nic(nic, rom, folder):
+    """A NIC with Debian's iPXE as its ROM, and a network whose DHCP names a script for it."""
+    roms = os.path.join(guest.unpack("amd64", "ipxe-qemu")["ipxe-qemu"], "usr/lib/ipxe/qemu")
+    return "user,device=%s,rom=%s,tftp=%s,bootfile=boot.ipxe" % (nic, os.path.join(roms, rom), folder)
+
+
 def boots_by_ipxe(context, image, nic, rom, folder):
     """Debian's iPXE as a NIC's ROM, whose script DHCP names, up to Debian."""
-    roms = os.path.join(guest.unpack("amd64", "ipxe-qemu")["ipxe-qemu"], "usr/lib/ipxe/qemu")
-    net = "user,device=%s,rom=%s,tftp=%s,bootfile=boot.ipxe" % (nic, os.path.join(roms, rom), folder)
-    g = context.start(["--firmware", image], memory="1G", more=["--net", net])
+    g = context.start(["--firmware", image], memory="1G", more=["--net", ipxe_nic(nic, rom, folder)])
     g.expect(r"iPXE [\d.]+")
     g.expect(r"boot\.ipxe : \d+ bytes \[script\]")
     g.expect(r"guest: script\r?\n")
     check(g.run("cat /sys/bus/pci/devices/0000:00:02.0/vendor").strip() == NICS[nic], "it is another NIC")
     g.power_off()
+
+
+ROMS = (("virtio-net", "virtio"), ("ne2k-pci", "ne2k_pci"), ("e1000", "e1000"))
+
+
+@case(slow=True, long=True)
+def nic_boot_order(context):
+    """A NIC's bootindex is its place among disks: before one that boots too, or behind it."""
+    bios, uefi = seabios(context), images(context)["code"]
+    folder = boot_folder(context, boot_ipxe="#!ipxe\necho this is the network, and the rest\nsleep 100\n")
+    for image, kind in ((bios, "pxe"), (uefi, "efi")):
+        context.bios = kind == "pxe"
+        disk = little_disk(context, "one")
+        for nic, rom in ROMS:
+            net = ipxe_nic(nic, "%s-%s.rom" % (kind, rom), folder)
+            for first, other in (("the network", "disk one"), ("disk one", "the network")):
+                g = context.start(["--firmware", image, "--net", "%s,bootindex=%d" % (net, other == "the network"),
+                                   "--disk", "%s,bootindex=%d" % (disk, other != "the network")], memory="1G")
+                found = g.expect("this is (the network|disk one)").group(1)
+                check(found == first, "with %s first %s was started" % (first, found))
+                g.process.kill()
+                g.process.wait()
 
 
 @case(slow=True, long=True)
@@ -376,7 +402,7 @@ def ipxe(context):
     bios, uefi = seabios(context), images(context)["code"]
     folder = boot_folder(context, boot_ipxe=ipxe_script(context))
     for image, kind in ((bios, "pxe"), (uefi, "efi")):
-        for nic, rom in (("virtio-net", "virtio"), ("ne2k-pci", "ne2k_pci"), ("e1000", "e1000")):
+        for nic, rom in ROMS:
             boots_by_ipxe(context, image, nic, "%s-%s.rom" % (kind, rom), folder)
 
 
@@ -394,7 +420,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
 
 @case(slow=True, long=True)
 def ipxe_by_http(context):
-    """iPXE on virtio-net, under each firmware: a script by TFTP leads to one by HTTP, and that to the kernel."""
+    """iPXE on each NIC, under each firmware: a script by TFTP leads to one by HTTP, and that to the kernel."""
     bios, uefi = seabios(context), images(context)["code"]
     folder = boot_folder(context)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=folder)) as server:
@@ -403,10 +429,11 @@ def ipxe_by_http(context):
         for name, text in (("boot.ipxe", "#!ipxe\nchain %snext.ipxe\n" % base), ("next.ipxe", ipxe_script(context, base))):
             with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
                 file.write(text)
-        for image, rom in ((bios, "pxe-virtio.rom"), (uefi, "efi-virtio.rom")):
-            Files.asked.clear()
-            boots_by_ipxe(context, image, "virtio-net", rom, folder)
-            check(set(Files.asked) == {"/next.ipxe", "/vmlinuz", "/initrd.gz"}, "by HTTP was asked for %r" % Files.asked)
+        for image, kind in ((bios, "pxe"), (uefi, "efi")):
+            for nic, rom in ROMS:
+                Files.asked.clear()
+                boots_by_ipxe(context, image, nic, "%s-%s.rom" % (kind, rom), folder)
+                check(set(Files.asked) == {"/next.ipxe", "/vmlinuz", "/initrd.gz"}, "by HTTP was asked for %r" % Files.asked)
         server.shutdown()
 
 
