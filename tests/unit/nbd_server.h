@@ -11,6 +11,7 @@
 
 #include <endian.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "test.h"
 
@@ -32,17 +33,17 @@ static struct ns {
 	int		 listener;
 	pthread_t	 thread;
 	char		 path[64];
-	/* What it says and does. */
-	uint64_t	 size;
-	uint32_t	 flags, min, max;
-	uint64_t	 magic, cookie_error;
-	uint32_t	 reply_magic;
-	enum ns_point	 closes;
-	bool		 silent;	/* says nothing from the beginning */
-	bool		 refuses;	/* the export */
-	unsigned	 limit;		/* requests after which a connection ends; 0: none */
+	/* What it says and does; the test changes it at any time. */
+	_Atomic uint64_t size;
+	_Atomic uint32_t flags, min, max;
+	_Atomic uint64_t magic, cookie_error;
+	_Atomic uint32_t reply_magic;
+	_Atomic enum ns_point closes;
+	atomic_bool	 silent;	/* says nothing from the beginning */
+	atomic_bool	 refuses;	/* the export */
+	atomic_uint	 limit;		/* requests after which a connection ends; 0: none */
 	/* What became of it. */
-	unsigned	 connections, requests, flushes, writes, crashes;
+	atomic_uint	 connections, requests, flushes, writes, crashes;
 	uint8_t		 cache[NS_SIZE], disk[NS_SIZE];
 	int		 open[64];
 	unsigned	 nopen;
