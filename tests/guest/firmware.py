@@ -219,6 +219,9 @@ def in_sizes(context, image, make, controllers):
     """Each controller with each size of memory, and all numbers of processors among them."""
     disk = make(context)
     for c, device in enumerate(controllers):
+        # A new machine: on one that it knows, UEFI prefers what it booted before, its shell for one, to a disk on another controller.
+        if os.path.exists(disk + ".vars"):
+            os.remove(disk + ".vars")
         for m, memory in enumerate(MEMORY):
             cpus = CPUS[(c + m) % len(CPUS)]
             g = firmware(context, image, disks=[disk + ",device=" + device], memory=memory, cpus=cpus)
