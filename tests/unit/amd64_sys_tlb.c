@@ -550,6 +550,140 @@ TEST(invpcid)
 	m_close(&m);
 }
 
+/*
+ * Pages that are gone through one after the other may be translated before they are asked for, each by its own entry: the walk neither
+ * marks one that is not asked for, nor overlooks what its entry does not allow (4.6, 4.8, 4.10.2.3).
+ */
+
+#define	RUN_PAGES	40U
+#define	RUN_AT(i)	(DATA + (i) * 0x1000ULL)
+#define	RUN_TO(i)	(0x100000 + ((i) * 7 % RUN_PAGES) * 0x1000ULL)
+#define	RUN_READ(bits, to) ASM(m, bits, "xor %eax, %eax; xor %ebx, %ebx; mov $0x40000, %esi; 1: movb (%esi), %al; add %eax, %ebx;"		\
+			"add $0x1000, %esi; cmp $" to ", %esi; jb 1b")
+#define	RUN_WRITE(bits)	ASM(m, bits, "mov $0x40000, %esi; 1: movb $99, (%esi); add $0x1000, %esi; cmp $0x60000, %esi; jb 1b")
+
+static void
+run_pages(struct mach *m, enum mode mode, uint64_t flags)
+{
+	m_mode(m, mode, 3);
+	for (unsigned i = 0; i < RUN_PAGES; i++) {
+		m_poke(m, RUN_TO(i), i + 1, 1);
+		m_pte(m, RUN_AT(i), RUN_TO(i) | PG_ALL | flags);
+	}
+}
+
+static void
+run_read(struct mach *m, bool wide)
+{
+	if (wide)
+		RUN_READ(64, "0x60000");
+	else
+		RUN_READ(32, "0x60000");
+}
+
+static void
+run_write(struct mach *m, bool wide)
+{
+	if (wide)
+		RUN_WRITE(64);
+	else
+		RUN_WRITE(32);
+}
+
+static void
+one_by_one(struct mach *m, enum mode mode)
+{
+	bool wide = mode == LM64;
+
+	/* All alike; what was not asked for is not marked. */
+	run_pages(m, mode, 0);
+	run_read(m, wide);
+	m_end(m);
+	CHECK_EQ(GET(m, RBX) & 0xffff, 32 * 33 / 2);
+	for (unsigned i = 0; i < RUN_PAGES; i++)
+		CHECK_EQ(m_pte_get(m, RUN_AT(i)) & (PG_A | PG_D), i < 32 ? PG_A : 0);
+	/* Those with and without marks among each other. */
+	run_pages(m, mode, PG_A);
+	m_pte(m, RUN_AT(20), RUN_TO(20) | PG_ALL);
+	m_pte(m, RUN_AT(34), RUN_TO(34) | PG_ALL);
+	run_read(m, wide);
+	m_end(m);
+	CHECK_EQ(GET(m, RBX) & 0xffff, 32 * 33 / 2);
+	CHECK_EQ(m_pte_get(m, RUN_AT(20)) & PG_A, PG_A);
+	CHECK_EQ(m_pte_get(m, RUN_AT(34)) & PG_A, 0);
+	/* One that is not there, one that is not for users, one that has a reserved bit. */
+	for (unsigned k = 0; k < 3; k++) {
+		static const uint64_t bit[] = { PG_P, PG_US, 1ULL << 51 };
+		static const unsigned error[] = { PFE_U, PFE_P | PFE_U, PFE_P | PFE_U | PFE_RSV };
+
+		if (k == 2 && mode == PG32)
+			continue;
+		run_pages(m, mode, PG_A | PG_D);
+		m_pte(m, RUN_AT(23), (RUN_TO(23) | PG_ALL | PG_A | PG_D) ^ bit[k]);
+		run_read(m, wide);
+		m_expect(m, PF, error[k]);
+		CHECK_EQ(GET(m, CR2), RUN_AT(23));
+	}
+	/* Stores: a page that is not writable, and dirty bits of those that were stored to and no others. */
+	run_pages(m, mode, PG_A);
+	run_write(m, wide);
+	m_end(m);
+	for (unsigned i = 0; i < RUN_PAGES; i++) {
+		CHECK_EQ(m_pte_get(m, RUN_AT(i)) & PG_D, i < 32 ? PG_D : 0);
+		CHECK_EQ(m_peek(m, RUN_TO(i), 1), i < 32 ? 99 : i + 1);
+	}
+	run_pages(m, mode, PG_A | PG_D);
+	m_pte(m, RUN_AT(19), RUN_TO(19) | PG_P | PG_US | PG_A | PG_D);
+	run_write(m, wide);
+	m_expect(m, PF, PFE_P | PFE_W | PFE_U);
+	CHECK_EQ(GET(m, CR2), RUN_AT(19));
+	CHECK_EQ(m_peek(m, RUN_TO(19), 1), 20);
+}
+
+TEST(pages_one_by_one)
+{
+	struct mach m;
+
+	m_open(&m);
+	one_by_one(&m, LM64);
+	one_by_one(&m, PAE32);
+	one_by_one(&m, PG32);
+	m_close(&m);
+}
+
+/* What INVLPG ends it also ends where the page was not asked for yet; the pages of a large one follow it, and end with it. */
+TEST(pages_ahead_end_too)
+{
+	struct mach mach, *m = &mach;
+
+	m_open(m);
+	m_mode(m, LM64, 0);
+	for (unsigned i = 0; i < RUN_PAGES; i++) {
+		m_poke(m, RUN_TO(i), i + 1, 1);
+		m_pte(m, RUN_AT(i), RUN_TO(i) | PG_ALL | PG_A | PG_D);
+	}
+	m_poke(m, 0x60000, 200, 1);
+	ASM(m, 64, "xor %eax, %eax; xor %ebx, %ebx; mov $0x40000, %esi; 1: movb (%rsi), %al; add %eax, %ebx; add $0x1000, %esi;"
+	    "cmp $0x54000, %esi; jb 1b;"
+	    "movl $0x60007, 0xb000 + 8 * 0x56; invlpg 0x56000;"
+	    "1: movb (%rsi), %al; add %eax, %ebx; add $0x1000, %esi; cmp $0x60000, %esi; jb 1b");
+	m_end(m);
+	CHECK_EQ(GET(m, RBX) & 0xffff, 32 * 33 / 2 - 23 + 200);
+	/* 2 MiB at 0x200000, gone through to its middle, then somewhere else. */
+	m_mode(m, LM64, 0);
+	for (unsigned i = 0; i < 512; i++) {
+		m_poke(m, 0x200000 + i * 0x1000, 1, 1);
+		m_poke(m, 0x400000 + i * 0x1000, 2, 1);
+	}
+	ASM(m, 64, "xor %eax, %eax; xor %ebx, %ebx; mov $0x200000, %esi; 1: movb (%rsi), %al; add %eax, %ebx; add $0x1000, %esi;"
+	    "cmp $0x300000, %esi; jb 1b;"
+	    "movl $0x400087, 0xa008; invlpg 0x200000;"
+	    "1: movb (%rsi), %al; add %eax, %ebx; add $0x1000, %esi; cmp $0x400000, %esi; jb 1b");
+	m_end(m);
+	CHECK_EQ(GET(m, RBX) & 0xffff, 256 + 2 * 256);
+	m_close(m);
+}
+
 /* 2.5, 4.1.2: which changes of CR0, CR3, CR4 and EFER are refused. */
 TEST(control_register_rules)
 {

@@ -222,6 +222,71 @@ TEST(tlbi_drops_what_it_names)
 	vm_close(vm);
 }
 
+/* Pages of WINDOW, each somewhere else, with its number and one. */
+#define	RUN_PAGES	40U
+#define	RUN_TO(i)	(MORE + 0x4000 + (i) * 7 % RUN_PAGES * 0x1000ULL)
+
+/* Load or store a word of each of them in turn; what was loaded is added in X10. */
+static void
+one_by_one(uint32_t access)
+{
+	window(0);
+	for (unsigned i = 0; i < RUN_PAGES; i++) {
+		poke(LEAF + 8 * i, RUN_TO(i) | D_AF | D_EL0 | 3);
+		poke(RUN_TO(i), i + 1);
+	}
+	mmu_on();
+	org(CODE);
+	mov(1, WINDOW);
+	mov(2, WINDOW + 32 * 0x1000);
+	mov(3, 0);
+	mov(10, 0);
+	emit(access);
+	emit(0x8b03014a);		/* add x10, x10, x3 */
+	emit(0x91400421);		/* add x1, x1, #1, lsl #12 */
+	emit(0xeb02003f);		/* cmp x1, x2 */
+	emit(0x54000003 | (-4U & 0x7ffff) << 5);	/* b.lo */
+	end();
+}
+
+/* Pages that are gone through may be translated before they are asked for, each by its own entry. */
+TEST(pages_one_by_one)
+{
+	static const struct {
+		uint64_t bits;		/* that the twentieth page's entry has otherwise */
+		unsigned load, store;	/* fault, or 0 */
+	} t[] = {
+		{ 0, 0, 0 },
+		{ 1, FSC_TRANSLATION + 3, FSC_TRANSLATION + 3 },
+		{ D_AF, FSC_ACCESS + 3, FSC_ACCESS + 3 },
+		{ D_RO, 0, FSC_PERMISSION + 3 },
+		{ D_EL0, FSC_PERMISSION + 3, FSC_PERMISSION + 3 },
+	};
+
+	new_vm(1);
+	for (size_t i = 0; i < nitems(t); i++) {
+		for (unsigned store = 0; store < 2; store++) {
+			unsigned fault = store != 0 ? t[i].store : t[i].load;
+
+			page_tables(D_EL0);
+			one_by_one(store != 0 ? STR(3, 1) : LDR(3, 1));
+			poke(LEAF + 8 * 20, (RUN_TO(20) | D_AF | D_EL0 | 3) ^ t[i].bits);
+			run(0);
+			for (unsigned n = 0; store != 0 && n < RUN_PAGES; n++)
+				CHECK_EQ(peek(RUN_TO(n)), n < (fault != 0 ? 20U : 32U) ? 0 : n + 1);
+			if (fault == 0) {
+				CHECKF(ended(), "%zu: esr 0x%llx", i, (unsigned long long)esr());
+				CHECK_EQ(get(X(10)), store != 0 ? 0 : 32 * 33 / 2);
+				continue;
+			}
+			CHECK_EQ(EC(esr()), EC_DABT);
+			CHECK_EQ(ISS(esr()), fault | (store != 0 ? WNR : 0));
+			CHECK_EQ(get(VM_ARM64_REG_FAR_EL1), WINDOW + 20 * 0x1000);
+		}
+	}
+	vm_close(vm);
+}
+
 TEST(address_spaces_are_apart)
 {
 	new_vm(1);

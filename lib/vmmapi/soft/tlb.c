@@ -152,8 +152,26 @@ note_size(struct soft_tlb *t, uint64_t va, unsigned flags)
 		t->huge |= 1ULL << ((va >> 30) & 63);
 }
 
+static void
+note_stream(struct soft_stream *s, uint64_t page)
+{
+	s->run = s->next == page ? s->run + 1 : 0;
+	s->next = page + 4096;
+}
+
+unsigned
+soft_tlb_ahead(const struct soft_cpu *cpu, const struct soft_tlb *t, unsigned row, unsigned flags)
+{
+	bool write = (flags & SOFT_TLB_W) != 0;
+	unsigned run = t->stream[row][write].run;
+
+	if (write && atomic_load(&cpu->vcpu->vm->dirty_users) != 0)
+		return (0);
+	return (run < SOFT_TLB_AHEAD ? run : SOFT_TLB_AHEAD);
+}
+
 void
-soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t tag, uint64_t va,
+soft_tlb_enter(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t tag, uint64_t va,
     uint64_t gpa, unsigned flags)
 {
 	struct soft_tlbe *e = &t->e[row][(va >> 12) & (SOFT_TLB_SIZE - 1)];
@@ -161,7 +179,6 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t t
 	struct vm_mapping *m;
 	size_t off;
 
-	soft_count(cpu, VM_STAT_TLB_MISSES, 1);
 	va = SOFT_PAGE(va);
 	gpa = SOFT_PAGE(gpa);
 	m = soft_mapping(cpu, gpa);
@@ -173,6 +190,7 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t t
 	e->rtag = va | tag;
 	e->wtag = 0;
 	note_size(t, va, flags);
+	note_stream(&t->stream[row][(flags & SOFT_TLB_W) != 0], va | tag);
 	if ((flags & SOFT_TLB_W) != 0 && (m->prot & VM_PROT_WRITE) != 0 &&
 	    soft_code_writable(cpu, m->segid, m->segoff + off)) {
 		dirty_mark_seg(vm, &vm->segs[m->segid], m->segoff + off, 1);
@@ -181,6 +199,14 @@ soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t t
 	}
 	if (t->has_second)
 		t->second[row][soft_tlb_second(va, (flags & SOFT_TLB_GLOBAL) != 0 ? 0 : tag)] = *e;
+}
+
+void
+soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t tag, uint64_t va,
+    uint64_t gpa, unsigned flags)
+{
+	soft_count(cpu, VM_STAT_TLB_MISSES, 1);
+	soft_tlb_enter(cpu, t, row, tag, va, gpa, flags);
 }
 
 struct soft_tlbe *

@@ -48,6 +48,13 @@ struct soft_itlbe {
 
 #define	SOFT_TLB_REGIONS 64U
 
+/* Pages of a row that were entered one behind the other. */
+struct soft_stream {
+	uint64_t	 next;		/* the page behind them, with its tag */
+	unsigned	 run;		/* how many they are */
+};
+#define	SOFT_TLB_AHEAD	16U
+
 struct soft_tlb {
 	struct soft_tlbe e[SOFT_TLB_MODES + 1][SOFT_TLB_SIZE];
 	struct soft_tlbe second[SOFT_TLB_MODES][SOFT_TLB_SIZE];
@@ -55,6 +62,7 @@ struct soft_tlb {
 	/* Which 4 MiB regions have pieces of large pages; which 1 GiB regions of larger ones. */
 	uint64_t	 large[64];
 	uint64_t	 huge;
+	struct soft_stream stream[SOFT_TLB_MODES][2];	/* without and with SOFT_TLB_W */
 	unsigned	 writes;	/* rows, as bits, in which an entry may have a wtag */
 	bool		 has_second;
 	uint64_t	 global;	/* of entries that belong to every address space: 12 bits, odd; another one after a flush */
@@ -119,6 +127,14 @@ void	soft_tlb_drop_writes(struct soft_tlb *t);
  */
 void	soft_tlb_fill(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t tag, uint64_t va, uint64_t gpa,
 	    unsigned flags);
+/* The same where nobody missed it. */
+void	soft_tlb_enter(struct soft_cpu *cpu, struct soft_tlb *t, unsigned row, uint16_t tag, uint64_t va, uint64_t gpa,
+	    unsigned flags);
+/*
+ * How many pages behind the one that was just entered a core should enter as well, if its tables have them with the same rights and need no
+ * marks: the more, the longer the row was gone through from page to page.  None where somebody wants to know which pages are written.
+ */
+unsigned soft_tlb_ahead(const struct soft_cpu *cpu, const struct soft_tlb *t, unsigned row, unsigned flags);
 /* The entry for fetches at va; NULL if gpa is no memory that code can be fetched from. */
 const struct soft_itlbe *soft_tlb_fill_code(struct soft_cpu *cpu, struct soft_tlb *t, unsigned mode, uint16_t tag,
 	    uint64_t va, uint64_t gpa, unsigned flags);

@@ -90,6 +90,10 @@ translate(struct x86 *x, uint64_t lin, unsigned why, uint64_t *gpa)
 		page.flags &= ~SOFT_TLB_W;
 	soft_tlb_fill(x->cpu, x->tlb, row, (uint16_t)x->tag, lin, page.gpa, page.flags);
 	*gpa = page.gpa;
+	for (unsigned n = soft_tlb_ahead(x->cpu, x->tlb, row, page.flags); n > 0 && x86_walk_on(x, &page); n--) {
+		lin += VM_PAGE_SIZE;
+		soft_tlb_enter(x->cpu, x->tlb, row, (uint16_t)x->tag, lin, page.gpa, page.flags);
+	}
 	return (X_DONE);
 }
 

@@ -734,9 +734,14 @@ void	x86_cut(struct x86 *x);
 struct x86_page {
 	uint64_t	 gpa;
 	unsigned	 flags;		/* SOFT_TLB_* for soft_tlb_fill() */
+	/* for x86_walk_on() */
+	unsigned	 left;		/* pages behind this one in its large page or its table */
+	uint64_t	 at, val;	/* of the table: where its entry is, 0 for a piece of a large page, and what it has */
 };
 /* Walk the page tables, set accessed and dirty bits: X_DONE, or X_FAULT with the page fault. */
 enum x86_status x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page);
+/* The page behind it, if it has the same rights and no bits to be set: it becomes that one. */
+bool	x86_walk_on(struct x86 *x, struct x86_page *page);
 /* Load the PAE directory pointers (SDM vol. 3 4.4.1): X_FAULT with #GP(0) if one is bad. */
 enum x86_status x86_load_pdptes(struct x86 *x, uint64_t cr3, uint64_t cr4);
 

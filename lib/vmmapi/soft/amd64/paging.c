@@ -179,6 +179,8 @@ walk64(struct walk *w, uint64_t table, unsigned level, struct x86_page *page)
 	if (level > 1)
 		page->flags |= level == 2 ? SOFT_TLB_LARGE : SOFT_TLB_HUGE;
 	page->gpa = (val & PTE_ADDR & ~((1ULL << shift) - 1)) | (w->lin & ((1ULL << shift) - 1));
+	page->left = level > 1 ? (unsigned)((~w->lin & ((1ULL << shift) - 1)) >> 12) : (unsigned)(~w->lin >> 12 & 0x1ff);
+	page->at = level > 1 ? 0 : gpa;
 	return (allowed(w));
 }
 
@@ -243,6 +245,7 @@ walk_once(struct walk *w, struct x86_page *page)
 	w->all = UINT64_MAX;
 	w->any = 0;
 	page->flags = SOFT_TLB_R;
+	page->left = 0;
 	w->size = (s->cr4 & CR4_PAE) != 0 ? 8 : 4;
 	if (x86_long(w->x))
 		return (walk64(w, s->cr3 & PTE_ADDR, 4, page));
@@ -259,6 +262,7 @@ x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page)
 	if ((x->s->cr0 & CR0_PG) == 0) {
 		page->gpa = lin & x->phys_mask;
 		page->flags = SOFT_TLB_R | SOFT_TLB_W;
+		page->left = 0;
 		return (X_DONE);
 	}
 	w.user = x->cpl == 3 && (why & PG_SYS) == 0;
@@ -272,5 +276,27 @@ x86_walk(struct x86 *x, uint64_t lin, unsigned why, struct x86_page *page)
 		page->flags |= SOFT_TLB_W;
 	if ((w.e[w.n - 1].val & PTE_G) != 0 && (x->s->cr4 & CR4_PGE) != 0)
 		page->flags |= SOFT_TLB_GLOBAL;
+	page->val = w.e[w.n - 1].val | PTE_A | ((why & PG_WRITE) != 0 ? PTE_D : 0);
 	return (X_DONE);
+}
+
+bool
+x86_walk_on(struct x86 *x, struct x86_page *page)
+{
+	uint64_t val;
+
+	/* Without A20 what follows in a large page does not follow in memory. */
+	if (page->left == 0 || x->phys_mask != UINT64_MAX)
+		return (false);
+	page->left--;
+	if (page->at == 0) {
+		page->gpa += VM_PAGE_SIZE;
+		return (true);
+	}
+	page->at += 8;
+	val = entry(x, page->at, 8);
+	if (((val ^ page->val) & ~PTE_ADDR) != 0 || (val & reserved64(x)) != 0)
+		return (false);
+	page->gpa = val & PTE_ADDR;
+	return (true);
 }

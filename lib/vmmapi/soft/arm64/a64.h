@@ -50,11 +50,14 @@ struct a64_exc {
 #define	A64_SPACE_PHYS	65537U
 #define	A64_SPACES	65538U
 
-/* Access modes: rows of the TLB. */
+/*
+ * Access modes: rows of the TLB, for loads and for stores.  They are apart so that a stream of loads and one of stores, which often have
+ * the same place in a row, do not drive each other out.
+ */
 enum a64_row {
 	A64_ROW_EL0,
 	A64_ROW_EL1,
-	A64_ROW_PAN,		/* EL1, and what EL0 may use is not allowed (PSTATE.PAN) */
+	A64_ROW_WRITE,		/* added, for stores */
 	A64_ROW_NONE = SOFT_TLB_NONE	/* alignment or watchpoints are to be checked */
 };
 
@@ -70,7 +73,7 @@ struct a64_table {
 
 struct a64 {
 	struct arm64_state *s;
-	const struct soft_tlbe *row;	/* of the access mode */
+	const struct soft_tlbe *row[2];	/* of the access mode: for loads, for stores */
 	uint64_t	 tag[2];	/* of the address space of the lower and the upper half */
 	const struct a64_insn *cur;	/* the instruction being executed; NULL between instructions */
 	uint64_t	 pc0;		/* PC of its block's start */
@@ -79,7 +82,7 @@ struct a64 {
 	bool		 lazy;		/* NZCV is in eflags */
 	uint16_t	 eflags;
 	int32_t		 left;		/* native code: instructions until it is to come out */
-	const struct soft_tlbe *row_el0;	/* of accesses with EL0's rights */
+	const struct soft_tlbe *row_el0[2];	/* of accesses with EL0's rights */
 	uint64_t	 key[2];	/* of the table of jumps (jump.h), for the lower and the upper half */
 	uint64_t	 salt[2];	/* where in it: of the address spaces of both halves */
 	struct soft_jump *jumps;	/* two ways; aligned to both */
@@ -267,7 +270,7 @@ void	a64_forget_jumps(struct a64 *c);
 
 /* arm64_walk() with what is known of tables. */
 bool	a64_walk(struct a64 *c, uint64_t va, int prot, bool el0, struct arm64_walk *w);
-/* Translate for one access by its rules; enters the TLB.  row is the rights: EL0 or EL1 (with PAN). */
+/* Translate for one access by its rules; enters the TLB.  row is the rights: EL0 or EL1. */
 enum a64_status a64_translate(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_walk *w);
 /* Descriptors, for arm64_walk(); the cookie is the soft_cpu. */
 bool	a64_read_table(void *cookie, vm_paddr_t gpa, uint64_t *desc);

@@ -147,7 +147,7 @@ load_pair(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned s
 
 	BASE(base);
 	va = address(c, i, kind, base);
-	p = soft_tlb_hit(c->row, a64_tag(c, va), va, 2 * size, false);
+	p = soft_tlb_hit(c->row[0], a64_tag(c, va), va, 2 * size, false);
 	if (likely(p != NULL)) {
 		v[0] = host_load(p, size);
 		v[1] = host_load((const char *)p + size, size);
@@ -171,7 +171,7 @@ store_pair(struct a64 *c, const struct a64_insn *i, enum address kind, unsigned 
 
 	BASE(base);
 	va = address(c, i, kind, base);
-	p = soft_tlb_hit(c->row, a64_tag(c, va), va, 2 * size, true);
+	p = soft_tlb_hit(c->row[1], a64_tag(c, va), va, 2 * size, true);
 	if (likely(p != NULL)) {
 		host_store(p, size, v[0]);
 		host_store((char *)p + size, size, v[1]);

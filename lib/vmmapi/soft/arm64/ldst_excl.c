@@ -14,7 +14,7 @@
 A64_INLINE enum a64_status
 ref_of(struct a64 *c, uint64_t va, unsigned size, int prot, struct a64_ref *ref)
 {
-	const struct soft_tlbe *e = &c->row[(va >> 12) & (SOFT_TLB_SIZE - 1)];
+	const struct soft_tlbe *e = &c->row[prot != VM_PROT_READ][(va >> 12) & (SOFT_TLB_SIZE - 1)];
 
 	if (likely((prot != VM_PROT_READ ? e->wtag : e->rtag) == (SOFT_PAGE(va) | a64_tag(c, va)) && (va & (size - 1)) == 0)) {
 		ref->p = (void *)(uintptr_t)(va + e->addend);
@@ -108,7 +108,7 @@ ldar(struct a64 *c, const struct a64_insn *i)
 	const void *p;
 
 	TRY(base_of(c, i, &va));
-	p = (va & (i->arg - 1U)) == 0 ? soft_tlb_hit(c->row, a64_tag(c, va), va, i->arg, false) : NULL;
+	p = (va & (i->arg - 1U)) == 0 ? soft_tlb_hit(c->row[0], a64_tag(c, va), va, i->arg, false) : NULL;
 	if (likely(p != NULL)) {
 		v = ordered_load(p, i->arg);
 	} else {
@@ -126,7 +126,7 @@ stlr(struct a64 *c, const struct a64_insn *i)
 	void *p;
 
 	TRY(base_of(c, i, &va));
-	p = (va & (i->arg - 1U)) == 0 ? soft_tlb_hit(c->row, a64_tag(c, va), va, i->arg, true) : NULL;
+	p = (va & (i->arg - 1U)) == 0 ? soft_tlb_hit(c->row[1], a64_tag(c, va), va, i->arg, true) : NULL;
 	if (likely(p != NULL)) {
 		ordered_store(p, i->arg, v);
 		return (A_DONE);

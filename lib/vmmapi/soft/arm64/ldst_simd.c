@@ -151,7 +151,7 @@ load_pair(struct a64 *c, const struct a64_insn *i, enum address kind)
 	const char *p;
 
 	TRY(address(c, i, kind, &va, &base));
-	p = soft_tlb_hit(c->row, a64_tag(c, va), va, 2 * size, false);
+	p = soft_tlb_hit(c->row[0], a64_tag(c, va), va, 2 * size, false);
 	if (unlikely(p == NULL)) {
 		TRY(a64_read(c, va, size, 2 * size, 0, c->buf));
 		p = (const char *)c->buf;
@@ -178,7 +178,7 @@ store_pair(struct a64 *c, const struct a64_insn *i, enum address kind)
 	char *p, *to;
 
 	TRY(address(c, i, kind, &va, &base));
-	p = soft_tlb_hit(c->row, a64_tag(c, va), va, 2 * size, true);
+	p = soft_tlb_hit(c->row[1], a64_tag(c, va), va, 2 * size, true);
 	to = likely(p != NULL) ? p : (char *)c->buf;
 	if (size == 16) {
 		host_store16(to, &from[2 * i->rd]);

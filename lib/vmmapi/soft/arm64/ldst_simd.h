@@ -10,7 +10,7 @@
 A64_INLINE enum a64_status
 load16(struct a64 *c, uint64_t va, uint64_t *v)
 {
-	const void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, 16, false);
+	const void *p = soft_tlb_hit(c->row[0], a64_tag(c, va), va, 16, false);
 
 	if (likely(p != NULL)) {
 		host_load16(p, v);
@@ -25,7 +25,7 @@ load16(struct a64 *c, uint64_t va, uint64_t *v)
 A64_INLINE enum a64_status
 store16(struct a64 *c, uint64_t va, const void *v)
 {
-	void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, 16, true);
+	void *p = soft_tlb_hit(c->row[1], a64_tag(c, va), va, 16, true);
 
 	if (likely(p != NULL)) {
 		host_store16(p, v);

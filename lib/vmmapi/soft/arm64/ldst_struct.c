@@ -28,7 +28,7 @@ write_back(struct a64 *c, const struct a64_insn *i, uint64_t va, unsigned total)
 static enum a64_status
 read_all(struct a64 *c, uint64_t va, unsigned size, unsigned total, void *buf)
 {
-	const void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, false);
+	const void *p = soft_tlb_hit(c->row[0], a64_tag(c, va), va, total, false);
 
 	if (likely(p != NULL)) {
 		for (unsigned off = 0; off < total; off += size) {
@@ -44,7 +44,7 @@ read_all(struct a64 *c, uint64_t va, unsigned size, unsigned total, void *buf)
 static enum a64_status
 write_all(struct a64 *c, uint64_t va, unsigned size, unsigned total, const void *buf)
 {
-	void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, true);
+	void *p = soft_tlb_hit(c->row[1], a64_tag(c, va), va, total, true);
 
 	if (likely(p != NULL)) {
 		for (unsigned off = 0; off < total; off += size) {
@@ -170,7 +170,7 @@ load_registers(struct a64 *c, const struct a64_insn *i)
 
 	c->cur = i;
 	TRY(base_of(c, i, &va));
-	p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, false);
+	p = soft_tlb_hit(c->row[0], a64_tag(c, va), va, total, false);
 	if (unlikely(p == NULL)) {
 		TRY(a64_read(c, va, i->arg, total, 0, c->buf));
 		p = (const char *)c->buf;
@@ -196,7 +196,7 @@ store_registers(struct a64 *c, const struct a64_insn *i)
 
 	c->cur = i;
 	TRY(base_of(c, i, &va));
-	p = soft_tlb_hit(c->row, a64_tag(c, va), va, total, true);
+	p = soft_tlb_hit(c->row[1], a64_tag(c, va), va, total, true);
 	to = likely(p != NULL) ? p : (char *)c->buf;
 	for (unsigned r = 0; r < i->ra; r++, to += i->arg2, reg = (reg + 1) & 31) {
 		if (i->arg2 == 16)

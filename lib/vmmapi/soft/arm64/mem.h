@@ -40,17 +40,15 @@ sp_bad(const struct a64 *c, unsigned rn, uint64_t sp)
 
 /* The row of an access made so: none where every one has to be looked at. */
 A64_INLINE const struct soft_tlbe *
-row_of(const struct a64 *c, unsigned how)
+row_of(const struct a64 *c, unsigned how, bool write)
 {
-	const struct soft_tlbe *none = c->tlb->e[A64_ROW_NONE];
-
-	return ((how & A64_UNPRIV) == 0 || c->row == none ? c->row : c->tlb->e[A64_ROW_EL0]);
+	return ((how & A64_UNPRIV) == 0 ? c->row[write] : c->row_el0[write]);
 }
 
 A64_INLINE enum a64_status
 load(struct a64 *c, uint64_t va, unsigned size, unsigned how, uint64_t *v)
 {
-	const void *p = soft_tlb_hit(row_of(c, how), a64_tag(c, va), va, size, false);
+	const void *p = soft_tlb_hit(row_of(c, how, false), a64_tag(c, va), va, size, false);
 
 	if (likely(p != NULL)) {
 		*v = host_load(p, size);
@@ -65,7 +63,7 @@ load(struct a64 *c, uint64_t va, unsigned size, unsigned how, uint64_t *v)
 A64_INLINE enum a64_status
 store(struct a64 *c, uint64_t va, unsigned size, unsigned how, uint64_t v)
 {
-	void *p = soft_tlb_hit(row_of(c, how), a64_tag(c, va), va, size, true);
+	void *p = soft_tlb_hit(row_of(c, how, true), a64_tag(c, va), va, size, true);
 
 	if (likely(p != NULL)) {
 		host_store(p, size, v);

@@ -47,17 +47,45 @@ a64_walk(struct a64 *c, uint64_t va, int prot, bool el0, struct arm64_walk *w)
 	return (ok);
 }
 
+/* The page behind the one of w: of the same block, or of the same table if that is known. */
+static bool
+walk_on(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_walk *w)
+{
+	if ((va & ((1ULL << w->shift) - 1)) != 0) {
+		w->gpa += VM_PAGE_SIZE;
+		return (true);
+	}
+	return (w->shift == 12 && (va & 0x1fffff) != 0 && a64_walk(c, va, prot, row == A64_ROW_EL0, w) && !w->device);
+}
+
+/* What was found for va, and pages behind it. */
+static void
+enter(struct a64 *c, uint64_t va, int prot, unsigned row, const struct arm64_walk *found)
+{
+	bool write = (prot & VM_PROT_WRITE) != 0;
+	unsigned flags = write ? SOFT_TLB_W : 0, to = row + (write ? (unsigned)A64_ROW_WRITE : 0);
+	uint16_t tag = (uint16_t)a64_tag(c, va);
+	struct arm64_walk w = *found;
+
+	soft_tlb_fill(c->cpu, c->tlb, to, tag, va, w.gpa, a64_walk_flags(c, va, &w) | flags);
+	va = SOFT_PAGE(va);
+	w.gpa = SOFT_PAGE(w.gpa);
+	for (unsigned n = soft_tlb_ahead(c->cpu, c->tlb, to, flags); n > 0; n--) {
+		va += VM_PAGE_SIZE;
+		if (!walk_on(c, va, prot, row, &w))
+			break;
+		soft_tlb_enter(c->cpu, c->tlb, to, tag, va, w.gpa, a64_walk_flags(c, va, &w) | flags);
+	}
+}
+
 enum a64_status
 a64_translate(struct a64 *c, uint64_t va, int prot, unsigned row, struct arm64_walk *w)
 {
-	bool write = (prot & VM_PROT_WRITE) != 0;
-
 	if (!a64_walk(c, va, prot, row == A64_ROW_EL0, w))
-		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, w->fsc, write), va));
+		return (a64_raise_far(c, a64_abort_esr(c, EC_DABT, w->fsc, (prot & VM_PROT_WRITE) != 0), va));
 	/* Device memory stays out: its accesses are checked for alignment. */
 	if (!w->device)
-		soft_tlb_fill(c->cpu, c->tlb, row, (uint16_t)a64_tag(c, va), va, w->gpa,
-		    a64_walk_flags(c, va, w) | (write ? SOFT_TLB_W : 0));
+		enter(c, va, prot, row, w);
 	return (A_DONE);
 }
 
@@ -117,7 +145,7 @@ a64_read(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned how
 
 	TRY(spot(c, va, size, total, VM_PROT_READ, how, &s));
 	/* What was missing was the TLB's entry. */
-	p = soft_tlb_hit(row_of(c, how), a64_tag(c, va), va, total, false);
+	p = soft_tlb_hit(row_of(c, how, false), a64_tag(c, va), va, total, false);
 	if (likely(p != NULL)) {
 		for (unsigned n = 0, piece = size < 8 ? size : 8; n < total; n += piece) {
 			uint64_t v = host_load(p + n, piece);
@@ -139,7 +167,7 @@ a64_write(struct a64 *c, uint64_t va, unsigned size, unsigned total, unsigned ho
 	char *p;
 
 	TRY(spot(c, va, size, total, VM_PROT_WRITE, how, &s));
-	p = soft_tlb_hit(row_of(c, how), a64_tag(c, va), va, total, true);
+	p = soft_tlb_hit(row_of(c, how, true), a64_tag(c, va), va, total, true);
 	if (likely(p != NULL)) {
 		for (unsigned n = 0, piece = size < 8 ? size : 8; n < total; n += piece) {
 			uint64_t v = 0;
@@ -184,7 +212,7 @@ static const uint64_t zeros[8];
 enum a64_status
 a64_zero(struct a64 *c, uint64_t va, unsigned size)
 {
-	void *p = soft_tlb_hit(c->row, a64_tag(c, va), va, size, true);
+	void *p = soft_tlb_hit(c->row[1], a64_tag(c, va), va, size, true);
 
 	if (likely(p != NULL)) {
 		for (unsigned off = 0; off < size; off += 16)

@@ -68,7 +68,7 @@ void
 a64_mode(struct a64 *c)
 {
 	const struct arm64_state *s = c->s;
-	bool el0 = a64_el0(c);
+	bool el0 = a64_el0(c), none;
 	uint32_t asid = current_asid(s);
 
 	c->mode = (uint8_t)((el0 ? A64_MODE_EL0 : 0) | ((s->pstate & 1) != 0 ? A64_MODE_SPX : 0) |
@@ -77,8 +77,11 @@ a64_mode(struct a64 *c)
 	if (c->native && c->debug != a64_debug(c))
 		a64_cut(c);
 	c->debug = (uint8_t)a64_debug(c);
-	c->row = c->tlb->e[(s->sctlr_el1 & SCTLR_A) != 0 || (c->debug & A64_DEBUG_DATA) != 0 ? (unsigned)A64_ROW_NONE : c->mmu];
-	c->row_el0 = c->row == c->tlb->e[A64_ROW_NONE] ? c->row : c->tlb->e[A64_ROW_EL0];
+	none = (s->sctlr_el1 & SCTLR_A) != 0 || (c->debug & A64_DEBUG_DATA) != 0;
+	for (unsigned w = 0; w < 2; w++) {
+		c->row[w] = c->tlb->e[none ? (unsigned)A64_ROW_NONE : c->mmu + w * A64_ROW_WRITE];
+		c->row_el0[w] = c->tlb->e[none ? (unsigned)A64_ROW_NONE : A64_ROW_EL0 + w * A64_ROW_WRITE];
+	}
 	if (asid != c->asid && c->upper_ng) {
 		soft_tlb_flush_space(c->tlb, A64_SPACE_GLOBAL);
 		c->upper_ng = false;

@@ -63,7 +63,7 @@ native_look_up(struct tr *t, unsigned total, bool write, bool unpriv, struct lat
 	emit_mov_rr(e, 4, H_RAX, H_RDX);
 	emit_shift_ri(e, 4, SH_SHR, H_RAX, 7);
 	emit_alu_ri(e, 4, ALU_AND, H_RAX, (SOFT_TLB_SIZE - 1) << 5);
-	emit_alu_rm(e, 8, ALU_ADD, H_RAX, unpriv ? CORE(row_el0) : CORE(row));
+	emit_alu_rm(e, 8, ALU_ADD, H_RAX, core_at((unpriv ? offsetof(struct a64, row_el0) : offsetof(struct a64, row)) + 8 * write));
 	if (total > 1)
 		emit_lea(e, 8, H_RCX, emit_at(H_RDX, (int32_t)total - 1));
 	else
