@@ -4,7 +4,7 @@
  *
  * A server has a smallest block, to which requests are aligned, and a largest one.  Reads and writes that are not aligned go through
  * a buffer, and such a write reads the blocks at its edges first; as others may write other bytes of these blocks at the same time, it
- * is alone meanwhile (r->edges).  Scattered memory is put into one buffer, for a round trip per page is worse than a copy.
+ * has its blocks alone meanwhile (direct.h).  Scattered memory is put into one buffer, for a round trip per page is worse than a copy.
  *
  * nbd_client.c has the connections.
  */
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "direct.h"
 #include "nbd.h"
 #include "store.h"
 
@@ -27,7 +28,7 @@ struct remote {
 	const struct nbd_module *m;
 	struct nbd_disk	*disk;
 	struct nbd_export e;		/* min and max are not 0 */
-	pthread_rwlock_t edges;		/* write: blocks are read, changed and written back */
+	struct direct	 blocks;	/* of e.min bytes: claims of writers */
 	struct device	*dev;
 	char		*uri;
 };
@@ -97,7 +98,7 @@ static int
 by_buffer(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool write)
 {
 	uint64_t min = r->e.min, start = off - off % min, end = (off + len + min - 1) / min * min;
-	bool aligned = start == off && end == off + len;
+	struct claim mine = { .exclusive = start != off || end != off + len };
 	uint8_t *buf = malloc((size_t)(end - start));
 	int error = 0;
 
@@ -110,17 +111,14 @@ by_buffer(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool wri
 		free(buf);
 		return (error);
 	}
-	if (aligned)
-		pthread_rwlock_rdlock(&r->edges);
-	else
-		pthread_rwlock_wrlock(&r->edges);
-	if (!aligned)
+	(void)direct_enter(&r->blocks, &mine, off, len, true);
+	if (mine.exclusive)
 		error = read_edges(r, buf, off, len);
 	if (error == 0) {
 		advance(c, buf + (off - start), len, true);
 		error = request(r, NBD_WRITE, buf, start, (size_t)(end - start));
 	}
-	pthread_rwlock_unlock(&r->edges);
+	direct_leave(&r->blocks, &mine);
 	free(buf);
 	return (error);
 }
@@ -128,13 +126,14 @@ by_buffer(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool wri
 static int
 straight(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool write)
 {
+	struct claim mine = { .exclusive = false };
 	int error;
 
 	if (write)
-		pthread_rwlock_rdlock(&r->edges);
+		(void)direct_enter(&r->blocks, &mine, off, len, true);
 	error = request(r, write ? NBD_WRITE : NBD_READ, (char *)c->iov->iov_base + c->skip, off, len);
 	if (write)
-		pthread_rwlock_unlock(&r->edges);
+		direct_leave(&r->blocks, &mine);
 	advance(c, NULL, len, write);
 	return (error);
 }
@@ -143,11 +142,9 @@ static int
 transfer(struct remote *r, const struct iovec *iov, int niov, uint64_t off, bool write)
 {
 	struct cursor c = { .iov = iov };
-	size_t min = r->e.min, left = 0, n, gather = (r->e.max < GATHER ? r->e.max : GATHER) / min * min;
+	size_t min = r->e.min, left = (size_t)store_length(iov, niov), n, gather = (r->e.max < GATHER ? r->e.max : GATHER) / min * min;
 	int error = 0;
 
-	for (int i = 0; i < niov; i++)
-		left += iov[i].iov_len;
 	if (off > r->e.size || left > r->e.size - off)
 		return (EIO);			/* a qcow2 image that wants to grow */
 	while (left != 0 && error == 0) {
@@ -199,16 +196,17 @@ nbd_flush(void *priv)
 static int
 ranges(struct remote *r, enum nbd_op op, uint64_t off, uint64_t end)
 {
+	struct claim mine = { .exclusive = false };
 	int error = 0;
 
-	pthread_rwlock_rdlock(&r->edges);
+	(void)direct_enter(&r->blocks, &mine, off, end - off, true);
 	while (off < end && error == 0) {
 		size_t n = end - off < RANGE_MAX ? (size_t)(end - off) : RANGE_MAX;
 
 		error = request(r, op, NULL, off, n);
 		off += n;
 	}
-	pthread_rwlock_unlock(&r->edges);
+	direct_leave(&r->blocks, &mine);
 	return (error);
 }
 
@@ -255,7 +253,7 @@ nbd_zero(void *priv, uint64_t off, uint64_t len, bool unmap)
 static void
 free_remote(struct remote *r)
 {
-	pthread_rwlock_destroy(&r->edges);
+	direct_fini(&r->blocks);
 	free(r->uri);
 	free(r);
 }
@@ -338,7 +336,7 @@ nbd_open(const struct block_options *o)
 	if (r == NULL)
 		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", o->path));
 	r->dev = o->dev;
-	pthread_rwlock_init(&r->edges, NULL);
+	direct_init(&r->blocks, MIN_DEFAULT, 1);
 	r->uri = strdup(o->path);
 	if (r->uri == NULL)
 		(void)vmm_fail(ENOMEM, "disk '%s': no memory", o->path);
@@ -348,8 +346,10 @@ nbd_open(const struct block_options *o)
 		errno = error;
 		return (NULL);
 	}
-	if (check_export(o, &r->e) == 0)
+	if (check_export(o, &r->e) == 0) {
+		r->blocks.align = r->e.min;
 		s = store_new(&nbd_driver, r, r->e.size, o->readonly);
+	}
 	if (s == NULL) {
 		error = errno;
 		nbd_close(r);
