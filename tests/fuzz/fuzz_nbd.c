@@ -2,9 +2,10 @@
 /*
  * fuzz_nbd.c - a disk on an NBD server whose every answer is made up.  The module's code is linked here and not loaded.
  *
- * The first byte says how the server begins: with the handshake of its input's making, or with a proper one for an export that 18 bytes describe.  Then comes what
- * the disk is asked for, a count and as many operations of three bytes, and then the server's answers: one for each request, or with a handshake of its own, one for each message of
- * the client.  An answer is a proper one with an error or with data, bytes from the input, or the end of the connection, as is the end of the input.
+ * The first byte says how the server begins: with the handshake of its input's making, or with a proper one for an export that 18 bytes
+ * describe.  Then comes what the disk is asked for, a count and as many operations of three bytes, and then the server's answers: one for
+ * each request, or with a handshake of its own, one for each message of the client.  An answer is a proper one with an error or with data,
+ * bytes from the input, or the end of the connection, as is the end of the input.
  */
 #include <sys/socket.h>
 #include <sys/un.h>
