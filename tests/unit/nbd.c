@@ -7,32 +7,11 @@
 
 #include <fcntl.h>
 
-#include "block/store.h"
-#include "error.h"
-#include "nbd_server.h"
+#include "nbd_fixture.h"
 
 #define	SIZE	(8U << 20)
 
-static char dir[] = "/tmp/hyve-nbd-XXXXXX";
-static char sock[64], uri[128], image[64];
 static pid_t server;
-
-static void
-begin(void)
-{
-	CHECK(mkdtemp(dir) != NULL);
-	snprintf(sock, sizeof(sock), "%s/sock", dir);
-	snprintf(image, sizeof(image), "%s/image", dir);
-	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", sock);
-}
-
-static void
-end(void)
-{
-	unlink(sock);
-	unlink(image);
-	CHECK_EQ(rmdir(dir), 0);
-}
 
 static void
 make_image(uint64_t size)
@@ -99,16 +78,6 @@ stop(void)
 }
 
 static struct store *
-opened_with(unsigned timeout, unsigned delay)
-{
-	const struct block_options o = { .path = uri, .format = BLOCK_RAW, .timeout = timeout, .reconnect_delay = delay };
-	struct store *s = store_open(&o, NULL);
-
-	CHECKF(s != NULL, "%s", vmm_errmsg());
-	return (s);
-}
-
-static struct store *
 opened(void)
 {
 	return (opened_with(20, 20));
@@ -124,16 +93,6 @@ refused(const char *path, bool readonly, int error, const char *why)
 	CHECK_HAS(vmm_errmsg(), why);
 	CHECK_EQ(errno, error);
 	CHECK_HAS(vmm_errmsg(), path);
-}
-
-static void
-fill(uint8_t *buf, size_t len, uint64_t seed)
-{
-	for (size_t i = 0; i < len; i += 8) {
-		uint64_t r = test_random(&seed);
-
-		memcpy(buf + i, &r, len - i < 8 ? len - i : 8);
-	}
 }
 
 /* Requests of any size at any byte, scattered in memory, are what they are on a file. */

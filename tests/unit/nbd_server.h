@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * nbd_server.h - a small NBD server (doc/proto.md of the NBD project: fixed newstyle handshake, simple replies) that does wrong what a test wants it to,
- * and whose cache is lost when it is started anew: only what was flushed before is there then.
+ * nbd_server.h - a small NBD server (doc/proto.md of the NBD project: fixed newstyle handshake, simple replies) that does wrong what a
+ * test wants it to, and whose cache is lost when it is started anew: only what was flushed before is there then.
  */
 #ifndef _NBD_SERVER_H_
 #define	_NBD_SERVER_H_
@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include <endian.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -25,8 +26,16 @@
 #define	NS_ZEROES	0x040U
 #define	NS_MULTI	0x100U
 
+/* Types of requests, as bits. */
+#define	NS_WRITE_BIT	0x02U
+#define	NS_FLUSH_BIT	0x08U
+#define	NS_ALL_BITS	0xffU
+
 /* Where it closes the connection. */
-enum ns_point { NS_NEVER, NS_ACCEPT, NS_MAGIC, NS_CLIENT_FLAGS, NS_OPTION, NS_HALF_OPTION, NS_INFO, NS_REQUEST, NS_PAYLOAD, NS_HALF_REPLY, NS_HALF_DATA };
+enum ns_point {
+	NS_NEVER, NS_ACCEPT, NS_MAGIC, NS_CLIENT_FLAGS, NS_OPTION, NS_HALF_OPTION, NS_INFO,
+	NS_REQUEST, NS_PAYLOAD, NS_HALF_REPLY, NS_HALF_DATA,
+};
 
 static struct ns {
 	pthread_mutex_t	 lock;
@@ -42,8 +51,11 @@ static struct ns {
 	atomic_bool	 silent;	/* says nothing from the beginning */
 	atomic_bool	 refuses;	/* the export */
 	atomic_uint	 limit;		/* requests after which a connection ends; 0: none */
+	atomic_uint	 fails;		/* the write that is so many from now on fails; 0: none */
+	atomic_uint	 hold;		/* bits of types (NS_WRITE_BIT...): such requests are not begun before this changes */
+	atomic_uint	 eager;		/* so many are answered only when the next one is there */
 	/* What became of it. */
-	atomic_uint	 connections, requests, flushes, writes, crashes;
+	atomic_uint	 connections, requests, flushes, writes, crashes, held;
 	uint8_t		 cache[NS_SIZE], disk[NS_SIZE];
 	int		 open[64];
 	unsigned	 nopen;
@@ -135,6 +147,8 @@ ns_do(int fd, unsigned type, uint64_t off, uint32_t len, uint8_t *data, bool *ok
 		error = 22;
 	if (type == 1)
 		*ok = len <= NS_SIZE && ns_get(fd, data, len) && ns.closes != NS_PAYLOAD;
+	if (*ok && error == 0 && type == 1 && ns.fails != 0 && --ns.fails == 0)
+		error = 5;
 	if (!*ok || error != 0)
 		return (error);
 	if (type == 0)
@@ -151,6 +165,25 @@ ns_do(int fd, unsigned type, uint64_t off, uint32_t len, uint8_t *data, bool *ok
 }
 
 static void
+ns_wait_for_test(unsigned type)
+{
+	ns.held += (ns.hold >> type & 1) != 0;
+	while ((ns.hold >> type & 1) != 0)
+		usleep(1000);
+}
+
+static void
+ns_wait_for_client(int fd)
+{
+	struct pollfd more = { .fd = fd, .events = POLLIN };
+
+	if (ns.eager != 0) {
+		ns.eager--;
+		(void)poll(&more, 1, -1);
+	}
+}
+
+static void
 ns_requests(int fd)
 {
 	struct { uint32_t magic; uint16_t flags, type; uint64_t cookie, off; uint32_t len; } __attribute__((packed)) q;
@@ -163,6 +196,7 @@ ns_requests(int fd)
 	while (ok && ns_get(fd, &q, sizeof(q)) && be16toh(q.type) != 2) {
 		uint32_t len = be32toh(q.len);
 
+		ns_wait_for_test(be16toh(q.type));
 		pthread_mutex_lock(&ns.lock);
 		ns.requests++;
 		if (ns.crashes != crashes) {
@@ -172,6 +206,7 @@ ns_requests(int fd)
 		r.error = htobe32(ns_do(fd, be16toh(q.type), be64toh(q.off), len, data, &ok));
 		ok = ok && ns.closes != NS_REQUEST && (ns.limit == 0 || ++n < ns.limit);
 		pthread_mutex_unlock(&ns.lock);
+		ns_wait_for_client(fd);
 		r.magic = htobe32(ns.reply_magic);
 		r.cookie = q.cookie ^ ns.cookie_error;
 		if (ok)

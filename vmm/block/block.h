@@ -23,8 +23,8 @@ enum block_op {
 	BLOCK_READ,
 	BLOCK_WRITE,
 	/*
-	 * Everything that was complete before is durable when it is complete.  After one that failed all fail: nobody knows
-	 * what was lost.
+	 * Everything that was complete before is durable when it is complete.  After one that failed all fail, for nobody knows
+	 * what was lost, unless it was ETIMEDOUT of a server whose writes are kept (nbd_log.c).
 	 */
 	BLOCK_FLUSH,
 	BLOCK_DISCARD,		/* the content of a range does not matter any more */
@@ -56,7 +56,7 @@ struct block_driver {
 	const char	*name;
 	int		(*readv)(void *priv, const struct iovec *iov, int niov, uint64_t off);
 	int		(*writev)(void *priv, const struct iovec *iov, int niov, uint64_t off);
-	int		(*flush)(void *priv);		/* one at a time, none after one that failed */
+	int		(*flush)(void *priv);		/* one at a time, none after one that failed; store.h has an exception */
 	int		(*discard)(void *priv, uint64_t off, uint64_t len);		/* NULL: does nothing */
 	int		(*zero)(void *priv, uint64_t off, uint64_t len, bool unmap);	/* NULL: zeros are written */
 	void		(*close)(void *priv);

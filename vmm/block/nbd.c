@@ -314,7 +314,8 @@ static int
 connect_to(const struct block_options *o, struct remote *r)
 {
 	const struct nbd_options n = {
-		.uri = o->path, .timeout = o->timeout != 0 ? o->timeout : TIMEOUT, .reconnect_delay = o->reconnect_delay, .tell = tell, .arg = r,
+		.uri = o->path, .timeout = o->timeout != 0 ? o->timeout : TIMEOUT, .reconnect_delay = o->reconnect_delay,
+		.writes = !o->readonly, .tell = tell, .arg = r,
 	};
 
 	r->m = module_load("block-nbd", "hyve_block_nbd", "libnbd0");
@@ -357,5 +358,7 @@ nbd_open(const struct block_options *o)
 		return (NULL);
 	}
 	s->fixed = true;
+	/* What the server acknowledged is safe in our memory only, until it is flushed. */
+	s->lazy = s->keeps = !o->readonly && r->e.flush;
 	return (s);
 }

@@ -15,6 +15,7 @@ struct nbd_options {
 	const char	*uri;
 	unsigned	 timeout;	/* seconds in which a server connects, and in which it answers a request; not 0 */
 	unsigned	 reconnect_delay;	/* seconds for which requests wait for a server that is gone */
+	bool		 writes;	/* there may be other requests than reads */
 	void		(*tell)(void *arg, const char *what);	/* what became of the connection; on the module's thread */
 	void		*arg;
 };
@@ -43,10 +44,11 @@ struct nbd_module {
 	struct nbd_disk	*(*open)(const struct module_host *host, const struct nbd_options *o, struct nbd_export *e);
 	/*
 	 * Execute a request of at most 64 MiB of data, within the export and of whole blocks; buf is the caller's again when it returns.
-	 * 0 or an errno: EIO where the server was gone for too long, ENOTSUP if it does not do that.  Any thread.
+	 * 0 or an errno: ENOTSUP if the server does not do that; EIO where it was gone for too long, but ETIMEDOUT of a flush
+	 * if what it is about is kept, so that a later one may bring it to safety.  Any thread.
 	 */
 	int		(*request)(struct nbd_disk *d, enum nbd_op op, void *buf, uint64_t off, size_t len);
-	/* No request is under way.  Says farewell to the server, and waits a second for that at most. */
+	/* No request is under way.  Says farewell to the server, and waits a second for that at most.  What may be lost is told. */
 	void		(*close)(struct nbd_disk *d);
 };
 

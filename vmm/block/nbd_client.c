@@ -8,8 +8,13 @@
  *
  * A connection that ends, or on which a request is not answered in time, is closed; then libnbd has forgotten all buffers, and what was
  * under way is sent again, by another connection or by the next one.  Each request of NBD leaves behind the same when it is
- * executed twice.  How long that goes on is limited in two ways: the server is gone for longer than reconnect_delay; or a request lost
- * its connection, and so long after that was not answered yet by one of those that followed.
+ * executed twice.  How long that goes on is limited in three ways: the server is gone for longer than reconnect_delay; or a request lost
+ * its connection, and so long after that was not answered yet by one of those that followed, but for the time in which the server is
+ * busy with what is written again (nbd_log.c); or it waited for so long (late()), whatever for.
+ *
+ * A server that answers nothing for so long is tried by one request at a time, and the others fail at once: else a queue of them, a few
+ * of which are here at a time, would take as much longer.  Flushes have such a state of their own, for there are servers that fail at
+ * nothing else; and as they come one at a time, they are not tried all the time.
  *
  * What such a request left behind at a server that is alive may be done there once more, and late: NBD has no word for taking it back.
  *
@@ -30,6 +35,7 @@
 #include "nbd_client.h"
 
 #define	FAREWELL_MS	1000U
+#define	PATIENCE	4U		/* timeouts, and the delay: as long as a request is sent */
 
 void
 disk_tell(struct nbd_disk *d, const char *fmt, ...)
@@ -69,19 +75,43 @@ disk_failed(struct nbd_disk *d, int error, const char *fmt, ...)
 
 /* Requests */
 
+/* Tell its caller. */
 static void
-finish(struct nbd_disk *d, struct request *r, int error)
+answer(struct nbd_disk *d, struct request *r, int error)
 {
-	wlog_done(d, r, error);
-	if (r->own) {
-		wlog_own_done(d, r, error);
-		return;
-	}
 	pthread_mutex_lock(&d->lock);
 	r->error = error;
 	r->done = true;
 	pthread_cond_signal(&r->cond);		/* with the lock: the request is on its caller's stack */
 	pthread_mutex_unlock(&d->lock);
+}
+
+/* A request that was sent has the server's answer. */
+static void
+finish(struct nbd_disk *d, struct request *r, int error)
+{
+	bool own = r->own;
+
+	/* Who writes again may get on well, while the requests that wait for it do not. */
+	if (!own || r->op == NBD_FLUSH)
+		d->deaf = false;
+	if (r->op == NBD_FLUSH) {
+		d->deaf_to_flushes = false;
+		d->log.flush.give_up = 0;
+	}
+	wlog_answered(d, r, error);
+	if (!own)
+		answer(d, r, error);
+}
+
+static void
+is_deaf(struct nbd_disk *d, bool to_flushes)
+{
+	bool *deaf = to_flushes ? &d->deaf_to_flushes : &d->deaf;
+
+	if (!*deaf)
+		disk_tell(d, "the server does not answer%s: requests fail until it does", to_flushes ? " flushes" : "");
+	*deaf = true;
 }
 
 static void
@@ -99,17 +129,25 @@ void
 request_lost(struct conn *c, struct request *r)
 {
 	struct nbd_disk *d = c->d;
+	uint64_t now = now_ms();
 
 	unlink_sent(c, r);
 	r->conn = NULL;
-	if (r->own) {
-		wlog_own_lost(d, r);
-		return;
+	if (r->op == NBD_FLUSH)
+		d->flush_lost_at = now;
+	/* The log's own flush never is in todo, and so never late there. */
+	if (r == &d->log.flush && r->give_up != 0 && now >= r->give_up)
+		is_deaf(d, true);
+	/* Another connection, where there is one, may always try; but not for a server that is deaf anyway. */
+	if (d->deaf || (d->deaf_to_flushes && r->op == NBD_FLUSH))
+		r->give_up = 1;
+	else if (r->give_up == 0)
+		r->give_up = now + (d->delay < RETRY_MIN_MS ? RETRY_MIN_MS : d->delay);
+	if (!r->own) {
+		r->next = d->todo;
+		d->todo = r;
 	}
-	if (r->give_up == 0)
-		r->give_up = now_ms() + d->delay;
-	r->next = d->todo;
-	d->todo = r;
+	wlog_lost(d, r);		/* one of its own may be gone then */
 }
 
 /* What a server may say (NBD protocol, "Error values"), and what of it a disk's user can do something with. */
@@ -214,13 +252,15 @@ idlest(struct nbd_disk *d)
 	return (best);
 }
 
-static bool
-under_way(const struct nbd_disk *d)
+static unsigned
+under_way(const struct nbd_disk *d, bool flushes_only)
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < d->nconns; i++)
-		if (d->conn[i].nsent != 0)
-			return (true);
-	return (false);
+		for (const struct request *r = d->conn[i].sent; r != NULL; r = r->next)
+			n += !flushes_only || r->op == NBD_FLUSH;
+	return (n);
 }
 
 /* Write again what the server may have lost.  Whether that is done. */
@@ -230,18 +270,36 @@ replay(struct nbd_disk *d)
 	struct request *r;
 	struct conn *c;
 
-	while (d->log.replaying) {
-		if (under_way(d) || (c = idlest(d)) == NULL)
-			return (false);
-		r = wlog_next(d);
-		if (r != NULL)
-			send_by(c, r);
-	}
-	return (true);
+	if (!d->log.replaying)
+		return (true);
+	while (d->log.replaying && (c = idlest(d)) != NULL && (r = wlog_next(d, under_way(d, false))) != NULL)
+		send_by(c, r);
+	/* The server was busy and not gone: who waited is not late for that. */
+	for (r = d->log.replaying ? NULL : d->todo; r != NULL; r = r->next)
+		r->give_up = 0;
+	return (!d->log.replaying);
+}
+
+/* Whether a request in todo has waited for long enough. */
+static bool
+late(const struct nbd_disk *d, const struct request *r, uint64_t now)
+{
+	return (now >= r->begun + d->delay + PATIENCE * d->timeout || (r->give_up != 0 && now >= r->give_up && !d->log.replaying));
+}
+
+/* Whether it is one too many for a server that is deaf: another one tries. */
+static bool
+superfluous(const struct nbd_disk *d, const struct request *r, uint64_t now)
+{
+	if (d->deaf && under_way(d, false) != 0)
+		return (true);
+	if (!d->deaf_to_flushes)
+		return (false);
+	return (r->op == NBD_FLUSH ? under_way(d, true) != 0 || now < d->flush_lost_at + d->timeout : wlog_full(d, r));
 }
 
 static void
-send_todo(struct nbd_disk *d)
+send_todo(struct nbd_disk *d, uint64_t now)
 {
 	struct request **at = &d->todo, *r;
 	struct conn *c;
@@ -253,38 +311,39 @@ send_todo(struct nbd_disk *d)
 	if (r != NULL)
 		send_by(c, r);
 	while ((r = *at) != NULL && (c = idlest(d)) != NULL) {
-		bool write = r->op == NBD_WRITE || r->op == NBD_ZERO || r->op == NBD_ZERO_KEEP;
-
-		if (write && wlog_full(d)) {
+		if (wlog_full(d, r) || late(d, r, now) || superfluous(d, r, now)) {
 			at = &r->next;
 			continue;
 		}
 		*at = r->next;
 		if (r->op == NBD_FLUSH && d->log.broken)
-			finish(d, r, EIO);
+			answer(d, r, EIO);
 		else
 			send_by(c, r);
 	}
 }
 
-/* Fail what has waited for long enough. */
+/* Fail what has waited for long enough.  A flush loses nothing by that: what it is about is in the log, and a later one's. */
 static void
 expire(struct nbd_disk *d, uint64_t now)
 {
-	bool gone = (d->nready == 0 || d->log.replaying) && now >= d->lost_at + d->delay;
+	bool gone = d->nready == 0 && now >= d->lost_at + d->delay;
 	struct request **at = &d->todo, *r;
 
+	for (r = d->todo; r != NULL && !gone; r = r->next)
+		if (late(d, r, now))
+			is_deaf(d, r->op == NBD_FLUSH || wlog_full(d, r));
 	if (gone && d->todo != NULL && !d->told) {
 		disk_tell(d, "the server is not there again after %llu s: requests fail until it is", (unsigned long long)d->delay / 1000);
 		d->told = true;
 	}
 	while ((r = *at) != NULL) {
-		if (!gone && (r->give_up == 0 || now < r->give_up)) {
+		if (!gone && !late(d, r, now) && !superfluous(d, r, now)) {
 			at = &r->next;
 			continue;
 		}
 		*at = r->next;
-		finish(d, r, EIO);
+		answer(d, r, r->op == NBD_FLUSH && d->log.on ? ETIMEDOUT : EIO);
 	}
 }
 
@@ -299,11 +358,15 @@ idle_time(const struct nbd_disk *d, uint64_t now)
 
 		at = then < at ? then : at;
 	}
-	if (d->todo != NULL && d->lost_at + d->delay < at)
-		at = d->lost_at + d->delay;
-	for (const struct request *r = d->todo; r != NULL; r = r->next)
-		if (r->give_up != 0 && r->give_up < at)
-			at = r->give_up;
+	for (const struct request *r = d->todo; r != NULL; r = r->next) {
+		uint64_t then = r->begun + d->delay + PATIENCE * d->timeout;
+
+		if (r->give_up != 0 && r->give_up < then && !d->log.replaying)
+			then = r->give_up;
+		if (d->nready == 0 && d->lost_at + d->delay < then)
+			then = d->lost_at + d->delay;
+		at = then < at ? then : at;
+	}
 	if (at == UINT64_MAX)
 		return (-1);
 	return (at <= now ? 0 : at - now > 1000 ? 1000 : (int)(at - now));
@@ -390,11 +453,14 @@ serve(void *arg)
 		}
 		ending = d->ending || d->phase == FAILED;
 		pthread_mutex_unlock(&d->lock);
-		send_todo(d);
+		send_todo(d, now);
 		expire(d, now);
 		if (!ending)
 			wait_and_notify(d, idle_time(d, now));
 	}
+	if (d->log.first != NULL && (d->nready == 0 || d->log.replaying))
+		disk_tell(d, "the server is gone, and may have lost what it was given since the last flush: up to %zu KiB are not written "
+		    "again", (d->log.size + 1023) / 1024);
 	farewell(d);
 	return (NULL);
 }
@@ -404,7 +470,7 @@ serve(void *arg)
 static int
 client_request(struct nbd_disk *d, enum nbd_op op, void *buf, uint64_t off, size_t len)
 {
-	struct request r = { .op = op, .buf = buf, .off = off, .len = len };
+	struct request r = { .op = op, .buf = buf, .off = off, .len = len, .begun = now_ms() };
 	static const uint64_t one = 1;
 
 	pthread_cond_init(&r.cond, NULL);
@@ -457,6 +523,7 @@ make(const struct module_host *host, const struct nbd_options *o)
 	d->uri = strdup(o->uri);
 	d->timeout = o->timeout * 1000ULL;
 	d->delay = o->reconnect_delay * 1000ULL;
+	d->writes = o->writes;
 	d->tell = o->tell;
 	d->arg = o->arg;
 	d->nconns = 1;		/* until the server has said how it is with several */

@@ -15,6 +15,7 @@
 
 #define	CONNS		4U
 #define	RETRY_MIN_MS	50U
+#define	REPLAYS		16U		/* written again at a time */
 
 struct conn;
 
@@ -24,8 +25,8 @@ struct request {
 	uint64_t	 off;
 	size_t		 len;
 	struct conn	*conn;		/* it was sent by */
-	uint64_t	 sent;
-	uint64_t	 give_up;	/* 0: it did not lose a connection yet */
+	uint64_t	 begun, sent;
+	uint64_t	 give_up;	/* 0: it did not lose a connection yet, or was forgiven that */
 	uint64_t	 covers;	/* FLUSH: the log up to here */
 	bool		 own;		/* nobody waits: the log's */
 	int		 error;
@@ -42,7 +43,10 @@ struct nbd_log {
 	uint64_t	 number;	/* of the last one */
 	uint64_t	 gap;		/* the last one that is missing; 0: none */
 	size_t		 size;		/* bytes of memory */
+	size_t		 coming;	/* the same, of writes that are under way */
 	struct kept	*replay;	/* what is to be written again next */
+	struct kept	*out[REPLAYS];	/* what is being written again */
+	unsigned	 nout;
 	bool		 on;
 	bool		 broken;	/* something is lost: flushes fail */
 	bool		 replaying, restart;
@@ -78,6 +82,7 @@ struct nbd_disk {
 	const struct module_host *host;
 	char		*uri;
 	uint64_t	 timeout, delay;	/* ms */
+	bool		 writes;		/* the disk is not read-only, whatever the export is */
 	void		(*tell)(void *arg, const char *what);
 	void		*arg;
 	pthread_t	 thread;
@@ -96,8 +101,12 @@ struct nbd_disk {
 	unsigned	 nconns, nready;
 	struct request	*todo;
 	struct nbd_log	 log;
-	uint64_t	 lost_at;	/* the last connection, while there is none or what was lost is not written again */
+	/* The last connection, while there is none; while things are written again, the last sign of life. */
+	uint64_t	 lost_at;
 	bool		 told;		/* that requests fail */
+	/* A request, or a flush, waited for as long as it may, and none was answered since: these are tried one at a time. */
+	bool		 deaf, deaf_to_flushes;
+	uint64_t	 flush_lost_at;
 	bool		 refused;	/* who answers is another server, and that was told */
 };
 
@@ -117,7 +126,7 @@ void	disk_tell(struct nbd_disk *d, const char *fmt, ...) __attribute__((format(p
 /* The disk was opened, or will not be. */
 void	disk_opened(struct nbd_disk *d);
 void	disk_failed(struct nbd_disk *d, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Take a request off its connection, which it has lost: it waits for another one. */
+/* Take a request off its connection, which it has lost: it waits for another one.  One of the log's own is the log's to send again. */
 void	request_lost(struct conn *c, struct request *r);
 
 /* nbd_conn.c */
@@ -134,19 +143,20 @@ bool	conn_is_dead(const struct conn *c);
 
 void	wlog_init(struct nbd_log *l, bool on);
 void	wlog_free(struct nbd_log *l);
-/* A request is about to be sent; it has an answer, before its caller knows. */
+/* A request is about to be sent; it has an answer, before its caller knows; it lost its connection.  Also the log's own. */
 void	wlog_sent(struct nbd_disk *d, struct request *r);
-void	wlog_done(struct nbd_disk *d, const struct request *r, int error);
-/* One of the log's own has an answer; it lost its connection. */
-void	wlog_own_done(struct nbd_disk *d, const struct request *r, int error);
-void	wlog_own_lost(struct nbd_disk *d, const struct request *r);
+void	wlog_answered(struct nbd_disk *d, const struct request *r, int error);
+void	wlog_lost(struct nbd_disk *d, const struct request *r);
 /* There is a new connection.  Whether there is something to be written again before all else. */
 bool	wlog_connected(struct nbd_disk *d);
-/* While d->log.replaying, when nothing is under way: what is to be sent.  NULL: that was all. */
-struct request *wlog_next(struct nbd_disk *d);
+/*
+ * While d->log.replaying: what is to be sent now, of under_way requests that were sent.  NULL: something has to end first, or, where
+ * d->log.replaying is false then, that was all.
+ */
+struct request *wlog_next(struct nbd_disk *d, unsigned under_way);
 /* A flush that is to be sent because too much is kept; NULL: it is not. */
 struct request *wlog_flush(struct nbd_disk *d);
-/* Whether writes are to wait. */
-bool	wlog_full(const struct nbd_disk *d);
+/* Whether r is to wait, because more would be kept than may be. */
+bool	wlog_full(const struct nbd_disk *d, const struct request *r);
 
 #endif /* _HYVE_BLOCK_NBD_CLIENT_H_ */

@@ -50,7 +50,14 @@ disconnect(struct conn *c, uint64_t now)
 		return;
 	if (!d->log.replaying)
 		d->lost_at = now;
-	disk_tell(d, "the connection is lost: %s; requests wait %llu s for the server to come back", c->why, (unsigned long long)d->delay / 1000);
+	if (c->why[0] == '\0')
+		(void)snprintf(c->why, sizeof(c->why), "the server closed it");
+	if (d->delay != 0)
+		disk_tell(d, "the connection is lost: %s; requests wait %llu s for the server to come back", c->why,
+		    (unsigned long long)d->delay / 1000);
+	else
+		disk_tell(d, "the connection is lost: %s; requests fail until the server is back", c->why);
+	d->told |= d->delay == 0;
 }
 
 /* The connection did not come about. */
@@ -66,7 +73,8 @@ cannot_connect(struct conn *c, uint64_t now)
 static int
 read_export(struct conn *c, struct nbd_export *e)
 {
-	int64_t size = nbd_get_size(c->h), min = nbd_get_block_size(c->h, LIBNBD_SIZE_MINIMUM), max = nbd_get_block_size(c->h, LIBNBD_SIZE_MAXIMUM);
+	int64_t size = nbd_get_size(c->h);
+	int64_t min = nbd_get_block_size(c->h, LIBNBD_SIZE_MINIMUM), max = nbd_get_block_size(c->h, LIBNBD_SIZE_MAXIMUM);
 
 	if (size < 0 || min < 0 || max < 0) {
 		conn_keep_error(c);
@@ -80,17 +88,17 @@ read_export(struct conn *c, struct nbd_export *e)
 	return (0);
 }
 
-/* Whether the export is what it was: requests were cut, and the guest told, by what it said first. */
+/* Whether the export is what it was: requests were cut, and the guest told, by what it said first.  What is not written to can do less. */
 static bool
 same_export(struct conn *c, const struct nbd_export *was, const struct nbd_export *e)
 {
 	if (e->size != was->size)
 		(void)snprintf(c->why, sizeof(c->why), "its export has %llu bytes now, and had %llu", (unsigned long long)e->size,
 		    (unsigned long long)was->size);
-	else if (e->readonly && !was->readonly)
+	else if (c->d->writes && e->readonly && !was->readonly)
 		(void)snprintf(c->why, sizeof(c->why), "its export is read-only now");
-	else if (e->min != was->min || e->max != was->max || (was->flush && !e->flush) || (was->trim && !e->trim) ||
-	    (was->zero && !e->zero) || (was->multi && !e->multi))
+	else if (e->min != was->min || e->max != was->max || (was->multi && !e->multi) ||
+	    (c->d->writes && ((was->flush && !e->flush) || (was->trim && !e->trim) || (was->zero && !e->zero))))
 		(void)snprintf(c->why, sizeof(c->why), "it does not offer what it offered before");
 	else
 		return (true);
@@ -109,7 +117,7 @@ established(struct conn *c, uint64_t now)
 	}
 	if (d->phase == OPENING) {
 		d->e = e;
-		wlog_init(&d->log, e.flush && !e.readonly);
+		wlog_init(&d->log, e.flush && d->writes);
 		d->nconns = e.multi ? CONNS : 1;
 		disk_opened(d);
 	} else if (!same_export(c, &d->e, &e)) {
@@ -166,8 +174,8 @@ ask(struct conn *c, uint64_t now)
 }
 
 /*
- * The export was refused; libnbd's sentence of that is gone by now, as the answer came by itself.  The server is not asked which ones it has: libnbd 1.14 reads
- * beyond the end of an answer to that (NBD_OPT_LIST) that is too short, and the server is not to be trusted.
+ * The export was refused; libnbd's sentence of that is gone by now, as the answer came by itself.  The server is not asked which ones it
+ * has: libnbd 1.14 reads beyond the end of an answer to that (NBD_OPT_LIST) that is too short, and the server is not to be trusted.
  */
 static void
 refused(struct conn *c, uint64_t now)

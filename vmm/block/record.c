@@ -197,5 +197,7 @@ recorder_open(struct store *image, const struct block_options *o)
 		return (NULL);
 	}
 	s->fixed = image->fixed;
+	s->lazy = image->lazy;
+	s->keeps = image->keeps;
 	return (s);
 }

@@ -19,8 +19,9 @@ struct store {
 	bool		 fixed;		/* it cannot grow: a device */
 	struct raw	*raw;		/* raw.h: there is nothing but a file or device, for which there are other ways too; NULL */
 	bool		 lazy;		/* what it was given is in memory in parts until a flush, so that nobody else could use it */
+	bool		 keeps;		/* a flush that fails by ETIMEDOUT lost nothing: a later one may succeed */
 	pthread_mutex_t	 flush_lock;	/* taken alone */
-	int		 flush_error;	/* of the first flush that failed */
+	int		 flush_error;	/* of the first flush that failed, and lost something */
 };
 
 /* Storage behind driver.  NULL with a sentence: no memory, and priv is still the caller's. */
