@@ -23,9 +23,9 @@
 #define	BOUNCE		(256U << 10)	/* bytes at a time; a multiple of ALIGN_MAX */
 
 void
-direct_init(struct direct *d, uint32_t align, uint32_t mem)
+direct_init(struct direct *d)
 {
-	*d = (struct direct){ .align = align, .mem = mem, .claimed = align != 0 };
+	*d = (struct direct){ .align = 0 };
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->changed, NULL);
 }
@@ -82,7 +82,9 @@ direct_start(struct direct *d, int fd, bool device)
 		align = mem = try_alignment(fd, device);
 	if (!usable(align) || !usable(mem))
 		return (EOPNOTSUPP);
-	direct_init(d, align, mem);
+	d->align = align;
+	d->mem = mem;
+	d->claimed = true;
 	return (0);
 }
 

@@ -25,10 +25,13 @@ struct direct {
 	struct claims	 claims;
 };
 
-/* claimed is for the owner to take back, where all requests are multiples of what is no smaller than align. */
-void	direct_init(struct direct *d, uint32_t align, uint32_t mem);
+/* Nothing is to be aligned, so far. */
+void	direct_init(struct direct *d);
 void	direct_fini(struct direct *d);
-/* Make fd one that is read and written around the cache, and begin.  0 or an errno: EINVAL where the file system cannot. */
+/*
+ * Make fd one that is read and written around the cache.  0 or an errno: EINVAL where the file system cannot.  claimed is for the owner to
+ * take back, where all requests are multiples of what is no smaller than align.
+ */
 int	direct_start(struct direct *d, int fd, bool device);
 
 /* Whether a request can be given to the host as it is. */

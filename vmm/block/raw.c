@@ -26,8 +26,18 @@ transfer(const struct raw *r, const struct iovec *iov, int niov, uint64_t off, b
 	size_t skip = 0;		/* bytes of iov[0] that are done */
 	ssize_t n;
 
-	while (niov > 0) {
-		int count = niov < 64 ? niov : 64;
+	for (;;) {
+		int count;
+
+		/* What a ring did of it before has left empty ones in front. */
+		while (niov > 0 && skip >= iov->iov_len) {
+			skip -= iov->iov_len;
+			iov++;
+			niov--;
+		}
+		if (niov == 0)
+			return (0);
+		count = niov < 64 ? niov : 64;
 
 		memcpy(part, iov, (size_t)count * sizeof(part[0]));
 		part[0].iov_base = (char *)part[0].iov_base + skip;
@@ -42,13 +52,7 @@ transfer(const struct raw *r, const struct iovec *iov, int niov, uint64_t off, b
 			return (EIO);
 		off += (uint64_t)n;
 		skip += (size_t)n;
-		while (niov > 0 && skip >= iov->iov_len) {
-			skip -= iov->iov_len;
-			iov++;
-			niov--;
-		}
 	}
-	return (0);
 }
 
 static int
@@ -216,7 +220,7 @@ raw_open(const struct block_options *o)
 		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", o->path));
 	}
 	r->dev = o->dev;
-	direct_init(&r->direct, 0, 0);
+	direct_init(&r->direct);
 	/* O_NONBLOCK: a FIFO is refused below, not waited for. */
 	r->fd = open(o->path, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (r->fd < 0) {

@@ -42,7 +42,7 @@ struct uring {
 	struct list	 submitted;
 	bool		 asleep;	/* the thread, or it is about to: whoever comes first writes to the eventfd */
 	bool		 ending;
-	bool		 broken;	/* written by the thread */
+	bool		 broken;	/* nothing is to be submitted any more; written by the thread */
 
 	/* The thread's own. */
 	struct list	 pending;	/* taken over from submitted */
@@ -54,6 +54,7 @@ struct uring {
 	uint64_t	 woken;		/* where that goes */
 	bool		 listening;	/* that read is in the ring */
 	unsigned	 flying;	/* requests that the ring has, the flush too */
+	bool		 lost;		/* the kernel takes nothing any more */
 };
 
 static void
@@ -184,7 +185,7 @@ flushed(struct uring *u, int error)
 	struct list all;
 
 	if (error == EINTR) {
-		if (u->broken)
+		if (u->lost)
 			move(&u->pending, &u->flushing);
 		else
 			enter(u, &u->flush);
@@ -253,7 +254,7 @@ completed(struct uring *u, struct block_req *r, int res)
 		again = false;
 		error = 0;
 	}
-	if (again && !u->broken) {
+	if (again && !u->lost) {
 		enter(u, r);
 		return;
 	}
@@ -302,15 +303,16 @@ nap(void)
 	(void)nanosleep(&ms, NULL);
 }
 
-/* The ring takes no more: others do what it has not taken. */
+/*
+ * The ring takes no more: others do what it has not taken.  That begins when no flush is under way in the kernel, for of two at a time only
+ * one is told of a failure (store_flush()).
+ */
 static void
 fail(struct uring *u)
 {
 	struct block_req *r;
 
-	pthread_mutex_lock(&u->lock);
-	u->broken = true;
-	pthread_mutex_unlock(&u->lock);
+	u->lost = true;
 	while ((r = take(&u->unsent)) != NULL) {
 		if (r == &u->wakeup)
 			continue;
@@ -322,6 +324,12 @@ fail(struct uring *u)
 			append(&u->pending, r);
 		}
 	}
+	while (u->flushing.first != NULL)
+		if (reap(u) == 0)
+			nap();
+	pthread_mutex_lock(&u->lock);
+	u->broken = true;
+	pthread_mutex_unlock(&u->lock);
 	move(&u->pending, &u->flushes);
 }
 
