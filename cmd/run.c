@@ -260,6 +260,8 @@ default_size(struct config *cfg)
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		set += config_is_set(root, parts[i]);
+	/* Comparing native code with the interpreter is for one. */
+	set += config_num(root, "jit_check") != 0;
 	if (set == 0 && config_set(cfg, "cpus", "2", &code) != 0)
 		return (-1);
 	if (config_is_set(config_node(cfg, "memory"), "size"))

@@ -202,6 +202,8 @@ devices_pause(struct vmm *vmm)
 	for (struct device *dev = last_device(vmm); dev != NULL; dev = dev->prev) {
 		if (dev->cls->pause != NULL)
 			dev->cls->pause(dev);
+		if (dev->cls->settle != NULL)
+			dev->cls->settle(dev);
 	}
 	vmm->paused = true;
 	event_drain(vmm->loop);

@@ -162,6 +162,11 @@ struct device_class {
 	 * Control thread; the device is paused.
 	 */
 	int	(*saving)(struct device *dev);
+	/*
+	 * The machine is paused: what the files behind the device do not have yet gets there; what fails is in the log.  NULL: they have all.
+	 * Control thread, behind pause.
+	 */
+	void	(*settle)(struct device *dev);
 
 	/* Fill *desc, which is zeroed.  NULL: it has no place in firmware tables.  Control thread, after init. */
 	void	(*describe)(struct device *dev, struct device_description *desc);

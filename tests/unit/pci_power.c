@@ -310,6 +310,10 @@ is_away(void)
 	CHECK_EQ(cfg_r(&fx, SLOT, 0, 4), 0xffffffff);
 	CHECK_EQ(cfg_r(&fx, SLOT, R_COMMAND, 2), 0xffff);
 	CHECK_EQ(cfg_r(&fx, SLOT, 8, 1), 0xff);
+	/* Nor does it do anything else, whoever is late. */
+	CHECK(!t->mapped);
+	CHECK_EQ(t->command & (PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER), 0);
+	CHECK(!fx_level(&fx));
 }
 
 /* As after power-on, and another one than it was. */

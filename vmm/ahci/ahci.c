@@ -416,8 +416,15 @@ ahci_pause(struct device *dev)
 		ahci_port_wait(p);
 	pthread_mutex_unlock(&h->lock);
 	pci_pause(&h->fn);
+}
+
+static void
+ahci_settle(struct device *dev)
+{
+	struct ahci *h = dev->soft;
+
 	EACH_PORT(h, p)
-		(void)block_settle(p->image);	/* what fails is in the log */
+		(void)block_settle(p->image);
 }
 
 /* A snapshot without all of the disks is none. */
@@ -444,7 +451,7 @@ ahci_resume(struct device *dev)
 	pthread_mutex_unlock(&h->lock);
 	set_master(h, pci_master(&h->fn));
 	pthread_mutex_lock(&h->lock);
-	ahci_update(h, h->is);
+	ahci_update(h, 0);		/* of what ended while it was paused nobody was told */
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -523,4 +530,5 @@ DEVICE_CLASS(ahci, "ahci", "Serial ATA controller (AHCI 1.3.1) with disks and CD
     .reset = ahci_reset,
     .pause = ahci_pause,
     .saving = ahci_saving,
+    .settle = ahci_settle,
     .resume = ahci_resume);

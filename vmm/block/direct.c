@@ -23,9 +23,9 @@
 #define	BOUNCE		(256U << 10)	/* bytes at a time; a multiple of ALIGN_MAX */
 
 void
-direct_init(struct direct *d)
+direct_init(struct direct *d, uint32_t align, uint32_t mem)
 {
-	*d = (struct direct){ .align = 0 };
+	*d = (struct direct){ .align = align, .mem = mem, .claimed = align != 0 };
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->changed, NULL);
 }

@@ -25,8 +25,8 @@ struct direct {
 	struct claims	 claims;
 };
 
-/* Nothing is to be aligned, so far. */
-void	direct_init(struct direct *d);
+/* What requests have to be multiples of; 0: nothing, so far. */
+void	direct_init(struct direct *d, uint32_t align, uint32_t mem);
 void	direct_fini(struct direct *d);
 /*
  * Make fd one that is read and written around the cache.  0 or an errno: EINVAL where the file system cannot.  claimed is for the owner to

@@ -220,7 +220,7 @@ raw_open(const struct block_options *o)
 		return (vmm_fail_null(ENOMEM, "disk '%s': no memory", o->path));
 	}
 	r->dev = o->dev;
-	direct_init(&r->direct);
+	direct_init(&r->direct, 0, 0);
 	/* O_NONBLOCK: a FIFO is refused below, not waited for. */
 	r->fd = open(o->path, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (r->fd < 0) {

@@ -395,7 +395,14 @@ nvme_pause(struct device *dev)
 	wait_idle(n);
 	pthread_mutex_unlock(&n->lock);
 	pci_pause(&n->fn);
-	(void)block_settle(n->image);		/* what fails is in the log */
+}
+
+static void
+nvme_settle(struct device *dev)
+{
+	struct nvme *n = dev->soft;
+
+	(void)block_settle(n->image);
 }
 
 /* A snapshot without all of the disk is none. */
@@ -528,4 +535,5 @@ DEVICE_CLASS(nvme, "nvme", "NVM Express disk (NVMe 1.4)", keys, &state,
     .reset = nvme_reset,
     .pause = nvme_pause,
     .saving = nvme_saving,
+    .settle = nvme_settle,
     .resume = nvme_resume);

@@ -337,6 +337,9 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 	}
 	if (power)
 		pci_power_written(fn, powered);
+	/* A reset takes the same away. */
+	power |= pci_flr_pending(fn);
+	cmd |= power;
 	if (cmd || pci_covers(off, size, PCI_BAR0, 4 * PCI_NBARS) || pci_covers(off, size, PCI_ROM_BASE, 4))
 		moved = bars_place(fn);
 	if (power || pci_msix_concerns(fn, off, size))

@@ -84,13 +84,16 @@ void	pci_flr_update(struct pci_fn *fn);
 void	pci_power_pause(struct pci_fn *fn);
 int	pci_power_check(const struct pci_fn *fn);
 
-/* The command register, as it holds: in D3hot a function does nothing but answer to its configuration (PM 5.4.1). */
+/*
+ * The command register, as it holds: in D3hot a function does nothing but answer to its configuration (PM 5.4.1), and from when its reset
+ * was asked for it does nothing at all (PCI Express 6.6.2).
+ */
 static inline uint16_t
 pci_command(const struct pci_fn *fn)
 {
 	uint16_t cmd = (uint16_t)pci_load(fn, PCI_COMMAND, 2);
 
-	if (!pci_powered(fn))
+	if (!pci_powered(fn) || pci_flr_pending(fn))
 		cmd = (cmd & (uint16_t)~(PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER)) | PCI_CMD_INTX_OFF;
 	return (cmd);
 }

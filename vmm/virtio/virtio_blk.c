@@ -560,12 +560,11 @@ vblk_fini(struct device *dev)
 }
 
 static void
-vblk_pause(struct device *dev)
+vblk_settle_image(struct device *dev)
 {
 	struct vblk *b = dev->soft;
 
-	virtio_device_pause(dev);
-	(void)block_settle(b->image);		/* what fails is in the log */
+	(void)block_settle(b->image);
 }
 
 /* A snapshot without all of the disk is none. */
@@ -590,6 +589,7 @@ DEVICE_CLASS(virtio_blk, "virtio-blk", "paravirtual disk", keys, &state,
     .init = vblk_init,
     .fini = vblk_fini,
     .reset = virtio_device_reset,
-    .pause = vblk_pause,
+    .pause = virtio_device_pause,
     .saving = vblk_saving,
+    .settle = vblk_settle_image,
     .resume = virtio_device_resume);

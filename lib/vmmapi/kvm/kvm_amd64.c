@@ -278,7 +278,9 @@ kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns)
 	uint64_t now = __rdtsc(), gone;
 
 	if (!run) {
-		md->stop = now;
+		/* Paused within a pause, it stands since the first. */
+		if (md->running)
+			md->stop = now;
 		md->running = false;
 		return (0);
 	}

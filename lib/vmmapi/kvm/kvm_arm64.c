@@ -412,7 +412,9 @@ kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns)
 	if (first == NULL || first->accel_cpu == NULL)
 		return (0);
 	if (!run) {
-		md->stopped = md->started && reg_get(kvm_cpu(first)->fd, KVM_REG_ARM_TIMER_CNT, &md->count) == 0;
+		/* Paused within a pause, it stands since the first. */
+		if (!md->stopped)
+			md->stopped = md->started && reg_get(kvm_cpu(first)->fd, KVM_REG_ARM_TIMER_CNT, &md->count) == 0;
 		return (0);
 	}
 	if (!md->started)
