@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 #include "fuzz_pci.h"
-#include "net/net.h"
+#include "fuzz_wire.h"
 
 #define	DEVFN		PCI_DEVFN(1, 0)
 #define	OPS_MAX		1000
@@ -19,7 +19,6 @@
 enum { OP_REGISTER, OP_DATA, OP_CONFIG, OP_FRAME, OP_SEND, OP_TURN, OP_MOVE, OP_START, OP_LAST };
 
 static struct fuzz_pci guest = { .devfn = DEVFN };
-static struct net *wire;
 static unsigned sent;
 
 /* Every third frame has to wait. */
@@ -31,22 +30,7 @@ wire_send(struct net *n, const struct net_frame *f)
 	return (sent++ % 3 != 2);
 }
 
-static void
-wire_nothing(struct net *n)
-{
-}
-
-static const struct net_ops wire_ops = { .send = wire_send, .start = wire_nothing, .stop = wire_nothing, .close = wire_nothing };
-
-static int
-wire_open(struct net *n)
-{
-	n->ops = &wire_ops;
-	wire = n;
-	return (0);
-}
-
-NET_BACKEND(wire, "fuzz-wire", NULL, "a fuzz target", wire_open);
+FUZZ_WIRE(0);
 
 static uint64_t
 port(unsigned off, unsigned size, bool write, uint64_t val)

@@ -11,14 +11,13 @@
 #include "device.h"
 #include "fuzz.h"
 #include "fuzz_mmio.h"
-#include "net/net.h"
+#include "fuzz_wire.h"
 
 #define	QUEUES		5U
 
 enum { OP_DESC, OP_AVAIL, OP_INDEX, OP_NOTIFY, OP_COMMAND, OP_POKE, OP_FRAME, OP_MOVE, OP_LAST };
 
 static struct fuzz_mmio guest;
-static struct net *wire;
 static unsigned patience;
 
 /* The back end: no frame but one that is possible. */
@@ -35,25 +34,7 @@ wire_send(struct net *n, const struct net_frame *f)
 	return ((patience++ & 7) != sum % 8);
 }
 
-static void
-wire_nothing(struct net *n)
-{
-}
-
-static const struct net_ops wire_ops = {
-	.takes = NET_TAKES_ALL, .send = wire_send, .start = wire_nothing,
-	.stop = wire_nothing, .close = wire_nothing,
-};
-
-static int
-wire_open(struct net *n)
-{
-	n->ops = &wire_ops;
-	wire = n;
-	return (0);
-}
-
-NET_BACKEND(wire, "fuzz-wire", NULL, "a fuzz target", wire_open);
+FUZZ_WIRE(NET_TAKES_ALL);
 
 /* A command as it should be: class, command, and bytes of the input. */
 static void

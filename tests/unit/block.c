@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "block/block.h"
+#include "block_wait.h"
 #include "error.h"
 #include "test.h"
 
@@ -114,41 +114,12 @@ refused(bool readonly, int error, const char *why)
 	CHECK_HAS(vmm_errmsg(), why);
 }
 
-/* One request, waited for. */
-struct waiter {
-	struct block_req req;
-	pthread_mutex_t	 lock;
-	pthread_cond_t	 cond;
-	unsigned	 calls;
-};
-
-static void
-woken(struct block_req *req)
-{
-	struct waiter *w = req->arg;
-
-	pthread_mutex_lock(&w->lock);
-	w->calls++;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
 static int
 run(struct block *b, enum block_op op, uint64_t off, uint64_t len, void *buf, bool unmap)
 {
 	struct iovec iov = { buf, len };
-	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
 
-	w.req = (struct block_req){ .op = op, .off = off, .len = len, .iov = &iov, .niov = 1, .unmap = unmap, .error = -1,
-	    .done = woken, .arg = &w };
-	pthread_mutex_lock(&w.lock);
-	block_submit(b, &w.req);
-	/* Not called from inside: it would wait for the lock that is held here. */
-	while (w.calls == 0)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	CHECK_EQ(w.calls, 1);
-	return (w.req.error);
+	return (wait_for_request(b, &(struct block_req){ .op = op, .off = off, .len = len, .iov = &iov, .niov = 1, .unmap = unmap }));
 }
 
 WAYS_TEST(reads_and_writes)

@@ -6,11 +6,9 @@
 #define	_BLOCK_FILE_H_
 
 #include <fcntl.h>
-#include <pthread.h>
 
-#include "block/block.h"
+#include "block_wait.h"
 #include "error.h"
-#include "test.h"
 
 #define	DISK		(64U * 4096)
 #define	MOST		40U		/* sectors of a request */
@@ -51,37 +49,10 @@ file_is_model(void)
 		CHECKF(have[i] == model[i], "byte %u of the file is %u and not %u", i, have[i], model[i]);
 }
 
-/* One request, waited for. */
-struct waiter {
-	struct block_req req;
-	pthread_mutex_t	 lock;
-	pthread_cond_t	 cond;
-	unsigned	 calls;
-};
-
-static inline void
-woken(struct block_req *req)
-{
-	struct waiter *w = req->arg;
-
-	pthread_mutex_lock(&w->lock);
-	w->calls++;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
 static inline int
 run(struct block *b, enum block_op op, uint64_t off, struct iovec *iov, int niov, uint64_t len)
 {
-	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-
-	w.req = (struct block_req){ .op = op, .off = off, .len = len, .iov = iov, .niov = niov, .error = -1, .done = woken, .arg = &w };
-	block_submit(b, &w.req);
-	pthread_mutex_lock(&w.lock);
-	while (w.calls == 0)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	return (w.req.error);
+	return (wait_for_request(b, &(struct block_req){ .op = op, .off = off, .len = len, .iov = iov, .niov = niov }));
 }
 
 /* Some sectors to or from buf, as a vector of a few pieces, that lie as they like. */

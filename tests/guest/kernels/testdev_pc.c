@@ -170,17 +170,3 @@ kernel(void)
 	for (;;)
 		__asm__ volatile("hlt");
 }
-
-__asm__(
-    ".section .head, \"ax\"\n"
-    ".align 4\n"
-    ".long 0x1badb002, 0, -0x1badb002\n"
-    ".globl _start\n"
-    "_start:\n"
-    "	movl	$stack_top, %esp\n"
-    "	call	kernel\n"
-    ".section .bss\n"
-    ".align 16\n"
-    "	.skip	16384\n"
-    "stack_top:\n"
-    ".text\n");
