@@ -19,8 +19,18 @@
 
 enum { R_EXIT, R_SIZES, R_LINES, R_MEMORY, NRANGES };
 
+struct testdev;
+
+/* What the guest reads and writes as it likes. */
+struct bytes {
+	struct testdev	*t;
+	uint8_t		*buf;
+	size_t		 len;
+};
+
 struct testdev {
 	struct device	*dev;
+	struct bytes	 bytes[NRANGES];	/* of R_SIZES and R_MEMORY */
 	struct vm_range	*range[NRANGES];
 	struct vm_irq	*line[PC_TESTDEV_LINES];
 	void		(*end)(void *arg, int code);
@@ -33,58 +43,29 @@ struct testdev {
 	uint8_t		 memory[MEMORY_LEN];
 };
 
-/* Bytes of buf from off on; what is behind its end reads as all ones.  An access may begin at the last byte. */
+/* Bytes from off on; what is behind their end reads as all ones.  An access may begin at the last byte. */
 static uint64_t
-bytes_read(struct testdev *t, const uint8_t *buf, size_t len, uint64_t off, unsigned size)
+bytes_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 {
+	const struct bytes *b = arg;
 	uint64_t v = 0;
 
-	pthread_mutex_lock(&t->lock);
+	pthread_mutex_lock(&b->t->lock);
 	for (unsigned i = 0; i < size; i++)
-		v |= (uint64_t)(off + i < len ? buf[off + i] : 0xff) << (8 * i);
-	pthread_mutex_unlock(&t->lock);
+		v |= (uint64_t)(off + i < b->len ? b->buf[off + i] : 0xff) << (8 * i);
+	pthread_mutex_unlock(&b->t->lock);
 	return (v);
 }
 
 static void
-bytes_write(struct testdev *t, uint8_t *buf, size_t len, uint64_t off, unsigned size, uint64_t val)
+bytes_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
 {
-	pthread_mutex_lock(&t->lock);
-	for (unsigned i = 0; i < size && off + i < len; i++)
-		buf[off + i] = (uint8_t)(val >> (8 * i));
-	pthread_mutex_unlock(&t->lock);
-}
+	const struct bytes *b = arg;
 
-static uint64_t
-sizes_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct testdev *t = arg;
-
-	return (bytes_read(t, t->sizes, sizeof(t->sizes), off, size));
-}
-
-static void
-sizes_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
-{
-	struct testdev *t = arg;
-
-	bytes_write(t, t->sizes, sizeof(t->sizes), off, size, val);
-}
-
-static uint64_t
-memory_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
-{
-	struct testdev *t = arg;
-
-	return (bytes_read(t, t->memory, sizeof(t->memory), off, size));
-}
-
-static void
-memory_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
-{
-	struct testdev *t = arg;
-
-	bytes_write(t, t->memory, sizeof(t->memory), off, size, val);
+	pthread_mutex_lock(&b->t->lock);
+	for (unsigned i = 0; i < size && off + i < b->len; i++)
+		b->buf[off + i] = (uint8_t)(val >> (8 * i));
+	pthread_mutex_unlock(&b->t->lock);
 }
 
 /* Lock held, or paused. */
@@ -164,15 +145,17 @@ testdev_init(struct device *dev)
 {
 	static const struct vm_range_spec specs[NRANGES] = {
 		[R_SIZES] = { .name = "pc-testdev sizes", .space = VM_SPACE_IO, .base = SIZES, .len = sizeof(((struct testdev *)0)->sizes),
-		    .read = sizes_read, .write = sizes_write },
+		    .read = bytes_read, .write = bytes_write },
 		[R_LINES] = { .name = "pc-testdev lines", .space = VM_SPACE_IO, .base = LINES, .len = PC_TESTDEV_LINES,
 		    .read = lines_read, .write = lines_write },
 		[R_MEMORY] = { .name = "pc-testdev memory", .space = VM_SPACE_MEM, .base = MEMORY, .len = MEMORY_LEN,
-		    .read = memory_read, .write = memory_write },
+		    .read = bytes_read, .write = bytes_write },
 	};
 	struct testdev *t = dev->soft;
 
 	t->dev = dev;
+	t->bytes[R_SIZES] = (struct bytes){ t, t->sizes, sizeof(t->sizes) };
+	t->bytes[R_MEMORY] = (struct bytes){ t, t->memory, sizeof(t->memory) };
 	pthread_mutex_init(&t->lock, NULL);
 	t->range[R_EXIT] = device_claim(dev, EXIT_LEN, NULL, exit_write, t);
 	if (t->range[R_EXIT] == NULL)
@@ -180,7 +163,7 @@ testdev_init(struct device *dev)
 	for (unsigned i = R_SIZES; i < NRANGES; i++) {
 		struct vm_range_spec spec = specs[i];
 
-		spec.arg = t;
+		spec.arg = i == R_LINES ? (void *)t : &t->bytes[i];
 		t->range[i] = vm_range_add(dev->vmm->vm, &spec);
 		if (t->range[i] == NULL) {
 			(void)vmm_fail_vm("%s", dev->name);
