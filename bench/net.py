@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TCP throughput of a guest with user-mode networking, each way, on hyve's soft back end and on QEMU's TCG, in turns; prints ratios.
 
-usage: bench/net.py [HYVE] [MIB] [ROUNDS]
+usage: bench/net.py [--hyve FILE] [--rounds N] [--size MIB]
 
 The same Debian kernel and initramfs run on both, with a virtio-net card; the other end is this program, on the host's loopback, by the
 gateway's address.  Times are from the connection to its end, as this program sees them.  QEMU is Debian's qemu-system-x86; without it only
 hyve is measured.  Trust the ratios: the machine may be shared.
 """
+import argparse
 import os
 import shutil
 import socket
@@ -17,10 +18,19 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-HYVE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/gcc/cmd/hyve")
-MIB = int(sys.argv[2]) if len(sys.argv) > 2 else 128
-ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 3
 LIMIT = 600
+
+
+def options():
+    parser = argparse.ArgumentParser(description="TCP throughput of a guest on hyve and on QEMU.")
+    parser.add_argument("--hyve", default=os.path.join(ROOT, "build/gcc/cmd/hyve"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=128, metavar="MIB")
+    return parser.parse_args()
+
+
+OPTIONS = options()
+HYVE, MIB, ROUNDS = OPTIONS.hyve, OPTIONS.size, OPTIONS.rounds
 
 
 def images():
