@@ -84,7 +84,7 @@ set_tables(void)
 
 void	interrupt(void);
 
-/* What the stub below calls: the line goes down before the end of the interrupt. */
+/* What the entry below calls: the line goes down before the end of the interrupt. */
 void	took(void);
 void
 took(void)
