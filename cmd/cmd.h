@@ -40,6 +40,8 @@ struct config *cmd_config_new(void);
 int	cmd_config_file(struct config *cfg, const char *path);
 int	cmd_config_arg(struct config *cfg, const char *text, int n);
 int	cmd_config_key(struct config *cfg, const char *name, const char *value, int n);
+/* The same for an option whose value is taken as it is, percent signs and all. */
+int	cmd_config_literal(struct config *cfg, const char *name, const char *value, int n);
 /* Print a key as a manual page's list item; prefix (may be "") ends in a dot. */
 void	cmd_mdoc_key(const char *prefix, const struct config_key *key);
 

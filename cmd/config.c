@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "boot/boot.h"
 #include "cmd.h"
 #include "device.h"
 #include "error.h"
@@ -51,6 +53,24 @@ cmd_config_key(struct config *cfg, const char *name, const char *value, int n)
 	struct config_origin origin = { .source = CONFIG_FROM_ARGUMENT, .number = (unsigned)n };
 
 	return (config_set(cfg, name, value, &origin));
+}
+
+int
+cmd_config_literal(struct config *cfg, const char *name, const char *value, int n)
+{
+	char *text = malloc(strlen(value) * 2 + 1), *to = text;
+	int r;
+
+	if (text == NULL)
+		return (vmm_fail(ENOMEM, "no memory"));
+	do {
+		if (*value == '%')
+			*to++ = '%';
+		*to++ = *value;
+	} while (*value++ != '\0');
+	r = cmd_config_key(cfg, name, text, n);
+	free(text);
+	return (r);
 }
 
 void
@@ -110,6 +130,11 @@ mdoc(void)
 	    ".Ss Global keys\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < config_global_keys.nkeys; i++)
 		cmd_mdoc_key("", &config_global_keys.key[i]);
+	puts(".El\n.Ss Kernels\n.Bl -tag -width memory.guest_in_core");
+	for (unsigned i = 0; i < boot_keys.nkeys; i++)
+		cmd_mdoc_key("boot.", &boot_keys.key[i]);
+	for (unsigned i = 0; i < boot_module_keys.nkeys; i++)
+		cmd_mdoc_key("boot.module.*.", &boot_module_keys.key[i]);
 	puts(".El\n.Ss Firmware\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < firmware_keys.nkeys; i++)
 		cmd_mdoc_key("firmware.", &firmware_keys.key[i]);

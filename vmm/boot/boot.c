@@ -28,6 +28,21 @@ static const struct boot_protocol *const protocols[] = {
 };
 #define	NPROTOCOLS	(sizeof(protocols) / sizeof(protocols[0]))
 
+static const struct config_key keys[] = {
+	KEY_PATH("kernel", NULL, "kernel to start; firmware, where there is one, starts it"),
+	KEY_PATH("initrd", NULL, "the kernel's initial RAM disk; for PVH and multiboot its first module"),
+	KEY_STRING("cmdline", NULL, "the kernel's command line"),
+	KEY_STRING("protocol", NULL, "how the kernel is started, where its file does not say: linux, pvh or multiboot on amd64, linux or raw on arm64"),
+};
+
+static const struct config_key module_keys[] = {
+	KEY_PATH("path", REQUIRED, "a module for a PVH or multiboot kernel; they come in the order of their numbers, 0 to 15"),
+	KEY_STRING("args", NULL, "what its command line has behind the path"),
+};
+
+const struct config_keys boot_keys = { keys, sizeof(keys) / sizeof(keys[0]) };
+const struct config_keys boot_module_keys = { module_keys, sizeof(module_keys) / sizeof(module_keys[0]) };
+
 const struct boot_protocol *
 boot_protocol_at(unsigned i)
 {

@@ -17,6 +17,8 @@
 
 #include <vmmapi.h>
 
+#include "../config/config.h"
+
 #define	BOOT_E820_MAX	32
 #define	BOOT_MODULES_MAX 16
 
@@ -70,6 +72,9 @@ struct boot_protocol {
 
 extern const struct boot_protocol boot_linux_amd64, boot_pvh, boot_multiboot;
 extern const struct boot_protocol boot_linux_arm64, boot_raw_arm64;
+
+/* The keys below "boot", and those of each module below "boot.module.N", N being 0 to BOOT_MODULES_MAX - 1. */
+extern const struct config_keys boot_keys, boot_module_keys;
 
 /* The i-th protocol, NULL behind the last. */
 const struct boot_protocol *boot_protocol_at(unsigned i);

@@ -27,6 +27,8 @@ static const struct config_key global[] = {
 	KEY_BOOL("jit_map", false, "list native code by the guest's addresses in /tmp/perf-PID.map, for perf report"),
 	KEY_MEMSIZE("jit_size", 0, 0, 1024 * MIB, "native code of a vCPU, all of which goes when it is full; 0: as soft finds best"),
 	KEY_INT("power_off_wait", 60, 1, 86400, "seconds from a signal, which presses the power button, until the VM ends in any case"),
+	KEY_BOOL("reboot", true, "start the guest anew when it resets; off: the VM ends with code 0"),
+	KEY_BOOL("default_nic", true, "a NIC with user-mode networking where no slot has one"),
 	KEY_BOOL("stats", false, "print the counters of each vCPU when the VM ends"),
 	KEY_INT("cpus", 1, 1, VM_MAXCPU, "number of vCPUs; sockets * cores * threads must be as many"),
 	KEY_INT("sockets", 1, 1, VM_MAXCPU, "sockets that the guest is told of"),

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_run.h - the life of a VM's process: a configuration becomes a machine, which runs to its guest's end.
+ */
+#ifndef _HYVE_VM_RUN_H_
+#define	_HYVE_VM_RUN_H_
+
+#include <stdbool.h>
+
+#include "config/config.h"
+
+/* What is no property of the VM but of who runs it.  Zero, but for who, is hyve run. */
+struct vm_run_options {
+	const char	*who;		/* "hyve run": the origin of what is chosen here, for people */
+	/* No devices and no size but those that the keys have; firmware still starts where there is no kernel. */
+	bool		 bare;
+	/* The serial port goes where its key says; else it is connected to standard input and output. */
+	bool		 own_port;
+};
+
+/*
+ * Complete cfg by the files and defaults that it names, check it, and run the VM that it describes until the guest ends; one that resets
+ * is started anew unless key reboot is off.  A signal that would end the process presses the power button, a second one or
+ * power_off_wait seconds end the VM.
+ *
+ * Returns the exit code of cmd.h, or the guest's own; EXIT_VM_ERROR after the sentence was printed.  cfg stays the caller's, with
+ * what was chosen set in it.  Main thread, and once in a process: the signals stay blocked.
+ */
+int	run_vm(struct config *cfg, const struct vm_run_options *o);
+
+#endif /* _HYVE_VM_RUN_H_ */
