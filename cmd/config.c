@@ -10,6 +10,7 @@
 
 #include "boot/boot.h"
 #include "cmd.h"
+#include "config/json.h"
 #include "device.h"
 #include "error.h"
 #include "firmware/firmware.h"
@@ -122,6 +123,8 @@ mdoc(void)
 	    ".Pp\n"
 	    "A configuration file has one\n.Ar name Ns = Ns Ar value\non a line, without spaces around the sign.\n"
 	    "Empty lines and lines that begin with\n.Ql #\nare skipped.\n"
+	    "A file that begins with\n.Ql {\nis JSON instead: objects within objects stand for dotted names,\nnumbers and booleans for their text,\n"
+	    "and members of a list for names that count from 0.\n"
 	    ".Pp\n"
 	    "In a value,\n.Ql %(name)\nstands for the value of another key, and\n.Ql %%\n"
 	    "for one percent sign.\n"
@@ -148,6 +151,19 @@ mdoc(void)
 	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-devices 7");
 }
 
+static int
+print_json(struct config *cfg, unsigned flags)
+{
+	json_t *tree = config_to_json(cfg, flags);
+
+	if (tree == NULL)
+		return (cmd_fail(1, "%s", vmm_errmsg()));
+	(void)json_dumpf(tree, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(tree);
+	return (0);
+}
+
 int
 cmd_config(const struct verb *verb, int argc, char **argv)
 {
@@ -155,13 +171,14 @@ cmd_config(const struct verb *verb, int argc, char **argv)
 		{ "config", required_argument, NULL, 'k' },
 		{ "set", required_argument, NULL, 's' },
 		{ "dump", no_argument, NULL, 'd' },
+		{ "json", no_argument, NULL, 'j' },
 		{ "mdoc", no_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct config *cfg = cmd_config_new();
 	struct vmm_topology topo;
-	bool dump = false;
+	bool dump = false, json = false;
 	int opt, code = 0;
 
 	if (cfg == NULL)
@@ -179,6 +196,9 @@ cmd_config(const struct verb *verb, int argc, char **argv)
 		case 'd':
 			dump = true;
 			break;
+		case 'j':
+			json = true;
+			break;
 		case 'm':
 			mdoc();
 			config_free(cfg);
@@ -194,7 +214,9 @@ cmd_config(const struct verb *verb, int argc, char **argv)
 		code = cmd_usage(verb, 1);
 	if (code == 0 && (config_check(cfg) != 0 || vmm_get_topology(cfg, &topo) != 0))
 		code = cmd_fail(1, "%s", vmm_errmsg());
-	if (code == 0)
+	if (code == 0 && json)
+		code = print_json(cfg, dump ? CONFIG_DUMP_ALL : 0);
+	else if (code == 0)
 		config_dump(cfg, stdout, dump ? CONFIG_DUMP_ALL | CONFIG_DUMP_ORIGIN : 0);
 	config_free(cfg);
 	return (code);

@@ -10,7 +10,7 @@
 #include "cmd.h"
 
 static const struct verb verbs[] = {
-	{ "config", "[-k FILE | --set KEY=VALUE]... [--dump]", "check a configuration and print it", cmd_config },
+	{ "config", "[-k FILE | --set KEY=VALUE]... [--dump] [--json]", "check a configuration and print it", cmd_config },
 	{ "devices", "[NAME]", "list the device models, or the keys of one", cmd_devices },
 	{ "payload", "--image FILE [--arch A] [--accel X] [--at ADDR] [-k FILE | --set KEY=VALUE]...",
 	    "run a flat binary with a serial port on stdio", cmd_payload },

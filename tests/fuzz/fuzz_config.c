@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fuzz_config.c - configuration files of anyone: lines into a tree with global keys, a pattern
+ * fuzz_config.c - configuration files of anyone, lines or JSON, into a tree with global keys, a pattern
  * and slots of every device.
  *
- * A tree that passed its check must come out of the dump and go in again the same.
+ * A tree that passed its check must come out of the dump and go in again the same; and out as JSON, unless it has other bytes than that
+ * can have, and in again.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
+#include "config/json.h"
 #include "device.h"
 #include "error.h"
 #include "fuzz.h"
@@ -29,6 +30,8 @@ static const char *const seeds[] = {
 	"pci.0.3.0.device=ns16550\npci.0.3.0.path=stdio\nport.0.mac=02:00:5e:10:00:01\nport.1.cpuset=0-3,8\n",
 	"name=%(port.0.a.b)\nport.0.a.b=%(name)\nport.0.color=green\nport.0.block=4K\nmemory.wired=Yes\n",
 	"sockets=2\ncores=2\nthreads=2\ncpus=8\nmemory.siez=1\n",
+	"{ \"cpus\": 2, \"memory\": { \"size\": \"1G\", \"wired\": true },\n\"port\": [ { \"path\": \"a\" }, { \"color\": \"red\" } ] }",
+	" {\"pci\":{\"0\":[{},{},{\"0\":{\"device\":\"virtio-blk\",\"path\":\"\\u00e4%%\",\"queues\":-1e3}}]},\"port.1.mac\":null}",
 };
 
 size_t
@@ -70,6 +73,32 @@ dump(struct config *cfg, unsigned flags, size_t *len)
 	return (text);
 }
 
+/* Out as JSON and in again. */
+static void
+go_around(struct config *cfg)
+{
+	struct config *again = tree();
+	json_t *json = config_to_json(cfg, 0), *json2;
+	char *text;
+
+	if (json == NULL) {
+		if (vmm_errmsg()[0] == '\0')
+			abort();
+		config_free(again);
+		return;
+	}
+	text = json_dumps(json, 0);
+	if (text == NULL || config_load_text(again, "json", text, strlen(text)) != 0 || config_check(again) != 0)
+		abort();
+	json2 = config_to_json(again, 0);
+	if (json2 == NULL || !json_equal(json, json2))
+		abort();
+	json_decref(json);
+	json_decref(json2);
+	free(text);
+	config_free(again);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -95,6 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		free(first);
 		free(second);
+		go_around(cfg);
 	}
 	config_free(cfg);
 	config_free(again);

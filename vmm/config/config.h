@@ -152,8 +152,9 @@ void	config_unset(struct config *cfg, const char *name);
 
 /*
  * Read a file of lines name=value; blank lines and lines that begin with '#' are skipped,
- * nothing is trimmed.  Stops at the first error, whose sentence has file and line.  Errors of
- * open(2) and read(2), and those of config_set().
+ * nothing is trimmed.  A file whose first byte that is not blank is '{' is JSON (json.h).
+ * Stops at the first error, whose sentence has file and line.  Errors of open(2) and read(2),
+ * those of config_set() and of config_load_json().
  */
 int	config_load_file(struct config *cfg, const char *path);
 

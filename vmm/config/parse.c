@@ -15,6 +15,7 @@
 
 #include "../error.h"
 #include "config.h"
+#include "json.h"
 
 #define	FILE_MAX	(1024 * 1024)	/* bytes of a configuration file */
 
@@ -339,6 +340,8 @@ config_load_text(struct config *cfg, const char *what, const char *text, size_t 
 	char *line;
 	int r = 0;
 
+	if (config_is_json(text, len))
+		return (config_load_json(cfg, what, text, len));
 	while (p < end && r == 0) {
 		origin.number++;
 		nl = memchr(p, '\n', (size_t)(end - p));
