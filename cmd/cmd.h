@@ -29,9 +29,12 @@ int	cmd_devices(const struct verb *verb, int argc, char **argv);
 int	cmd_payload(const struct verb *verb, int argc, char **argv);
 int	cmd_run(const struct verb *verb, int argc, char **argv);
 
+/* What this program is when it is called by another name.  Returns the exit code. */
+int	bhyve_main(int argc, char **argv);
+
 /* Print the verb's usage line; returns code. */
 int	cmd_usage(const struct verb *verb, int code);
-/* Print "hyve: " and the sentence; returns code. */
+/* Print the program's name, a colon and the sentence; returns code. */
 int	cmd_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A tree with every key declared that the command knows.  NULL with a sentence. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hyve.c - the hyve command: finds the verb.
+ * hyve.c - the hyve command: finds the verb, or the command that it is called as.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +18,16 @@ static const struct verb verbs[] = {
 	    "run a guest with its console here", cmd_run },
 };
 
+/* The commands that this program is under other names. */
+static const struct {
+	const char	*name;
+	int		(*run)(int argc, char **argv);
+} programs[] = {
+	{ "bhyve", bhyve_main },
+};
+
+static const char *program = "hyve";	/* for sentences */
+
 #define	NVERBS	(sizeof(verbs) / sizeof(verbs[0]))
 
 int
@@ -32,7 +42,7 @@ cmd_fail(int code, const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs("hyve: ", stderr);
+	fprintf(stderr, "%s: ", program);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -59,10 +69,16 @@ verb_name(const void *arg, size_t i)
 int
 main(int argc, char **argv)
 {
-	const char *near;
+	const char *near, *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
 
 	/* A reader of the console that went away is an error of write(2), not our end. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		if (strcmp(name, programs[i].name) == 0) {
+			program = programs[i].name;
+			return (programs[i].run(argc, argv));
+		}
+	}
 	if (argc < 2) {
 		fputs("usage: hyve VERB [OPTION]..., or hyve --help\n", stderr);
 		return (1);

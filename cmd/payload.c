@@ -120,7 +120,7 @@ payload(struct config *cfg, const char *image, bool have_at, vm_paddr_t at)
 	if (runner_init(&run.r) != 0)
 		goto out;
 	run.r.vmm.config = cfg;
-	run.r.vmm.vm = vmm_new_vm(cfg, NULL);
+	run.r.vmm.vm = vmm_new_vm(cfg, NULL, true);
 	if (run.r.vmm.vm == NULL)
 		goto out;
 	for (unsigned i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {

@@ -211,8 +211,8 @@ print_stats(struct runner *run)
 	}
 }
 
-void
-runner_close_vm(struct runner *run)
+static void
+end_vm(struct runner *run, void (*end)(struct vmctx *))
 {
 	if (run->vmm.vm == NULL)
 		return;
@@ -221,8 +221,20 @@ runner_close_vm(struct runner *run)
 	for (unsigned i = 0; i < run->ncpus; i++)
 		vm_vcpu_close(run->cpus[i].vcpu);
 	run->ncpus = 0;
-	vm_close(run->vmm.vm);
+	end(run->vmm.vm);
 	run->vmm.vm = NULL;
+}
+
+void
+runner_close_vm(struct runner *run)
+{
+	end_vm(run, vm_close);
+}
+
+void
+runner_destroy_vm(struct runner *run)
+{
+	end_vm(run, vm_destroy);
 }
 
 void

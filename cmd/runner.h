@@ -52,6 +52,8 @@ int	runner_open_cpus(struct runner *run, unsigned ncpus);
 int	runner_run(struct runner *run);
 /* Close the vCPUs and the VM, whose devices and machine are gone. */
 void	runner_close_vm(struct runner *run);
+/* The same, and a VM with a name that would stay is gone. */
+void	runner_destroy_vm(struct runner *run);
 void	runner_fini(struct runner *run);
 
 #endif /* _HYVE_RUNNER_H_ */

@@ -205,8 +205,10 @@ tell(struct vm_run *run, struct config *cfg, const struct boot_protocol *protoco
 	run->told = true;
 	fprintf(stderr, "hyve: %s machine '%s', %u vCPU%s, %" PRId64 " MiB, on back end %s: %s\r\n", vm_arch_name(vm_get_arch(vm)),
 	    run->m.cls->name, run->m.ncpus, run->m.ncpus == 1 ? "" : "s",
-	    config_num(config_node(cfg, ""), "memory.size") >> 20, vm_accel_name(vm), vm_accel_reason(vm));
-	if (protocol != NULL)
+	    (int64_t)(vm_get_lowmem_size(vm) + vm_get_highmem_size(vm)) >> 20, vm_accel_name(vm), vm_accel_reason(vm));
+	if (run->o->loaded)
+		fprintf(stderr, "hyve: starting what a loader left");
+	else if (protocol != NULL)
 		fprintf(stderr, "hyve: starting '%s' as %s", run->spec.kernel.path, protocol->doc);
 	else if (run->fw.bios)
 		fprintf(stderr, "hyve: starting BIOS '%s'", run->fw.code);
@@ -231,7 +233,8 @@ power_on(struct vm_run *run, struct config *cfg)
 	    .console = run->con != NULL ? console_chardev(run->con) : NULL, .firmware = run->fw.code != NULL ? &run->fw : NULL, .guest_code = -1 };
 	if (run->m.cls == NULL)
 		return (-1);
-	run->r.vmm.vm = vmm_new_vm(cfg, run->m.cls->layout);
+	run->spec.loaded = run->o->loaded;
+	run->r.vmm.vm = run->o->loaded ? vmm_open_loaded(cfg) : vmm_new_vm(cfg, run->m.cls->layout, !run->o->unnamed);
 	if (run->r.vmm.vm == NULL)
 		return (-1);
 	if (topo.cpus > run->m.cls->max_cpus) {
@@ -258,6 +261,11 @@ power_on(struct vm_run *run, struct config *cfg)
 	if (code >= 0 && atomic_load(&run->m.guest_code) >= 0)
 		code = atomic_load(&run->m.guest_code);
 out:
+	/* What its memory has by now is nothing to start from. */
+	if (run->o->loaded && code >= 0)
+		(void)vm_reinit(run->r.vmm.vm);
+	if (run->o->loaded && run->o->gone && code == EXIT_VM_POWEROFF)
+		runner_destroy_vm(&run->r);
 	runner_close_vm(&run->r);
 	return (code);
 }
@@ -321,7 +329,7 @@ defaults(struct vm_run *run, struct config *cfg)
 
 	if (protocol != NULL && !config_is_set(root, "arch") && config_set(cfg, "arch", vm_arch_name(protocol->arch), &file) != 0)
 		return (-1);
-	if (kernel->data == NULL && ((!firmware_wanted(cfg) && default_firmware(cfg, &code) != 0) ||
+	if (kernel->data == NULL && !run->o->loaded && ((!firmware_wanted(cfg) && default_firmware(cfg, &code) != 0) ||
 	    (!run->o->bare && default_size(cfg, &code) != 0)))
 		return (-1);
 	if (run->o->bare)
@@ -371,7 +379,7 @@ live(struct vm_run *run, struct config *cfg)
 	}
 	do {
 		code = power_on(run, cfg);
-	} while (code == EXIT_VM_RESET && reboot && !run->asked);
+	} while (code == EXIT_VM_RESET && reboot && !run->asked && !run->o->loaded);
 	return (code);
 }
 

@@ -14,6 +14,13 @@ struct vm_run_options {
 	const char	*who;		/* "hyve run": the origin of what is chosen here, for people */
 	/* No devices and no size but those that the keys have; firmware still starts where there is no kernel. */
 	bool		 bare;
+	/* The VM's name is for its identity alone: it is gone with its process, and nobody finds it by that. */
+	bool		 unnamed;
+	/*
+	 * There is a VM of that name, which a loader filled, and which stays behind empty unless it powers off and gone says so; the keys
+	 * name nothing to start.  Its first reset is its end: the loader has to fill it again.
+	 */
+	bool		 loaded, gone;
 	/* The serial port goes where its key says; else it is connected to standard input and output. */
 	bool		 own_port;
 };

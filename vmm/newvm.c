@@ -48,12 +48,12 @@ vmm_arch(struct config *cfg)
 }
 
 struct vmctx *
-vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
+vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named)
 {
 	struct config_node *root = config_node(cfg, "");
 	struct vm_spec spec = {
 		.size = sizeof(spec),
-		.name = config_str(root, "name"),
+		.name = named ? config_str(root, "name") : NULL,
 		.arch = vmm_arch(cfg),
 		.accel = accels[config_num(root, "accel")],
 		.clock = clocks[config_num(root, "clock")],
@@ -90,4 +90,29 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout)
 		return (NULL);
 	}
 	return (vm);
+}
+
+struct vmctx *
+vmm_open_loaded(struct config *cfg)
+{
+	struct config_node *root = config_node(cfg, "");
+	const char *name = config_str(root, "name");
+	struct vmm_topology topo;
+	struct vmctx *vm;
+
+	if (vmm_get_topology(cfg, &topo) != 0)
+		return (NULL);
+	vm = vm_open(name);
+	if (vm == NULL)
+		return (vmm_fail_null(errno, "%s", vm_errmsg()));
+	if (vm_get_lowmem_size(vm) + vm_get_highmem_size(vm) == 0)
+		(void)vmm_fail(EINVAL, "vm '%s' has no memory: its loader did not finish, or is still to be run", name);
+	else if (vm_get_arch(vm) != vmm_arch(cfg))
+		(void)vmm_fail(EINVAL, "vm '%s' was made for %s guests", name, vm_arch_name(vm_get_arch(vm)));
+	else if (vm_set_topology(vm, topo.sockets, topo.cores, topo.threads, 0) == 0)
+		return (vm);
+	else
+		(void)vmm_fail(errno, "%s", vm_errmsg());
+	vm_close(vm);
+	return (NULL);
 }

@@ -27,10 +27,18 @@ enum vm_arch vmm_arch(struct config *cfg);
 
 /*
  * A new VM as the global keys of a checked configuration say: name, arch, accel, clock, seed,
- * the memory.* keys and the topology.  layout NULL: the architecture's.  A named VM is gone
+ * the memory.* keys and the topology.  layout NULL: the architecture's.  named: by the key name, if it
+ * is set; else it has none.  A named VM is gone
  * when its handle is closed.  The vCPUs are the caller's to open.  NULL with a sentence in
  * vmm_errmsg().
  */
-struct vmctx *vmm_new_vm(struct config *cfg, const struct vm_layout *layout);
+struct vmctx *vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named);
+
+/*
+ * The VM that has the name of the key name, which a loader filled: its memory and the registers of its vCPUs stay as they are, whatever
+ * the keys say of memory and of the back end, and closing it leaves it.  NULL with a sentence: ENOENT, EBUSY, EINVAL (it has no memory,
+ * or is for another architecture).
+ */
+struct vmctx *vmm_open_loaded(struct config *cfg);
 
 #endif /* _HYVE_NEWVM_H_ */

@@ -127,12 +127,15 @@ class Context:
 
 
 class Guest:
-    """hyve run with its console on a pipe, or on a terminal with terminal=True; None as cpus or memory leaves them to it."""
+    """hyve run with its console on a pipe, or on a terminal with terminal=True; None as cpus or memory leaves them to it.  program: another
+    program of the same folder, which gets its arguments alone."""
 
-    def __init__(self, context, arguments, cpus=1, memory="256M", disks=(), more=(), terminal=False):
+    def __init__(self, context, arguments, cpus=1, memory="256M", disks=(), more=(), terminal=False, program=None):
         command = [context.hyve, "run", "--arch", context.arch, "--accel", context.accel]
         for option, value in (("--cpus", cpus), ("--memory", memory)):
             command += [option, str(value)] if value is not None else []
+        if program is not None:
+            command = [os.path.join(os.path.dirname(context.hyve), program)]
         command += list(arguments) + list(more)
         for disk in disks:
             command += ["--disk", disk]
@@ -146,10 +149,10 @@ class Guest:
             self.output, self.terminal = pty.openpty()
             self.input = self.output
             self.process = subprocess.Popen(command, stdin=self.terminal, stdout=self.terminal, stderr=self.errors,
-                                            start_new_session=True)
+                                            start_new_session=True, cwd=context.directory if program is not None else None)
         else:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-                                            start_new_session=True)
+                                            start_new_session=True, cwd=context.directory if program is not None else None)
             self.output, self.input = self.process.stdout.fileno(), self.process.stdin.fileno()
 
     def said(self):

@@ -49,7 +49,7 @@ static int
 vx_make(struct vx *v)
 {
 	CHECKF(config_check(v->fx.vmm.config) == 0, "%s", vmm_errmsg());
-	v->fx.vmm.vm = vmm_new_vm(v->fx.vmm.config, v->m.cls->layout);
+	v->fx.vmm.vm = vmm_new_vm(v->fx.vmm.config, v->m.cls->layout, true);
 	CHECKF(v->fx.vmm.vm != NULL, "%s", vmm_errmsg());
 	for (unsigned i = 0; i < v->m.ncpus; i++) {
 		v->vcpu[i] = vm_vcpu_open(v->fx.vmm.vm, (int)i);

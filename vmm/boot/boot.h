@@ -44,6 +44,8 @@ struct boot_protocol;
 struct dt_blob;
 
 struct boot_spec {
+	/* A loader put a kernel into RAM, and vCPU 0 where it begins: the machine adds what that kernel looks for.  Nothing else counts. */
+	bool		 loaded;
 	struct boot_file kernel;
 	struct boot_file modules[BOOT_MODULES_MAX];	/* the first is the initrd of Linux and PVH */
 	unsigned	 nmodules;

@@ -302,6 +302,10 @@ pc_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol **
 	if (place_tables(m) != 0 || pci_host_assign(parts_pci_host(m)) != 0)
 		return (-1);
 	q35_lpc_route(pc->lpc, routes);
+	if (spec->loaded) {
+		*protocol = NULL;
+		return (0);
+	}
 	return (boot_load(m->vmm->vm, m->vcpus[0], spec, protocol));
 }
 
