@@ -686,6 +686,21 @@ enum vm_exitcode {
 	VM_EXIT_LAST
 };
 
+/* What made a VM_EXIT_DEBUG. */
+enum vm_debug_why {
+	VM_DEBUG_BY_GUEST,	/* an instruction for debuggers that the guest executes, and capability bpt_exit is set */
+	VM_DEBUG_BY_STEP,	/* capability single_step */
+	VM_DEBUG_AT_POINT,	/* vm_debug_set() */
+};
+
+/* What a point of vm_debug_set() stops at. */
+enum vm_debug_kind {
+	VM_DEBUG_EXEC,		/* an instruction, before it is executed */
+	VM_DEBUG_WRITE,		/* a store */
+	VM_DEBUG_READ,		/* a load */
+	VM_DEBUG_ACCESS,	/* either */
+};
+
 /* What an exit was about.  The tag and these parts are stable; md[] is the architecture's (vmmapi/<arch>.h). */
 struct vm_exit {
 	enum vm_exitcode code;
@@ -717,8 +732,10 @@ struct vm_exit {
 			uint64_t	args[7];
 		} hypercall;
 		struct {
-			uint64_t	addr;
+			uint64_t	addr;	/* of the instruction; VM_DEBUG_AT_POINT of data: the first byte accessed that is watched */
 			uint32_t	reason;	/* the architecture's */
+			uint8_t		why;	/* enum vm_debug_why */
+			uint8_t		kind;	/* VM_DEBUG_AT_POINT: enum vm_debug_kind of the point */
 		} debug;
 		struct {
 			int		error;	/* errno */
@@ -828,6 +845,53 @@ VM_PUBLIC const char *vm_register_name(struct vmctx *ctx, int reg, unsigned *bit
  * Threads: any, while the vCPU does not run.
  */
 VM_PUBLIC int vm_gva2gpa(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault);
+
+/*
+ * Copy len bytes at off of a declared field of the vCPU's state (vmmapi/<arch>.h: "fxsave", "v"), in the host's byte order: what is too wide
+ * for a register number.
+ *
+ * Errors: EINVAL (no such field, beyond its end), EBUSY (the vCPU runs).
+ * Threads: any, while the vCPU does not run.
+ */
+VM_PUBLIC int vm_vcpu_field_get(struct vcpu *vcpu, const char *field, size_t off, void *buf, size_t len);
+
+/*
+ * The other way, at most 1024 bytes.  What would be a state that no processor has is refused, and nothing is changed.
+ *
+ * Errors: EINVAL (no such field, beyond its end, too many bytes, a value that is not allowed), EBUSY (the vCPU runs).
+ * Threads: any, while the vCPU does not run.
+ */
+VM_PUBLIC int vm_vcpu_field_set(struct vcpu *vcpu, const char *field, size_t off, const void *buf, size_t len);
+
+/* A point at which a debugger wants vCPUs to stop: [addr, addr + len) of guest-virtual (amd64: linear) addresses; len of VM_DEBUG_EXEC is not used. */
+struct vm_debug_point {
+	enum vm_debug_kind kind;
+	uint64_t	addr;
+	uint64_t	len;
+};
+#define	VM_DEBUG_MAX	256		/* points of a VM */
+
+/*
+ * Stop every vCPU at these n points, in place of those from before: vm_run() returns VM_EXIT_DEBUG with VM_DEBUG_AT_POINT.  The guest's
+ * memory and its own debug registers stay as they are.  At an instruction the stop is before it, and a vCPU that is run again there stops again,
+ * unless it is made to step (VM_CAP_SINGLE_STEP).  At data it is where the architecture's own watchpoints are: behind the instruction on amd64,
+ * before it on arm64, where it stops again too until the point is taken away.
+ *
+ * soft has as many points of any length as fit; kvm has those of the processor, which have an aligned length of 1, 2, 4 or 8 bytes.
+ *
+ * Errors: EBUSY (the VM is not paused), EINVAL (a point, or before vm_start()), ENOSPC (more points than there can be), ENOTSUP
+ * (the back end has none such); then the points from before are still there.
+ * Threads: any, while the VM is paused.
+ */
+VM_PUBLIC int vm_debug_set(struct vmctx *ctx, const struct vm_debug_point *points, unsigned n);
+
+/*
+ * While a vCPU is held it executes nothing when the VM is resumed: its vm_run() waits inside as if the VM were still paused.
+ *
+ * Errors: EBUSY (the VM is not paused).
+ * Threads: any, while the VM is paused.
+ */
+VM_PUBLIC int vm_vcpu_hold(struct vcpu *vcpu, bool hold);
 
 /*
  * Sockets, cores and threads that the guest is told of.  maxcpus must be 0 on set.

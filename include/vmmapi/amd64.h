@@ -106,7 +106,7 @@ enum vm_amd64_cap {
 /* vm_exit.u.debug.reason */
 #define	VM_AMD64_DEBUG_STEP	1
 #define	VM_AMD64_DEBUG_INT3	2
-#define	VM_AMD64_DEBUG_DR	3	/* md[0]: DR6 */
+#define	VM_AMD64_DEBUG_DR	3	/* vm_debug_set(); kvm: md[0]: DR6 */
 
 /* Access word of a segment descriptor, as VMX has it (Intel SDM vol. 3 section 24.4.1, table 24-2). */
 #define	VM_AMD64_SEG_TYPE(a)	((a) & 0x1f)		/* type and S */

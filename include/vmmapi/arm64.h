@@ -56,6 +56,7 @@ enum vm_arm64_run_state {
 /* vm_exit.u.debug.reason */
 #define	VM_ARM64_DEBUG_STEP	1
 #define	VM_ARM64_DEBUG_BRK	2
+#define	VM_ARM64_DEBUG_POINT	3	/* vm_debug_set() */
 
 /*
  * SECTION: Shims by chip

@@ -164,6 +164,7 @@ vm_detach_accel(struct vmctx *vm)
 		vm->intc_ops->destroy(vm);
 	vm->intc = NULL;
 	vm->accel->vm_destroy(vm);
+	memset(&vm->debug, 0, sizeof(vm->debug));
 	vm->accel_vm = NULL;
 	vm->accel = NULL;
 }

@@ -86,6 +86,8 @@ struct accel_ops {
 
 	/* 0; -1 with ENOTSUP if the back end lacks it.  NULL: remembered in vcpu->caps. */
 	int	(*cap_set)(struct vcpu *vcpu, int cap, int val);
+	/* vm->debug was changed: -1 with a sentence if it cannot have these points.  vCPUs do not run.  NULL: it looks by itself. */
+	int	(*debug_set)(struct vmctx *vm);
 	/* The VM's clock was started at ns, or stopped.  vCPUs do not run. */
 	int	(*clock_run)(struct vmctx *vm, bool run, uint64_t ns);
 	/*

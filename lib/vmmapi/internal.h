@@ -67,6 +67,21 @@ struct irq_line;
 struct rundir;
 struct clock;
 
+/*
+ * What vm_debug_set() set; changed while every vCPU is parked.  offsets has a bit for each offset in a page that an instruction to stop at has: a
+ * decoder that finds blocks by physical address knows by it which instructions to look at again.  It may have more than the points have, as
+ * what is taken away often comes back soon.
+ */
+struct vm_debug {
+	struct vm_debug_point p[VM_DEBUG_MAX];
+	unsigned	 n;
+	unsigned	 ndata;			/* of them, those that are not VM_DEBUG_EXEC */
+	bool		 any;			/* a bit of offsets is set */
+	uint64_t	 offsets[VM_PAGE_SIZE / 64];
+	uint64_t	 gen;			/* bumped by every change, */
+	uint64_t	 code_gen;		/* and by those of offsets */
+};
+
 struct vmctx {
 	char		 name[VM_MAX_NAMELEN + 1];
 	const struct md_ops *md;
@@ -142,6 +157,8 @@ struct vmctx {
 	unsigned	 nirqs;			/* open handles */
 	struct fdwatch	*fdwatch;		/* thread that polls eventfds, NULL until needed */
 
+	struct vm_debug	 debug;
+
 	void		*md_vm;			/* the architecture's own, freed by md->vm_fini */
 	const char	*cpu_model;		/* one of md->cpu_models, NULL: the back end's default */
 
@@ -160,6 +177,7 @@ struct vcpu {
 	pthread_mutex_t	 lock;
 	pthread_cond_t	 cond;			/* request was set, stop went away */
 	bool		 claimed;		/* a thread is inside vm_run() */
+	bool		 held;			/* vm_vcpu_hold() */
 	bool		 running;		/* ... and not parked: the state page is not valid for others */
 	pthread_t	 thread;		/* of the claimant */
 	bool		 in_accel;		/* the back end has the state; else only the page */
@@ -185,6 +203,18 @@ page_aligned(uint64_t v)
 {
 	return ((v & (VM_PAGE_SIZE - 1)) == 0);
 }
+
+/* Is an instruction at an offset in a page perhaps one to stop at? */
+static inline bool
+debug_offset(const struct vmctx *ctx, uint64_t off)
+{
+	return (ctx->debug.any && (ctx->debug.offsets[(off & (VM_PAGE_SIZE - 1)) / 64] >> off % 64 & 1) != 0);
+}
+
+/* debug.c: the point that an access of kind VM_DEBUG_EXEC (size 1), _READ or _WRITE hits, NULL if none does; *at is the first byte that it has of it. */
+const struct vm_debug_point *debug_find(const struct vmctx *vm, enum vm_debug_kind kind, uint64_t va, unsigned size, uint64_t *at);
+/* Make ex, a VM_EXIT_DEBUG, that of a point. */
+void	debug_fill(struct vm_exit *ex, const struct vm_debug_point *p, uint64_t at, uint32_t reason);
 
 static inline void
 vcpu_count(struct vcpu *vcpu, enum vm_stat stat)

@@ -218,7 +218,7 @@ park(struct vcpu *vcpu)
 	vcpu->running = false;
 	pthread_cond_broadcast(&vcpu->cond);
 	atomic_fetch_add(&vcpu->waiting, 1);
-	while ((atomic_load(&vm->stop) != 0 || atomic_load(&vm->paused) != 0) &&
+	while ((atomic_load(&vm->stop) != 0 || atomic_load(&vm->paused) != 0 || vcpu->held) &&
 	    (atomic_load(&vcpu->request) & (REQ_KICK | REQ_SUSPEND)) == 0)
 		pthread_cond_wait(&vcpu->cond, &vcpu->lock);
 	atomic_fetch_sub(&vcpu->waiting, 1);
@@ -340,7 +340,7 @@ run_loop(struct vcpu *vcpu)
 			return (0);
 		}
 		/* STOP was cleared before this look, so that one set after it is seen by vcpu_enter(). */
-		if (atomic_load(&vm->stop) != 0 || atomic_load(&vm->paused) != 0) {
+		if (atomic_load(&vm->stop) != 0 || atomic_load(&vm->paused) != 0 || vcpu->held) {
 			park(vcpu);
 			continue;
 		}

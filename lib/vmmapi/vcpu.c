@@ -9,6 +9,8 @@
 
 #include "internal.h"
 
+#define	VCPU_FIELD_MAX	1024		/* bytes that vm_vcpu_field_set() can put back */
+
 /* The state page. */
 
 /*
@@ -170,6 +172,68 @@ int
 vm_get_register(struct vcpu *vcpu, int reg, uint64_t *val)
 {
 	return (vm_get_register_set(vcpu, 1, &reg, val));
+}
+
+/* Where [off, off + len) of a declared field is in the state page: an offset, -1 with a sentence. */
+static int
+field_find(const struct md_ops *md, const char *name, size_t off, size_t len)
+{
+	const struct vm_state_table *t = md->vcpu_state;
+
+	for (uint32_t i = 0; i < t->nfields; i++) {
+		const struct vm_state_field *f = &t->fields[i];
+		size_t size = (size_t)f->count * f->stride;
+
+		if (f->type == VM_FIELD_STRUCT || strcmp(f->name, name) != 0)
+			continue;
+		if (off > size || len > size - off)
+			return (vm_fail(EINVAL, "field %s: has %zu bytes, not %zu at %zu", name, size, len, off));
+		return ((int)(f->offset + off));
+	}
+	return (vm_fail(EINVAL, "field '%s': %s vCPUs have none of that name", name, md->name));
+}
+
+int
+vm_vcpu_field_get(struct vcpu *vcpu, const char *field, size_t off, void *buf, size_t len)
+{
+	int at;
+
+	if (vcpu == NULL || field == NULL || (buf == NULL && len != 0))
+		return (vm_fail(EINVAL, "field: a NULL argument"));
+	at = field_find(vcpu->vm->md, field, off, len);
+	if (at < 0 || vcpu_hold(vcpu) != 0)
+		return (-1);
+	memcpy(buf, (const uint8_t *)vcpu->state + at, len);
+	vcpu_release(vcpu, false);
+	return (0);
+}
+
+int
+vm_vcpu_field_set(struct vcpu *vcpu, const char *field, size_t off, const void *buf, size_t len)
+{
+	const struct md_ops *md;
+	uint8_t old[VCPU_FIELD_MAX];
+	int at, error = 0;
+
+	if (vcpu == NULL || field == NULL || (buf == NULL && len != 0))
+		return (vm_fail(EINVAL, "field: a NULL argument"));
+	md = vcpu->vm->md;
+	at = field_find(md, field, off, len);
+	if (at < 0)
+		return (-1);
+	if (len > sizeof(old))
+		return (vm_fail(EINVAL, "field %s: at most %zu bytes are set at once", field, sizeof(old)));
+	if (vcpu_hold(vcpu) != 0)
+		return (-1);
+	memcpy(old, (uint8_t *)vcpu->state + at, len);
+	memcpy((uint8_t *)vcpu->state + at, buf, len);
+	if (md->vcpu_state->check != NULL && md->vcpu_state->check(vcpu->state) != 0) {
+		memcpy((uint8_t *)vcpu->state + at, old, len);
+		errno = EINVAL;
+		error = -1;
+	}
+	vcpu_release(vcpu, error == 0);
+	return (error);
 }
 
 int

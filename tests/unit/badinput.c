@@ -1143,6 +1143,72 @@ TEST(vm_gva2gpa)
 	busy_end(&b);
 }
 
+TEST(vm_vcpu_field_get)
+{
+	struct vmctx *ctx = amd64();
+	uint8_t buf[8];
+	struct busy b;
+
+	FAILS(EINVAL, vm_vcpu_field_get(NULL, "fxsave", 0, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_get(cpu(ctx), NULL, 0, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_get(cpu(ctx), "fxsave", 0, NULL, 8));
+	FAILS(EINVAL, vm_vcpu_field_get(cpu(ctx), "fxsafe", 0, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_get(cpu(ctx), "fxsave", 505, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_get(cpu(ctx), "fxsave", SIZE_MAX, buf, 8));
+	/* What has fields of its own is none. */
+	FAILS(EINVAL, vm_vcpu_field_get(cpu(ctx), "seg", 0, buf, 8));
+	vm_close(ctx);
+	busy_start(&b);
+	FAILS(EBUSY, vm_vcpu_field_get(b.vcpu, "fxsave", 0, buf, 8));
+	busy_end(&b);
+}
+
+TEST(vm_vcpu_field_set)
+{
+	static const uint8_t buf[1025] = { 0 };
+	struct vmctx *ctx = amd64();
+	struct busy b;
+
+	FAILS(EINVAL, vm_vcpu_field_set(NULL, "fxsave", 0, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_set(cpu(ctx), NULL, 0, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_set(cpu(ctx), "fxsave", 0, NULL, 8));
+	FAILS(EINVAL, vm_vcpu_field_set(cpu(ctx), "v", 0, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_set(cpu(ctx), "fxsave", 505, buf, 8));
+	FAILS(EINVAL, vm_vcpu_field_set(cpu(ctx), "fxsave", 0, buf, sizeof(buf)));
+	vm_close(ctx);
+	busy_start(&b);
+	FAILS(EBUSY, vm_vcpu_field_set(b.vcpu, "fxsave", 0, buf, 8));
+	busy_end(&b);
+}
+
+TEST(vm_debug_set)
+{
+	struct vm_debug_point p = { VM_DEBUG_EXEC, 0, 1 };
+	struct vmctx *ctx = amd64();
+
+	FAILS(EINVAL, vm_debug_set(NULL, &p, 1));
+	FAILS(EINVAL, vm_debug_set(ctx, NULL, 1));
+	FAILS(EINVAL, vm_debug_set(ctx, &p, 1));		/* has not started */
+	OK(vm_start(ctx));
+	FAILS(EBUSY, vm_debug_set(ctx, &p, 1));
+	FAILS(ENOSPC, vm_debug_set(ctx, &p, VM_DEBUG_MAX + 1));
+	OK(vm_pause(ctx));
+	p.kind = (enum vm_debug_kind)-1;
+	FAILS(EINVAL, vm_debug_set(ctx, &p, 1));
+	p = (struct vm_debug_point){ VM_DEBUG_READ, UINT64_MAX, 2 };
+	FAILS(EINVAL, vm_debug_set(ctx, &p, 1));
+	vm_close(ctx);
+}
+
+TEST(vm_vcpu_hold)
+{
+	struct vmctx *ctx = amd64();
+
+	FAILS(EINVAL, vm_vcpu_hold(NULL, true));
+	FAILS(EBUSY, vm_vcpu_hold(cpu(ctx), true));
+	vm_close(ctx);
+}
+
 TEST(vm_set_topology)
 {
 	struct vmctx *ctx = amd64();

@@ -47,9 +47,24 @@ kvm_debug_set(struct vcpu *vcpu, uint32_t flag, int val)
 	uint32_t flags = val ? kc->debug | flag : kc->debug & ~flag;
 	struct kvm_guest_debug d = { .control = flags == 0 ? 0 : flags | KVM_GUESTDBG_ENABLE };
 
+	if (kvm_md_debug(vcpu->vm, &d) != 0)
+		return (-1);
 	if (kvm_ioctl(kc->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
 		return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take this capability: %s", vcpu->id, strerror(errno)));
 	kc->debug = flags;
+	return (0);
+}
+
+/* accel_ops.debug_set(): each vCPU has the points. */
+static int
+kvm_debug_points(struct vmctx *vm)
+{
+	for (unsigned i = 0; i < VM_MAXCPU; i++) {
+		struct vcpu *vcpu = vm->vcpus[i];
+
+		if (vcpu != NULL && vcpu->accel_cpu != NULL && kvm_debug_set(vcpu, 0, 0) != 0)
+			return (-1);
+	}
 	return (0);
 }
 
@@ -815,6 +830,7 @@ const struct accel_ops accel_kvm = {
 	.dirty_fetch = kvm_dirty_fetch,
 	.dirty_stop = kvm_dirty_stop,
 	.cap_set = kvm_md_cap_set,
+	.debug_set = kvm_debug_points,
 	.clock_run = kvm_md_clock_run,
 	.reset = kvm_md_reset,
 	.vm_save = kvm_md_vm_save,

@@ -115,7 +115,7 @@ kvm_md_vm_create(struct vmctx *vm)
 	kv->md->has_tsc_deadline = has_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER);
 	n = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
 	kv->md->debug_flags =
-	    n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP;
+	    n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP;
 	if (has_cap(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) && kvm_ioctl(kv->vmfd, KVM_SET_IDENTITY_MAP_ADDR, &map) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: identity map", vm->name));
 	if (ioctl(kv->vmfd, KVM_SET_TSS_ADDR, TSS) != 0)
@@ -367,10 +367,42 @@ internal_error(struct vcpu *vcpu)
 	return (kvm_exit_error(vcpu, EIO, run->internal.suberror));
 }
 
+#define	NBREAK		4U		/* DR0 to DR3 */
+
+/* A point per debug register, in order (SDM vol. 3 17.2.4); these are the host's while the guest runs, and the guest's own are kept aside. */
+int
+kvm_md_debug(struct vmctx *vm, struct kvm_guest_debug *d)
+{
+	static const uint8_t rw[] = { [VM_DEBUG_EXEC] = 0, [VM_DEBUG_WRITE] = 1, [VM_DEBUG_READ] = 3, [VM_DEBUG_ACCESS] = 3 };
+	static const uint8_t len[9] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
+	uint64_t dr7 = 0x400;
+
+	if (vm->debug.n == 0)
+		return (0);
+	if ((kvm_vm(vm)->md->debug_flags & KVM_GUESTDBG_USE_HW_BP) == 0)
+		return (vm_fail(ENOTSUP, "vm '%s': the kernel's KVM has no breakpoints for debuggers", vm->name));
+	if (vm->debug.n > NBREAK)
+		return (vm_fail(ENOSPC, "vm '%s': kvm has %u breakpoints and watchpoints, not %u", vm->name, NBREAK, vm->debug.n));
+	for (unsigned i = 0; i < vm->debug.n; i++) {
+		const struct vm_debug_point *p = &vm->debug.p[i];
+		uint64_t n = p->kind == VM_DEBUG_EXEC ? 1 : p->len;
+
+		if (n > 8 || (n & (n - 1)) != 0 || (p->addr & (n - 1)) != 0)
+			return (vm_fail(ENOTSUP, "vm '%s': kvm watches aligned ranges of 1, 2, 4 or 8 bytes, not %ju at %#jx", vm->name,
+			    (uintmax_t)n, (uintmax_t)p->addr));
+		d->arch.debugreg[i] = p->addr;
+		dr7 |= 2ULL << 2 * i | (uint64_t)(len[n] << 2 | rw[p->kind]) << (16 + 4 * i);
+	}
+	d->arch.debugreg[7] = dr7;
+	d->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+	return (0);
+}
+
 static enum accel_run
 debug_exit(struct vcpu *vcpu)
 {
 	const struct kvm_debug_exit_arch *d = &kvm_cpu(vcpu)->run->debug.arch;
+	const struct vm_debug *points = &vcpu->vm->debug;
 	struct vm_exit *e;
 
 	kvm_cpu(vcpu)->pc = d->pc;
@@ -380,10 +412,16 @@ debug_exit(struct vcpu *vcpu)
 	if (d->exception == 3) {
 		e->u.debug.reason = VM_AMD64_DEBUG_INT3;
 		e->insn_len = 1;
-	} else if ((d->dr6 & 0x4000) != 0)	/* DR6.BS (SDM vol. 3 17.2.3) */
-		e->u.debug.reason = VM_AMD64_DEBUG_STEP;
-	else
-		e->u.debug.reason = VM_AMD64_DEBUG_DR;
+		return (ACCEL_EXIT);
+	}
+	e->u.debug.reason = (d->dr6 & 0x4000) != 0 ? VM_AMD64_DEBUG_STEP : VM_AMD64_DEBUG_DR;	/* DR6.BS (SDM vol. 3 17.2.3) */
+	e->u.debug.why = VM_DEBUG_BY_STEP;
+	for (unsigned i = 0; i < points->n && i < NBREAK; i++) {
+		if ((d->dr6 >> i & 1) != 0) {
+			debug_fill(e, &points->p[i], points->p[i].addr, e->u.debug.reason);
+			break;
+		}
+	}
 	return (ACCEL_EXIT);
 }
 

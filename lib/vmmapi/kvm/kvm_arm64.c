@@ -467,6 +467,14 @@ system_event(struct vcpu *vcpu)
 	}
 }
 
+int
+kvm_md_debug(struct vmctx *vm, struct kvm_guest_debug *d)
+{
+	if (vm->debug.n == 0)
+		return (0);
+	return (vm_fail(ENOTSUP, "vm '%s': on arm64 kvm has no points for debuggers here", vm->name));
+}
+
 enum accel_run
 kvm_md_exit(struct vcpu *vcpu)
 {
@@ -483,6 +491,7 @@ kvm_md_exit(struct vcpu *vcpu)
 		e->u.debug.addr = kc->pc;
 		e->u.debug.reason =
 		    run->debug.arch.hsr >> 26 == EC_STEP_LOWER ? VM_ARM64_DEBUG_STEP : VM_ARM64_DEBUG_BRK;
+		e->u.debug.why = e->u.debug.reason == VM_ARM64_DEBUG_STEP ? VM_DEBUG_BY_STEP : VM_DEBUG_BY_GUEST;
 		e->insn_len = 4;
 		return (ACCEL_EXIT);
 	case KVM_EXIT_ARM_NISV:

@@ -168,8 +168,8 @@ drop(struct soft_cpu *cpu, uint64_t page, uint64_t lines)
 	return (any);
 }
 
-static void
-forget_all(struct soft_cpu *cpu)
+void
+soft_code_forget(struct soft_cpu *cpu)
 {
 	struct soft_code *c = cpu->code;
 
@@ -186,7 +186,7 @@ soft_code_alloc(struct soft_cpu *cpu, size_t size)
 	size_t need = ((sizeof(struct soft_block) + 15) & ~(size_t)15) + size;
 
 	if (need > SOFT_CODE_ARENA - c->used) {
-		forget_all(cpu);
+		soft_code_forget(cpu);
 		c->used = 0;
 		c->rounds++;
 	}
@@ -387,7 +387,7 @@ soft_code_catch_up(struct soft_cpu *cpu)
 		return (false);
 	pthread_mutex_lock(&log->lock);
 	if (atomic_load(&log->seq) - c->seen > SOFT_LOG) {
-		forget_all(cpu);
+		soft_code_forget(cpu);
 		any = true;
 	} else {
 		for (; c->seen != atomic_load(&log->seq); c->seen++)

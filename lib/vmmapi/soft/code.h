@@ -43,6 +43,7 @@ struct soft_block {
 	uint16_t	 bytes;
 	uint16_t	 n;		/* instructions */
 	bool		 stale;
+	bool		 debug;		/* its one instruction may be one to stop at (vm->debug): it is never translated */
 	uint16_t	 heat;		/* entries since it was made: jit/jit.h */
 	struct jit_block *jit;		/* its translation to native code, NULL */
 	/* the core's instructions follow, aligned to 16 */
@@ -100,6 +101,8 @@ bool	soft_code_watch(struct soft_cpu *cpu, uint64_t place, unsigned len);
 struct soft_block *soft_code_alloc(struct soft_cpu *cpu, size_t size);
 /* Its fields and the first `used' of these bytes are filled: let it be found. */
 void	soft_code_add(struct soft_cpu *cpu, struct soft_block *b, size_t used);
+/* Drop all blocks: what they are made by has changed.  While no block runs. */
+void	soft_code_forget(struct soft_cpu *cpu);
 /* Drop what others wrote to since the last time.  true if anything was. */
 bool	soft_code_catch_up(struct soft_cpu *cpu);
 

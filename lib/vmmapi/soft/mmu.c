@@ -305,6 +305,15 @@ soft_catch_up(struct soft_cpu *cpu)
 		if (cpu->ops->flush != NULL)
 			cpu->ops->flush(cpu);
 	}
+	if (vm->debug.gen != cpu->debug_gen) {
+		/* Only while every vCPU is parked: this is between two instructions. */
+		if (vm->debug.code_gen != cpu->debug_code_gen && cpu->code != NULL)
+			soft_code_forget(cpu);
+		cpu->debug_gen = vm->debug.gen;
+		cpu->debug_code_gen = vm->debug.code_gen;
+		if (cpu->ops->debug != NULL)
+			cpu->ops->debug(cpu);
+	}
 	if (cpu->ops->shoot != NULL)
 		soft_shoot_catch_up(cpu);
 	if (cpu->tlb == NULL)

@@ -430,6 +430,7 @@ execute(struct soft_cpu *cpu, uint64_t budget)
 
 		ex->u.debug.addr = ex->pc;
 		ex->u.debug.reason = cpu->ops->step_reason;
+		ex->u.debug.why = VM_DEBUG_BY_STEP;
 		stop = SOFT_EXIT;
 	}
 	return (stop);

@@ -50,6 +50,8 @@ struct soft_core {
 	 * May be NULL.
 	 */
 	void		(*adopt)(struct soft_cpu *cpu);
+	/* Points of vm->debug are others now.  Between two instructions. */
+	void		(*debug)(struct soft_cpu *cpu);
 	/* Whether an idle vCPU has a reason to go on. */
 	bool		(*wakeable)(struct soft_cpu *cpu);
 	/*
@@ -118,6 +120,7 @@ struct soft_cpu {
 	uint32_t	 wgen;			/* were last dropped */
 	uint64_t	 map_gen;		/* vm->map_gen when the core was last flushed */
 	uint64_t	 last_gen;		/* vm->map_gen of last */
+	uint64_t	 debug_gen, debug_code_gen;	/* of vm->debug, likewise */
 	uint64_t	 shots_seen;		/* of the VM's log of invalidations */
 	bool		 shooting;		/* soft_shoot() was called, and nobody has waited */
 	struct vm_mapping *last;		/* last mapping hit */

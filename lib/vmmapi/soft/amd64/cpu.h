@@ -231,7 +231,8 @@ struct x86 {
 	bool		 trap_tf;	/* TF was set when it began: trap behind it */
 	bool		 keep_rf;	/* it loaded RF */
 	uint64_t	 trap6;		/* DR6 bits of debug traps due behind it */
-	bool		 watch;		/* data or I/O breakpoints are on (debug.c) */
+	bool		 watch;		/* data or I/O breakpoints are on, or a debugger's points (debug.c) */
+	uint64_t	 again;		/* linear address of the string instruction that had iterations left last */
 	/* an instruction made to end its block, and what it was before: x86_cut() */
 	struct x86_insn	*cut;
 	x86_op		*cut_fn;
@@ -803,6 +804,11 @@ void	x86_watch_data(struct x86 *x, uint64_t lin, unsigned size, bool write);
 void	x86_watch_io(struct x86 *x, uint16_t port, unsigned size);
 /* DR7, DR0 to 3 or CR4 changed: recompute x->watch, flush what bypasses it. */
 void	x86_debug_changed(struct x86 *x);
+/*
+ * Does a debugger want to stop at the instruction at RIP, whose block says that it may?  Then vcpu->exit is filled.  Between two
+ * instructions.
+ */
+bool	x86_debug_stop(struct x86 *x);
 /* Does DR7 have instruction breakpoints on? */
 bool	x86_insn_breakpoints_on(const struct x86 *x);
 

@@ -84,9 +84,43 @@ hit(struct x86 *x, unsigned n)
 	x86_cut(x);
 }
 
+/* RF keeps a stop away in the midst of a string instruction: with its iterations left it is still the same one (SDM vol. 3 17.3.1.1). */
+bool
+x86_debug_stop(struct x86 *x)
+{
+	uint64_t lin = x->flat ? x->s->rip : (uint32_t)(x->s->seg[SEG_CS].base + x->s->rip), at = 0;
+	const struct vm_debug_point *p;
+
+	if (x->cpu->replay || ((x->s->rflags & FL_RF) != 0 && x->again == lin) || x->vcpu->caps[VM_CAP_SINGLE_STEP] == 1)
+		return (false);
+	p = debug_find(x->vcpu->vm, VM_DEBUG_EXEC, lin, 1, &at);
+	if (p != NULL)
+		debug_fill(soft_exit(x->cpu, VM_EXIT_DEBUG, false), p, at, VM_AMD64_DEBUG_DR);
+	return (p != NULL);
+}
+
+/* A debugger's: the exit is behind the instruction, and there is one of them for all that it accesses. */
+static void
+watch_point(struct x86 *x, uint64_t lin, unsigned size, bool write)
+{
+	const struct vm_debug_point *p;
+	uint64_t at = 0;
+
+	if (x->cpu->replay || (x->cpu->exiting && x->vcpu->exit.code == VM_EXIT_DEBUG))
+		return;
+	p = debug_find(x->vcpu->vm, write ? VM_DEBUG_WRITE : VM_DEBUG_READ, lin, size, &at);
+	if (p == NULL)
+		return;
+	x86_sync(x);
+	debug_fill(soft_exit(x->cpu, VM_EXIT_DEBUG, false), p, at, VM_AMD64_DEBUG_DR);
+	x86_cut(x);
+}
+
 void
 x86_watch_data(struct x86 *x, uint64_t lin, unsigned size, bool write)
 {
+	if (x->vcpu->vm->debug.ndata != 0)
+		watch_point(x, lin, size, write);
 	for (unsigned n = 0; n < NBREAK; n++) {
 		unsigned kind = rw(x->s->dr7, n);
 
@@ -108,7 +142,7 @@ x86_watch_io(struct x86 *x, uint16_t port, unsigned size)
 void
 x86_debug_changed(struct x86 *x)
 {
-	x->watch = false;
+	x->watch = x->vcpu->vm->debug.ndata != 0;
 	for (unsigned n = 0; n < NBREAK; n++)
 		x->watch |= watches(x, n);
 	/* Fast paths to memory go by the row, instructions are looked at one by one. */

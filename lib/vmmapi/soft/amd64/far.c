@@ -395,6 +395,7 @@ op_int3(struct x86 *x, const struct x86_insn *i)
 	ex = soft_exit(x->cpu, VM_EXIT_DEBUG, false);
 	ex->u.debug.addr = x->s->rip;
 	ex->u.debug.reason = VM_AMD64_DEBUG_INT3;
+	ex->u.debug.why = VM_DEBUG_BY_GUEST;
 	return (X_STOP);
 }
 

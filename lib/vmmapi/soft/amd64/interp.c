@@ -164,6 +164,7 @@ finish(struct x86 *x, enum x86_status r)
 		 */
 		x->s->rflags |= FL_RF;
 		x->attention = true;
+		x->again = x->flat ? x86_rip(x, i) : (uint32_t)(x->s->seg[SEG_CS].base + x86_rip(x, i));
 		soft_complete(x->cpu);
 		/* FALLTHROUGH */
 	default:
@@ -298,6 +299,8 @@ step(struct x86 *x)
 		r = x86_exception(x);
 		return (r == X_EXIT || x->cpu->exiting ? SOFT_EXIT : SOFT_OK);
 	}
+	if (unlikely(b->debug) && x86_debug_stop(x))
+		return (SOFT_EXIT);
 	/* Native code comes here behind STI and IRET for as long as it cannot go on by itself. */
 	if (shadow != 0 || (s->rflags & FL_RF) != 0)
 		(void)x86_native_ready(x, b);
@@ -422,6 +425,8 @@ run(struct x86 *x, uint64_t budget)
 				return (SOFT_EXIT);
 			continue;
 		}
+		if (unlikely(b->debug) && x86_debug_stop(x))
+			return (SOFT_EXIT);
 		if (unlikely(b->n > budget - x->done)) {
 			stop = step(x);
 			x->attention = true;
@@ -559,6 +564,12 @@ core_load(struct soft_cpu *cpu, bool exact)
 	core_adopt(cpu);
 }
 
+static void
+core_debug(struct soft_cpu *cpu)
+{
+	x86_debug_changed(x86_of(cpu));
+}
+
 static const struct vm_state_field core_fields[] = {
 	VM_STATE_U64(struct x86, tsc_offset),
 	VM_STATE_U64(struct x86, tsc_seen),
@@ -576,6 +587,7 @@ const struct soft_core soft_core_amd64 = {
 	.run = core_run,
 	.flush = core_flush,
 	.adopt = core_adopt,
+	.debug = core_debug,
 	.wakeable = core_wakeable,
 	.halted = core_halted,
 	.pc = core_pc,

@@ -555,11 +555,14 @@ build(struct fetch *f, struct soft_block **bp)
 	struct x86_insn *i = SOFT_BLOCK_CODE(b);
 	unsigned n = 0, off = 0;
 	enum found found;
-	bool more = true;
+	bool more = true, debug = debug_offset(x->vcpu->vm, f->place);
 
 	*bp = NULL;
 	f->place2 = SOFT_NOPLACE;
 	while (more && n < BLOCK_MAX) {
+		/* What may be stopped at is a block of its own. */
+		if (n != 0 && (debug || debug_offset(x->vcpu->vm, f->place + off)))
+			break;
 		found = read_here(f, off);
 		if (found == FOUND_MOVED)
 			return (X_DONE);
@@ -589,6 +592,7 @@ build(struct fetch *f, struct soft_block **bp)
 	b->mode = x->mode;
 	b->bytes = (uint16_t)off;
 	b->n = (uint16_t)n;
+	b->debug = debug;
 	soft_code_add(x->cpu, b, (n + 1) * sizeof(*i));
 	*bp = b;
 	return (X_DONE);

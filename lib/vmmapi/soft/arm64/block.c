@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "debug.h"
 #include "ops.h"
 
 static enum a64_status
@@ -120,16 +121,22 @@ build(struct a64 *c, uint64_t place, const uint8_t *code, unsigned left)
 	struct soft_block *b;
 	struct a64_insn *i;
 	unsigned n = 0, max = left / 4 < A64_BLOCK_MAX ? left / 4 : A64_BLOCK_MAX;
-	bool more = true;
+	bool more = true, debug = debug_offset(c->vcpu->vm, place);
 
 	b = soft_code_alloc(c->cpu, (A64_BLOCK_MAX + 1) * sizeof(struct a64_insn));
 	i = SOFT_BLOCK_CODE(b);
 	for (; more && n < max; n++) {
+		/* What may be stopped at is a block of its own. */
+		if (n != 0 && (debug || debug_offset(c->vcpu->vm, place + 4 * n)))
+			break;
 		if (!soft_code_watch(c->cpu, place + 4 * n, 4))
 			return (NULL);
 		more = decode(c, (uint32_t)host_load(code + 4 * n, 4), &i[n], 4 * n);
 	}
+	if (debug)
+		i[0].go = a64_debug_stop;
 	end(&i[n], 4 * n);
+	b->debug = debug;
 	b->place = place;
 	b->place2 = SOFT_NOPLACE;
 	b->mode = block_mode(c);

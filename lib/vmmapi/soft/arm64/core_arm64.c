@@ -385,13 +385,13 @@ attend(struct a64 *c)
 #define	LDX_MASK	0x3fc00000U
 #define	LDX		0x08400000U
 
-/* An instruction under software step ended; one that waits for an answer is to come yet. */
+/* An instruction under software step ended; one that waits for an answer, or that a debugger stopped at, is to come yet. */
 static void
 step_done(struct a64 *c, struct soft_block *b, enum soft_stop stop)
 {
 	const struct a64_insn *i = SOFT_BLOCK_CODE(b);
 
-	if (stop == SOFT_EXIT && c->vcpu->read_open)
+	if (stop == SOFT_EXIT && (c->vcpu->read_open || c->vcpu->exit.code == VM_EXIT_DEBUG))
 		c->stepping = false;
 	else
 		a64_debug_after(c, (i->word & LDX_MASK) == LDX);
@@ -544,6 +544,12 @@ core_wakeable(struct soft_cpu *cpu)
 	}
 }
 
+static void
+core_debug(struct soft_cpu *cpu)
+{
+	a64_mode(a64_of(cpu));
+}
+
 static uint64_t
 core_pc(struct soft_cpu *cpu)
 {
@@ -590,6 +596,7 @@ const struct soft_core soft_core_arm64 = {
 	.run = core_run,
 	.flush = core_flush,
 	.adopt = core_adopt,
+	.debug = core_debug,
 	.wakeable = core_wakeable,
 	.pc = core_pc,
 	.step_reason = VM_ARM64_DEBUG_STEP,

@@ -30,7 +30,9 @@ enum a64_status a64_debug_before(struct a64 *c);
  * Exclusive.
  */
 void	a64_debug_after(struct a64 *c, bool excl);
-/* Before an access, without alignment faults and translation faults of its own.  As a64_debug_before(). */
+/* How a block gets to an instruction that a debugger may want to stop at (vm->debug): A_STOP in its place, or what it does. */
+enum a64_status a64_debug_stop(struct a64 *c, const struct a64_insn *i);
+/* Before an access, without alignment faults and translation faults of its own.  As a64_debug_before(), or A_STOP for a debugger. */
 enum a64_status a64_debug_access(struct a64 *c, uint64_t va, unsigned size, bool write, bool el0);
 /* PSTATE.SS that an exception return with this SPSR_EL1 sets. */
 uint64_t a64_debug_return_ss(struct a64 *c, uint64_t spsr);

@@ -51,10 +51,10 @@ unsigned
 a64_debug(const struct a64 *c)
 {
 	const struct arm64_state *s = c->s;
-	unsigned what = 0;
+	unsigned what = c->vcpu->vm->debug.ndata != 0 ? A64_DEBUG_DATA : 0;
 
 	if (!enabled(c))
-		return (0);
+		return (what);
 	if ((s->mdscr_el1 & MDSCR_SS) != 0)
 		what |= A64_DEBUG_INSN;
 	if ((s->mdscr_el1 & MDSCR_MDE) == 0)
@@ -211,11 +211,43 @@ watched(const struct arm64_state *s, unsigned n, uint64_t va, unsigned size, uin
 }
 
 enum a64_status
+a64_debug_stop(struct a64 *c, const struct a64_insn *i)
+{
+	const struct vm_debug_point *p = NULL;
+	uint64_t at = 0;
+
+	c->cur = i;
+	if (!c->cpu->replay && c->vcpu->caps[VM_CAP_SINGLE_STEP] != 1)
+		p = debug_find(c->vcpu->vm, VM_DEBUG_EXEC, a64_pc(c, i), 1, &at);
+	if (p == NULL)
+		return (a64_call(c, i));
+	debug_fill(a64_exit(c, VM_EXIT_DEBUG, false), p, at, VM_ARM64_DEBUG_POINT);
+	return (A_STOP);
+}
+
+/* A debugger's, before the instruction as the guest's own. */
+static bool
+watch_point(struct a64 *c, uint64_t va, unsigned size, bool write)
+{
+	const struct vm_debug_point *p;
+	uint64_t at = 0;
+
+	if (c->vcpu->vm->debug.ndata == 0 || c->cpu->replay)
+		return (false);
+	p = debug_find(c->vcpu->vm, write ? VM_DEBUG_WRITE : VM_DEBUG_READ, va, size, &at);
+	if (p != NULL)
+		debug_fill(a64_exit(c, VM_EXIT_DEBUG, false), p, at, VM_ARM64_DEBUG_POINT);
+	return (p != NULL);
+}
+
+enum a64_status
 a64_debug_access(struct a64 *c, uint64_t va, unsigned size, bool write, bool el0)
 {
 	const struct arm64_state *s = c->s;
 	uint64_t where = 0;
 
+	if (watch_point(c, va, size, write))
+		return (A_STOP);
 	if ((s->mdscr_el1 & MDSCR_MDE) == 0 || !enabled(c))
 		return (A_DONE);
 	for (unsigned n = 0; n < ARM64_NWRP; n++) {

@@ -52,6 +52,7 @@ brk(struct a64 *c, const struct a64_insn *i)
 	ex = a64_exit(c, VM_EXIT_DEBUG, false);
 	ex->u.debug.addr = a64_pc(c, i);
 	ex->u.debug.reason = VM_ARM64_DEBUG_BRK;
+	ex->u.debug.why = VM_DEBUG_BY_GUEST;
 	return (A_STOP);
 }
 

@@ -295,7 +295,7 @@ jit_count(struct jit *j, struct soft_block *b)
 	struct emit e;
 	bool made;
 
-	if (++b->heat < j->hot)
+	if (b->debug || ++b->heat < j->hot)
 		return (NULL);
 	b->heat = 0;
 	if (j->cold_at - j->used < ROOM || j->data_size - j->data_used < ROOM ||
