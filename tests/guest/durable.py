@@ -22,7 +22,7 @@ MOMENTS = 40                # crashes without HYVE_TEST_LONG; with it, one after
 
 # Files come with fsync and without, are appended to, renamed and deleted; the mark behind each fsync goes around every cache.
 WORKLOAD = (
-    r"""mark() { printf "mark %%d\n" $1 | dd of=/dev/vda bs=4096 seek=%d count=1 conv=sync,notrunc oflag=direct 2>/dev/null; }"""
+    r"""mark() { printf "mark %%d\n" $1 | dd of=$disk bs=4096 seek=%d count=1 conv=sync,notrunc oflag=direct 2>/dev/null; }"""
     % (SIZE // 4096),
     """synced() { mkdir -p /mnt/d$(($1 % 5)); seq 1 $(($1 * 300)) >/mnt/loose$1; """
     """seq $1 $(($1 * 37 % 9000 + $1 + 10)) | dd of=/mnt/d$(($1 % 5))/f$1 bs=32k conv=fsync 2>/dev/null && mark $1; }""",
@@ -66,7 +66,7 @@ def from_qcow2(image, path):
         return file.read(), None
 
 
-def record_guest(context, files, keys="", cpus=1, qcow2=False):
+def record_guest(context, files, keys="", cpus=1, qcow2=False, device="/dev/vda", words=""):
     """Run the workload in a guest; the image before it, and the events."""
     image, before, log = context.path("disk.img"), context.path("before.img"), context.path("record")
     with open(image, "wb") as file:
@@ -77,10 +77,12 @@ def record_guest(context, files, keys="", cpus=1, qcow2=False):
         image = to_qcow2(image)
     with open(image, "rb") as source, open(before, "wb") as copy:
         copy.write(source.read())
-    g = context.script(disks=["%s,record=%s,sectorsize=%d%s" % (image, log, ATOM, keys)], cpus=cpus)
+    sector = "sectsz" if "device=nvme" in keys else "sectorsize"
+    g = context.script(words, disks=["%s,record=%s,%s=%d%s" % (image, log, sector, ATOM, keys)], cpus=cpus)
+    g.run("disk=" + device)
     for line in WORKLOAD:
         g.run(line)
-    g.run("mount -t ext4 -o commit=1 /dev/vda /mnt")
+    g.run("mount -t ext4 -o commit=1 $disk /mnt")
     g.run("work 1 %d 1" % files)
     g.signal(signal.SIGKILL)
     g.ends(-signal.SIGKILL)
@@ -193,6 +195,18 @@ def every_prefix_in_writethrough(context):
 def every_prefix_of_qcow2(context):
     """Below the format: its tables and data, as they get to the file."""
     recorded(context, qcow2=True)
+
+
+@case(slow=True, long=True)
+def every_prefix_on_nvme(context):
+    """Queues for each processor, flushes as commands of their own."""
+    recorded(context, keys=",device=nvme", device="/dev/nvme0n1", cpus=2)
+
+
+@case(slow=True, long=True, flavours=(guest.GENERIC,))
+def every_prefix_on_ahci(context):
+    """Commands that are queued, and flushes, which are not."""
+    recorded(context, keys=",device=ahci", device="/dev/sda", words="guest.load=ahci,sd_mod", cpus=2)
 
 
 guest.main()

@@ -5,11 +5,15 @@
  */
 #include <arpa/inet.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <unistd.h>
@@ -397,6 +401,90 @@ TEST(bridges)
 	close(sock);
 	CHECK_EQ(setenv("HYVE_HELPERS", "/nowhere", 1), 0);
 	refused("nic.backend=tap\nnic.bridge=span0", "cannot start '/nowhere/hyve-bridge-helper': No such file");
+}
+
+/* As it is installed: setuid root, in a folder of its own. */
+static void
+install_helper(const char *dir, char path[96])
+{
+	struct statvfs vfs;
+	char command[512];
+
+	(void)snprintf(path, 96, "%s/hyve-bridge-helper", dir);
+	(void)snprintf(command, sizeof(command), "cp '%s/hyve-bridge-helper' '%s'", getenv("HYVE_HELPERS"), path);
+	CHECK(system(command) == 0 && chown(path, 0, 0) == 0 && chmod(path, 04755) == 0 && chmod(dir, 0755) == 0);
+	CHECK_EQ(statvfs(dir, &vfs), 0);
+	if ((vfs.f_flag & ST_NOSUID) != 0)
+		SKIP("programs in /tmp are not setuid here");
+}
+
+/*
+ * A list at the place that the helper was built with, its sentence tells which: in an empty file system over the folder that is to have it, which only
+ * this process and its children see.
+ */
+static void
+install_list(const char *text)
+{
+	char *path = strchr(vmm_errmsg(), '\''), *list, *top;
+	FILE *file;
+
+	CHECK(path != NULL && (list = strndup(path + 1, strcspn(path + 1, "'"))) != NULL && (top = strdup(list)) != NULL);
+	do {
+		*strrchr(top, '/') = '\0';
+	} while (strchr(top + 1, '/') != NULL && access(top, F_OK) != 0);
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("list", top, "tmpfs", 0, "mode=755") != 0)
+		SKIP("no mounts of its own: this user may not make them");
+	for (char *at = list + strlen(top) + 1; (at = strchr(at, '/')) != NULL; *at++ = '/') {
+		*at = '\0';
+		CHECK(mkdir(list, 0755) == 0);
+	}
+	file = fopen(list, "we");
+	CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+	free(list);
+	free(top);
+}
+
+/* For a user without privileges, whose environment it does not believe. */
+TEST(bridges_of_users)
+{
+	char dir[] = "/tmp/hyve-tap.XXXXXX", path[96], mine[64];
+	FILE *file;
+	int sock, status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		SKIP("only root can install a helper that is setuid root");
+	alone();
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 || ioctl(sock, SIOCBRADDBR, "span0") != 0 || ioctl(sock, SIOCBRADDBR, "span1") != 0)
+		SKIP("this kernel has no bridges");
+	close(sock);
+	CHECK(tapdev_up("span0") == 0 && mkdtemp(dir) != NULL && getenv("HYVE_HELPERS") != NULL);
+	install_helper(dir, path);
+	(void)snprintf(mine, sizeof(mine), "%s/bridges", dir);
+	file = fopen(mine, "we");
+	CHECK(file != NULL && fputs("span0 all\nspan1 all\n", file) >= 0 && fclose(file) == 0 && chmod(mine, 0644) == 0);
+	CHECK(setenv("HYVE_HELPERS", dir, 1) == 0 && setenv("HYVE_BRIDGES", mine, 1) == 0);
+	fflush(NULL);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		/* The list is another for somebody who is not root, whatever the environment says. */
+		CHECK(setresuid(65534, 65534, 0) == 0 && tapdev_up("span1") != 0);
+		refused("nic.backend=tap\nnic.bridge=span0", "the list of bridges that users may use, '/");
+		CHECK(strstr(vmm_errmsg(), mine) == NULL && setresuid(0, 0, 0) == 0);
+		install_list("span0 user nobody\nspan1 user root\n");
+		CHECK(setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
+		CHECKF(plug("nic.backend=tap\nnic.bridge=span0\nnic.queues=2") != NULL, "%s", vmm_errmsg());
+		CHECK(if_nametoindex("hyve0") != 0);
+		unplug();
+		CHECK_EQ(if_nametoindex("hyve0"), 0);
+		refused("nic.backend=tap\nnic.bridge=span1", "you may not use bridge 'span1'");
+		fflush(NULL);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(unlink(path) == 0 && unlink(mine) == 0 && rmdir(dir) == 0);
 }
 
 TEST(what_cannot_be_had)
