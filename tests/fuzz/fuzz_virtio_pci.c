@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "error.h"
@@ -77,6 +78,14 @@ echo_open(struct net *n)
 
 NET_BACKEND(echo, "echo", NULL, "everything back", echo_open);
 
+static char folder[] = "/tmp/hyve-fuzz-virtio-XXXXXX";
+
+static void
+finish(void)
+{
+	(void)rmdir(folder);
+}
+
 /* A key of a device whose class has it. */
 static void
 give(const struct device_class *cls, const char *name, const char *value)
@@ -99,6 +108,8 @@ make_vm(void)
 	const struct device_class *cls;
 	char path[32];
 
+	if (mkdtemp(folder) == NULL || atexit(finish) != 0)
+		abort();
 	fuzz_pci_open(&guest);
 	for (unsigned i = 0; (cls = device_class_at(i)) != NULL && ndevs < DEVICES_MAX; i++) {
 		struct device_place place = {
@@ -108,8 +119,14 @@ make_vm(void)
 		if ((cls->on & DEVICE_ON_VIRTIO) == 0 || config_declare(guest.vmm.config, cls->name, &cls->keys) != 0 ||
 		    (place.irq[0] = vm_irq_open_line(guest.vmm.vm, 16 + ndevs % 8)) == NULL)
 			continue;
-		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_image());
-		give(cls, "path", path);
+		/* An image, or an empty folder that stays so. */
+		if (strcmp(cls->name, "virtio-9p") == 0) {
+			give(cls, "path", folder);
+			give(cls, "ro", "true");
+		} else {
+			(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_image());
+			give(cls, "path", path);
+		}
 		give(cls, "backend", "echo");
 		/* Those that need what a fuzz target cannot give stay out. */
 		devs[ndevs] = device_create(&guest.vmm, cls, cls->name, config_node(guest.vmm.config, cls->name), &place);
@@ -270,24 +287,36 @@ static const uint8_t network[] = {
 	OP_DESC | 0x20, 0, 0x00, 0x00, 0x08, 14, 0, 1, 1, OP_INDEX | 0x20, 2, 0, OP_NOTIFY | 0x20, OP_TURN, OP_MOVE,
 };
 
+#define	POKE(at, byte)	OP_POKE, (at), 0x00, 0x06, (byte)
+
+static const uint8_t share[] = {
+	0xc1,
+	/* 9P2000.L is agreed on, then a request that is longer than its message. */
+	POKE(0, 21), POKE(4, 100), POKE(5, 0xff), POKE(6, 0xff), POKE(8, 0x20), POKE(11, 8), POKE(13, '9'), POKE(14, 'P'), POKE(15, '2'),
+	POKE(16, '0'), POKE(17, '0'), POKE(18, '0'), POKE(19, '.'), POKE(20, 'L'),
+	OP_DESC, 0, 0x00, 0x00, 0x06, 21, 0, 1, 1, OP_DESC, 1, 0x00, 0x00, 0x07, 64, 0, 2, 0,
+	OP_AVAIL, 0, 0, OP_INDEX, 1, 0, OP_NOTIFY, OP_TURN, OP_ISR, 4, OP_MOVE,
+	POKE(4, 104), POKE(0, 90), OP_INDEX, 2, 0, OP_NOTIFY, OP_TURN, OP_MOVE, OP_INDEX, 3, 0, OP_NOTIFY, OP_DEVICE, 0, 0, 1,
+};
+
 size_t
 fuzz_seed(unsigned n, uint8_t *buf, size_t max)
 {
 	static const struct fuzz_input seeds[] = {
 		{ plain, sizeof(plain) }, { messages, sizeof(messages) }, { registers, sizeof(registers) },
-		{ disk, sizeof(disk) }, { network, sizeof(network) },
+		{ disk, sizeof(disk) }, { network, sizeof(network) }, { share, sizeof(share) },
 	};
+	const unsigned each = 5;	/* each for each of the first devices */
 
-	/* Each for each of the first four devices. */
-	if (n >= 4 * sizeof(seeds) / sizeof(seeds[0]) || seeds[n / 4].len + 3 > max)
+	if (n >= each * sizeof(seeds) / sizeof(seeds[0]) || seeds[n / each].len + 4 > max)
 		return (0);
-	buf[0] = seeds[n / 4].bytes[0];
+	buf[0] = seeds[n / each].bytes[0];
 	buf[1] = OP_SELECT;
-	buf[2] = (uint8_t)(n % 4);
+	buf[2] = (uint8_t)(n % each);
 	buf[3] = OP_START;
 	buf[4] = buf[0];
-	memcpy(buf + 5, seeds[n / 4].bytes + 1, seeds[n / 4].len - 1);
-	return (seeds[n / 4].len + 4);
+	memcpy(buf + 5, seeds[n / each].bytes + 1, seeds[n / each].len - 1);
+	return (seeds[n / each].len + 4);
 }
 
 int

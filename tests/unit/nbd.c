@@ -160,6 +160,45 @@ TEST(nbdkit)
 	end();
 }
 
+/* Encrypted: by a key that both have, which a file beside the URI names.  Without one, or with another, nothing is said in the clear. */
+TEST(tls)
+{
+	char keys[64], others[64], secure[256];
+	struct store *s;
+	FILE *file;
+
+	if (!have("nbdkit"))
+		SKIP("nbdkit is not installed");
+	if (system("nbdkit --dump-config | grep -qx tls=yes") != 0)
+		SKIP("this nbdkit has no TLS");
+	begin();
+	make_image(SIZE);
+	snprintf(keys, sizeof(keys), "%s/keys", dir);
+	snprintf(others, sizeof(others), "%s/others", dir);
+	file = fopen(keys, "we");
+	CHECK(file != NULL && fprintf(file, "alice:%064x\n", 0x5eed) > 0 && fclose(file) == 0);
+	file = fopen(others, "we");
+	CHECK(file != NULL && fprintf(file, "alice:%064x\n", 0xbad) > 0 && fclose(file) == 0);
+	CHECK_EQ(setenv("KEYS", keys, 1), 0);
+	start("exec nbdkit -f -U $SOCK --tls=require --tls-psk=$KEYS file $IMAGE");
+	snprintf(secure, sizeof(secure), "nbds+unix://alice@/?socket=%s&tls-psk-file=%s", sock, others);
+	refused(secure, false, ECONNREFUSED, "cannot connect: gnutls_handshake: ");
+	refused(uri, false, ENOENT, "refuses it; does it demand TLS (nbds)?");
+	snprintf(secure, sizeof(secure), "nbds+unix://alice@/?socket=%s&tls-psk-file=%s", sock, keys);
+	snprintf(uri, sizeof(uri), "%s", secure);
+	s = opened();
+	like_a_file(s, 60, 1);
+	store_close(s);
+	stop();
+	/* A server that has no TLS is no server for it. */
+	start("exec nbdkit -f -U $SOCK file $IMAGE");
+	refused(uri, false, ECONNREFUSED, "does it offer TLS?");
+	stop();
+	unlink(keys);
+	unlink(others);
+	end();
+}
+
 /* More than a request of the protocol may have: 32 MiB where the server does not say. */
 TEST(large_requests)
 {

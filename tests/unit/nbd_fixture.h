@@ -10,7 +10,7 @@
 #include "nbd_server.h"
 
 static char dir[] = "/tmp/hyve-nbd-XXXXXX";
-static char sock[64], uri[128], image[64];
+static char sock[64], uri[256], image[64];
 
 static inline void
 begin(void)

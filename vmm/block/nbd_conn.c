@@ -181,7 +181,9 @@ static void
 refused(struct conn *c, uint64_t now)
 {
 	if (c->d->phase == OPENING) {
-		disk_failed(c->d, ENOENT, "the server has no such export, or refuses it; 'nbdinfo --list' shows which it has");
+		disk_failed(c->d, ENOENT, strncmp(c->d->uri, "nbds", 4) == 0 ?
+		    "the server has no such export, or refuses it; 'nbdinfo --list' shows which it has" :
+		    "the server has no such export, or refuses it; does it demand TLS (nbds)?  'nbdinfo --list' shows which it has");
 		return;
 	}
 	(void)snprintf(c->why, sizeof(c->why), "the server refuses the export");
