@@ -3,6 +3,8 @@
  * nbd_lost.c - NBD servers that lose what they acknowledged, are gone, or answer nothing: what becomes of writes that were not flushed,
  * and for how long somebody waits (nbd_server.h is the server).
  */
+#include <fcntl.h>
+
 #include "block/nbd.h"
 #include "nbd_fixture.h"
 
@@ -229,6 +231,52 @@ TEST(settle)
 	ns_stop();
 	end();
 	free(model);
+}
+
+/* And with a format in between: its tables are written again with the next flush. */
+TEST(settle_qcow2)
+{
+	uint8_t data[2 * BLOCK], back[sizeof(data)];
+	char command[128];
+	struct store *s;
+	struct block *b;
+	int fd;
+
+	if (system("command -v qemu-img >/dev/null") != 0)
+		SKIP("qemu-img is not installed");
+	begin();
+	snprintf(command, sizeof(command), "qemu-img create -q -f qcow2 %s 256K", image);
+	CHECK_EQ(system(command), 0);
+	fd = open(image, O_RDONLY);
+	CHECK(fd >= 0 && read(fd, ns.disk, NS_SIZE) > 0);
+	close(fd);
+	memcpy(ns.cache, ns.disk, NS_SIZE);
+	ns_start(sock);
+	s = store_open(&(struct block_options){ .path = uri, .format = BLOCK_QCOW2, .timeout = 20 }, NULL);
+	CHECKF(s != NULL, "%s", vmm_errmsg());
+	CHECK(s->lazy && s->retries);
+	b = block_open_store(s);
+	CHECKF(b != NULL, "%s", vmm_errmsg());
+	fill(data, sizeof(data), 1);
+	CHECK_EQ(store_write(s, data, BLOCK, 0), 0);
+	CHECKF(block_settle(b) == 0, "%s", vmm_errmsg());
+	CHECK_EQ(store_write(s, data + BLOCK, BLOCK, 128 << 10), 0);
+	/* The server is gone: neither the tables nor the flush get to it.  It is back, without what it had not flushed. */
+	ns_stop();
+	memcpy(ns.cache, ns.disk, NS_SIZE);
+	CHECK(block_settle(b) != 0);
+	CHECK_HAS(vmm_errmsg(), "not all that was written to it: ");
+	ns_start(sock);
+	while (block_settle(b) != 0)
+		usleep(10000);
+	block_close(b);
+	s = store_open(&(struct block_options){ .path = uri, .format = BLOCK_QCOW2, .timeout = 20 }, NULL);
+	CHECKF(s != NULL, "%s", vmm_errmsg());
+	CHECK(store_read(s, back, BLOCK, 0) == 0 && store_read(s, back + BLOCK, BLOCK, 128 << 10) == 0);
+	CHECK(memcmp(data, back, sizeof(data)) == 0);
+	store_close(s);
+	ns_stop();
+	end();
 }
 
 /* The log is full, and the server does not answer the flush that would empty it. */

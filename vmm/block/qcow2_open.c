@@ -411,7 +411,7 @@ qcow2_open(struct store *file, const struct block_options *o, const struct store
 	if (fill_in(&p) == 0)
 		s = store_new(&qcow2_driver, p.q, p.q->size, p.q->readonly);
 	if (s != NULL)
-		s->lazy = !s->readonly;
+		s->lazy = s->retries = !s->readonly;
 	free(p.first);
 	if (s == NULL) {
 		error = errno;

@@ -67,7 +67,7 @@ store_write(struct store *s, const void *buf, size_t len, uint64_t off)
 /*
  * A host that failed to write its cache back says so once, and forgets the data: a second flush would succeed, though what it
  * stands for is lost.  So one failure makes every later flush fail, and flushes do not overlap, as only one would be told.
- * Storage that keeps what was not flushed can say that it did (s->keeps).
+ * Storage that keeps what was not flushed can say that it did (s->keeps), and a format that writes its tables again leaves it to its file.
  */
 int
 store_flush(struct store *s)
@@ -78,7 +78,7 @@ store_flush(struct store *s)
 	error = s->flush_error;
 	if (error == 0) {
 		error = s->driver->flush(s->priv);
-		s->flush_error = error == ETIMEDOUT && s->keeps ? 0 : error;
+		s->flush_error = s->retries || (error == ETIMEDOUT && s->keeps) ? 0 : error;
 	}
 	pthread_mutex_unlock(&s->flush_lock);
 	return (error);

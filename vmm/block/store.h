@@ -20,6 +20,7 @@ struct store {
 	struct raw	*raw;		/* raw.h: there is nothing but a file or device, for which there are other ways too; NULL */
 	bool		 lazy;		/* what it was given is in memory in parts until a flush, so that nobody else could use it */
 	bool		 keeps;		/* a flush that fails by ETIMEDOUT lost nothing: a later one may succeed */
+	bool		 retries;	/* what a flush could not write is written by the next one: only what is below forgets */
 	pthread_mutex_t	 flush_lock;	/* taken alone */
 	int		 flush_error;	/* of the first flush that failed, and lost something */
 };
