@@ -33,12 +33,6 @@ struct remote {
 	char		*uri;
 };
 
-/* A place in a request's memory. */
-struct cursor {
-	const struct iovec *iov;
-	size_t		 skip;		/* bytes of iov[0] that are done */
-};
-
 static const char *const schemes[] = { "nbd://", "nbds://", "nbd+unix://", "nbds+unix://" };
 
 bool
@@ -56,26 +50,18 @@ request(struct remote *r, enum nbd_op op, void *buf, uint64_t off, size_t len)
 	return (r->m->request(r->disk, op, buf, off, len));
 }
 
-/* Copy len bytes between the cursor's memory and buf, or only move on (buf NULL). */
+/* Copy len bytes between the cursor's memory and buf, and move on. */
 static void
-advance(struct cursor *c, void *buf, size_t len, bool gather)
+copy(struct cursor *c, uint8_t *buf, size_t len, bool gather)
 {
-	char *p = buf;
+	struct iovec part;
+	int n;
 
-	while (len != 0) {
-		size_t n = c->iov->iov_len - c->skip < len ? c->iov->iov_len - c->skip : len;
-		char *at = (char *)c->iov->iov_base + c->skip;
-
-		if (p != NULL && n != 0) {
-			memcpy(gather ? p : at, gather ? at : p, n);
-			p += n;
-		}
-		len -= n;
-		c->skip += n;
-		if (c->skip == c->iov->iov_len && len != 0) {
-			c->iov++;
-			c->skip = 0;
-		}
+	while (len != 0 && cursor_slice(c, len, &part, 1, &n) != 0) {
+		memcpy(gather ? buf : part.iov_base, gather ? part.iov_base : buf, part.iov_len);
+		cursor_advance(c, part.iov_len);
+		buf += part.iov_len;
+		len -= part.iov_len;
 	}
 }
 
@@ -107,7 +93,7 @@ by_buffer(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool wri
 	if (!write) {
 		error = request(r, NBD_READ, buf, start, (size_t)(end - start));
 		if (error == 0)
-			advance(c, buf + (off - start), len, false);
+			copy(c, buf + (off - start), len, false);
 		free(buf);
 		return (error);
 	}
@@ -115,7 +101,7 @@ by_buffer(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool wri
 	if (mine.exclusive)
 		error = read_edges(r, buf, off, len);
 	if (error == 0) {
-		advance(c, buf + (off - start), len, true);
+		copy(c, buf + (off - start), len, true);
 		error = request(r, NBD_WRITE, buf, start, (size_t)(end - start));
 	}
 	direct_leave(&r->blocks, &mine);
@@ -124,41 +110,38 @@ by_buffer(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool wri
 }
 
 static int
-straight(struct remote *r, struct cursor *c, uint64_t off, size_t len, bool write)
+straight(struct remote *r, struct cursor *c, void *buf, uint64_t off, size_t len, bool write)
 {
 	struct claim mine = { .exclusive = false };
 	int error;
 
 	if (write)
 		(void)direct_enter(&r->blocks, &mine, off, len, true);
-	error = request(r, write ? NBD_WRITE : NBD_READ, (char *)c->iov->iov_base + c->skip, off, len);
+	error = request(r, write ? NBD_WRITE : NBD_READ, buf, off, len);
 	if (write)
 		direct_leave(&r->blocks, &mine);
-	advance(c, NULL, len, write);
+	cursor_advance(c, len);
 	return (error);
 }
 
 static int
 transfer(struct remote *r, const struct iovec *iov, int niov, uint64_t off, bool write)
 {
-	struct cursor c = { .iov = iov };
+	struct cursor c = { iov, niov, 0 };
 	size_t min = r->e.min, left = (size_t)store_length(iov, niov), n, gather = (r->e.max < GATHER ? r->e.max : GATHER) / min * min;
 	int error = 0;
 
 	if (off > r->e.size || left > r->e.size - off)
 		return (EIO);			/* a qcow2 image that wants to grow */
 	while (left != 0 && error == 0) {
-		size_t here;
+		struct iovec next;
+		int parts;
+		size_t here = (size_t)cursor_slice(&c, left, &next, 1, &parts);
 
-		while (c.skip == c.iov->iov_len) {
-			c.iov++;
-			c.skip = 0;
-		}
-		here = c.iov->iov_len - c.skip;
 		here -= here % min;
 		if (off % min == 0 && here != 0 && (here >= GATHER / 16 || here == left)) {
 			n = here < r->e.max ? here : r->e.max;
-			error = straight(r, &c, off, n, write);
+			error = straight(r, &c, next.iov_base, off, n, write);
 		} else {
 			/* The block that off is in counts whole. */
 			n = gather - (size_t)(off % min);

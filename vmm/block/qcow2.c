@@ -12,44 +12,6 @@
 #define	ZEROS	65536
 
 /* A place in a request's vector. */
-struct cursor {
-	const struct iovec *iov;
-	int		 niov;
-	size_t		 skip;		/* bytes of iov[0] */
-};
-
-/* The next bytes, max at most, as a vector of at most PARTS; how many they are. */
-static uint64_t
-slice(const struct cursor *c, uint64_t max, struct iovec *part, int *n)
-{
-	size_t skip = c->skip;
-	uint64_t len = 0;
-
-	*n = 0;
-	for (int i = 0; i < c->niov && *n < PARTS && len < max; i++, skip = 0) {
-		size_t some = c->iov[i].iov_len - skip;
-
-		if (some > max - len)
-			some = (size_t)(max - len);
-		if (some == 0)
-			continue;
-		part[(*n)++] = (struct iovec){ .iov_base = (char *)c->iov[i].iov_base + skip, .iov_len = some };
-		len += some;
-	}
-	return (len);
-}
-
-static void
-advance(struct cursor *c, uint64_t len)
-{
-	c->skip += (size_t)len;
-	while (c->niov > 0 && c->skip >= c->iov->iov_len) {
-		c->skip -= c->iov->iov_len;
-		c->iov++;
-		c->niov--;
-	}
-}
-
 static void
 clear(const struct iovec *iov, int niov)
 {
@@ -134,11 +96,11 @@ read_backing(struct qcow2 *q, const struct iovec *iov, int niov, uint64_t off, u
 	if (have > len)
 		have = len;
 	if (have != 0) {
-		(void)slice(&c, have, part, &n);
+		(void)cursor_slice(&c, have, part, PARTS, &n);
 		error = store_readv(q->backing, part, n, off);
 	}
-	advance(&c, have);
-	(void)slice(&c, len - have, part, &n);
+	cursor_advance(&c, have);
+	(void)cursor_slice(&c, len - have, part, PARTS, &n);
 	clear(part, n);
 	return (error);
 }
@@ -180,12 +142,12 @@ q_readv(void *priv, const struct iovec *iov, int niov, uint64_t off)
 		pthread_mutex_unlock(&q->lock);
 		if (error != 0)
 			break;
-		n = slice(&at, r.len, part, &parts);
+		n = cursor_slice(&at, r.len, part, PARTS, &parts);
 		error = read_run(q, &r, part, parts, off, n);
 		pthread_mutex_lock(&q->lock);
 		unclaim(q, &mine);
 		pthread_mutex_unlock(&q->lock);
-		advance(&at, n);
+		cursor_advance(&at, n);
 		off += n;
 		left -= n;
 	}
@@ -334,7 +296,7 @@ write_some(struct qcow2 *q, const struct cursor *at, uint64_t off, uint64_t len,
 	bool in_place = false;
 	int parts, error;
 
-	len = slice(at, len, part, &parts);
+	len = cursor_slice(at, len, part, PARTS, &parts);
 	pthread_mutex_lock(&q->lock);
 	do {
 		error = q_make_room(q);
@@ -357,7 +319,7 @@ write_some(struct qcow2 *q, const struct cursor *at, uint64_t off, uint64_t len,
 		error = q_damaged(q, "a cluster of the disk is one of the image's tables, at", r.host);
 	pthread_mutex_unlock(&q->lock);
 	if (error == 0) {
-		*n = slice(at, f.len, part, &parts);
+		*n = cursor_slice(at, f.len, part, PARTS, &parts);
 		error = in_place ? q_file_writev(q, part, parts, r.host, *n) : write_filled(q, &f, part, parts);
 	}
 	pthread_mutex_lock(&q->lock);
@@ -377,7 +339,7 @@ q_writev(void *priv, const struct iovec *iov, int niov, uint64_t off)
 
 	while (left != 0 && error == 0) {
 		error = write_some(priv, &at, off, left, &n);
-		advance(&at, n);
+		cursor_advance(&at, n);
 		off += n;
 		left -= n;
 	}

@@ -22,26 +22,12 @@
 static int
 transfer(const struct raw *r, const struct iovec *iov, int niov, uint64_t off, bool write)
 {
+	struct cursor at = { iov, niov, 0 };
 	struct iovec part[64];
-	size_t skip = 0;		/* bytes of iov[0] that are done */
 	ssize_t n;
+	int count;
 
-	for (;;) {
-		int count;
-
-		/* What a ring did of it before has left empty ones in front. */
-		while (niov > 0 && skip >= iov->iov_len) {
-			skip -= iov->iov_len;
-			iov++;
-			niov--;
-		}
-		if (niov == 0)
-			return (0);
-		count = niov < 64 ? niov : 64;
-
-		memcpy(part, iov, (size_t)count * sizeof(part[0]));
-		part[0].iov_base = (char *)part[0].iov_base + skip;
-		part[0].iov_len -= skip;
+	while (cursor_slice(&at, UINT64_MAX, part, 64, &count) != 0) {
 		n = write ? pwritev(r->fd, part, count, (off_t)off) : preadv(r->fd, part, count, (off_t)off);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -51,8 +37,9 @@ transfer(const struct raw *r, const struct iovec *iov, int niov, uint64_t off, b
 		if (n == 0 || (r->direct.align != 0 && (uint64_t)n % r->direct.align != 0))
 			return (EIO);
 		off += (uint64_t)n;
-		skip += (size_t)n;
+		cursor_advance(&at, (uint64_t)n);
 	}
+	return (0);
 }
 
 static int

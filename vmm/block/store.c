@@ -101,6 +101,37 @@ store_flush_ended(struct store *s, int error)
 	return (error);
 }
 
+uint64_t
+cursor_slice(const struct cursor *c, uint64_t max, struct iovec *part, int parts, int *n)
+{
+	size_t skip = c->skip;
+	uint64_t len = 0;
+
+	*n = 0;
+	for (int i = 0; i < c->niov && *n < parts && len < max; i++, skip = 0) {
+		size_t some = c->iov[i].iov_len - skip;
+
+		if (some > max - len)
+			some = (size_t)(max - len);
+		if (some == 0)
+			continue;
+		part[(*n)++] = (struct iovec){ .iov_base = (char *)c->iov[i].iov_base + skip, .iov_len = some };
+		len += some;
+	}
+	return (len);
+}
+
+void
+cursor_advance(struct cursor *c, uint64_t len)
+{
+	c->skip += (size_t)len;
+	while (c->niov > 0 && c->skip >= c->iov->iov_len) {
+		c->skip -= c->iov->iov_len;
+		c->iov++;
+		c->niov--;
+	}
+}
+
 int
 store_discard(struct store *s, uint64_t off, uint64_t len)
 {

@@ -53,6 +53,18 @@ store_length(const struct iovec *iov, int niov)
 	return (len);
 }
 
+/* A place in a request's memory: skip bytes of iov[0] are behind it. */
+struct cursor {
+	const struct iovec *iov;
+	int		 niov;
+	size_t		 skip;
+};
+
+/* The next bytes, max at most, as a vector of at most parts; how many they are.  Empty pieces are left out. */
+uint64_t cursor_slice(const struct cursor *c, uint64_t max, struct iovec *part, int parts, int *n);
+/* Move on by len bytes, which there are. */
+void	cursor_advance(struct cursor *c, uint64_t len);
+
 /* Tell the log of dev, if there is one, what happened to the image of path, for which there is nobody else to be told.  Any thread. */
 void	store_complain(struct device *dev, const char *path, const char *what, int error);
 
