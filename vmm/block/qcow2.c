@@ -11,7 +11,6 @@
 #define	PARTS	256		/* pieces of a request's vector that one call takes */
 #define	ZEROS	65536
 
-/* A place in a request's vector. */
 static void
 clear(const struct iovec *iov, int niov)
 {
