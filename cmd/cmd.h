@@ -27,6 +27,7 @@ struct verb {
 int	cmd_config(const struct verb *verb, int argc, char **argv);
 int	cmd_devices(const struct verb *verb, int argc, char **argv);
 int	cmd_payload(const struct verb *verb, int argc, char **argv);
+int	cmd_qmp(const struct verb *verb, int argc, char **argv);
 int	cmd_run(const struct verb *verb, int argc, char **argv);
 
 /* What this program is when it is called by another name.  Returns the exit code. */

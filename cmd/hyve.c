@@ -14,6 +14,7 @@ static const struct verb verbs[] = {
 	{ "devices", "[NAME]", "list the device models, or the keys of one", cmd_devices },
 	{ "payload", "--image FILE [--arch A] [--accel X] [--at ADDR] [-k FILE | --set KEY=VALUE]...",
 	    "run a flat binary with a serial port on stdio", cmd_payload },
+	{ "qmp", "[SOCKET [COMMAND [ARGUMENTS]]]", "list what a control socket can be asked, or ask it", cmd_qmp },
 	{ "run", "[--kernel FILE | --firmware uefi|FILE] [--initrd FILE] [--append STRING] [--cpus N] [--memory SIZE] [--disk FILE]... [--share FOLDER]... [OPTION]...",
 	    "run a guest with its console here", cmd_run },
 };

@@ -14,6 +14,7 @@
 
 #include "cmd.h"
 #include "error.h"
+#include "hold.h"
 #include "runner.h"
 
 static void
@@ -57,6 +58,7 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 	/* Systems probe for ports and registers by the dozen: that is for debugging only. */
 	switch (exit->code) {
 	case VM_EXIT_SUSPENDED:
+		atomic_store(&run->how, (int)exit->u.suspended.how);
 		set_code(run, exit_code(exit->u.suspended.how));
 		return (false);
 	case VM_EXIT_MMIO:
@@ -95,6 +97,7 @@ cpu_thread(void *arg)
 	struct runner *run = cpu->run;
 	struct vm_exit exit;
 
+	atomic_store(&run->tids[cpu - run->cpus], (int)gettid());
 	do {
 		if (vm_run(cpu->vcpu, &exit) != 0) {
 			log_msg(run->vmm.log, LOG_LEVEL_ERROR, "cpu", "%s", vm_errmsg());
@@ -145,7 +148,9 @@ runner_run(struct runner *run)
 	int error = 0;
 
 	atomic_store(&run->code, -1);
-	devices_resume(&run->vmm);
+	atomic_store(&run->how, VM_SUSPEND_DESTROY);
+	if (vmm_begin(&run->vmm) != 0)
+		return (-1);
 	atomic_store(&run->left, run->ncpus);
 	for (unsigned i = 0; i < run->ncpus && error == 0; i++) {
 		struct runner_cpu *cpu = &run->cpus[i];
@@ -160,6 +165,7 @@ runner_run(struct runner *run)
 	for (unsigned i = 0; i < run->ncpus; i++) {
 		if (run->cpus[i].started)
 			(void)pthread_join(run->cpus[i].thread, NULL);
+		atomic_store(&run->tids[i], 0);
 		run->cpus[i].started = false;
 	}
 	return (error == 0 ? 0 : vmm_fail_sys(error, "cannot make a vCPU's thread"));

@@ -25,9 +25,11 @@ struct runner {
 	struct vmm	 vmm;
 	struct runner_cpu cpus[VM_MAXCPU];
 	struct vcpu	*vcpus[VM_MAXCPU];
+	_Atomic int	 tids[VM_MAXCPU];	/* threads of vCPUs, as the host numbers them; 0: it does not run */
 	unsigned	 ncpus;
 	_Atomic unsigned left;		/* vCPU threads that run */
 	_Atomic int	 code;		/* exit code, -1 before it is known */
+	_Atomic int	 how;		/* enum vm_suspend_how: why it ended */
 	struct log_rate	 rate;
 	int		 sigfd;
 	struct event	*sigev;

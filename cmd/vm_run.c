@@ -15,8 +15,10 @@
 #include "boot/boot.h"
 #include "cmd.h"
 #include "console.h"
+#include "control/qmp.h"
 #include "error.h"
 #include "firmware/firmware.h"
+#include "hold.h"
 #include "machine/machine.h"
 #include "newvm.h"
 #include "runner.h"
@@ -33,11 +35,29 @@ struct vm_run {
 	char		*module_lines[BOOT_MODULES_MAX];
 	struct firmware	 fw;		/* code NULL: none */
 	struct event	*force;		/* timer */
+	struct qmp	*control;	/* NULL: none */
 	bool		 asked;		/* the guest was asked to power off */
+	const char	*host;		/* what here ended the guest, in QMP's words; NULL: nothing did */
 	bool		 told;		/* what was chosen was printed */
 };
 
 /* Ending */
+
+/* End it from here: by whom, in QMP's words. */
+static void
+end_it(struct vm_run *run, enum vm_suspend_how how, const char *host)
+{
+	if (vm_suspend(run->r.vmm.vm, how) == 0)
+		run->host = host;
+}
+
+static void
+press(void *arg)
+{
+	struct vm_run *run = arg;
+
+	run->m.cls->power_button(&run->m);
+}
 
 static void
 force_end(void *arg)
@@ -45,18 +65,19 @@ force_end(void *arg)
 	struct vm_run *run = arg;
 
 	fprintf(stderr, "\r\nhyve: the guest did not power off by itself\r\n");
-	(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_POWEROFF);
+	end_it(run, VM_SUSPEND_POWEROFF, "host-signal");
 }
 
 static void
 ask_to_end(struct vm_run *run)
 {
 	if (run->asked) {
-		(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_POWEROFF);
+		end_it(run, VM_SUSPEND_POWEROFF, "host-signal");
 		return;
 	}
 	run->asked = true;
-	run->m.cls->power_button(&run->m);
+	/* One that is stopped notices it when it goes on. */
+	vmm_when_released(&run->r.vmm, press, run);
 	event_timer_arm(run->force, (uint64_t)config_num(config_node(run->r.vmm.config, ""), "power_off_wait") * SECOND);
 }
 
@@ -87,11 +108,11 @@ on_command(void *arg, char command)
 	struct vm_run *run = arg;
 
 	if (command == 'q')
-		(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_POWEROFF);
+		end_it(run, VM_SUSPEND_POWEROFF, "host-ui");
 	else if (command == 'p')
-		run->m.cls->power_button(&run->m);
+		vmm_when_released(&run->r.vmm, press, run);
 	else
-		(void)vm_suspend(run->r.vmm.vm, VM_SUSPEND_RESET);
+		end_it(run, VM_SUSPEND_RESET, "host-ui");
 }
 
 /* Files */
@@ -243,6 +264,7 @@ power_on(struct vm_run *run, struct config *cfg)
 	}
 	run->m.ncpus = topo.cpus;
 	run->m.vcpus = run->r.vcpus;
+	run->m.tids = run->r.tids;
 	if (runner_open_cpus(&run->r, topo.cpus) != 0)
 		goto out;
 	if (run->m.cls->init(&run->m) != 0 || run->m.cls->boot(&run->m, &run->spec, &protocol) != 0) {
@@ -366,7 +388,8 @@ configure(struct vm_run *run, struct config *cfg)
 static int
 live(struct vm_run *run, struct config *cfg)
 {
-	bool reboot = config_bool(config_node(cfg, ""), "reboot");
+	bool reboot = config_bool(config_node(cfg, ""), "reboot"), again;
+	const char *control = config_str(config_node(cfg, ""), "control");
 	int code;
 
 	run->force = event_timer_add(run->r.vmm.loop, force_end, run);
@@ -377,9 +400,20 @@ live(struct vm_run *run, struct config *cfg)
 		if (run->con == NULL)
 			return (-1);
 	}
+	if (control != NULL) {
+		run->control = qmp_new(&run->r.vmm, &run->m);
+		if (run->control == NULL || qmp_listen(run->control, control) != 0)
+			return (-1);
+	}
 	do {
+		run->host = NULL;
 		code = power_on(run, cfg);
-	} while (code == EXIT_VM_RESET && reboot && !run->asked && !run->o->loaded);
+		again = code == EXIT_VM_RESET && reboot && !run->asked && !run->o->loaded;
+		if (run->control != NULL) {
+			again = again && !qmp_quitting(run->control);
+			qmp_ended(run->control, code < 0 ? VM_SUSPEND_DESTROY : (enum vm_suspend_how)atomic_load(&run->r.how), again, run->host);
+		}
+	} while (again);
 	return (code);
 }
 
@@ -393,6 +427,7 @@ run_vm(struct config *cfg, const struct vm_run_options *o)
 	run.r.vmm.config = cfg;
 	if (configure(&run, cfg) == 0 && runner_init(&run.r) == 0)
 		code = live(&run, cfg);
+	qmp_free(run.control);
 	console_close(run.con);
 	event_remove(run.force);
 	runner_fini(&run.r);

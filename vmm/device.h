@@ -44,6 +44,16 @@ struct pci_host;
 
 #define	DEVICE_MAXIRQ	4		/* interrupts of a device on MMIO or ports, at most */
 
+/* Who holds the VM (hold.h); hold.c's. */
+struct vmm_hold {
+	unsigned	 count;
+	struct vmctx	*stopped;	/* the VM that was paused for it */
+	event_fn	*later;		/* to be called behind the last release */
+	void		*later_arg;
+	void		(*changed)(void *arg, bool held);
+	void		*changed_arg;
+};
+
 /* The VM around a set of devices: what its owner fills in before the first device. */
 struct vmm {
 	struct vmctx	*vm;
@@ -52,6 +62,7 @@ struct vmm {
 	struct config	*config;
 	struct device	*devices;	/* the registry's, in order of creation */
 	bool		 paused;	/* the registry's */
+	struct vmm_hold	 hold;
 };
 
 /* Where the machine puts a device. */

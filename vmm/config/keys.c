@@ -29,6 +29,7 @@ static const struct config_key global[] = {
 	KEY_INT("power_off_wait", 60, 1, 86400, "seconds from a signal, which presses the power button, until the VM ends in any case"),
 	KEY_BOOL("reboot", true, "start the guest anew when it resets; off: the VM ends with code 0"),
 	KEY_BOOL("default_nic", true, "a NIC with user-mode networking where no slot has one"),
+	KEY_PATH("control", NULL, "UNIX socket for clients that speak QMP; hyve-qmp(7) has the commands"),
 	KEY_BOOL("stats", false, "print the counters of each vCPU when the VM ends"),
 	KEY_INT("cpus", 1, 1, VM_MAXCPU, "number of vCPUs; sockets * cores * threads must be as many"),
 	KEY_INT("sockets", 1, 1, VM_MAXCPU, "sockets that the guest is told of"),

@@ -47,4 +47,12 @@ void	qmp_free(struct qmp *q);
  */
 void	qmp_event(struct qmp *q, const char *name, json_t *data);
 
+/*
+ * A life of the machine is over, for this reason; again: it is powered on anew.  Clients are told by RESET or SHUTDOWN.  host is the cause
+ * in QMP's words ("host-signal", "host-ui") if it was somebody here who is no client, else NULL.
+ */
+void	qmp_ended(struct qmp *q, enum vm_suspend_how how, bool again, const char *host);
+/* Whether a client wants the VM's process to end: there is no other life then, whatever the last one's end was. */
+bool	qmp_quitting(const struct qmp *q);
+
 #endif /* _HYVE_QMP_H_ */

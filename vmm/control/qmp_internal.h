@@ -44,9 +44,12 @@ struct qmp {
 	struct qmp_peer	*peers;
 	unsigned	 npeers;
 	unsigned	 busy;		/* callbacks under way */
+	bool		 stopped;	/* by stop: it holds the VM */
+	bool		 quit;		/* a client has ended it */
+	bool		 reset;		/* a client has asked for the reset that is under way */
 };
 
-extern const struct qmp_group qmp_group_server;
+extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query;
 
 /* qmp_socket.c: see qmp_listen(). */
 int	qmp_socket_open(struct qmp_socket *s, const char *path);
@@ -68,6 +71,9 @@ json_t	*qmp_greeting(void);
 json_t	*qmp_answer(struct qmp_peer *p, const char *text, size_t len);
 /* An answer that is an error. */
 json_t	*qmp_error(const char *class, const char *desc);
+
+/* qmp_run.c: for vmm_watch_hold(). */
+void	qmp_hold_changed(void *arg, bool held);
 
 /* qmp_schema.c: the answer of query-qmp-schema. */
 json_t	*qmp_schema(void);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../hold.h"
 #include "qmp_internal.h"
 
 #define	ACCEPTS		8		/* clients taken a turn */
@@ -108,6 +109,7 @@ qmp_new(struct vmm *vmm, struct machine *machine)
 	q->vmm = vmm;
 	q->machine = machine;
 	q->socket.fd = -1;
+	vmm_watch_hold(vmm, qmp_hold_changed, q);
 	return (q);
 }
 
@@ -159,6 +161,7 @@ qmp_free(struct qmp *q)
 
 	if (q == NULL)
 		return;
+	vmm_watch_hold(q->vmm, NULL, NULL);
 	event_remove(q->listener);
 	event_remove(q->again);
 	qmp_socket_close(&q->socket);

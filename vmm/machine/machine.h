@@ -49,6 +49,9 @@ struct machine_class {
 	void		(*unknown_sysreg)(struct machine *m, struct vcpu *vcpu, const struct vm_exit *exit);
 	/* Tell the guest that someone wants it to power off.  Any thread. */
 	void		(*power_button)(struct machine *m);
+	/* Interrupt every processor as a switch for debugging does, by what cannot be masked.  NULL: there is no such thing.  Any thread. */
+	void		(*nmi)(struct machine *m);
+	const char	*target;	/* what others call its architecture: "x86_64" */
 };
 
 struct machine {
@@ -56,6 +59,7 @@ struct machine {
 	struct vmm	*vmm;
 	unsigned	 ncpus;
 	struct vcpu	**vcpus;
+	const _Atomic int *tids;	/* the host's thread of each, 0 before it runs; NULL: nobody knows */
 	struct chardev	*console;	/* what the first serial port is connected to; NULL: the key's */
 	struct parts	*parts;		/* parts.c's */
 	const struct firmware *firmware;	/* what it starts with; NULL: a kernel */

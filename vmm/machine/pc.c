@@ -325,6 +325,13 @@ pc_power_button(struct machine *m)
 	acpi_pm_power_button(pc->pm);
 }
 
+static void
+pc_nmi(struct machine *m)
+{
+	for (unsigned i = 0; i < m->ncpus; i++)
+		(void)vm_amd64_inject_nmi(m->vcpus[i]);
+}
+
 const struct machine_class machine_pc = {
 	.name = "pc",
 	.arch = VM_ARCH_AMD64,
@@ -338,4 +345,6 @@ const struct machine_class machine_pc = {
 	.boot = pc_boot,
 	.unknown_sysreg = pc_unknown_sysreg,
 	.power_button = pc_power_button,
+	.nmi = pc_nmi,
+	.target = "x86_64",
 };

@@ -141,4 +141,5 @@ const struct machine_class machine_virt = {
 	.boot = virt_boot,
 	.unknown_sysreg = virt_unknown_sysreg,
 	.power_button = virt_power_button,
+	.target = "aarch64",
 };

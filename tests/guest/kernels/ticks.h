@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ticks.h - between the kernel that counts timer ticks (ticks.c) and the machine whose timers they are (ticks_pc.c, ticks_virt.c).
+ * ticks.h - between kernels (ticks.c counts timer ticks, beat.c says that it is alive) and their machines (ticks_pc.c, ticks_virt.c).
  */
 #ifndef _TICKS_H_
 #define	_TICKS_H_
@@ -44,6 +44,10 @@ const char *machine_init(const void *boot);
 void	machine_put(char c);
 /* Power off, or what leads to the same status of hyve. */
 void	machine_end(void) __attribute__((noreturn));
+/* What came since the last call: the power button, an interrupt that cannot be masked. */
+#define	EVENT_BUTTON	1U
+#define	EVENT_NMI	2U
+unsigned machine_events(void);
 void	interrupts_on(void);
 /* Those that are due are taken before. */
 void	interrupts_off(void);

@@ -10,6 +10,8 @@
 #define	HPET		0xfed00000U
 #define	LAPIC		0xfee00000U
 #define	COM1		0x3f8
+#define	PM1_STS		0x600
+#define	PWRBTN_STS	0x100
 
 #define	CODE		8
 #define	VEC_PIC		0x20
@@ -29,6 +31,7 @@ struct timer timers[NTIMERS] = {
 unsigned ntimers = NTIMERS, nrounds = 1;
 uint64_t clock_counts = 1, clock_femto;
 uint32_t clock_tenth;
+uint32_t nmis;			/* since machine_events() looked; its handler counts */
 
 static inline void
 outb(uint16_t port, uint8_t v)
@@ -42,6 +45,21 @@ inb(uint16_t port)
 	uint8_t v;
 
 	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
+	return (v);
+}
+
+static inline void
+outw(uint16_t port, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
+}
+
+static inline uint16_t
+inw(uint16_t port)
+{
+	uint16_t v;
+
+	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
 	return (v);
 }
 
@@ -112,7 +130,8 @@ ENTRY("entry_pic", 0x20);
 ENTRY("entry_rtc", 0x28);
 ENTRY("entry_hpet", 0x40);
 ENTRY("entry_lapic", 0x50);
-extern char entry_pic[], entry_rtc[], entry_hpet[], entry_lapic[];
+__asm__(".globl entry_nmi\nentry_nmi: lock incl nmis\n iretl\n");
+extern char entry_nmi[], entry_pic[], entry_rtc[], entry_hpet[], entry_lapic[];
 
 static uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
 static uint64_t idt[256];
@@ -135,6 +154,7 @@ set_tables(void)
 {
 	struct table g = { sizeof(gdt) - 1, (uint32_t)gdt }, i = { sizeof(idt) - 1, (uint32_t)idt };
 
+	gate(2, entry_nmi);
 	gate(VEC_PIC, entry_pic);
 	gate(VEC_RTC, entry_rtc);
 	gate(VEC_HPET, entry_hpet);
@@ -239,6 +259,17 @@ machine_init(const void *boot)
 	timers[HPET0].period[0] = clock_tenth;
 	timers[HPET0].period[1] = clock_tenth / 100;
 	return ((const char *)mb->cmdline);
+}
+
+unsigned
+machine_events(void)
+{
+	unsigned events = __atomic_exchange_n(&nmis, 0, __ATOMIC_SEQ_CST) != 0 ? EVENT_NMI : 0;
+
+	if ((inw(PM1_STS) & PWRBTN_STS) == 0)
+		return (events);
+	outw(PM1_STS, PWRBTN_STS);
+	return (events | EVENT_BUTTON);
 }
 
 void

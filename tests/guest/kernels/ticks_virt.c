@@ -14,6 +14,8 @@
 #define	GICR		0x080a0000UL
 #define	GICR_SGI	(GICR + 0x10000)
 #define	UART		0x09000000UL
+#define	BUTTON		3
+#define	GPIO_BUTTON	(0x09030000UL + (4UL << BUTTON))	/* data of that line */
 
 #define	PPI_VIRTUAL	27U
 #define	PPI_PHYSICAL	30U
@@ -212,6 +214,12 @@ machine_init(const void *boot)
 		timers[i].period[1] = clock_tenth / 100;
 	}
 	return (find_property(boot, "bootargs"));
+}
+
+unsigned
+machine_events(void)
+{
+	return ((rd(GPIO_BUTTON) & 1U << BUTTON) != 0 ? EVENT_BUTTON : 0);
 }
 
 void

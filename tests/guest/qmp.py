@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The control socket, by a client that was written after the specification of QMP and knows nothing of hyve: it negotiates, gives ids,
+takes answers and events in whatever order they come, and checks each answer against what query-qmp-schema says of it.
+
+The guest is a kernel of our own that says fifty times a second what its clock shows (kernels/beat.c).
+"""
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import time
+
+import guest
+from guest import case, check
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, error):
+        super().__init__(error["desc"])
+        self.kind = error["class"]
+
+
+class Qmp:
+    """A connection."""
+
+    def __init__(self, path, limit=guest.LIMIT):
+        self.limit = limit
+        self.stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        end = time.monotonic() + limit
+        while True:
+            try:
+                self.stream.connect(path)
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                check(time.monotonic() < end, "nobody listens at the socket")
+                time.sleep(0.02)
+        self.buffer = ""
+        self.decoder = json.JSONDecoder()
+        self.events = []
+        self.number = 0
+        self.types = None
+        self.greeting = self.message()["QMP"]
+
+    def message(self):
+        """The next JSON value of the stream; None at its end."""
+        end = time.monotonic() + self.limit
+        while True:
+            text = self.buffer.lstrip()
+            if text:
+                try:
+                    value, used = self.decoder.raw_decode(text)
+                    self.buffer = text[used:]
+                    return value
+                except json.JSONDecodeError:
+                    pass
+            if not select.select([self.stream], [], [], max(0, end - time.monotonic()))[0]:
+                raise guest.Failed("hung: nothing came from the control socket")
+            data = self.stream.recv(65536)
+            if not data:
+                return None
+            self.buffer += data.decode()
+
+    def execute(self, command, **arguments):
+        """The answer."""
+        self.number += 1
+        identity = {"n": self.number}
+        request = {"execute": command, "id": identity}
+        if arguments:
+            request["arguments"] = arguments
+        self.stream.sendall(json.dumps(request).encode())
+        while True:
+            message = self.message()
+            check(message is not None, "hung up before '%s' was answered" % command)
+            if "event" in message:
+                self.events.append(message)
+                continue
+            check(message["id"] == identity, "the answer has id %s, not %s" % (message.get("id"), identity))
+            if "error" in message:
+                check(set(message["error"]) == {"class", "desc"}, "an error is %s" % message)
+                raise Refused(message["error"])
+            return message["return"]
+
+    def negotiate(self):
+        check(self.execute("qmp_capabilities") == {}, "capabilities were not taken")
+        self.types = {entry["name"]: entry for entry in self.execute("query-qmp-schema")}
+        return self
+
+    def event(self, name):
+        """The next event, which is this; its data."""
+        message = self.events.pop(0) if self.events else self.message()
+        check(message is not None, "hung up before the event " + name)
+        check(message.get("event") == name, "%s came before the event %s" % (message, name))
+        check(set(message["timestamp"]) == {"seconds", "microseconds"} and
+              abs(message["timestamp"]["seconds"] - time.time()) < self.limit, "an event is %s" % message)
+        if "data" in message:
+            self.conforms(message["data"], self.types[name]["arg-type"], name)
+        return message.get("data")
+
+    def conforms(self, value, name, where):
+        """A value is of a type of the schema."""
+        entry = self.types[name]
+        kind = entry["meta-type"]
+        if kind == "builtin":
+            json_types = {"string": str, "int": int, "number": (int, float), "boolean": bool, "value": object}
+            good = isinstance(value, json_types[entry["json-type"]]) and (entry["json-type"] != "int" or not isinstance(value, bool))
+            check(good, "%s is %r, not of type %s" % (where, value, name))
+        elif kind == "enum":
+            check(value in [member["name"] for member in entry["members"]], "%s is %r, not of %s" % (where, value, name))
+        elif kind == "array":
+            check(isinstance(value, list), "%s is %r, not an array" % (where, value))
+            for i, element in enumerate(value):
+                self.conforms(element, entry["element-type"], "%s[%d]" % (where, i))
+        else:
+            members = {member["name"]: member for member in entry["members"]}
+            check(isinstance(value, dict) and set(value) <= set(members), "%s has %s, of %s" % (where, value, set(members)))
+            for member in members.values():
+                if member["name"] in value:
+                    self.conforms(value[member["name"]], member["type"], where + "." + member["name"])
+                else:
+                    check("default" in member, "%s lacks %s" % (where, member["name"]))
+
+    def ask(self, command, **arguments):
+        """The answer, of the type that the schema says."""
+        answer = self.execute(command, **arguments)
+        self.conforms(answer, self.types[command]["ret-type"], command)
+        return answer
+
+    def refused(self, command, kind, words, **arguments):
+        try:
+            answer = self.execute(command, **arguments)
+        except Refused as reason:
+            check(reason.kind == kind and words in str(reason), "%s was refused by %s: %s" % (command, reason.kind, reason))
+            return
+        raise guest.Failed("%s was done: %s" % (command, answer))
+
+    def ends(self):
+        """The other side hangs up, without another word."""
+        check(not self.events, "there were events left: %s" % self.events)
+        message = self.message()
+        check(message is None, "a message came at the end: %s" % message)
+
+    def close(self):
+        self.stream.close()
+
+
+def start(context, **options):
+    path = context.path("control")
+    g = context.start(["--kernel", context.kernel("beat"), "--net", "none", "--set", "control=" + path] + guest.ARCHES[context.arch]["exit"],
+                      **options)
+    return g, path
+
+
+def beat(g, number=None):
+    """The next beat, or the next of that number: its number, and the guest's clock in nanoseconds."""
+    pattern = r"^beat %s ([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{16})\r?\n" % ("([0-9a-f]{16})" if number is None else "(%016x)" % number)
+    fields = [int(field, 16) for field in g.expect(pattern).groups()]
+    return fields[0], fields[1] * fields[3] // fields[2] // 10 ** 6
+
+
+def last_beat(g):
+    """The last one that a guest which stands has said."""
+    while True:
+        seen = len(g.text)
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            g.read(0.1)
+        if len(g.text) == seen:
+            break
+    g.seen = g.text.rindex("beat", 0, g.text.rindex("\n"))
+    return beat(g)
+
+
+def stands(qmp, g):
+    """The guest is stopped: neither its clock nor its output goes on.  The VM's clock and the last beat."""
+    check(qmp.ask("query-status") == {"running": False, "status": "paused"}, "it is not stopped")
+    clock = qmp.ask("x-hyve-query-stats")["clock"]
+    last = last_beat(g)
+    length = len(g.text)
+    end = time.monotonic() + 0.7
+    while time.monotonic() < end:
+        g.read(0.1)
+    check(len(g.text) == length, "a stopped guest said " + g.text[length:])
+    check(qmp.ask("x-hyve-query-stats")["clock"] == clock, "the VM's clock does not stand")
+    return clock, last
+
+
+def stop_and_cont(qmp, other, g):
+    beat(g)
+    check(qmp.execute("stop") == {} and qmp.execute("stop") == {}, "stop has an answer")
+    for client in (qmp, other):
+        check(client.event("STOP") is None, "STOP has data")
+    began = time.monotonic()
+    clock, last = stands(qmp, g)
+    stood = (time.monotonic() - began) * 10 ** 9
+    check(qmp.execute("cont") == {} and qmp.execute("cont") == {}, "cont has an answer")
+    for client in (qmp, other):
+        client.event("RESUME")
+    check(qmp.ask("query-status")["running"], "it does not run")
+    # it goes on where it was
+    check(beat(g)[0] == last[0] + 1, "beats are missing behind %d" % last[0])
+    beat(g)
+    # the guest's clock has not seen the time between: it went on by what the VM's did, but for what was behind the last beats
+    qmp.execute("stop")
+    for client in (qmp, other):
+        client.event("STOP")
+    then, end = stands(qmp, g)
+    check(end[1] - last[1] <= then - clock + stood / 2,
+          "the guest's clock went on by %d ns, the VM's by %d" % (end[1] - last[1], then - clock))
+    qmp.execute("cont")
+    for client in (qmp, other):
+        client.event("RESUME")
+
+
+@case()
+def a_client_drives_a_vm(context):
+    g, path = start(context, cpus=2, more=["--name", "driven-%d" % os.getpid(), "--set", "uuid=00112233-4455-6677-8899-aabbccddeeff"])
+    beat(g)
+    qmp = Qmp(path)
+    info = os.stat(path)
+    check(stat.S_ISSOCK(info.st_mode) and info.st_mode & 0o777 == 0o600, "the socket's mode is %o" % info.st_mode)
+    check({"qemu", "package"} <= set(qmp.greeting["version"]) and isinstance(qmp.greeting["capabilities"], list), str(qmp.greeting))
+    qmp.refused("query-status", "CommandNotFound", "negotiated")
+    qmp.negotiate()
+    # every question that needs no arguments, by the schema
+    for name, entry in sorted(qmp.types.items()):
+        if entry["meta-type"] == "command" and (name.startswith("query-") or name.startswith("x-hyve-query-")):
+            qmp.ask(name)
+    check(qmp.ask("query-name") == {"name": "driven-%d" % os.getpid()}, "the name")
+    check(qmp.ask("query-uuid") == {"UUID": "00112233-4455-6677-8899-aabbccddeeff"}, "the identity")
+    check(qmp.ask("query-memory-size-summary")["base-memory"] == 256 << 20, "the memory")
+    cpus = qmp.ask("query-cpus-fast")
+    tasks = os.listdir("/proc/%d/task" % g.process.pid)
+    check([cpu["cpu-index"] for cpu in cpus] == [0, 1] and all(str(cpu["thread-id"]) in tasks for cpu in cpus) and
+          cpus[0]["target"] == guest.ARCHES[context.arch]["machine"], "the processors are %s" % cpus)
+    check(qmp.ask("query-kvm")["enabled"] == (context.accel == "kvm"), "the back end")
+    keys = {key["name"]: key for key in qmp.ask("x-hyve-query-config")}
+    check(keys["cpus"]["value"] == "2" and keys["cpus"]["origin"].startswith("argument") and keys["cpus"]["set"], str(keys["cpus"]))
+    check(keys["seed"]["origin"] == "default" and not keys["seed"]["set"], str(keys["seed"]))
+    qmp.refused("query-statsu", "CommandNotFound", "did you mean 'query-status'")
+    qmp.refused("stop", "GenericError", "no member 'now'", now=True)
+
+    other = Qmp(path).negotiate()
+    silent = Qmp(path)
+    stop_and_cont(qmp, other, g)
+
+    if "nmi" in guest.ARCHES[context.arch]["has"]:
+        qmp.execute("inject-nmi")
+        g.expect(r"^nmi\r?\n")
+    else:
+        qmp.refused("inject-nmi", "GenericError", "cannot be masked")
+
+    qmp.execute("system_reset")
+    for client in (qmp, other):
+        check(client.event("RESET") == {"guest": False, "reason": "host-qmp-system-reset"}, "who reset it")
+    beat(g, 0)
+    beat(g, 1)
+    # one that is stopped stays so over a reset
+    qmp.execute("stop")
+    qmp.execute("system_reset")
+    for client in (qmp, other):
+        client.event("STOP")
+        client.event("RESET")
+    check(not qmp.ask("query-status")["running"], "a reset has let it go on")
+    g.seen = len(g.text)
+    end = time.monotonic() + 0.7
+    while time.monotonic() < end:
+        g.read(0.1)
+    check("beat" not in g.text[g.seen:].partition("beat 0000000000000000 ")[2], "it runs")
+    # and notices its button when it goes on
+    qmp.execute("system_powerdown")
+    for client in (qmp, other):
+        client.event("POWERDOWN")
+    check(qmp.ask("query-status")["status"] == "paused", "the button has let it go on")
+    qmp.execute("cont")
+    g.expect(r"^button\r?\n")
+    g.ends(guest.POWEROFF)
+    for client in (qmp, other):
+        client.event("RESUME")
+        check(client.event("SHUTDOWN") == {"guest": True, "reason": "guest-shutdown"}, "who ended it")
+        client.ends()
+    silent.ends()
+    check(not os.path.exists(path), "the socket is left over")
+
+
+@case()
+def a_stopped_vm_can_be_ended(context):
+    """By quit, and by signals, of which the second pulls the plug."""
+    for end, reason in ((lambda g, qmp: qmp.execute("quit"), "host-qmp-quit"),
+                        (lambda g, qmp: (g.signal(signal.SIGTERM), g.expect_said("asking the guest to power off"), g.signal(signal.SIGINT)),
+                         "host-signal")):
+        g, path = start(context)
+        beat(g)
+        qmp = Qmp(path).negotiate()
+        qmp.execute("stop")
+        qmp.event("STOP")
+        end(g, qmp)
+        check(qmp.event("SHUTDOWN") == {"guest": False, "reason": reason}, "who ended it")
+        qmp.ends()
+        g.ends(guest.POWEROFF)
+
+
+@case()
+def a_socket_belongs_to_one(context):
+    """Another VM at the same path is refused and told who is there; one that was killed leaves a socket that the next takes."""
+    g, path = start(context)
+    beat(g)
+    other, _ = start(context)
+    other.ends(guest.ERROR)
+    check("process %d answers at '%s' already" % (g.process.pid, path) in other.said(), "it said " + other.said())
+    check(Qmp(path).negotiate().ask("query-status")["running"], "it does not run")
+    g.process.kill()
+    g.process.wait()
+    check(os.path.exists(path), "the socket is gone")
+    g, path = start(context)
+    beat(g)
+    qmp = Qmp(path).negotiate()
+    qmp.execute("quit")
+    g.ends(guest.POWEROFF)
+
+
+guest.main()
