@@ -27,6 +27,7 @@ cmd_config_new(void)
 	const struct device_class *uart = device_class_find("ns16550");
 
 	if (cfg == NULL || uart == NULL || config_declare(cfg, "", &config_global_keys) != 0 ||
+	    config_declare(cfg, "vcpu.*", &config_vcpu_keys) != 0 ||
 	    config_declare(cfg, SERIAL, &uart->keys) != 0 || machine_declare(cfg) != 0) {
 		config_free(cfg);
 		return (NULL);
@@ -133,6 +134,8 @@ mdoc(void)
 	    ".Ss Global keys\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < config_global_keys.nkeys; i++)
 		cmd_mdoc_key("", &config_global_keys.key[i]);
+	for (unsigned i = 0; i < config_vcpu_keys.nkeys; i++)
+		cmd_mdoc_key("vcpu.N.", &config_vcpu_keys.key[i]);
 	puts(".El\n.Ss Kernels\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < boot_keys.nkeys; i++)
 		cmd_mdoc_key("boot.", &boot_keys.key[i]);
@@ -141,6 +144,8 @@ mdoc(void)
 	puts(".El\n.Ss Firmware\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < firmware_keys.nkeys; i++)
 		cmd_mdoc_key("firmware.", &firmware_keys.key[i]);
+	for (unsigned i = 0; i < firmware_item_keys.nkeys; i++)
+		cmd_mdoc_key("firmware.item.N.", &firmware_item_keys.key[i]);
 	puts(".El\n.Ss Identity of the machine\n.Bl -tag -width memory.guest_in_core");
 	for (unsigned i = 0; i < smbios_keys.nkeys; i++)
 		cmd_mdoc_key("smbios.", &smbios_keys.key[i]);

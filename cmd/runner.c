@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -142,6 +144,52 @@ runner_open_cpus(struct runner *run, unsigned ncpus)
 	return (0);
 }
 
+/* config_each(): keys of vCPUs that there are not. */
+static int
+check_vcpu_key(void *arg, const char *name, const struct config_key *key, const char *text, const struct config_origin *origin)
+{
+	const struct runner *run = arg;
+	char where[512], *end;
+	unsigned long n;
+
+	if (text == NULL || strncmp(name, "vcpu.", 5) != 0)
+		return (0);
+	n = strtoul(name + 5, &end, 10);
+	if (end != name + 5 && *end == '.' && n < run->ncpus)
+		return (0);
+	return (vmm_fail(EINVAL, "%s: %s: the VM has vCPUs 0 to %u", config_origin_text(origin, where, sizeof(where)), name, run->ncpus - 1));
+}
+
+/* Start a vCPU's thread where its key says.  -1 with a sentence. */
+static int
+start_cpu(struct runner *run, unsigned i)
+{
+	struct runner_cpu *cpu = &run->cpus[i];
+	struct config_node *node = NULL;
+	struct config_value val = { .set = false };
+	pthread_attr_t attr;
+	char name[32], where[512];
+	int error;
+
+	(void)snprintf(name, sizeof(name), "vcpu.%u", i);
+	if (run->vmm.config != NULL)
+		node = config_node(run->vmm.config, name);
+	if (node != NULL && config_is_set(node, "cpuset") && config_get(node, "cpuset", &val) != 0)
+		return (-1);
+	error = pthread_attr_init(&attr);
+	if (error == 0 && val.set)
+		error = pthread_attr_setaffinity_np(&attr, sizeof(val.u.cpus), &val.u.cpus);
+	if (error == 0) {
+		error = pthread_create(&cpu->thread, &attr, cpu_thread, cpu);
+		(void)pthread_attr_destroy(&attr);
+	}
+	cpu->started = error == 0;
+	if (error == EINVAL && val.set)
+		return (vmm_fail(EINVAL, "%s: %s.cpuset: this process may run on none of the host's processors %s",
+		    config_origin_text(&val.origin, where, sizeof(where)), name, val.text));
+	return (error == 0 ? 0 : vmm_fail_sys(error, "cannot make a vCPU's thread"));
+}
+
 int
 runner_run(struct runner *run)
 {
@@ -149,15 +197,13 @@ runner_run(struct runner *run)
 
 	atomic_store(&run->code, -1);
 	atomic_store(&run->how, VM_SUSPEND_DESTROY);
+	if (run->vmm.config != NULL && config_each(run->vmm.config, check_vcpu_key, run) != 0)
+		return (-1);
 	if (vmm_begin(&run->vmm) != 0)
 		return (-1);
 	atomic_store(&run->left, run->ncpus);
-	for (unsigned i = 0; i < run->ncpus && error == 0; i++) {
-		struct runner_cpu *cpu = &run->cpus[i];
-
-		error = pthread_create(&cpu->thread, NULL, cpu_thread, cpu);
-		cpu->started = error == 0;
-	}
+	for (unsigned i = 0; i < run->ncpus && error == 0; i++)
+		error = start_cpu(run, i);
 	if (error == 0)
 		(void)event_loop_run(run->vmm.loop);
 	else
@@ -168,7 +214,7 @@ runner_run(struct runner *run)
 		atomic_store(&run->tids[i], 0);
 		run->cpus[i].started = false;
 	}
-	return (error == 0 ? 0 : vmm_fail_sys(error, "cannot make a vCPU's thread"));
+	return (error);
 }
 
 int

@@ -239,4 +239,75 @@ TEST(kernel)
 	done();
 }
 
+/* The file called name, as the directory has it; false: it is not there. */
+static bool
+read_file(const char *name, char *buf, size_t size)
+{
+	uint8_t entry[64];
+	unsigned n = 0, len;
+
+	fx_write(&fx, VM_SPACE_IO, 0x510, 2, 0x19);
+	for (int i = 0; i < 4; i++)
+		n = n << 8 | (unsigned)fx_read(&fx, VM_SPACE_IO, 0x511, 1);
+	while (n-- > 0) {
+		for (unsigned i = 0; i < sizeof(entry); i++)
+			entry[i] = (uint8_t)fx_read(&fx, VM_SPACE_IO, 0x511, 1);
+		if (strcmp((const char *)entry + 8, name) != 0)
+			continue;
+		len = (unsigned)entry[2] << 8 | entry[3];
+		CHECK(len < size);
+		fx_write(&fx, VM_SPACE_IO, 0x510, 2, (unsigned)entry[4] << 8 | entry[5]);
+		for (unsigned i = 0; i < len; i++)
+			buf[i] = (char)fx_read(&fx, VM_SPACE_IO, 0x511, 1);
+		buf[len] = '\0';
+		return (true);
+	}
+	return (false);
+}
+
+TEST(items)
+{
+	const struct device_class *cls = device_class_find("fw-cfg");
+	struct device_place place = { .on = DEVICE_ON_IO, .base = 0x510 };
+	struct device *dev;
+	char got[64];
+	int fd;
+
+	setup();
+	fd = open(in_dir("data"), O_WRONLY | O_CREAT, 0600);
+	CHECK(fd >= 0 && write(fd, "from a file", 11) == 11 && close(fd) == 0);
+	set("firmware.item.0.name", "opt/org.example/text");
+	set("firmware.item.0.string", "a, b = 100%%");
+	set("firmware.item.7.name", "opt/data");
+	set("firmware.item.7.file", in_dir("data"));
+	CHECKF(config_check(fx.vmm.config) == 0, "%s", vmm_errmsg());
+	dev = device_create(&fx.vmm, cls, "fwcfg", fx_node(&fx, "fwcfg", cls), &place);
+	CHECK(dev != NULL);
+	devices_resume(&fx.vmm);
+	CHECKF(firmware_publish_items(dev) == 0, "%s", vmm_errmsg());
+	CHECK(read_file("opt/org.example/text", got, sizeof(got)));
+	CHECK_STR(got, "a, b = 100%");
+	CHECK(read_file("opt/data", got, sizeof(got)));
+	CHECK_STR(got, "from a file");
+	CHECK(!read_file("opt/none", got, sizeof(got)));
+	/* The same again, both of them, neither, and no name. */
+	CHECK_EQ(firmware_publish_items(dev), -1);
+	CHECK_EQ(errno, EEXIST);
+	set("firmware.item.0.name", "opt/b");
+	set("firmware.item.0.file", in_dir("data"));
+	CHECK_EQ(firmware_publish_items(dev), -1);
+	CHECK_STR(vmm_errmsg(), "test: firmware.item.0 has either a string or a file");
+	config_unset(fx.vmm.config, "firmware.item.0.file");
+	config_unset(fx.vmm.config, "firmware.item.0.string");
+	CHECK_EQ(firmware_publish_items(dev), -1);
+	CHECK_STR(vmm_errmsg(), "test: firmware.item.0 has either a string or a file");
+	set("firmware.item.0.file", in_dir("nowhere"));
+	CHECK_EQ(firmware_publish_items(dev), -1);
+	CHECK_HAS(vmm_errmsg(), "nowhere");
+	config_unset(fx.vmm.config, "firmware.item.0.name");
+	CHECK_EQ(config_check(fx.vmm.config), -1);
+	CHECK_HAS(vmm_errmsg(), "firmware.item.0.name: required, but not set");
+	done();
+}
+
 TEST_MAIN()

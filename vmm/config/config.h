@@ -101,6 +101,8 @@ struct config_node;	/* a name in the tree: a group or a leaf */
 
 /* The keys of a VM itself, whatever its machine is. */
 extern const struct config_keys config_global_keys;
+/* And of its vCPU N, below "vcpu.N". */
+extern const struct config_keys config_vcpu_keys;
 
 /*
  * Make an empty tree with nothing declared.  NULL with errno ENOMEM.

@@ -45,3 +45,12 @@ const struct config_keys config_global_keys = {
 	.key = global,
 	.nkeys = sizeof(global) / sizeof(global[0]),
 };
+
+static const struct config_key vcpu[] = {
+	KEY_CPUSET("cpuset", NULL, "processors of the host on which the vCPU may run; unset: all that the process may use"),
+};
+
+const struct config_keys config_vcpu_keys = {
+	.key = vcpu,
+	.nkeys = sizeof(vcpu) / sizeof(vcpu[0]),
+};

@@ -5,6 +5,8 @@
  * Descriptors are shared with whoever gave them, so they are never made non-blocking: poll(2)
  * says whether a byte can be moved, and one write moves no more than then fits.
  */
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -13,6 +15,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -48,6 +51,9 @@ struct chardev {
 	struct event	*in_ev, *out_ev;	/* the same for one descriptor */
 	int		 tty;		/* a terminal made raw, -1: none */
 	struct termios	 cooked;	/* its modes before */
+	int		 opens;		/* of a pseudo terminal's master: inotify(7) of the other end; -1: it is none */
+	struct event	*opens_ev;
+	unsigned	 nopen;		/* how often that is open, but for its owner */
 	/* RING */
 	struct ring	 to_user, from_user;
 	bool		 posted;	/* a call is on its way */
@@ -84,7 +90,7 @@ make(enum chardev_kind kind, struct event_loop *loop)
 		return (vmm_fail_null(ENOMEM, "character device: out of memory"));
 	cd->kind = kind;
 	cd->loop = loop;
-	cd->in = cd->out = cd->tty = -1;
+	cd->in = cd->out = cd->tty = cd->opens = -1;
 	pthread_mutex_init(&cd->lock, NULL);
 	return (cd);
 }
@@ -189,6 +195,91 @@ chardev_open_stdio(struct event_loop *loop)
 	return (cd);
 }
 
+/* Whether nobody is at the other end of a pseudo terminal.  Lock held. */
+static bool
+is_left(struct chardev *cd)
+{
+	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	const struct inotify_event *e;
+	ssize_t len;
+
+	if (cd->opens < 0)
+		return (false);
+	while ((len = read(cd->opens, buf, sizeof(buf))) > 0) {
+		for (const char *p = buf; p < buf + len; p += sizeof(*e) + e->len) {
+			e = (const struct inotify_event *)(const void *)p;
+			if ((e->mask & IN_OPEN) != 0)
+				cd->nopen++;
+			else if ((e->mask & IN_CLOSE) != 0)
+				cd->nopen -= cd->nopen != 0;
+			else if ((e->mask & IN_ACCESS) != 0 && cd->nopen == 0)
+				cd->nopen = 1;	/* it was open before this was */
+		}
+	}
+	return (cd->nopen == 0);
+}
+
+/* Who left makes room of a kind.  Control thread. */
+static void
+opens_changed(void *arg, unsigned what)
+{
+	struct chardev *cd = arg;
+	bool writable;
+
+	pthread_mutex_lock(&cd->lock);
+	writable = is_left(cd) && cd->want_write;
+	pthread_mutex_unlock(&cd->lock);
+	if (cd->fn != NULL && writable)
+		cd->fn(cd->arg, false, true);
+}
+
+/* If it is a pseudo terminal's master, learn who opens the other end from now on. */
+static void
+watch_opens(struct chardev *cd)
+{
+	char path[32];
+	unsigned n;
+
+	if (ioctl(cd->in, TIOCGPTN, &n) != 0)
+		return;
+	(void)snprintf(path, sizeof(path), "/dev/pts/%u", n);
+	cd->opens = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (cd->opens < 0)
+		return;
+	cd->opens_ev = inotify_add_watch(cd->opens, path, IN_OPEN | IN_CLOSE | IN_ACCESS) < 0 ? NULL :
+	    event_fd_add(cd->loop, cd->opens, EVENT_READ, opens_changed, cd);
+	if (cd->opens_ev == NULL) {
+		close(cd->opens);
+		cd->opens = -1;
+	}
+}
+
+/* "fd:N" */
+static struct chardev *
+open_fd(struct event_loop *loop, const char *number)
+{
+	struct chardev *cd;
+	char *end;
+	long n = strtol(number, &end, 10);
+	int fd;
+
+	if (*number < '0' || *number > '9' || *end != '\0' || n > INT_MAX)
+		return (vmm_fail_null(EINVAL, "character device: 'fd:%.32s' names no descriptor", number));
+	fd = fcntl((int)n, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		(void)vmm_fail_sys(errno, "character device: descriptor %ld", n);
+		return (NULL);
+	}
+	cd = chardev_open_fds(loop, fd, fd, true);
+	if (cd == NULL) {
+		close(fd);
+		return (NULL);
+	}
+	make_raw(cd, fd, false);
+	watch_opens(cd);
+	return (cd);
+}
+
 struct chardev *
 chardev_open(struct event_loop *loop, const char *what)
 {
@@ -199,6 +290,8 @@ chardev_open(struct event_loop *loop, const char *what)
 		return (chardev_open_null());
 	if (strcmp(what, "stdio") == 0)
 		return (chardev_open_stdio(loop));
+	if (strncmp(what, "fd:", 3) == 0)
+		return (open_fd(loop, what + 3));
 	if (*what == '\0')
 		return (vmm_fail_null(EINVAL, "character device: no path"));
 	fd = open(what, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -223,6 +316,7 @@ chardev_close(struct chardev *cd)
 	event_remove(cd->in_ev);
 	if (cd->out_ev != cd->in_ev)
 		event_remove(cd->out_ev);
+	event_remove(cd->opens_ev);
 	if (cd->tty >= 0)
 		(void)tcsetattr(cd->tty, TCSANOW, &cd->cooked);
 	if (cd->kind == CHARDEV_RING)
@@ -233,6 +327,8 @@ chardev_close(struct chardev *cd)
 		if (cd->out >= 0 && cd->out != cd->in)
 			close(cd->out);
 	}
+	if (cd->opens >= 0)
+		close(cd->opens);
 	free(cd->to_user.buf);
 	free(cd->from_user.buf);
 	pthread_mutex_destroy(&cd->lock);
@@ -370,7 +466,7 @@ write_fd(struct chardev *cd, const uint8_t *p, size_t len)
 		else
 			cd->broken = true;
 	}
-	return (cd->broken ? len : done);
+	return (cd->broken || (done < len && is_left(cd)) ? len : done);
 }
 
 size_t

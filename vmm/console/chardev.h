@@ -23,9 +23,16 @@ struct chardev;
 typedef void chardev_fn(void *arg, bool readable, bool writable);
 
 /*
- * Open by configuration text: "null", "stdio", or the path of a character device, terminal or
- * FIFO.  A terminal is put into raw mode until the close: every byte passes as it is.
- * Errors: EINVAL (empty), those of open(2), EBUSY (descriptor watched already), ENOMEM.
+ * Open by configuration text: "null", "stdio", "fd:N", or the path of a character device, terminal
+ * or FIFO.  A terminal is put into raw mode until the close: every byte passes as it is.
+ *
+ * N is a descriptor of this process, which stays open and is its owner's.  If it is the master's
+ * end of a pseudo terminal, whose other end its owner has open too so that the terminal lasts,
+ * bytes that find no room while nobody else has the terminal open are dropped: a line that nobody
+ * is at does not hold a guest back.
+ *
+ * Errors: EINVAL (empty, no descriptor's number), EBADF, those of open(2), EBUSY (descriptor
+ * watched already), ENOMEM.
  * Control thread.
  */
 struct chardev *chardev_open(struct event_loop *loop, const char *what);

@@ -23,6 +23,8 @@ struct firmware_place {
 
 /* The keys below "firmware". */
 extern const struct config_keys firmware_keys;
+/* And below "firmware.item.N", for each file that firmware is given. */
+extern const struct config_keys firmware_item_keys;
 
 /* What was chosen; strings are the structure's. */
 struct firmware {
@@ -48,6 +50,8 @@ void	firmware_free(struct firmware *fw);
 
 /* How long it is to wait for a key, as the keys say.  -1 with a sentence. */
 int	firmware_publish_settings(struct device *fw_cfg, struct config *cfg);
+/* Give it the files that the keys below "firmware.item" name.  -1 with a sentence.  Control thread. */
+int	firmware_publish_items(struct device *fw_cfg);
 /* Give it a kernel to start, with what is of use: an initrd, a command line (QEMU's docs/specs/fw_cfg).  -1 with a sentence. */
 int	firmware_publish_kernel(struct device *fw_cfg, const struct boot_spec *spec);
 

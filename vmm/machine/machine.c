@@ -23,7 +23,8 @@ machine_declare(struct config *cfg)
 	const struct machine_class *cls;
 
 	if (config_declare(cfg, "boot", &boot_keys) != 0 || config_declare(cfg, "boot.module.*", &boot_module_keys) != 0 ||
-	    config_declare(cfg, "firmware", &firmware_keys) != 0 || config_declare(cfg, "smbios", &smbios_keys) != 0 ||
+	    config_declare(cfg, "firmware", &firmware_keys) != 0 ||
+	    config_declare(cfg, "firmware.item.*", &firmware_item_keys) != 0 || config_declare(cfg, "smbios", &smbios_keys) != 0 ||
 	    config_declare_slots(cfg, MACHINE_SLOTS, &device_selector, device_class_keys) != 0)
 		return (-1);
 	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {

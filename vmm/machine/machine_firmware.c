@@ -53,7 +53,8 @@ machine_firmware_tell(struct machine *m, struct device *fw_cfg, const struct boo
 {
 	if (fw_cfg_add_number(fw_cfg, FW_CFG_NB_CPUS, m->ncpus, 2) != 0 ||
 	    fw_cfg_add_number(fw_cfg, FW_CFG_MAX_CPUS, m->ncpus, 2) != 0 || smbios(m, fw_cfg, cpu_family) != 0 ||
-	    firmware_publish_settings(fw_cfg, m->vmm->config) != 0 || bootorder_publish(m->vmm, fw_cfg) != 0)
+	    firmware_publish_settings(fw_cfg, m->vmm->config) != 0 || bootorder_publish(m->vmm, fw_cfg) != 0 ||
+	    firmware_publish_items(fw_cfg) != 0)
 		return (-1);
 	return (firmware_publish_kernel(fw_cfg, spec));
 }

@@ -15,7 +15,7 @@
 
 /* The keys of a serial port. */
 #define	SERIAL_KEYS								\
-	KEY_PATH("path", NULL, "the host's end: a terminal, a FIFO, or stdio; without one, output is dropped")
+	KEY_PATH("path", NULL, "the host's end: a terminal, a FIFO, stdio, or fd:N, a descriptor; without one, output is dropped")
 
 /* The most characters that a FIFO holds. */
 #define	SERIAL_FIFO	32
