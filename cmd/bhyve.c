@@ -3,6 +3,7 @@
  * bhyve.c - the bhyve command: its options, and the life of the VM that they describe.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static const struct option {
 	{ 'C', NULL, "memory.guest_in_core", "true", NULL, "guest memory is in core dumps", NULL },
 	{ 'D', NULL, "destroy_on_poweroff", "true", NULL, "the VM is gone when it was powered off, as it is", NULL },
 	{ 'e', NULL, "x86.strictio", "true", NULL, "end at accesses to unknown ports; hyve goes on", NULL },
-	{ 'f', "NAME,[string|file]=DATA", NULL, NULL, bhyve_option_fwcfg, "an item for firmware; refused", NULL },
+	{ 'f', "NAME,[string|file]=DATA", NULL, NULL, bhyve_option_fwcfg, "an item for firmware, and for the system behind it", NULL },
 	{ 'G', "[w][ADDRESS:]PORT", NULL, NULL, bhyve_option_gdb, "debugger's port; w: wait for one", NULL },
 	{ 'h', NULL, NULL, NULL, NULL, "this help", NULL },
 	{ 'H', NULL, "x86.vmexit_on_hlt", "true", NULL, "an idle vCPU gives the host's processor back, as it does", NULL },
@@ -46,7 +47,7 @@ static const struct option {
 	{ 'M', NULL, "monitor", "true", NULL, "a guest that reboots is started anew and does not end the process", NULL },
 	{ 'n', "DOMAIN", NULL, NULL, NULL, "a NUMA domain; refused", "hyve has no NUMA domains; all memory is in one" },
 	{ 'o', "KEY=VALUE", NULL, NULL, NULL, "any key, of bhyve's or of hyve's; config.dump=1 prints them", NULL },
-	{ 'p', "VCPU:HOSTCPU", NULL, NULL, bhyve_option_pin, "pin a vCPU; the host's scheduler places them", NULL },
+	{ 'p', "VCPU:HOSTCPU", NULL, NULL, bhyve_option_pin, "a vCPU runs on that processor of the host, or on another one that -p names for it", NULL },
 	{ 'P', NULL, "x86.vmexit_on_pause", "true", NULL, "so does one that spins", NULL },
 	{ 'r', "FILE", NULL, NULL, NULL, "resume a snapshot; refused", "hyve has no snapshots in files yet" },
 	{ 's', "help|[BUS:]SLOT[:FUNCTION],DEVICE[,CONFIG]", NULL, NULL, bhyve_option_slot, "a PCI device", NULL },
@@ -218,6 +219,21 @@ is_there(const char *name)
 	return (true);
 }
 
+/* Where bhyvectl asks, unless another place is named. */
+static int
+default_control(struct config *cfg)
+{
+	static const struct config_origin code = { CONFIG_FROM_CODE, "bhyve", 0 };
+	struct config_node *root = config_node(cfg, "");
+	char path[PATH_MAX];
+
+	if (config_is_set(root, "control"))
+		return (0);
+	if (bhyve_socket(config_str(root, "name"), true, path, sizeof(path)) != 0)
+		return (-1);
+	return (config_set(cfg, "control", path, &code));
+}
+
 static int
 run(struct bhyve *b)
 {
@@ -229,7 +245,7 @@ run(struct bhyve *b)
 		fputs("bhyve: the VM has no name\n", stderr);
 		return (usage(stderr, 1));
 	}
-	if (default_uuid(b->hyve) != 0)
+	if (default_uuid(b->hyve) != 0 || default_control(b->hyve) != 0)
 		return (cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg()));
 	o.loaded = !firmware_wanted(b->hyve) && !config_is_set(root, "boot.kernel");
 	o.gone = config_bool(config_node(b->tree, ""), "destroy_on_poweroff");

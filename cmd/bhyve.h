@@ -66,6 +66,7 @@ struct bhyve {
 	struct config	*hyve;		/* hyve's */
 	struct bhyve_slot slots[64];
 	unsigned	 nslots;
+	unsigned	 nitems;	/* of firmware */
 	bool		 has_screen;	/* an fbuf was left out */
 };
 
@@ -107,5 +108,13 @@ int	bhyve_key(struct bhyve *b, const char *name, const char *text, int n);
 /* "-s help" and "-l help". */
 void	bhyve_help_slots(void);
 void	bhyve_help_lpc(void);
+
+/* bhyve_socket.c: where bhyve serves a VM's control socket, and bhyvectl finds it. */
+
+/*
+ * The path for a VM's name; make: with the folder that it is in, for this user alone.  -1 with a sentence: EINVAL (no name),
+ * ENAMETOOLONG, EPERM (the folder is somebody else's), those of mkdir(2).
+ */
+int	bhyve_socket(const char *name, bool make, char *path, size_t size);
 
 #endif /* _HYVE_BHYVE_H_ */

@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,13 +94,30 @@ bootrom(struct bhyve *b, const struct bhyve_slot *slot, const char *key, const s
 	return (bhyve_set(b, NULL, "firmware.code", "uefi", &val->origin));
 }
 
-/* A serial port: standard input and output, or what the host has; a null modem has two ends, both FreeBSD's. */
+/*
+ * A null modem has two ends, both FreeBSD's.  Here it is a pseudo terminal, whose both ends this process has until it ends, so that it
+ * lasts over the guest's resets; its name takes the place of the other end's.
+ */
+static int
+null_modem(struct bhyve *b, const struct config_value *val)
+{
+	char name[64], fd[16];
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || ptsname_r(master, name, sizeof(name)) != 0 ||
+	    open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) < 0)
+		return (vmm_fail_sys(errno, "a pseudo terminal"));
+	bhyve_tell(&val->origin, "'%s': null modems are FreeBSD's; the serial port's other end is the terminal %s", val->text, name);
+	(void)snprintf(fd, sizeof(fd), "fd:%d", master);
+	return (bhyve_set(b, NULL, "com1.path", fd, &val->origin));
+}
+
+/* A serial port: standard input and output, or what the host has. */
 static int
 com1(struct bhyve *b, const struct bhyve_slot *slot, const char *key, const struct config_value *val)
 {
 	if (strncmp(val->text, "/dev/nmdm", 9) == 0)
-		return (vmm_fail(ENOTSUP, "'%.64s': null modem devices are FreeBSD's; use stdio, or one of the terminals that "
-		    "'socat -d -d pty,raw,echo=0 pty,raw,echo=0' makes", val->text));
+		return (null_modem(b, val));
 	if (strncmp(val->text, "tcp=", 4) == 0)
 		return (vmm_fail(ENOTSUP, "'%.64s': hyve serves no serial port by TCP; use stdio, or a terminal that socat connects", val->text));
 	return (bhyve_set(b, NULL, "com1.path", val->text, &val->origin));
@@ -204,7 +222,7 @@ static const struct bhyve_rule rules[] = {
 #define	NRULES	(sizeof(rules) / sizeof(rules[0]))
 
 static const struct bhyve_rule vcpu_rules[] = {
-	{ KEY_CPUSET("cpuset", NULL, "processors of the host that it runs on"), .say = "the host's scheduler places vCPUs; 'taskset' restricts all of them" },
+	{ KEY_CPUSET("cpuset", NULL, "processors of the host that it runs on"), .fn = if_there },
 };
 
 #define	NO_DOMAINS	"hyve has no NUMA domains; all memory is in one"
@@ -254,6 +272,7 @@ bhyve_tree(void)
 	    /* hyve's own, for what bhyve has no word for. */
 	    config_declare(cfg, "", &config_global_keys) != 0 || config_declare(cfg, "boot", &boot_keys) != 0 ||
 	    config_declare(cfg, "boot.module.*", &boot_module_keys) != 0 || config_declare(cfg, "firmware", &firmware_keys) != 0 ||
+	    config_declare(cfg, "firmware.item.*", &firmware_item_keys) != 0 ||
 	    config_declare(cfg, "smbios", &smbios_keys) != 0 || (cls = machine_find(vmm_arch(cfg))) == NULL ||
 	    config_declare(cfg, cls->name, &cls->keys) != 0)
 		goto fail;

@@ -240,11 +240,25 @@ bhyve_option_pin(struct bhyve *b, const char *text, int n)
 	return (bhyve_key(b, name, set, n));
 }
 
-/* -f name,[string|file]=data */
+/* -f name,[string|file]=data is the next item for firmware. */
 int
 bhyve_option_fwcfg(struct bhyve *b, const char *text, int n)
 {
-	return (vmm_fail(ENOTSUP, "argument %d: -f '%.64s': hyve's firmware configuration has no items of yours yet", n, text));
+	const char *comma = strchr(text, ',');
+	char key[48], *name;
+	const char *what = comma == NULL ? NULL : strncmp(comma + 1, "string=", 7) == 0 ? "string" : strncmp(comma + 1, "file=", 5) == 0 ? "file" : NULL;
+	int r;
+
+	if (what == NULL)
+		return (vmm_fail(EINVAL, "argument %d: -f '%.64s' is not of the form NAME,string=TEXT or NAME,file=PATH", n, text));
+	name = strndup(text, (size_t)(comma - text));
+	if (name == NULL)
+		return (vmm_fail(ENOMEM, "no memory"));
+	(void)snprintf(key, sizeof(key), "firmware.item.%u.name", b->nitems);
+	r = bhyve_key(b, key, name, n);
+	free(name);
+	(void)snprintf(key, sizeof(key), "firmware.item.%u.%s", b->nitems++, what);
+	return (r == 0 ? bhyve_key(b, key, strchr(comma, '=') + 1, n) : -1);
 }
 
 void

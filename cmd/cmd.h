@@ -32,6 +32,7 @@ int	cmd_run(const struct verb *verb, int argc, char **argv);
 
 /* What this program is when it is called by another name.  Returns the exit code. */
 int	bhyve_main(int argc, char **argv);
+int	bhyvectl_main(int argc, char **argv);
 
 /* Print the verb's usage line; returns code. */
 int	cmd_usage(const struct verb *verb, int code);

@@ -25,6 +25,7 @@ static const struct {
 	int		(*run)(int argc, char **argv);
 } programs[] = {
 	{ "bhyve", bhyve_main },
+	{ "bhyvectl", bhyvectl_main },
 };
 
 static const char *program = "hyve";	/* for sentences */

@@ -2,13 +2,16 @@
 """bhyve's command line on hyve: what its options become, what is told of them, guests, and the examples of its manual page."""
 import os
 import re
+import select
 import signal
 import subprocess
+import time
 
 import guest
 from guest import case, check
 
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../man/bhyve.8")
+MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../man")
+PAGE = os.path.join(MAN, "bhyve.8")
 USAGE = 1
 
 
@@ -86,16 +89,17 @@ REFUSED = (
     ("-l bootrom g", "argument 2: -l bootrom: there is nothing behind it: -l bootrom,FILE[,VARIABLES]  firmware; BHYVE_UEFI.fd stands for the "
      "installed one"),
     ("-l com1,stdio,9600 g", "argument 2: -l com1: nobody knows what '9600' is for"),
-    ("-l com1,/dev/nmdm0A g", "argument 2: lpc.com1.path: '/dev/nmdm0A': null modem devices are FreeBSD's; use stdio, or one of the terminals that "
-     "'socat -d -d pty,raw,echo=0 pty,raw,echo=0' makes"),
     ("-l com1,tcp=127.0.0.1:7 g", "argument 2: lpc.com1.path: 'tcp=127.0.0.1:7': hyve serves no serial port by TCP; use stdio, or a terminal that "
      "socat connects"),
     ("-l tpm,swtpm,/x g", "argument 2: -l tpm: hyve has no TPM yet"),
     ("-o tpm.path=/x g", "argument 2: tpm.path: hyve has no TPM yet"),
     ("-n id=0,size=1G,cpus=0 g", "argument 2: -n: hyve has no NUMA domains; all memory is in one"),
     ("-r state g", "argument 2: -r: hyve has no snapshots in files yet"),
-    ("-f opt/a,string=b g", "argument 2: -f 'opt/a,string=b': hyve's firmware configuration has no items of yours yet"),
+    ("-f opt/a=b g", "argument 2: -f 'opt/a=b' is not of the form NAME,string=TEXT or NAME,file=PATH"),
+    ("-o firmware.item.0.name=a -l bootrom,uefi g", "argument 2: firmware.item.0 has either a string or a file"),
     ("-p 1 g", "argument 2: -p '1' is not of the form VCPU:HOSTCPU"),
+    ("-p 1:0 -o boot.kernel=KERNEL g", "argument 2: vcpu.1.cpuset: the VM has vCPUs 0 to 0"),
+    ("-p 0:1000 -o boot.kernel=KERNEL g", "argument 2: vcpu.0.cpuset: this process may run on none of the host's processors 1000"),
     ("-o memroy.size=1G g", "argument 2: unknown key 'memroy.size'; did you mean 'memory.size'?"),
     ("-o x86.mptabel=1 g", "argument 2: unknown key 'x86.mptabel'; did you mean 'x86.mptable'?"),
     ("-o x86.mptable=perhaps g", "argument 2: x86.mptable: 'perhaps' is not true or false"),
@@ -117,7 +121,7 @@ def refused(context):
     with open(context.path("bad.json"), "w", encoding="utf-8") as file:
         file.write('{ "cpus": 2,\n"memory": { "siez": "1G" } }')
     for arguments, words in REFUSED:
-        status, output, told = run(context, *arguments.split(" "))
+        status, output, told = run(context, *arguments.replace("KERNEL", context.kernel("ticks")).split(" "))
         check(status == guest.ERROR, "bhyve %s: status %d" % (arguments, status))
         check(told and told[-1].startswith("bhyve: " + words), "bhyve %s: %s, not %s" % (arguments, told, words))
         check(output == "", "bhyve %s: %s" % (arguments, output))
@@ -151,8 +155,8 @@ BECOMES = (
     ("-c 4 -c cores=2,threads=1", ("cores=2", "threads=1"), ()),
     ("-e -w", (), ("argument 1: x86.strictio: what a guest reads from ports that nobody has are ones, and the VM goes on",
                    "argument 2: x86.strictmsr: accesses to unknown MSRs fault, as processors have it")),
-    ("-K de -p 0:1 -p 0:2", (), ("argument 2: keyboard.layout: hyve has no screen yet, whose keyboard could have a layout",
-                                 "argument 6: vcpu.0.cpuset: the host's scheduler places vCPUs; 'taskset' restricts all of them")),
+    ("-K de -p 0:1 -p 0:2 -p 1:7", ("vcpu.0.cpuset=1,2", "vcpu.1.cpuset=7"),
+     ("argument 2: keyboard.layout: hyve has no screen yet, whose keyboard could have a layout",)),
     ("-s 0,hostbridge -s 31,lpc", (), ()),
     ("-s 5,hostbridge -s 0,amd_hostbridge", (), ("argument 4: amd_hostbridge: the machine has its own host bridge, Intel's, at 0:0",
                                                  "argument 2: hostbridge: the machine has its host bridge at 0:0")),
@@ -200,6 +204,8 @@ BECOMES = (
      ("argument 12: board.version: the guest is told of no board",)),
     ("-o rtc.use_localtime=true -o acpi_tables=no -o x86.mptable=on -o virtio_msix=on", (),
      ("argument 4: acpi_tables: guests always have ACPI tables",)),
+    ("-f opt/a,string=b,c=d -f opt/e,file=f", ("firmware.item.0.name=opt/a", "firmware.item.0.string=b,c=d", "firmware.item.1.name=opt/e",
+                                               "firmware.item.1.file=f"), ()),
     ("-o accel=soft -o pc.hpet=off -o boot.kernel=k -o pci.0.3.0.device=ne2k-pci", ("accel=soft", "boot.kernel=k", "pc.hpet=off",
                                                                                     "pci.0.3.0.device=ne2k-pci"), ()),
     ("-k vm.json -o cpus=3", ("cpus=3", "memory.size=1G", "firmware.code=uefi", "pci.0.1.0.device=nvme", "pci.0.1.0.path=a.img"), ()),
@@ -271,7 +277,105 @@ def reboots(context):
     g.expect(r"guest: script\r?\n")
     g.send("reboot -f\n")
     g.expect(r"guest: script\r?\n")
+    check(run(context, "--vm=guest", "--inject-nmi", program="bhyvectl") == (0, "", []), "no NMI was sent")
+    g.run("n=0; until dmesg | grep -q NMI.received || [ $n = 100 ]; do usleep 100000; n=$((n + 1)); done; [ $n != 100 ]")
     g.power_off()
+
+
+def ctl(context, *arguments):
+    """bhyvectl of the VM called guest: its output."""
+    status, output, told = run(context, "--vm=guest", *arguments, program="bhyvectl")
+    check(status == 0 and not told, "bhyvectl %s: status %d, %s" % (arguments, status, told))
+    return output
+
+
+def refuses(context, words, *arguments):
+    status, output, told = run(context, *arguments, program="bhyvectl")
+    check(status == 1 and output == "" and told == ["bhyvectl: " + words], "bhyvectl %s: status %d, %s" % (arguments, status, told))
+
+
+def counting(context, *arguments, name="guest"):
+    """A guest of our own that is at it for minutes."""
+    g = start(context, "-o", "boot.kernel=" + context.kernel("ticks"), "-o", "boot.cmdline=ticks slow ff", "-l", "com1,stdio", *arguments, name)
+    g.expect_said("hyve: starting")
+    return g
+
+
+@case
+def controlled(context):
+    """bhyvectl looks at a VM that runs, and ends it in each way."""
+    needs_pc(context)
+    last = max(os.sched_getaffinity(0))
+    g = counting(context, "-c", "2", "-m", "64M", "-p", "1:%d" % last)
+    stats = ctl(context, "--get-stats")
+    check(stats.startswith("vcpu0 stats:\n") and "vcpu1 stats:\n" in stats, "counters: " + stats)
+    check(re.search(r"^instructions retired *\t[1-9]", stats, re.M), "it does nothing: " + stats)
+    check("vcpu0" not in ctl(context, "--get-stats", "--cpu=1"), "other vCPUs too")
+    threads = "/proc/%d/task" % g.process.pid
+    pinned = [thread for thread in os.listdir(threads) if os.sched_getaffinity(int(thread)) == {last}]
+    check(len(pinned) == 1 or len(os.sched_getaffinity(0)) == 1, "%d of %d threads are on processor %d" % (len(pinned), len(os.listdir(threads)), last))
+    everything = ctl(context, "--get-all")
+    for words in ("status\t\trunning\n", "memory\t\t%d\n" % (64 << 20), "sockets=2, cores=1, threads=1\n", "active cpus:\t 0 1\n",
+                  "suspended cpus:\t(none)\n", "vcpu1 stats:\n"):
+        check(words in everything, "no '%s' in: %s" % (words, everything))
+    refuses(context, "'f': hyve has no snapshots in files yet; VM 'guest' goes on as it was", "--vm=guest", "--suspend=f")
+    refuses(context, "VM 'guest' has no vCPU 2; the last one is 1", "--vm=guest", "--get-stats", "--cpu=2")
+    refuses(context, "VM 'guest' runs", "--vm=guest", "--create")
+    refuses(context, "VM 'guest' runs, and its memory map is told of others only", "--vm=guest", "--get-memmap")
+    refuses(context, "there is no VM 'guets'", "--vm=guets", "--force-reset")
+    # one VM of a name at a time
+    status, _, told = run(context, "-l", "bootrom,uefi", "guest")
+    check(status == guest.ERROR and "guest" in told[-1], "two run: %s" % told)
+    ctl(context, "--force-reset")
+    g.ends(guest.RESET)
+    g = counting(context)
+    ctl(context, "--force-poweroff")
+    g.ends(guest.POWEROFF)
+    refuses(context, "there is no VM 'guest'", "--vm=guest", "--get-stats")
+    g = counting(context, "-M")
+    ctl(context, "--destroy")
+    g.ends(guest.POWEROFF)
+
+
+@case
+def null_modem(context):
+    """nmdm devices become a terminal of the host, at which somebody may be or nobody."""
+    needs_pc(context)
+    g = start(context, "-o", "boot.kernel=" + context.kernel("ticks"), "-o", "boot.cmdline=ticks fast 01", "-l", "com1,/dev/nmdm0A", "guest")
+    g.expect_said("null modems are FreeBSD's; the serial port's other end is the terminal /dev/pts/[0-9]+\n")
+    name = re.search(r"terminal (/dev/pts/[0-9]+)$", g.said(), re.M).group(1)
+    terminal = os.open(name, os.O_RDWR | os.O_NOCTTY)
+    try:
+        text = b""
+        while b"clock" not in text:
+            check(select.select([terminal], [], [], guest.LIMIT)[0], "hung: nothing comes from %s behind %s" % (name, text))
+            text += os.read(terminal, 4096)
+    finally:
+        os.close(terminal)
+    ctl(context, "--destroy")
+    g.ends(guest.POWEROFF)
+
+
+@case
+def made(context):
+    """bhyvectl makes a VM for a loader, and looks at one that does not run."""
+    needs_pc(context)
+    refuses(context, "--create and --destroy do not go together", "--vm=v", "--create", "--destroy")
+    refuses(context, "'a/b' is not a VM's name: 1 to 229 bytes, no slash, no dot at its beginning", "--vm=a/b", "--create")
+    refuses(context, "there is no VM 'guest'", "--vm=guest", "--destroy")
+    refuses(context, "--cpu: 'two' is no vCPU: 0 to 63", "--vm=guest", "--get-stats", "--cpu=two")
+    status, _, told = run(context, "--get-stats", program="bhyvectl")
+    check(status == 1 and told[0].startswith("usage: bhyvectl"), "no usage: %s" % told)
+    ctl(context, "--create", "--set-mem=4G")
+    refuses(context, "VM 'guest' is there already", "--vm=guest", "--create")
+    refuses(context, "VM 'guest' does not run", "--vm=guest", "--inject-nmi")
+    check(ctl(context, "--get-lowmem", "--get-highmem") == "lowmem\t\t0x00000000b0000000/%d\nhighmem\t\t0x0000000050000000/%d\n" %
+          (0xb0000000, 0x50000000), "the memory: " + ctl(context, "--get-lowmem"))
+    memory = ctl(context, "--get-memmap").splitlines()
+    check([line.split()[:3] for line in memory[1:]] == [["0", "B0000000", "0"], ["100000000", "50000000", "0"]], "the map: %s" % memory)
+    check("status\t\tnot running\n" in ctl(context, "--get-all"), "it runs")
+    ctl(context, "--destroy")
+    check(not os.path.exists(context.path("run/guest")), "it is still there")
 
 
 def load(context, words, *arguments):
@@ -307,9 +411,37 @@ def loaded(context):
     check(not os.path.exists(context.path("run/guest")), "the VM is still there")
 
 
-def examples():
-    """The lines behind prompts in the page's displays, and the files that they print: (command, {name: text})."""
-    with open(PAGE, encoding="utf-8") as page:
+@case
+def entries_of_freebsd(context):
+    """The entry of FreeBSD's 64-bit kernels, and one for 32 bits, as a loader that gives up its rights sets them: the code gets to its HLT."""
+    needs_pc(context)
+    program = os.path.join(os.path.dirname(os.environ.get("HYVE_TEST_LOADER") or ""), "test-loader-program")
+    if not os.path.exists(program):
+        raise guest.Skipped("HYVE_TEST_LOADER does not name the loader")
+    for bits in ("64", "32"):
+        # it gives up root's rights on the way, with which it could write here
+        os.chmod(context.directory, 0o755)
+        done = subprocess.run([program, "-b", bits, "-m", "64M", "-p", "77", "guest"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              env=environment(context), check=False)
+        check(done.returncode == 0, "the loader: " + done.stderr.decode())
+        g = start(context, "-D", "guest")
+        g.expect_said("hyve: starting what a loader left")
+        end = time.monotonic() + guest.LIMIT
+        while not re.search(r"^waits for an interrupt *\t[1-9]", ctl(context, "--get-stats"), re.M):
+            check(time.monotonic() < end, "hung: no HLT, but " + ctl(context, "--get-stats"))
+            time.sleep(0.1)
+        # all of the code, and nothing but that
+        stats = ctl(context, "--get-stats")
+        check(re.search(r"^instructions retired *\t5$", stats, re.M), stats)
+        check(re.search(r"^accesses to ports *\t2$", stats, re.M), stats)
+        ctl(context, "--destroy")
+        g.ends(guest.POWEROFF)
+        check(not os.path.exists(context.path("run/guest")), "the VM is still there")
+
+
+def examples(name):
+    """The lines behind prompts in a page's displays, and the files that they print: (command, {name: text})."""
+    with open(os.path.join(MAN, name), encoding="utf-8") as page:
         text = page.read()
     files, commands = {}, []
     for display in re.findall(r"^\.Bd -literal[^\n]*\n(.*?)^\.Ed$", text, re.M | re.S):
@@ -326,7 +458,7 @@ def examples():
 def the_page(context):
     """Every example of bhyve(8) starts what it says."""
     needs_pc(context)
-    commands, files = examples()
+    commands, files = examples("bhyve.8")
     check(len(commands) >= 4 and files, "no examples in the page: %s" % commands)
     disk(context)
     disk(context, "install.iso")
@@ -346,6 +478,21 @@ def the_page(context):
         g.expect_said("asking the guest")
         g.signal(signal.SIGTERM)
         g.ends(guest.POWEROFF)
+
+
+@case
+def the_other_page(context):
+    """And of bhyvectl(8)."""
+    needs_pc(context)
+    commands, _ = examples("bhyvectl.8")
+    check(len(commands) >= 5, "no examples in the page: %s" % commands)
+    g = counting(context)
+    for command in commands:
+        words = command.split()
+        check(words[0] == "bhyvectl", "what is '%s'" % command)
+        status, output, told = run(context, *words[1:], program="bhyvectl")
+        check(status == 0 and not told and (output != "" or "--destroy" in words), "%s: status %d, %s" % (command, status, told))
+    g.ends(guest.POWEROFF)
 
 
 if __name__ == "__main__":

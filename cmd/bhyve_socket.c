@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bhyve_socket.c - where bhyve and bhyvectl meet: the control socket of a VM by its name.
+ *
+ * Sockets are in a folder beside the run directory of named VMs, in which every name is a VM's.
+ */
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vmmapi.h>
+
+#include "bhyve.h"
+#include "error.h"
+
+/* As libvmmapi finds the run directory. */
+static int
+folder(char *buf, size_t size)
+{
+	const char *set = getenv("HYVE_RUNDIR"), *runtime = getenv("XDG_RUNTIME_DIR");
+	int len;
+
+	if (set != NULL && *set != '\0')
+		len = snprintf(buf, size, "%s-control", set);
+	else if (geteuid() == 0)
+		len = snprintf(buf, size, "/run/hyve-control");
+	else if (runtime != NULL && *runtime != '\0')
+		len = snprintf(buf, size, "%s/hyve-control", runtime);
+	else
+		len = snprintf(buf, size, "/tmp/hyve-%u-control", (unsigned)geteuid());
+	return (len > 0 && (size_t)len < size ? 0 : -1);
+}
+
+/* It is this user's alone: others may have made one of that name in a folder like /tmp. */
+static int
+make_folder(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return (vmm_fail_sys(errno, "the folder of control sockets, '%s', cannot be made", path));
+	if (lstat(path, &st) != 0)
+		return (vmm_fail_sys(errno, "'%s'", path));
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+		return (vmm_fail(EPERM, "'%s' is not a folder of this user alone, as one of control sockets has to be: remove it, or name another place "
+		    "by HYVE_RUNDIR", path));
+	return (0);
+}
+
+int
+bhyve_socket(const char *name, bool make, char *path, size_t size)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int len;
+
+	if (*name == '\0' || *name == '.' || strchr(name, '/') != NULL || strlen(name) > VM_MAX_NAMELEN)
+		return (vmm_fail(EINVAL, "'%.64s' is not a VM's name: 1 to %d bytes, no slash, no dot at its beginning", name, VM_MAX_NAMELEN));
+	if (folder(dir, sizeof(dir)) == 0) {
+		len = snprintf(path, size, "%s/%s", dir, name);
+		if (len > 0 && (size_t)len < size && (size_t)len < sizeof(dir))
+			return (make ? make_folder(dir) : 0);
+	}
+	return (vmm_fail(ENAMETOOLONG, "VM '%.64s': the path of its control socket is too long for one; a shorter HYVE_RUNDIR helps", name));
+}
