@@ -32,6 +32,7 @@
 #include "event/event.h"
 #include "log.h"
 
+struct block;
 struct chardev;
 struct device;
 struct pci_host;
@@ -99,6 +100,13 @@ struct device_description {
 	uint64_t	 len;		/* bytes it has on MMIO; 0: the class's range_len */
 	bool		 dma_coherent;	/* it reaches memory as the processors see it */
 	struct device_property prop[DEVICE_MAXPROPS];	/* devicetree: what else is in the node */
+};
+
+/* A disk that a device is, or one of several that are attached to it. */
+struct device_disk {
+	char		 keys[16];	/* where its keys are, behind the device's: "", ".port.3" */
+	bool		 removable;	/* a drive */
+	struct block	*image;		/* NULL: there is no medium in it */
 };
 
 struct device_class {
@@ -178,6 +186,9 @@ struct device_class {
 	 * Control thread, behind pause.
 	 */
 	void	(*settle)(struct device *dev);
+
+	/* Fill *disk, which is zeroed, for the i-th disk; false behind the last.  NULL: it has none.  Control thread, after init. */
+	bool	(*disk)(struct device *dev, unsigned i, struct device_disk *disk);
 
 	/* Fill *desc, which is zeroed.  NULL: it has no place in firmware tables.  Control thread, after init. */
 	void	(*describe)(struct device *dev, struct device_description *desc);

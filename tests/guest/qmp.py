@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import stat
+import subprocess
 import time
 
 import guest
@@ -147,6 +148,22 @@ class Qmp:
         self.stream.close()
 
 
+def by_hand(context, path):
+    """The same by hyve's own verb."""
+    def run(*words):
+        done = subprocess.run([context.hyve, "qmp", path] + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False, timeout=guest.LIMIT)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+    code, said, _ = run("query-status")
+    check(code == 0 and json.loads(said)["running"], "query-status: %d, %s" % (code, said))
+    code, _, errors = run("query-statsu")
+    check(code == 1 and "did you mean 'query-status'" in errors, "query-statsu: %d, %s" % (code, errors))
+    code, _, errors = run("stop", "{")
+    check(code == 1 and "no JSON object" in errors, "stop {: %d, %s" % (code, errors))
+    code, _, errors = run("stop", '{"now": true}')
+    check(code == 1 and "no member 'now'" in errors, "stop now: %d, %s" % (code, errors))
+
+
 def start(context, **options):
     path = context.path("control")
     g = context.start(["--kernel", context.kernel("beat"), "--net", "none", "--set", "control=" + path] + guest.ARCHES[context.arch]["exit"],
@@ -215,9 +232,31 @@ def stop_and_cont(qmp, other, g):
         client.event("RESUME")
 
 
+def devices(qmp, disk):
+    """What is said of two disks, a drive, and the functions that they are."""
+    blocks = {block["device"]: block for block in qmp.ask("query-block")}
+    disks = sorted(block["inserted"]["image"]["virtual-size"] for block in blocks.values() if not block["removable"])
+    drives = [block for block in blocks.values() if block["removable"]]
+    check(disks == [1 << 20, 2 << 20] and len(drives) == 1, "the disks are %s" % blocks)
+    mine = [block["inserted"] for block in blocks.values() if block["inserted"]["file"] == disk]
+    check(len(mine) == 1 and not mine[0]["ro"] and mine[0]["drv"] == "raw", "the disk is %s" % mine)
+    check(drives[0]["inserted"]["ro"], "the drive writes: %s" % drives)
+    functions = [function for bus in qmp.ask("query-pci") for function in bus["devices"]]
+    found = [function for function in functions if function["id"]["vendor"] == 0x1af4 and function["id"]["device"] == 0x1042]
+    check(len(found) == 1 and found[0]["class_info"]["class"] == 0x0180 and
+          any(region["address"] > 0 and region["type"] == "memory" for region in found[0]["regions"]), "virtio-blk is %s" % found)
+    check(any(function["class_info"]["class"] == 0x0106 for function in functions), "there is no AHCI controller: %s" % functions)
+
+
 @case()
 def a_client_drives_a_vm(context):
-    g, path = start(context, cpus=2, more=["--name", "driven-%d" % os.getpid(), "--set", "uuid=00112233-4455-6677-8899-aabbccddeeff"])
+    disk = context.path("disk")
+    for name, size in (("disk", 1 << 20), ("other", 2 << 20), ("medium", 1 << 20)):
+        with open(context.path(name), "wb") as image:
+            image.truncate(size)
+    g, path = start(context, cpus=2, disks=[disk, context.path("other") + ",device=nvme"],
+                    more=["--name", "driven-%d" % os.getpid(), "--set", "uuid=00112233-4455-6677-8899-aabbccddeeff",
+                          "--cdrom", context.path("medium")])
     beat(g)
     qmp = Qmp(path)
     info = os.stat(path)
@@ -229,6 +268,7 @@ def a_client_drives_a_vm(context):
     for name, entry in sorted(qmp.types.items()):
         if entry["meta-type"] == "command" and (name.startswith("query-") or name.startswith("x-hyve-query-")):
             qmp.ask(name)
+    devices(qmp, disk)
     check(qmp.ask("query-name") == {"name": "driven-%d" % os.getpid()}, "the name")
     check(qmp.ask("query-uuid") == {"UUID": "00112233-4455-6677-8899-aabbccddeeff"}, "the identity")
     check(qmp.ask("query-memory-size-summary")["base-memory"] == 256 << 20, "the memory")
@@ -242,6 +282,8 @@ def a_client_drives_a_vm(context):
     check(keys["seed"]["origin"] == "default" and not keys["seed"]["set"], str(keys["seed"]))
     qmp.refused("query-statsu", "CommandNotFound", "did you mean 'query-status'")
     qmp.refused("stop", "GenericError", "no member 'now'", now=True)
+
+    by_hand(context, path)
 
     other = Qmp(path).negotiate()
     silent = Qmp(path)

@@ -4,6 +4,7 @@
  * the schema and that answers are as it says.
  */
 #include "control/qmp_table.h"
+#include "hold.h"
 #include "qmp_fixture.h"
 
 static struct fx fx;
@@ -348,6 +349,86 @@ TEST(schema_has_every_command_event_and_type)
 	CHECK(json_is_null(json_object_get(json_array_get(json_object_get(e, "members"), 0), "default")));
 	json_decref(schema);
 	done();
+}
+
+/* Who ended a life of the machine, in QMP's words. */
+TEST(ends_are_told_with_their_reasons)
+{
+	static const struct { enum vm_suspend_how how; bool again; const char *host, *event, *reason; bool guest; } ends[] = {
+		{ VM_SUSPEND_RESET, true, NULL, "RESET", "guest-reset", true },
+		{ VM_SUSPEND_RESET, false, NULL, "SHUTDOWN", "guest-reset", true },
+		{ VM_SUSPEND_RESET, true, "host-ui", "RESET", "host-ui", false },
+		{ VM_SUSPEND_POWEROFF, false, NULL, "SHUTDOWN", "guest-shutdown", true },
+		{ VM_SUSPEND_POWEROFF, false, "host-signal", "SHUTDOWN", "host-signal", false },
+		{ VM_SUSPEND_HALT, false, NULL, "SHUTDOWN", "guest-shutdown", true },
+		{ VM_SUSPEND_TRIPLEFAULT, false, NULL, "SHUTDOWN", "guest-panic", true },
+		{ VM_SUSPEND_DESTROY, false, NULL, "SHUTDOWN", "host-error", false },
+	};
+	json_t *data;
+
+	ready();
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		qmp_ended(q, ends[i].how, ends[i].again, ends[i].host);
+		data = qc_event(&c, ends[i].event);
+		CHECK_EQ(json_is_true(json_object_get(data, "guest")), ends[i].guest);
+		CHECK_STR(json_string_value(json_object_get(data, "reason")), ends[i].reason);
+		CHECKF(qmp_check_members(qmp_event_find(ends[i].event)->data, data, "the data") == 0, "%s", vmm_errmsg());
+		json_decref(data);
+	}
+	/* A client asks for a reset, and before it comes the guest powers off: that is the guest's. */
+	qc_ok(&c, "{\"execute\": \"system_reset\"}");
+	qmp_ended(q, VM_SUSPEND_POWEROFF, false, NULL);
+	data = qc_event(&c, "SHUTDOWN");
+	CHECK_STR(json_string_value(json_object_get(data, "reason")), "guest-shutdown");
+	json_decref(data);
+	CHECK(!qmp_quitting(q));
+	/* The VM was suspended by the request: another one is no error. */
+	qc_ok(&c, "{\"execute\": \"system_reset\"}");
+	qmp_ended(q, VM_SUSPEND_RESET, true, NULL);
+	data = qc_event(&c, "RESET");
+	CHECK_STR(json_string_value(json_object_get(data, "reason")), "host-qmp-system-reset");
+	json_decref(data);
+	qc_ok(&c, "{\"execute\": \"quit\"}");
+	CHECK(qmp_quitting(q));
+	qmp_ended(q, VM_SUSPEND_RESET, false, NULL);
+	data = qc_event(&c, "SHUTDOWN");
+	CHECK_STR(json_string_value(json_object_get(data, "reason")), "host-qmp-quit");
+	json_decref(data);
+	done();
+}
+
+/* What needs a machine is refused without one. */
+TEST(commands_without_a_machine)
+{
+	ready();
+	qc_send(&c, "{\"execute\": \"system_powerdown\"}");
+	qc_error(&c, "GenericError", "no machine");
+	qc_send(&c, "{\"execute\": \"inject-nmi\"}");
+	qc_error(&c, "GenericError", "no machine");
+	qc_send(&c, "{\"execute\": \"query-cpus-fast\"}");
+	qc_error(&c, "GenericError", "started anew");
+	done();
+}
+
+/* The server's stop ends with it. */
+TEST(a_server_that_ends_lets_go)
+{
+	ready();
+	qc_ok(&c, "{\"execute\": \"cont\"}");
+	CHECK_EQ(vmm_hold(&fx.vmm), 0);
+	json_decref(qc_event(&c, "STOP"));
+	qc_ok(&c, "{\"execute\": \"stop\"}");
+	/* Whoever else holds it goes on doing so. */
+	qc_ok(&c, "{\"execute\": \"cont\"}");
+	CHECK(vmm_held(&fx.vmm));
+	qc_ok(&c, "{\"execute\": \"stop\"}");
+	vmm_release(&fx.vmm);
+	CHECK(vmm_held(&fx.vmm));
+	qc_silent(&c);
+	qc_close(&c);
+	qmp_free(q);
+	CHECK(!vmm_held(&fx.vmm));
+	fx_close(&fx);
 }
 
 /* Whoever closes the half that it sends by is answered, and only then hung up on. */

@@ -306,6 +306,23 @@ open_image(struct ahci_port *p, const char *path)
 	return (0);
 }
 
+/* The i-th of the ports that something is attached to. */
+static bool
+ahci_disk(struct device *dev, unsigned i, struct device_disk *disk)
+{
+	struct ahci *h = dev->soft;
+
+	EACH_PORT(h, p) {
+		if (!p->present || i-- != 0)
+			continue;
+		(void)snprintf(disk->keys, sizeof(disk->keys), ".port.%u", p->n);
+		disk->removable = p->cd;
+		disk->image = p->image;
+		return (true);
+	}
+	return (false);
+}
+
 static int
 open_port(struct ahci_port *p)
 {
@@ -526,6 +543,7 @@ DEVICE_CLASS(ahci, "ahci", "Serial ATA controller (AHCI 1.3.1) with disks and CD
     .boot_units = AHCI_PORTS,
     .size = sizeof(struct ahci),
     .init = ahci_init,
+    .disk = ahci_disk,
     .fini = ahci_fini,
     .reset = ahci_reset,
     .pause = ahci_pause,

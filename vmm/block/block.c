@@ -262,6 +262,12 @@ block_settle(struct block *b)
 	    strerror(error)));
 }
 
+const char *
+block_format(const struct block *b)
+{
+	return (b->store->driver->name);
+}
+
 bool
 block_uses_uring(const struct block *b)
 {

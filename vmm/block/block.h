@@ -125,6 +125,8 @@ void	block_close(struct block *b);
  * way, or will be before the end.  -1 with a sentence, and the log is told.  NULL is in order.  Control thread.
  */
 int	block_settle(struct block *b);
+/* What it is in: "raw", "qcow2", "nbd", "recorder" (of one of them).  A constant. */
+const char *block_format(const struct block *b);
 /* Whether requests go by io_uring. */
 bool	block_uses_uring(const struct block *b);
 

@@ -49,7 +49,7 @@ struct qmp {
 	bool		 reset;		/* a client has asked for the reset that is under way */
 };
 
-extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query;
+extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices;
 
 /* qmp_socket.c: see qmp_listen(). */
 int	qmp_socket_open(struct qmp_socket *s, const char *path);

@@ -162,6 +162,8 @@ qmp_free(struct qmp *q)
 	if (q == NULL)
 		return;
 	vmm_watch_hold(q->vmm, NULL, NULL);
+	if (q->stopped)
+		vmm_release(q->vmm);
 	event_remove(q->listener);
 	event_remove(q->again);
 	qmp_socket_close(&q->socket);

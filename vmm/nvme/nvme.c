@@ -318,6 +318,13 @@ open_image(struct nvme *n, struct device *dev)
 	return (vmm_fail(EINVAL, "%s: '%s' is not a whole number of sectors of %lld bytes", dev->name, path, (long long)sector));
 }
 
+static bool
+nvme_disk(struct device *dev, unsigned i, struct device_disk *disk)
+{
+	disk->image = ((struct nvme *)dev->soft)->image;
+	return (i == 0);
+}
+
 /* After the device was paused: nothing is in flight, and nothing begins; the image's last thread may still be on its way out of done(). */
 static void
 nvme_fini(struct device *dev)
@@ -531,6 +538,7 @@ DEVICE_CLASS(nvme, "nvme", "NVM Express disk (NVMe 1.4)", keys, &state,
     .boot = "pci8086,5845/namespace@1,",
     .size = sizeof(struct nvme),
     .init = nvme_init,
+    .disk = nvme_disk,
     .fini = nvme_fini,
     .reset = nvme_reset,
     .pause = nvme_pause,

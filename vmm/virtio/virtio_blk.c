@@ -547,6 +547,13 @@ vblk_init(struct device *dev)
 	return (0);
 }
 
+static bool
+vblk_disk(struct device *dev, unsigned i, struct device_disk *disk)
+{
+	disk->image = ((struct vblk *)dev->soft)->image;
+	return (i == 0);
+}
+
 static void
 vblk_fini(struct device *dev)
 {
@@ -587,6 +594,7 @@ DEVICE_CLASS(virtio_blk, "virtio-blk", "paravirtual disk", keys, &state,
     .boot = "scsi/disk@0,0",
     .size = sizeof(struct vblk),
     .init = vblk_init,
+    .disk = vblk_disk,
     .fini = vblk_fini,
     .reset = virtio_device_reset,
     .pause = virtio_device_pause,
