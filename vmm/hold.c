@@ -47,16 +47,19 @@ void
 vmm_release(struct vmm *vmm)
 {
 	event_fn *fn = vmm->hold.later;
+	bool there;
 
 	if (vmm->hold.count == 0 || --vmm->hold.count != 0)
 		return;
 	tell(vmm, false);
-	if (vmm->vm != NULL && vmm->hold.stopped == vmm->vm) {
-		devices_resume(vmm);
-		(void)vm_resume(vmm->vm);
-	}
+	there = vmm->vm != NULL && vmm->hold.stopped == vmm->vm;
 	vmm->hold.stopped = NULL;
 	vmm->hold.later = NULL;
+	/* A machine that has ended meanwhile neither goes on nor has anything done to it. */
+	if (!there)
+		return;
+	devices_resume(vmm);
+	(void)vm_resume(vmm->vm);
 	if (fn != NULL)
 		fn(vmm->hold.later_arg);
 }

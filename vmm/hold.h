@@ -25,7 +25,9 @@ bool	vmm_held(const struct vmm *vmm);
  */
 int	vmm_begin(struct vmm *vmm);
 
-/* Call fn(arg) now, or behind the release of who holds the VM.  Of several that wait the last is kept. */
+/*
+ * Call fn(arg) now, or behind the release of who holds the VM, unless the machine has ended before.  Of several that wait the last is kept.
+ */
 void	vmm_when_released(struct vmm *vmm, event_fn *fn, void *arg);
 /* Call fn(arg, held) when the VM has stopped, and when it is about to go on.  One watcher; fn NULL: none. */
 void	vmm_watch_hold(struct vmm *vmm, void (*fn)(void *arg, bool held), void *arg);

@@ -120,6 +120,7 @@ TEST(a_machine_begins_held)
 TEST(what_waits_for_the_release)
 {
 	unsigned one = 1, ten = 10;
+	struct vmctx *vm;
 
 	setup();
 	CHECK_EQ(vmm_begin(&fx.vmm), 0);
@@ -131,7 +132,18 @@ TEST(what_waits_for_the_release)
 	CHECK_EQ(calls, 1);
 	vmm_release(&fx.vmm);
 	CHECK_EQ(calls, 11);
-	/* It was for the machine that was there. */
+	/* One whose machine has ended is not called: there is nothing to do it to. */
+	CHECK_EQ(vmm_hold(&fx.vmm), 0);
+	vmm_when_released(&fx.vmm, call, &one);
+	vm = fx.vmm.vm;
+	fx.vmm.vm = NULL;
+	vmm_release(&fx.vmm);
+	CHECK(!vmm_held(&fx.vmm));
+	CHECK_EQ(calls, 11);
+	fx.vmm.vm = vm;
+	CHECK_EQ(vm_resume(vm), 0);
+	devices_resume(&fx.vmm);
+	/* Nor is it when another machine has begun. */
 	CHECK_EQ(vmm_hold(&fx.vmm), 0);
 	vmm_when_released(&fx.vmm, call, &one);
 	CHECK_EQ(vmm_begin(&fx.vmm), 0);
