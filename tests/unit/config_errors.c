@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 
+#include "boot/boot.h"
 #include "config/config.h"
 #include "device.h"
 #include "error.h"
@@ -174,7 +175,8 @@ tree(void)
 {
 	struct config *cfg = config_new();
 
-	CHECK(cfg != NULL && config_declare(cfg, "", &config_global_keys) == 0 && machine_declare(cfg) == 0);
+	CHECK(cfg != NULL && config_declare(cfg, "", &config_global_keys) == 0 && config_declare(cfg, "vcpu.*", &config_vcpu_keys) == 0 &&
+	    machine_declare(cfg) == 0);
 	return (cfg);
 }
 
@@ -183,7 +185,11 @@ TEST(keys_of_the_vm)
 	struct config *cfg = tree();
 
 	check_table(cfg, "", &config_global_keys);
+	check_table(cfg, "vcpu.7.", &config_vcpu_keys);
+	check_table(cfg, "boot.", &boot_keys);
+	check_table(cfg, "boot.module.3.", &boot_module_keys);
 	check_table(cfg, "firmware.", &firmware_keys);
+	check_table(cfg, "firmware.item.2.", &firmware_item_keys);
 	check_table(cfg, "smbios.", &smbios_keys);
 	CHECK(keys > 20);
 	config_free(cfg);
