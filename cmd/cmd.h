@@ -5,6 +5,8 @@
 #ifndef _HYVE_CMD_H_
 #define	_HYVE_CMD_H_
 
+#include <jansson.h>
+
 #include "config/config.h"
 
 /* Exit codes of what ran a VM, as bhyve(8) has them. */
@@ -24,16 +26,34 @@ struct verb {
 	int		(*run)(const struct verb *verb, int argc, char **argv);
 };
 
+int	cmd_check(const struct verb *verb, int argc, char **argv);
+int	cmd_completion(const struct verb *verb, int argc, char **argv);
 int	cmd_config(const struct verb *verb, int argc, char **argv);
+int	cmd_console(const struct verb *verb, int argc, char **argv);
+int	cmd_create(const struct verb *verb, int argc, char **argv);
+int	cmd_delete(const struct verb *verb, int argc, char **argv);
 int	cmd_devices(const struct verb *verb, int argc, char **argv);
+int	cmd_disk(const struct verb *verb, int argc, char **argv);
+int	cmd_info(const struct verb *verb, int argc, char **argv);
+int	cmd_kill(const struct verb *verb, int argc, char **argv);
+int	cmd_log(const struct verb *verb, int argc, char **argv);
+int	cmd_ls(const struct verb *verb, int argc, char **argv);
+int	cmd_pause(const struct verb *verb, int argc, char **argv);
 int	cmd_payload(const struct verb *verb, int argc, char **argv);
 int	cmd_qmp(const struct verb *verb, int argc, char **argv);
+int	cmd_reset(const struct verb *verb, int argc, char **argv);
+int	cmd_resume(const struct verb *verb, int argc, char **argv);
 int	cmd_run(const struct verb *verb, int argc, char **argv);
+int	cmd_start(const struct verb *verb, int argc, char **argv);
+int	cmd_stat(const struct verb *verb, int argc, char **argv);
+int	cmd_stop(const struct verb *verb, int argc, char **argv);
 
 /* What this program is when it is called by another name.  Returns the exit code. */
 int	bhyve_main(int argc, char **argv);
 int	bhyvectl_main(int argc, char **argv);
 
+/* The i-th verb, NULL behind the last. */
+const struct verb *verb_at(unsigned i);
 /* Print the verb's usage line; returns code. */
 int	cmd_usage(const struct verb *verb, int code);
 /* Print the program's name, a colon and the sentence; returns code. */
@@ -47,6 +67,8 @@ int	cmd_config_arg(struct config *cfg, const char *text, int n);
 int	cmd_config_key(struct config *cfg, const char *name, const char *value, int n);
 /* The same for an option whose value is taken as it is, percent signs and all. */
 int	cmd_config_literal(struct config *cfg, const char *name, const char *value, int n);
+/* Print a value for programs, with a newline; it is taken.  Returns the exit code: NULL is a failure with a sentence. */
+int	cmd_json(json_t *value);
 /* Print a key as a manual page's list item; prefix (may be "") ends in a dot. */
 void	cmd_mdoc_key(const char *prefix, const struct config_key *key);
 

@@ -3,7 +3,6 @@
  * config.c - hyve config: check a configuration and print it; and what the verbs share about it.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,10 @@
 #include "firmware/firmware.h"
 #include "firmware/smbios.h"
 #include "machine/machine.h"
+#include "named.h"
 #include "newvm.h"
+#include "options.h"
+#include "vm_run.h"
 
 #define	SERIAL	"serial"	/* the node of the serial port */
 
@@ -156,73 +158,101 @@ mdoc(void)
 	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-devices 7");
 }
 
-static int
-print_json(struct config *cfg, unsigned flags)
+int
+cmd_json(json_t *value)
 {
-	json_t *tree = config_to_json(cfg, flags);
+	int r;
 
-	if (tree == NULL)
+	if (value == NULL)
 		return (cmd_fail(1, "%s", vmm_errmsg()));
-	(void)json_dumpf(tree, stdout, JSON_INDENT(2));
+	r = json_dumpf(value, stdout, JSON_INDENT(2));
+	json_decref(value);
+	if (r != 0)
+		return (cmd_fail(1, "cannot write JSON: a text is not UTF-8, or there is no room"));
 	putchar('\n');
-	json_decref(tree);
+	return (0);
+}
+
+/* A VM's name before the options: its keys come first, so that options change them. */
+static int
+take_named(struct config **cfg, int *argc, char ***argv)
+{
+	struct vmdir *dir;
+
+	if (*argc < 2 || (*argv)[1][0] == '-')
+		return (0);
+	dir = vmdir_open((*argv)[1]);
+	*cfg = dir != NULL ? named_config(dir) : NULL;
+	vmdir_close(dir);
+	if (*cfg == NULL)
+		return (-1);
+	--*argc;
+	++*argv;
 	return (0);
 }
 
 int
 cmd_config(const struct verb *verb, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'k' },
-		{ "set", required_argument, NULL, 's' },
-		{ "dump", no_argument, NULL, 'd' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "mdoc", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct own_option own[] = {
+		{ "dump", NULL, OPTIONS_OWN + 'd', "defaults too, and where each value comes from" },
+		{ "json", NULL, OPTIONS_OWN + 'j', "as JSON" },
+		{ "mdoc", NULL, OPTIONS_OWN + 'm', "the manual page of all keys" },
+		{ NULL, NULL, 0, NULL },
 	};
-	struct config *cfg = cmd_config_new();
+	struct config *cfg = NULL;
 	struct vmm_topology topo;
 	bool dump = false, json = false;
-	int opt, code = 0;
+	struct options o = { 0 };
+	int opt, code = -1;
 
-	if (cfg == NULL)
-		return (cmd_fail(1, "%s", vmm_errmsg()));
-	while (code == 0 && (opt = getopt_long(argc, argv, "k:h", options, NULL)) != -1) {
-		switch (opt) {
-		case 'k':
-			if (cmd_config_file(cfg, optarg) != 0)
-				code = cmd_fail(1, "%s", vmm_errmsg());
-			break;
-		case 's':
-			if (cmd_config_arg(cfg, optarg, optind - 1) != 0)
-				code = cmd_fail(1, "%s", vmm_errmsg());
-			break;
-		case 'd':
-			dump = true;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'm':
-			mdoc();
-			config_free(cfg);
-			return (0);
-		case 'h':
-			config_free(cfg);
-			return (cmd_usage(verb, 0));
-		default:
-			code = cmd_usage(verb, 1);
-		}
-	}
-	if (code == 0 && optind < argc)
-		code = cmd_usage(verb, 1);
-	if (code == 0 && (config_check(cfg) != 0 || vmm_get_topology(cfg, &topo) != 0))
+	if (take_named(&cfg, &argc, &argv) != 0 || (cfg == NULL && (cfg = cmd_config_new()) == NULL) ||
+	    options_init(&o, verb, cfg, true, own) != 0)
 		code = cmd_fail(1, "%s", vmm_errmsg());
-	if (code == 0 && json)
-		code = print_json(cfg, dump ? CONFIG_DUMP_ALL : 0);
-	else if (code == 0)
+	while (code < 0 && (opt = options_next(&o, argc, argv)) != -1) {
+		if (opt == OPTIONS_OWN + 'd')
+			dump = true;
+		else if (opt == OPTIONS_OWN + 'j')
+			json = true;
+		else if (opt == OPTIONS_OWN + 'm') {
+			mdoc();
+			code = 0;
+		} else
+			code = opt == 'h' ? options_help(&o) : opt == '!' ? cmd_fail(1, "%s", vmm_errmsg()) : cmd_usage(verb, 1);
+	}
+	if (code < 0 && (options_images(&o, argc, argv) != 0 || config_check(cfg) != 0 || vmm_get_topology(cfg, &topo) != 0))
+		code = cmd_fail(1, "%s", vmm_errmsg());
+	if (code < 0 && json)
+		code = cmd_json(config_to_json(cfg, dump ? CONFIG_DUMP_ALL : 0));
+	else if (code < 0) {
 		config_dump(cfg, stdout, dump ? CONFIG_DUMP_ALL | CONFIG_DUMP_ORIGIN : 0);
+		code = 0;
+	}
+	options_fini(&o);
+	config_free(cfg);
+	return (code);
+}
+
+int
+cmd_check(const struct verb *verb, int argc, char **argv)
+{
+	static const struct vm_run_options here = { .who = "hyve check" };
+	struct config *cfg = NULL;
+	struct options o = { 0 };
+	int opt = -1, code = -1;
+
+	if (take_named(&cfg, &argc, &argv) != 0 || (cfg == NULL && (cfg = cmd_config_new()) == NULL) ||
+	    options_init(&o, verb, cfg, true, NULL) != 0)
+		code = cmd_fail(1, "%s", vmm_errmsg());
+	else if ((opt = options_next(&o, argc, argv)) == 'h')
+		code = options_help(&o);
+	else if (opt == '?')
+		code = cmd_usage(verb, 1);
+	else if (opt != -1 || options_images(&o, argc, argv) != 0 || check_vm(cfg, &here) != 0)
+		code = cmd_fail(1, "%s", vmm_errmsg());
+	else
+		code = 0;
+	options_fini(&o);
 	config_free(cfg);
 	return (code);
 }

@@ -2,7 +2,7 @@
 /*
  * console.c - the guest's serial console on standard input and output, with an escape key.
  *
- * The serial port has one end of a pair of sockets; this has the other.  When standard output takes no more, nothing is read from the
+ * The serial port is at the far end of a pair of sockets; this has the near one.  When standard output takes no more, nothing is read from the
  * guest, and its port holds it back.
  */
 #include <sys/socket.h>
@@ -26,7 +26,6 @@ struct console {
 	console_fn	*fn;
 	void		*arg;
 	int		 fd;		/* our end */
-	struct chardev	*port;		/* of the other */
 	struct event	*in, *out, *guest;
 	bool		 terminal;
 	bool		 escaped;	/* the escape key was the last one */
@@ -167,28 +166,17 @@ raw_mode(struct console *con)
 }
 
 struct console *
-console_open(struct event_loop *loop, console_fn *fn, void *arg)
+console_open(struct event_loop *loop, int fd, console_fn *fn, void *arg)
 {
 	struct console *con = calloc(1, sizeof(*con));
-	int fds[2];
 
-	if (con == NULL)
+	if (con == NULL) {
+		close(fd);
 		return (vmm_fail_null(ENOMEM, "console: no memory"));
+	}
 	con->fn = fn;
 	con->arg = arg;
-	con->fd = -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
-		(void)vmm_fail_sys(errno, "console");
-		free(con);
-		return (NULL);
-	}
-	con->fd = fds[0];
-	con->port = chardev_open_fds(loop, fds[1], fds[1], true);
-	if (con->port == NULL) {
-		close(fds[1]);
-		console_close(con);
-		return (NULL);
-	}
+	con->fd = fd;
 	con->guest = event_fd_add(loop, con->fd, EVENT_READ, from_guest, con);
 	/* Standard input and output may be one description, or closed: then there is just less to watch. */
 	if (fcntl(STDIN_FILENO, F_GETFD) >= 0)
@@ -201,12 +189,6 @@ console_open(struct event_loop *loop, console_fn *fn, void *arg)
 		return (NULL);
 	}
 	return (con);
-}
-
-struct chardev *
-console_chardev(struct console *con)
-{
-	return (con->port);
 }
 
 bool
@@ -223,7 +205,6 @@ console_close(struct console *con)
 
 	if (con == NULL)
 		return;
-	chardev_close(con->port);
 	event_remove(con->in);
 	event_remove(con->out);
 	event_remove(con->guest);

@@ -5,7 +5,7 @@
 #ifndef _HYVE_CONSOLE_H_
 #define	_HYVE_CONSOLE_H_
 
-#include "console/chardev.h"
+#include "event/event.h"
 
 struct console;
 
@@ -17,12 +17,10 @@ struct console;
 typedef void console_fn(void *arg, char command);
 
 /*
- * A terminal is put into raw mode until the close, so that every key but the escape key is the guest's.  NULL with
- * a sentence.  Control thread.
+ * fd is a stream socket at whose far end the guest is; it does not block and is the console's from now on, also after a failure.  A terminal is
+ * put into raw mode until the close, so that every key but the escape key is the guest's.  NULL with a sentence.  Control thread.
  */
-struct console *console_open(struct event_loop *loop, console_fn *fn, void *arg);
-/* What the serial port is connected to; the console's. */
-struct chardev	*console_chardev(struct console *con);
+struct console *console_open(struct event_loop *loop, int fd, console_fn *fn, void *arg);
 /* Whether it is a person's: standard input is a terminal. */
 bool	console_is_terminal(const struct console *con);
 /* Write what the guest said and has not been written, and give the terminal back.  NULL is ignored. */

@@ -2,12 +2,13 @@
 /*
  * devices.c - hyve devices: what the device classes say about themselves.
  */
-#include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "device.h"
 #include "error.h"
+#include "options.h"
 
 static const struct {
 	unsigned	 bit;
@@ -93,33 +94,67 @@ show(const struct device_class *cls)
 	}
 }
 
+/* A class with all that is declared of it. */
+static json_t *
+to_json(const struct device_class *cls)
+{
+	json_t *keys = json_array(), *key, *on = json_array();
+	char rule[256], def[32];
+	const char *text;
+
+	for (unsigned i = 0; i < sizeof(buses) / sizeof(buses[0]); i++) {
+		if ((cls->on & buses[i].bit) != 0)
+			(void)json_array_append_new(on, json_string(buses[i].name));
+	}
+	for (unsigned i = 0; i < cls->keys.nkeys; i++) {
+		text = config_default_text(&cls->keys.key[i], def);
+		key = json_pack("{s:s, s:s, s:s, s:b}", "name", cls->keys.key[i].name, "help", cls->keys.key[i].help, "rule",
+		    config_rule_text(&cls->keys.key[i], rule, sizeof(rule)), "required", cls->keys.key[i].def == config_required);
+		if (text != NULL && cls->keys.key[i].def != config_required)
+			(void)json_object_set_new(key, "default", json_string(text));
+		(void)json_array_append_new(keys, key);
+	}
+	return (json_pack("{s:s, s:s, s:o, s:o}", "name", cls->name, "help", cls->doc, "on", on, "keys", keys));
+}
+
+static int
+all_json(void)
+{
+	const struct device_class *cls;
+	json_t *all = json_array();
+
+	for (unsigned i = 0; (cls = device_class_at(i)) != NULL; i++)
+		(void)json_array_append_new(all, to_json(cls));
+	return (cmd_json(all));
+}
+
 int
 cmd_devices(const struct verb *verb, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "mdoc", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct own_option own[] = {
+		{ "json", NULL, 'j', "as JSON" },
+		{ "mdoc", NULL, 'm', "the manual page of all" },
+		{ NULL, NULL, 0, NULL },
 	};
 	const struct device_class *cls;
-	int opt;
+	const char *name;
+	char found[16];
+	int code;
 
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (opt == 'm') {
-			mdoc();
-			return (0);
-		}
-		return (cmd_usage(verb, opt == 'h' ? 0 : 1));
-	}
-	if (argc - optind > 1)
-		return (cmd_usage(verb, 1));
-	if (optind == argc) {
-		list();
+	if (!options_name(verb, own, argc, argv, true, &name, found, &code))
+		return (code);
+	if (strchr(found, 'm') != NULL) {
+		mdoc();
 		return (0);
 	}
-	cls = device_class_find(argv[optind]);
-	if (cls == NULL)
+	cls = name != NULL ? device_class_find(name) : NULL;
+	if (name != NULL && cls == NULL)
 		return (cmd_fail(1, "%s", vmm_errmsg()));
-	show(cls);
+	if (found[0] == 'j')
+		return (cls != NULL ? cmd_json(to_json(cls)) : all_json());
+	if (cls != NULL)
+		show(cls);
+	else
+		list();
 	return (0);
 }

@@ -10,13 +10,30 @@
 #include "cmd.h"
 
 static const struct verb verbs[] = {
-	{ "config", "[-k FILE | --set KEY=VALUE]... [--dump] [--json]", "check a configuration and print it", cmd_config },
-	{ "devices", "[NAME]", "list the device models, or the keys of one", cmd_devices },
+	{ "check", "[NAME] [OPTION]...", "check that a VM described by options, or one with a name, could start", cmd_check },
+	{ "completion", "bash", "print what a shell needs to complete these verbs and their options", cmd_completion },
+	{ "config", "[NAME] [OPTION]... [--dump] [--json]", "check a configuration and print it", cmd_config },
+	{ "console", "[--read-only | --steal] NAME", "connect this terminal to the console of a VM", cmd_console },
+	{ "create", "NAME [OPTION]... [IMAGE]...", "make a VM with a name, which 'hyve start' starts", cmd_create },
+	{ "delete", "NAME", "remove a VM with a name, its keys, variables and log, but not its disks", cmd_delete },
+	{ "devices", "[--json] [DEVICE]", "list the device models, or the keys of one", cmd_devices },
+	{ "disk", "create [--format FORMAT] [--backing FILE] FILE [SIZE] | info [--json] FILE | resize [--shrink] FILE SIZE | "
+	    "convert [--format FORMAT] FROM TO", "make, look at, grow and convert disk images", cmd_disk },
+	{ "info", "[--json] NAME", "say what a VM is and whether it runs", cmd_info },
+	{ "kill", "NAME", "end the process of a VM at once", cmd_kill },
+	{ "log", "[--follow] NAME", "print what the process of a VM had to say", cmd_log },
+	{ "ls", "[--json]", "list the VMs with names", cmd_ls },
+	{ "pause", "NAME", "make a VM stand still", cmd_pause },
 	{ "payload", "--image FILE [--arch A] [--accel X] [--at ADDR] [-k FILE | --set KEY=VALUE]...",
 	    "run a flat binary with a serial port on stdio", cmd_payload },
 	{ "qmp", "[SOCKET [COMMAND [ARGUMENTS]]]", "list what a control socket can be asked, or ask it", cmd_qmp },
-	{ "run", "[--kernel FILE | --firmware uefi|FILE] [--initrd FILE] [--append STRING] [--cpus N] [--memory SIZE] [--disk FILE]... [--share FOLDER]... [OPTION]...",
-	    "run a guest with its console here", cmd_run },
+	{ "reset", "NAME", "reset a VM, as its button does", cmd_reset },
+	{ "resume", "NAME", "let a VM that was paused go on", cmd_resume },
+	{ "run", "[--kernel FILE | --firmware uefi|FILE] [--initrd FILE] [--append STRING] [--cpus N] [--memory SIZE] [--disk FILE]... "
+	    "[--share FOLDER]... [-d --name NAME] [OPTION]... [IMAGE]...", "run a guest with its console here", cmd_run },
+	{ "start", "[--detach | --foreground] NAME", "start a VM with a name", cmd_start },
+	{ "stat", "[--json | --once] NAME", "show what a VM does, in numbers", cmd_stat },
+	{ "stop", "[--timeout SECONDS] [--force] NAME", "have a VM power off", cmd_stop },
 };
 
 /* The commands that this program is under other names. */
@@ -31,6 +48,12 @@ static const struct {
 static const char *program = "hyve";	/* for sentences */
 
 #define	NVERBS	(sizeof(verbs) / sizeof(verbs[0]))
+
+const struct verb *
+verb_at(unsigned i)
+{
+	return (i < NVERBS ? &verbs[i] : NULL);
+}
 
 int
 cmd_usage(const struct verb *verb, int code)

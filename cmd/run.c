@@ -1,149 +1,76 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * run.c - hyve run: its options, which all become keys.
+ * run.c - hyve run: a VM described by options, run here or, with -d, made and started.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/boot.h"
 #include "cmd.h"
 #include "error.h"
-#include "run_devices.h"
+#include "named.h"
+#include "options.h"
 #include "vm_run.h"
 
-static void
-help(const struct verb *verb)
-{
-	(void)cmd_usage(verb, 0);
-	puts("\nRuns a guest with its serial console here.\n\n"
-	    "  --kernel FILE     amd64: Linux bzImage, ELF with a PVH entry, or multiboot kernel; arm64: Linux Image\n"
-	    "  --protocol P      how to start it, if its file does not say: linux, pvh, multiboot; linux, raw\n"
-	    "  --initrd FILE     initial RAM disk\n"
-	    "  --module 'FILE ARGS'  multiboot or PVH module; may be repeated\n"
-	    "  --append STRING   the kernel's command line\n"
-	    "  --firmware F      uefi, bios (amd64) or an image; uefi is what starts unless there is a kernel\n"
-	    "  --cpus N          vCPUs (1; without a kernel 2)\n"
-	    "  --memory SIZE     RAM (256M; without a kernel 1G, or half of the host's)\n"
-	    "  --disk FILE[,key=value]...  a disk with a raw or qcow2 image: virtio-blk, or device=nvme or ahci;\n"
-	    "                    'hyve devices virtio-blk' lists the keys\n"
-	    "  --cdrom FILE      an ISO image in a CD drive on AHCI; may be repeated\n"
-	    "  --net BACKEND[,key=value]...  a NIC: virtio-net, or device=e1000 or ne2k-pci; 'hyve devices virtio-net' lists the keys;\n"
-	    "                    user: without privileges, as there is one unless --net none; such as user,hostfwd=tcp::2222-:22\n"
-	    "                    tap,tap=NAME or tap,bridge=NAME: the host's; socket,path=FILE[,listen]: a wire to another VM\n"
-	    "  --share [NAME=]FOLDER[,key=value]...  a folder of the host, which the guest mounts as NAME (share) by 9P\n"
-	    "  --arch A          amd64 or arm64 (what the kernel is for, else amd64)\n"
-	    "  --accel X         auto, kvm or soft\n"
-	    "  --name NAME       name of the VM\n"
-	    "  --config FILE, -k FILE  keys from a file\n"
-	    "  --set KEY=VALUE   any key; 'hyve config' prints them\n"
-	    "  --no-reboot       end with code 0 when the guest resets\n\n"
-	    "Exit codes: 0 reset, 1 powered off, 2 halted, 3 triple fault, 4 error.");
-}
-
-/* --module 'FILE ARGS' is the next module. */
+/* -d: a VM with a directory, named by key name. */
 static int
-add_module(struct config *cfg, unsigned *n, const char *text, int argument)
+run_detached(struct config *cfg)
 {
-	char name[sizeof("boot.module..path") + 12], *path = strdup(text), *args;
-	int r;
+	struct config_value val;
+	struct vmdir *dir;
+	char *name;
+	int code;
 
-	if (path == NULL)
-		return (vmm_fail(ENOMEM, "no memory"));
-	args = strchr(path, ' ');
-	if (args != NULL)
-		*args++ = '\0';
-	(void)snprintf(name, sizeof(name), "boot.module.%u.path", *n);
-	r = *n < BOOT_MODULES_MAX ? cmd_config_literal(cfg, name, path, argument) :
-	    vmm_fail(E2BIG, "there are more than %d modules", BOOT_MODULES_MAX);
-	if (r == 0 && args != NULL) {
-		(void)snprintf(name, sizeof(name), "boot.module.%u.args", *n);
-		r = cmd_config_literal(cfg, name, args, argument);
-	}
-	free(path);
-	++*n;
-	return (r);
+	if (config_get(config_node(cfg, ""), "name", &val) != 0)
+		return (cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg()));
+	if (val.text == NULL)
+		return (cmd_fail(EXIT_VM_ERROR, "a VM that is detached needs a name, to find it by: --name NAME"));
+	/* It is set anew. */
+	name = strdup(val.text);
+	if (name == NULL)
+		return (cmd_fail(EXIT_VM_ERROR, "no memory"));
+	dir = named_create(name, cfg);
+	if (dir == NULL && errno == EEXIST)
+		code = cmd_fail(EXIT_VM_ERROR, "%s; 'hyve start %s' starts it, 'hyve delete %s' removes it", vmm_errmsg(), name, name);
+	else
+		code = dir != NULL ? named_start(dir, true) : cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
+	free(name);
+	vmdir_close(dir);
+	return (code);
 }
 
 int
 cmd_run(const struct verb *verb, int argc, char **argv)
 {
-	enum {
-		FIRST = 256, ARCH = FIRST, ACCEL, CPUS, MEMORY, FIRMWARE, NAME, PROTOCOL, LITERAL, KERNEL = LITERAL, INITRD, APPEND, OTHER,
-		MODULE = OTHER, DISK, CDROM, NET, SHARE, SET, NO_REBOOT,
+	static const struct own_option own[] = {
+		{ "detach", NULL, 'd', "make a VM of that name (hyve create) and start it (hyve start); needs --name" },
+		{ NULL, NULL, 0, NULL },
 	};
-	static const struct option options[] = {
-		{ "arch", required_argument, NULL, ARCH }, { "accel", required_argument, NULL, ACCEL },
-		{ "cpus", required_argument, NULL, CPUS }, { "memory", required_argument, NULL, MEMORY },
-		{ "kernel", required_argument, NULL, KERNEL }, { "initrd", required_argument, NULL, INITRD },
-		{ "module", required_argument, NULL, MODULE }, { "append", required_argument, NULL, APPEND },
-		{ "protocol", required_argument, NULL, PROTOCOL }, { "firmware", required_argument, NULL, FIRMWARE },
-		{ "disk", required_argument, NULL, DISK }, { "cdrom", required_argument, NULL, CDROM }, { "net", required_argument, NULL, NET },
-		{ "share", required_argument, NULL, SHARE }, { "name", required_argument, NULL, NAME },
-		{ "config", required_argument, NULL, 'k' }, { "set", required_argument, NULL, SET },
-		{ "no-reboot", no_argument, NULL, NO_REBOOT }, { "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	static const char *const keys[] = { [ARCH - FIRST] = "arch", [ACCEL - FIRST] = "accel", [CPUS - FIRST] = "cpus",
-	    [MEMORY - FIRST] = "memory.size", [NAME - FIRST] = "name", [FIRMWARE - FIRST] = "firmware.code",
-	    [PROTOCOL - FIRST] = "boot.protocol", [KERNEL - FIRST] = "boot.kernel", [INITRD - FIRST] = "boot.initrd",
-	    [APPEND - FIRST] = "boot.cmdline" };
 	static const struct vm_run_options plain = { .who = "hyve run" };
 	struct config *cfg = cmd_config_new();
-	struct run_devices devices = { .config = cfg };
-	unsigned modules = 0;
-	int opt, r = 0, code;
+	struct options o;
+	bool detach = false;
+	int opt, code = -1;
 
-	if (cfg == NULL)
+	if (cfg == NULL || options_init(&o, verb, cfg, true, own) != 0) {
+		config_free(cfg);
 		return (cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg()));
-	while (r == 0 && (opt = getopt_long(argc, argv, "k:h", options, NULL)) != -1) {
-		if (opt >= FIRST && opt < OTHER) {
-			r = (opt < LITERAL ? cmd_config_key : cmd_config_literal)(cfg, keys[opt - FIRST], optarg, optind - 1);
-			continue;
-		}
-		switch (opt) {
-		case MODULE:
-			r = add_module(cfg, &modules, optarg, optind - 1);
-			break;
-		case DISK:
-		case CDROM:
-			r = run_add_drive(&devices, optarg, opt == CDROM, optind - 1);
-			break;
-		case NET:
-			if (strcmp(optarg, "none") == 0)
-				r = cmd_config_key(cfg, "default_nic", "false", optind - 1);
-			else
-				r = run_add_nic(&devices, optarg, optind - 1);
-			break;
-		case SHARE:
-			r = run_add_share(&devices, optarg, optind - 1);
-			break;
-		case 'k':
-			r = cmd_config_file(cfg, optarg);
-			break;
-		case SET:
-			r = cmd_config_arg(cfg, optarg, optind - 1);
-			break;
-		case NO_REBOOT:
-			r = cmd_config_key(cfg, "reboot", "false", optind - 1);
-			break;
-		case 'h':
-			help(verb);
-			config_free(cfg);
-			return (0);
-		default:
-			config_free(cfg);
-			return (cmd_usage(verb, EXIT_VM_ERROR));
-		}
 	}
-	for (; r == 0 && optind < argc; optind++)
-		r = run_add_drive(&devices, argv[optind], false, optind);
-	if (r != 0)
+	while (code < 0 && (opt = options_next(&o, argc, argv)) != -1) {
+		if (opt == 'd')
+			detach = true;
+		else if (opt == 'h') {
+			code = options_help(&o);
+			puts("\nExit codes: 0 reset, 1 powered off, 2 halted, 3 triple fault, 4 error.");
+		} else
+			code = opt == '!' ? cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg()) : cmd_usage(verb, EXIT_VM_ERROR);
+	}
+	if (code < 0 && options_images(&o, argc, argv) != 0)
 		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
-	else
-		code = run_vm(cfg, &plain);
+	if (code < 0)
+		code = detach ? run_detached(cfg) : run_vm(cfg, &plain);
+	options_fini(&o);
 	config_free(cfg);
 	return (code);
 }

@@ -18,11 +18,12 @@
 #include "error.h"
 #include "hold.h"
 #include "runner.h"
+#include "say.h"
 
 static void
 log_line(void *arg, enum log_level level, const char *line)
 {
-	fprintf(stderr, "hyve: %s: %s%s\n", log_level_name(level), line, isatty(STDIN_FILENO) ? "\r" : "");
+	say("%s: %s", log_level_name(level), line);
 }
 
 static int

@@ -5,6 +5,8 @@
  * A guest that resets is started anew: the machine is taken down and made again from the same configuration, so that every reset
  * is a power-on.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +17,8 @@
 #include "boot/boot.h"
 #include "cmd.h"
 #include "console.h"
+#include "console/chardev.h"
+#include "console/console_server.h"
 #include "control/qmp.h"
 #include "error.h"
 #include "firmware/firmware.h"
@@ -22,14 +26,18 @@
 #include "machine/machine.h"
 #include "newvm.h"
 #include "runner.h"
+#include "say.h"
 #include "vm_run.h"
+#include "vmdir.h"
 
 #define	SECOND		1000000000ULL	/* ns */
 
 struct vm_run {
 	struct runner	 r;
 	struct machine	 m;
-	struct console	*con;
+	struct console	*con;		/* NULL: no terminal is connected */
+	struct chardev	*port;		/* of the console; NULL: it is the key's */
+	struct console_server *server;	/* NULL: the VM has no directory */
 	const struct vm_run_options *o;
 	struct boot_spec spec;
 	char		*module_lines[BOOT_MODULES_MAX];
@@ -39,6 +47,7 @@ struct vm_run {
 	bool		 asked;		/* the guest was asked to power off */
 	const char	*host;		/* what here ended the guest, in QMP's words; NULL: nothing did */
 	bool		 told;		/* what was chosen was printed */
+	bool		 ran;		/* the guest runs or did */
 };
 
 /* Ending */
@@ -64,7 +73,7 @@ force_end(void *arg)
 {
 	struct vm_run *run = arg;
 
-	fprintf(stderr, "\r\nhyve: the guest did not power off by itself\r\n");
+	say_apart("the guest did not power off by itself");
 	end_it(run, VM_SUSPEND_POWEROFF, "host-signal");
 }
 
@@ -88,7 +97,7 @@ on_signal(struct runner *r, int signo, unsigned count)
 	struct vm_run *run = r->arg;
 
 	if (!run->asked)
-		fprintf(stderr, "\r\nhyve: %s: asking the guest to power off; once more ends it at once\r\n", strsignal(signo));
+		say_apart("%s: asking the guest to power off; once more ends it at once", strsignal(signo));
 	ask_to_end(run);
 }
 
@@ -219,25 +228,36 @@ free_files(struct vm_run *run)
 static void
 tell(struct vm_run *run, struct config *cfg, const struct boot_protocol *protocol)
 {
+	const char *keys = run->con != NULL && console_is_terminal(run->con) ? "; Ctrl-] then q ends it, Ctrl-] h helps" : "";
 	struct vmctx *vm = run->r.vmm.vm;
 
 	if (run->told)
 		return;
 	run->told = true;
-	fprintf(stderr, "hyve: %s machine '%s', %u vCPU%s, %" PRId64 " MiB, on back end %s: %s\r\n", vm_arch_name(vm_get_arch(vm)),
+	say("%s machine '%s', %u vCPU%s, %" PRId64 " MiB, on back end %s: %s", vm_arch_name(vm_get_arch(vm)),
 	    run->m.cls->name, run->m.ncpus, run->m.ncpus == 1 ? "" : "s",
 	    (int64_t)(vm_get_lowmem_size(vm) + vm_get_highmem_size(vm)) >> 20, vm_accel_name(vm), vm_accel_reason(vm));
 	if (run->o->loaded)
-		fprintf(stderr, "hyve: starting what a loader left");
+		say("starting what a loader left%s", keys);
 	else if (protocol != NULL)
-		fprintf(stderr, "hyve: starting '%s' as %s", run->spec.kernel.path, protocol->doc);
+		say("starting '%s' as %s%s", run->spec.kernel.path, protocol->doc, keys);
 	else if (run->fw.bios)
-		fprintf(stderr, "hyve: starting BIOS '%s'", run->fw.code);
+		say("starting BIOS '%s'%s", run->fw.code, keys);
 	else
-		fprintf(stderr, "hyve: starting firmware '%s', its variables %s%s%s", run->fw.code, run->fw.vars != NULL ? "in '" :
+		say("starting firmware '%s', its variables %s%s%s%s", run->fw.code, run->fw.vars != NULL ? "in '" :
 		    "gone with the VM (firmware.vars=FILE keeps them)", run->fw.vars != NULL ? run->fw.vars : "",
-		    run->fw.vars != NULL ? "'" : "");
-	fprintf(stderr, "%s\r\n", run->con != NULL && console_is_terminal(run->con) ? "; Ctrl-] then q ends it, Ctrl-] h helps" : "");
+		    run->fw.vars != NULL ? "'" : "", keys);
+}
+
+/* Also a guest that ended before the loop came to it did run. */
+static void
+now_running(void *arg)
+{
+	struct vm_run *run = arg;
+
+	if (!run->ran && run->o->running != NULL)
+		run->o->running(run->o->arg);
+	run->ran = true;
 }
 
 /* Make the VM and run it to its end; the exit code, -1 with a sentence. */
@@ -251,7 +271,7 @@ power_on(struct vm_run *run, struct config *cfg)
 	if (vmm_get_topology(cfg, &topo) != 0)
 		return (-1);
 	run->m = (struct machine){ .cls = machine_find(vmm_arch(cfg)), .vmm = &run->r.vmm,
-	    .console = run->con != NULL ? console_chardev(run->con) : NULL, .firmware = run->fw.code != NULL ? &run->fw : NULL, .guest_code = -1 };
+	    .console = run->port, .firmware = run->fw.code != NULL ? &run->fw : NULL, .guest_code = -1 };
 	if (run->m.cls == NULL)
 		return (-1);
 	run->spec.loaded = run->o->loaded;
@@ -275,8 +295,13 @@ power_on(struct vm_run *run, struct config *cfg)
 		(void)vmm_fail(errno, "%s", vm_errmsg());
 	} else {
 		tell(run, cfg, protocol);
-		if (runner_run(&run->r) == 0)
+		/* Behind what the loop has to do already: then the vCPUs have their threads. */
+		if (event_post(run->r.vmm.loop, now_running, run) != 0)
+			(void)vmm_fail(ENOMEM, "no memory");
+		else if (runner_run(&run->r) == 0) {
+			now_running(run);
 			code = atomic_load(&run->r.code);
+		}
 	}
 	devices_pause(&run->r.vmm);
 	run->m.cls->fini(&run->m);
@@ -384,6 +409,38 @@ configure(struct vm_run *run, struct config *cfg)
 	return (run->spec.protocol != NULL ? 0 : -1);
 }
 
+/* Connect the serial port to the terminal, to the socket in the VM's directory, or to both. */
+static int
+connect_console(struct vm_run *run)
+{
+	struct event_loop *loop = run->r.vmm.loop;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+		return (vmm_fail_sys(errno, "console"));
+	run->port = chardev_open_fds(loop, fds[1], fds[1], true);
+	if (run->port == NULL) {
+		close(fds[0]);
+		close(fds[1]);
+		return (-1);
+	}
+	if (run->o->dir != NULL) {
+		if (vmdir_socket(run->o->dir, VMDIR_CONSOLE, path) != 0) {
+			close(fds[0]);
+			return (-1);
+		}
+		run->server = console_server_open(loop, run->r.vmm.log, fds[0], path);
+		if (run->server == NULL || run->o->detached)
+			return (run->server != NULL ? 0 : -1);
+		fds[0] = console_server_local(run->server);
+		if (fds[0] < 0)
+			return (-1);
+	}
+	run->con = console_open(loop, fds[0], on_command, run);
+	return (run->con != NULL ? 0 : -1);
+}
+
 /* Power it on, again behind each reset.  The exit code, -1 with a sentence. */
 static int
 live(struct vm_run *run, struct config *cfg)
@@ -395,11 +452,8 @@ live(struct vm_run *run, struct config *cfg)
 	run->force = event_timer_add(run->r.vmm.loop, force_end, run);
 	if (run->force == NULL)
 		return (-1);
-	if (!run->o->own_port) {
-		run->con = console_open(run->r.vmm.loop, on_command, run);
-		if (run->con == NULL)
-			return (-1);
-	}
+	if (!run->o->own_port && connect_console(run) != 0)
+		return (-1);
 	if (control != NULL) {
 		run->control = qmp_new(&run->r.vmm, &run->m);
 		if (run->control == NULL || qmp_listen(run->control, control) != 0)
@@ -428,12 +482,38 @@ run_vm(struct config *cfg, const struct vm_run_options *o)
 	if (configure(&run, cfg) == 0 && runner_init(&run.r) == 0)
 		code = live(&run, cfg);
 	qmp_free(run.control);
+	chardev_close(run.port);
+	console_server_close(run.server);
 	console_close(run.con);
 	event_remove(run.force);
 	runner_fini(&run.r);
 	firmware_free(&run.fw);
 	free_files(&run);
-	if (code < 0)
-		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
-	return (code);
+	if (code >= 0)
+		return (code);
+	if (o->failed != NULL)
+		o->failed(o->arg, vmm_errmsg());
+	else
+		(void)cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
+	return (EXIT_VM_ERROR);
+}
+
+int
+check_vm(struct config *cfg, const struct vm_run_options *o)
+{
+	struct vm_run run = { .o = o };
+	struct vmm_topology topo;
+	int r;
+
+	r = configure(&run, cfg);
+	if (r == 0)
+		r = vmm_get_topology(cfg, &topo);
+	if (r == 0 && topo.cpus > machine_find(vmm_arch(cfg))->max_cpus)
+		r = vmm_fail(EINVAL, "machine '%s' has at most %u vCPUs, not %u", machine_find(vmm_arch(cfg))->name,
+		    machine_find(vmm_arch(cfg))->max_cpus, topo.cpus);
+	if (r == 0 && run.spec.kernel.data != NULL && run.spec.protocol == NULL && boot_probe(&run.spec.kernel) == NULL)
+		r = vmm_fail(ENOEXEC, "'%s' is no kernel of a kind that is known; --protocol says which one it is", run.spec.kernel.path);
+	firmware_free(&run.fw);
+	free_files(&run);
+	return (r);
 }

@@ -9,6 +9,8 @@
 
 #include "config/config.h"
 
+struct vmdir;
+
 /* What is no property of the VM but of who runs it.  Zero, but for who, is hyve run. */
 struct vm_run_options {
 	const char	*who;		/* "hyve run": the origin of what is chosen here, for people */
@@ -21,9 +23,21 @@ struct vm_run_options {
 	 * name nothing to start.  Its first reset is its end: the loader has to fill it again.
 	 */
 	bool		 loaded, gone;
+	/* The VM's directory, whose lock the caller has taken: the console is served there, and the control socket.  NULL: it has none. */
+	struct vmdir	*dir;
+	/* There is no terminal: messages go to a log on standard error (say_to_log()), and nothing is read. */
+	bool		 detached;
+	/* The guest runs; called once.  NULL: nobody wants to know.  Control thread. */
+	void		(*running)(void *arg);
+	/* It did not come to that, or ended by an error: instead of printing the sentence.  NULL: it is printed. */
+	void		(*failed)(void *arg, const char *why);
+	void		*arg;
 	/* The serial port goes where its key says; else it is connected to standard input and output. */
 	bool		 own_port;
 };
+
+/* Complete cfg as run_vm() does and check all that can be checked without running: -1 with a sentence. */
+int	check_vm(struct config *cfg, const struct vm_run_options *o);
 
 /*
  * Complete cfg by the files and defaults that it names, check it, and run the VM that it describes until the guest ends; one that resets

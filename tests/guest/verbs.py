@@ -1,0 +1,558 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""VMs with names: their directories, locks, consoles and logs, and the verbs that look after them.
+
+The guest is a kernel of our own (kernels/echo.c) that answers on its console.
+"""
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+
+import guest
+from guest import case, check
+
+TAB, ASK, OFF, RESET, DEAF = "\t", "\x0e", "\x0f", "\x12", "\x15"     # what the kernel takes for commands
+ESCAPE = "\x1d"
+SHOWN, RING = 65536, 262144     # bytes that a new reader is shown, and that one may fall behind (console_server.h)
+
+
+class Place:
+    """A folder of VMs of one case; whatever runs there at its end is killed."""
+
+    def __init__(self, context, folder="vms"):
+        context.needs_soft()
+        self.context = context
+        self.directory = context.path(folder)
+        self.environment = dict(os.environ, HYVE_DIR=self.directory)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None and os.path.isdir(self.directory):
+            for name in sorted(os.listdir(self.directory)):
+                path = os.path.join(self.directory, name, "log")
+                if os.path.exists(path):
+                    with open(path, encoding="utf-8", errors="replace") as log:
+                        print("--- log of %s:\n%s---" % (name, log.read()), file=sys.stderr, flush=True)
+        for vm in self.json("ls", "--json"):
+            if vm["state"] != "stopped":
+                self.hyve("kill", vm["name"])
+
+    def popen(self, *words, **options):
+        options.setdefault("stdin", subprocess.PIPE)
+        return subprocess.Popen([self.context.hyve] + list(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment,
+                                **options)
+
+    def try_hyve(self, *words, **options):
+        """Exit code, standard output and what was said on standard error."""
+        done = subprocess.run([self.context.hyve] + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=self.environment, timeout=guest.LIMIT, check=False, **options)
+        return done.returncode, done.stdout.decode(), done.stderr.decode().replace("\r", "")
+
+    def hyve(self, *words, **options):
+        code, out, said = self.try_hyve(*words, **options)
+        check(code == 0, "hyve %s: code %d: %s" % (" ".join(words), code, said))
+        return out
+
+    def fails(self, code, pattern, *words, **options):
+        """A command that ends with a code and a sentence."""
+        got, out, said = self.try_hyve(*words, **options)
+        check(got == code, "hyve %s: code %d, not %d: %s" % (" ".join(words), got, code, said))
+        check(re.fullmatch(pattern, said.strip()), "hyve %s says '%s', not '%s'" % (" ".join(words), said.strip(), pattern))
+
+    def json(self, *words):
+        return json.loads(self.hyve(*words))
+
+    def options(self, *more):
+        return ["--arch", self.context.arch, "--accel", self.context.accel, "--kernel", self.context.kernel("echo"), "--memory", "16M",
+                "--net", "none"] + list(more)
+
+    def create(self, name, *more):
+        self.hyve("create", name, *self.options(*more))
+
+    def state(self, name):
+        return self.json("info", "--json", name)["state"]
+
+    def pid(self, name):
+        return self.json("info", "--json", name)["pid"]
+
+    def until(self, what, function, limit=guest.LIMIT):
+        end = time.monotonic() + limit
+        while not function():
+            check(time.monotonic() < end, "hung: not %s within %d s" % (what, limit))
+            time.sleep(0.05)
+
+    def until_stopped(self, name):
+        self.until("stopped", lambda: self.state(name) == "stopped")
+
+
+class Console:
+    """hyve console, on pipes or with terminal=True on a terminal."""
+
+    def __init__(self, place, name, *more, terminal=False):
+        self.terminal = None
+        if terminal:
+            self.output, self.terminal = pty.openpty()
+            self.input = self.output
+            self.before = termios.tcgetattr(self.terminal)
+            self.process = subprocess.Popen([place.context.hyve, "console", name] + list(more), stdin=self.terminal, stdout=self.terminal,
+                                            stderr=self.terminal, env=place.environment, start_new_session=True)
+        else:
+            self.process = place.popen("console", name, *more)
+            self.output, self.input = self.process.stdout.fileno(), self.process.stdin.fileno()
+        self.text = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.process.kill()
+        self.process.wait()
+        if self.terminal is not None:
+            os.close(self.terminal)
+            os.close(self.output)
+        else:
+            for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+                stream.close()
+
+    def send(self, text):
+        os.write(self.input, text.encode())
+
+    def expect(self, text, limit=guest.LIMIT):
+        end = time.monotonic() + limit
+        while text not in self.text:
+            check(time.monotonic() < end, "hung: no '%s' within %d s: %s" % (text, limit, self.text[-500:]))
+            if select.select([self.output], [], [], 1)[0]:
+                data = os.read(self.output, 65536)
+                check(data, "the console ended before '%s'" % text)
+                self.text += data.decode("utf-8", "replace")
+        self.text = self.text[self.text.index(text) + len(text):]
+
+    def told(self, text, limit=guest.LIMIT):
+        """Wait for a sentence on standard error."""
+        said, end = "", time.monotonic() + limit
+        while text not in said:
+            check(time.monotonic() < end, "hung: it does not say '%s': %s" % (text, said))
+            if select.select([self.process.stderr], [], [], 1)[0]:
+                data = os.read(self.process.stderr.fileno(), 65536)
+                check(data, "it ends and does not say '%s': %s" % (text, said))
+                said += data.decode()
+
+
+@case()
+def one_start_wins_and_a_crash_leaves_no_wrong_state(context):
+    """The lock says whether a VM runs; what a killed process leaves behind is in nobody's way."""
+    with Place(context) as p:
+        check(p.hyve("ls") == "" and p.json("ls", "--json") == [], "there are VMs at the beginning")
+        p.create("one")
+        check(p.state("one") == "stopped", "a new VM runs")
+        p.fails(1, r"hyve: VM 'one' does not run; 'hyve start one' starts it", "kill", "one")
+        p.fails(1, r"hyve: VM 'one' has no log: it has not been started yet", "log", "one")
+        starts = [p.popen("start", "one") for _ in range(4)]
+        said = [s.communicate(timeout=guest.LIMIT)[1].decode() for s in starts]
+        check(sorted(s.returncode for s in starts) == [0, guest.ERROR, guest.ERROR, guest.ERROR],
+              "codes of four starts at once: %s: %s" % ([s.returncode for s in starts], said))
+        pid = p.pid("one")
+        for s, text in zip(starts, said):
+            check(s.returncode == 0 or re.search(r"VM 'one' runs already: (pid %d, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d|it is being started)\n" % pid,
+                                                 text), "it says " + text)
+        p.fails(guest.ERROR, r"hyve: VM 'one' runs already: pid %d, since .*" % pid, "start", "one")
+        p.fails(1, r"hyve: VM 'one' runs already: pid %d, since .*" % pid, "delete", "one")
+        check(p.state("one") == "running", "it is " + p.state("one"))
+        os.kill(pid, signal.SIGKILL)
+        p.until("gone", lambda: not os.path.exists("/proc/%d" % pid) or open("/proc/%d/stat" % pid).read().split(") ")[1][0] == "Z")
+        vm = p.json("ls", "--json")
+        check([v["state"] for v in vm] == ["stopped"] and vm[0]["pid"] is None, "behind kill -9 ls says %s" % vm)
+        check(os.path.exists(os.path.join(p.directory, "one", "console")), "the killed one took its socket along")
+        p.hyve("start", "one")
+        with Console(p, "one") as c:
+            c.expect("echo: ready")
+            c.send(ASK)
+            c.expect("echo: asked 1\r\n")
+            c.send(OFF)
+            c.told("the console has ended")
+            check(c.process.wait(guest.LIMIT) == 0, "the console's code is not 0")
+        p.until_stopped("one")
+        log = p.hyve("log", "one")
+        check(len(re.findall(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ hyve: starting VM 'one', pid \d+$", log, re.M)) == 2 and
+              log.count("the VM has ended, with code 1") == 1, "the log is " + log)
+        check(not os.path.exists(os.path.join(p.directory, "one", "console")), "the socket is still there")
+        p.hyve("delete", "one")
+        check(os.listdir(p.directory) == [], "delete left " + str(os.listdir(p.directory)))
+
+
+@case()
+def started_vm_survives_its_terminal(context):
+    with Place(context) as p:
+        main, terminal = pty.openpty()
+        started = subprocess.Popen([context.hyve, "run", "-d", "--name", "tty"] + p.options(), stdin=terminal, stdout=terminal,
+                                   stderr=terminal, env=p.environment, start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        check(started.wait(guest.LIMIT) == 0, "run -d ended with %d" % started.returncode)
+        pid = p.pid("tty")
+        check(os.getsid(pid) != started.pid, "it is in the session of the terminal")
+        check(open("/proc/%d/stat" % pid).read().rsplit(") ", 1)[1].split()[4] == "0", "it has a terminal")
+        links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+        check(not any(link.startswith("/dev/pt") for link in links), "it has the terminal open: %s" % links)
+        os.close(terminal)
+        os.close(main)
+        with Console(p, "tty") as c:
+            c.expect("echo: ready")
+            c.send("still " + ASK)
+            c.expect("still echo: asked 1\r\n")
+        p.fails(guest.ERROR, r"hyve: there is a VM 'tty' already, in '.*'; 'hyve start tty' starts it, 'hyve delete tty' removes it",
+                "run", "-d", "--name", "tty", *p.options())
+
+
+@case()
+def console_has_readers_and_one_writer(context):
+    with Place(context) as p:
+        p.create("con")
+        p.hyve("start", "con")
+        with Console(p, "con") as first, Console(p, "con", "--read-only") as reader:
+            first.expect("echo: ready")
+            reader.expect("echo: ready")
+            first.send("a")
+            first.expect("a")
+            reader.send("no")
+            with Console(p, "con") as second:
+                second.told("process %d writes here: what you type goes nowhere until it has gone; --steal takes over" % first.process.pid)
+                second.send("b")
+                with Console(p, "con", "--steal") as thief:
+                    first.told("process %d has taken over: what you type goes nowhere" % thief.process.pid)
+                    first.send("c")
+                    thief.send("d" + ASK)
+                    for c in (first, second, thief, reader):
+                        c.expect("decho: asked 1\r\n")
+                    check("no" not in reader.text and "b" not in first.text and "c" not in first.text, "the guest read what it should not")
+                second.told("who wrote has gone: what you type goes to the guest now")
+                second.send("e" + ASK)
+                first.expect("eecho: asked 2\r\n")
+        p.fails(1, r"hyve: --read-only and --steal exclude each other", "console", "--read-only", "--steal", "con")
+
+
+@case()
+def console_shows_what_was_and_holds_nobody_back(context):
+    """A reader who stands still is dropped, and the guest goes on; who comes later sees the last 64 KiB."""
+    with Place(context) as p:
+        p.create("flood")
+        p.hyve("start", "flood")
+        path = p.json("info", "--json", "flood")["console"]
+        check(os.stat(path).st_mode & 0o777 == 0o600, "mode of the socket: %o" % os.stat(path).st_mode)
+        slow = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        slow.connect(path)
+        slow.send(b"R")
+        wrong = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        wrong.connect(path)
+        wrong.send(b"?" * 5000)
+        check(wrong.recv(1) == b"", "who says nonsense is served")
+        wrong.close()
+        with Console(p, "flood") as c:
+            c.expect("echo: ready")
+            c.send(TAB)
+            c.expect("line 30000 of many\r\necho: done\r\n")
+        with Console(p, "flood", "--read-only") as late:
+            end = "line 30000 of many\r\necho: done\r\n"
+            text = ""
+            while end not in text:
+                text += os.read(late.output, 65536).decode()
+            check(len(text) == SHOWN, "%d bytes are shown, not %d" % (len(text), SHOWN))
+        slow.settimeout(guest.LIMIT)
+        got = 0
+        while True:
+            data = slow.recv(65536)
+            if not data:
+                break
+            got += len(data) - 1
+        check(got < 30000 * len("line 30000 of many\r\n") - RING, "the slow reader got all: %d bytes" % got)
+        slow.close()
+        check("did not read and was dropped" in p.hyve("log", "flood"), "the log does not tell")
+
+
+@case()
+def console_on_a_terminal_is_detached(context):
+    with Place(context) as p:
+        p.create("term")
+        p.hyve("start", "term")
+        with Console(p, "term", terminal=True) as c:
+            c.expect("Ctrl-] then d detaches")
+            c.expect("echo: ready")
+            c.send(ESCAPE + "h")
+            c.expect("d detaches, Ctrl-] sends Ctrl-]")
+            c.send("x" + ESCAPE + ESCAPE + ASK)
+            c.expect("x" + ESCAPE + "echo: asked 1")
+            c.send(ESCAPE + "d")
+            c.expect("detached; the VM goes on")
+            check(c.process.wait(guest.LIMIT) == 0, "the console's code is not 0")
+            check(termios.tcgetattr(c.terminal) == c.before, "the terminal has other modes")
+        check(p.state("term") == "running", "the VM went with its console")
+        with Console(p, "term", terminal=True) as c:
+            c.expect("echo: asked 1")
+
+
+@case()
+def start_in_the_foreground(context):
+    """The console is here and at the socket; the process ends as hyve run does."""
+    with Place(context) as p:
+        p.create("fore")
+        with p.popen("start", "--foreground", "fore") as process:
+            said = b""
+            while b"echo: ready" not in said:
+                said += os.read(process.stdout.fileno(), 4096)
+            with Console(p, "fore", "--read-only") as c:
+                c.expect("echo: ready")
+                process.stdin.write(ASK.encode())
+                process.stdin.flush()
+                c.expect("echo: asked 1\r\n")
+            process.stdin.write(OFF.encode())
+            process.stdin.close()
+            check(process.wait(guest.LIMIT) == guest.POWEROFF, "code %d" % process.returncode)
+        check(p.state("fore") == "stopped", "it is " + p.state("fore"))
+
+
+@case()
+def what_fails_is_told(context):
+    with Place(context) as p:
+        p.fails(1, r"hyve: there is no VM 'x', nor any other; 'hyve create' makes one", "info", "x")
+        p.create("web-1")
+        p.fails(1, r"hyve: there is no VM 'web1'; did you mean 'web-1'\?", "info", "web1")
+        p.fails(1, r"hyve: there is no VM 'database'; 'hyve ls' lists them", "console", "database")
+        p.fails(guest.ERROR, r"hyve: there is no VM 'web-2'; did you mean 'web-1'\?", "start", "web-2")
+        p.fails(1, r"hyve: there is a VM 'web-1' already, in '.*/web-1'", "create", "web-1", *p.options())
+        for name in ("../up", ".hidden", "a/b", "-x", "a b", "\x1b[2J"):
+            p.fails(1, r"hyve: '.*' cannot be the name of a VM: it has letters, digits, '.', '_', '-' and '\+', the first of them a letter or a digit",
+                    "info", "--", name)
+        p.fails(1, r"hyve: the name of a VM cannot be empty", "info", "")
+        p.fails(1, r"hyve: the name of a VM has at most 64 bytes, not 65", "create", "n" * 65)
+        p.fails(1, r"hyve: unknown verb 'strat'; did you mean 'start'\?", "strat")
+        p.fails(1, r"hyve: cannot open '.*/no-kernel': No such file or directory", "create", "two", "--kernel", context.path("no-kernel"))
+        p.fails(1, r"hyve: argument 3: unknown key 'memory.sise'; did you mean 'memory.size'\?", "create", "two", "--set", "memory.sise=1G")
+        p.fails(guest.ERROR, r"hyve: a VM that is detached needs a name, to find it by: --name NAME", "run", "-d", *p.options())
+        check([vm["name"] for vm in p.json("ls", "--json")] == ["web-1"], "what failed was made")
+        # It is found only by the VM's process, which is not the one that was started from here.
+        p.create("disk", "--disk", context.path("gone.img"))
+        p.fails(guest.ERROR, r"hyve: .*gone.img'.*: No such file or directory", "start", "disk")
+        check("gone.img" in p.hyve("log", "disk"), "the log does not tell")
+        check(p.state("disk") == "stopped", "it is " + p.state("disk"))
+        conf = os.path.join(p.directory, "web-1", "vm.conf")
+        with open(conf, "a", encoding="ascii") as out:
+            out.write("cpsu=2\n")
+        p.fails(guest.ERROR, r"hyve: %s:\d+: unknown key 'cpsu'; did you mean 'cpus'\?" % re.escape(conf), "start", "web-1")
+        p.create("own-socket", "--set", "control=" + context.path("c"))
+        p.fails(guest.ERROR, r"hyve: VM 'own-socket': key control is not for VMs with a name: .*", "start", "own-socket")
+        p.hyve("check", *p.options())
+        p.fails(1, r"hyve: argument 10: there is no boot protocol.*|hyve: there is no boot protocol 'lniux' for .* guests; there are: .*",
+                "check", *p.options("--protocol", "lniux"))
+        p.fails(1, r"hyve: .*sockets \* cores \* threads.*|hyve: .*4.*3.*|hyve: .*3.*4.*", "check", *p.options("--cpus", "4", "--set", "sockets=3"))
+
+
+@case()
+def options_file_and_json_are_one_tree(context):
+    """What options say is what a file of lines and one of JSON say; relative paths of a VM that is made become those of the folder it was made in."""
+    with Place(context) as p:
+        here = context.path("here")
+        os.mkdir(here)
+        os.symlink(context.kernel("echo"), os.path.join(here, "k%1"))
+        options = ["--arch", context.arch, "--kernel", "k%1", "--append", "a=50% b", "--memory", "16M", "--net", "none", "--no-reboot",
+                   "--disk", "d.img,ro", "--disk", "nbd://localhost/x", "--set", "power_off_wait=7"]
+        flat = p.hyve("config", *options)
+        tree = p.json("config", "--json", *options)
+        with open(context.path("flat.conf"), "w", encoding="utf-8") as out:
+            out.write(flat)
+        with open(context.path("tree.conf"), "w", encoding="utf-8") as out:
+            json.dump(tree, out)
+        for name in ("flat.conf", "tree.conf"):
+            check(p.hyve("config", "-k", context.path(name)) == flat, "%s is another tree" % name)
+            check(p.json("config", "--json", "-k", context.path(name)) == tree, "%s is another tree as JSON" % name)
+        p.hyve("create", "same", *options, cwd=here)
+        stored = p.json("config", "same", "--json")
+        check(stored.pop("name") == "same", "it has no name")
+        check(stored["boot"]["kernel"] == os.path.join(here, "k%%1"), "the kernel is " + stored["boot"]["kernel"])
+        check(stored["pci"]["0"]["4"]["0"]["path"] == os.path.join(here, "d.img"), "the disk is at %s" % stored["pci"])
+        check(stored["pci"]["0"]["5"]["0"]["path"] == "nbd://localhost/x", "the other disk is at %s" % stored["pci"])
+        stored["boot"]["kernel"] = tree["boot"]["kernel"]
+        stored["pci"]["0"]["4"]["0"]["path"] = "d.img"
+        check(stored == tree, "the VM has the tree %s, not %s" % (stored, tree))
+        changed = p.json("config", "same", "--set", "power_off_wait=8", "--json")
+        check(changed["power_off_wait"] == 8 or changed["power_off_wait"] == "8", "an option does not change the VM's keys")
+        devices = {d["name"]: d for d in p.json("devices", "--json")}
+        keys = {k["name"]: k for k in p.json("devices", "--json", "virtio-blk")["keys"]}
+        check(keys["path"]["required"] and keys == {k["name"]: k for k in devices["virtio-blk"]["keys"]}, "devices as JSON: %s" % keys)
+
+
+@case()
+def sockets_of_a_long_path_are_elsewhere(context):
+    with Place(context, "a-folder-" + "l" * 120) as p:
+        p.create("long")
+        p.environment.pop("XDG_RUNTIME_DIR", None)
+        p.fails(guest.ERROR, r"hyve: VM 'long': '.*/long/control' is too long for a socket, which has at most 107 bytes; "
+                r"a shorter HYVE_DIR helps, or XDG_RUNTIME_DIR", "start", "long")
+        p.environment["XDG_RUNTIME_DIR"] = context.path("run")
+        os.mkdir(context.path("run"), 0o700)
+        p.hyve("start", "long")
+        path = p.json("info", "--json", "long")["console"]
+        check(path.startswith(context.path("run/hyve-sockets/long-")) and os.path.exists(path), "the console is at " + path)
+        with Console(p, "long") as c:
+            c.expect("echo: ready")
+        p.hyve("kill", "long")
+        p.hyve("delete", "long")
+        check(os.listdir(context.path("run/hyve-sockets")) == [], "delete left " + path)
+
+
+@case()
+def stop_asks_and_then_insists(context):
+    with Place(context) as p:
+        p.create("polite")
+        p.create("deaf")
+        p.hyve("start", "polite")
+        p.hyve("start", "deaf")
+        with Console(p, "polite") as c:
+            c.expect("echo: ready")
+            p.hyve("stop", "polite")
+            c.expect("echo: button")
+        check(p.state("polite") == "stopped", "it is " + p.state("polite"))
+        check("the VM has ended, with code 1" in p.hyve("log", "polite"), "it was not the guest that ended it")
+        p.fails(1, r"hyve: VM 'polite' does not run; 'hyve start polite' starts it", "stop", "polite")
+        with Console(p, "deaf") as c:
+            c.expect("echo: ready")
+            c.send(DEAF)
+            c.expect("echo: deaf")
+            p.fails(0, r"hyve: 'deaf' did not power off within 1 seconds: ending it", "stop", "--timeout", "1", "deaf")
+        check(p.state("deaf") == "stopped", "it is " + p.state("deaf"))
+        p.hyve("start", "deaf")
+        p.hyve("stop", "--force", "deaf")
+        check(p.state("deaf") == "stopped", "it is " + p.state("deaf"))
+        p.fails(1, r"hyve: --timeout: '-1' is no number of seconds from 0 to 86400", "stop", "--timeout", "-1", "deaf")
+
+
+@case()
+def pause_resume_and_reset(context):
+    with Place(context) as p:
+        p.create("well")
+        p.hyve("start", "well")
+        with Console(p, "well") as c:
+            c.expect("echo: ready")
+            c.send(ASK)
+            c.expect("echo: asked 1\r\n")
+            p.hyve("pause", "well")
+            check(p.state("well") == "paused" and [v["state"] for v in p.json("ls", "--json")] == ["paused"], "it is " + p.state("well"))
+            first = p.json("stat", "--json", "well")
+            c.send(ASK)
+            time.sleep(0.3)
+            check(not select.select([c.output], [], [], 0)[0], "a VM that is paused answers")
+            second = p.json("stat", "--json", "well")
+            check(first["clock"] == second["clock"] and second["state"] == "paused", "the clock of a VM that is paused goes on")
+            p.hyve("resume", "well")
+            c.expect("echo: asked 2\r\n")
+            check(p.state("well") == "running", "it is " + p.state("well"))
+            p.hyve("reset", "well")
+            c.expect("echo: ready")
+            c.send(ASK)
+            c.expect("echo: asked 1\r\n")
+        text = p.hyve("stat", "--once", "well")
+        check(re.match(r"well: running; the VM's clock is at [\d.]+ s\nits process has had [\d.]+ s of processors, and has [\d.]+ MiB of memory\n", text),
+              "stat says " + text)
+        counters = {k["what"]: k["values"] for k in p.json("stat", "--json", "well")["counters"]}
+        check(counters and all(len(values) == 1 for values in counters.values()) and any(values[0] > 0 for values in counters.values()),
+              "counters: %s" % counters)
+        # The tree that the VM runs with is the one that its file has, and what was chosen when it started.
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream.connect(p.json("info", "--json", "well")["control"])
+        lines = stream.makefile("rw", encoding="utf-8")
+        lines.readline()
+        for command in ("qmp_capabilities", "x-hyve-query-config"):
+            lines.write(json.dumps({"execute": command}) + "\n")
+            lines.flush()
+            answer = json.loads(lines.readline())
+        told = {k["name"]: (k["value"], k["origin"]) for k in answer["return"] if k["set"]}
+        stored = dict(line.split("=", 1) for line in p.hyve("config", "well").splitlines())
+        check(stored.items() <= {name: value for name, (value, _) in told.items()}.items(), "the socket tells %s, the file %s" % (told, stored))
+        check(re.fullmatch(r".*/vm.conf:\d+", told["memory.size"][1]), "memory.size is from " + told["memory.size"][1])
+        stream.close()
+
+
+@case()
+def shells_complete(context):
+    """What 'hyve completion bash' prints completes verbs, options, keys and names."""
+    if context.arch != "amd64":
+        raise guest.Skipped("it is about the command alone")
+    with Place(context) as p:
+        p.create("vm-of-mine")
+        script = context.path("completion")
+        with open(script, "w", encoding="utf-8") as out:
+            out.write(p.hyve("completion", "bash"))
+        for words, found in ((["sta"], {"start", "stat"}), (["start", "vm-"], {"vm-of-mine"}), (["stop", "--t"], {"--timeout"}),
+                             (["run", "--ker"], {"--kernel"}), (["run", "--set", "boot.k"], {"boot.kernel="}), (["devices", "nv"], {"nvme"}),
+                             (["start", "--fo"], {"--foreground"})):
+            line = [context.hyve] + words
+            done = subprocess.run(["bash", "-c", 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hyve; printf "%s\\n" "${COMPREPLY[@]}"', script]
+                                  + line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=p.environment, check=False)
+            check(set(done.stdout.decode().split()) == found and not done.stderr, "hyve %s completes to %s %s" % (words, done.stdout, done.stderr))
+
+
+@case()
+def disk_makes_and_converts_images(context):
+    """qemu-img, where there is one, has the second opinion."""
+    if context.arch != "amd64":
+        raise guest.Skipped("it is about the command alone")
+    with Place(context) as p:
+        raw, qcow2, back, over = (context.path(name) for name in ("a.img", "b.qcow2", "c.img", "d.qcow2"))
+        p.hyve("disk", "create", raw, "4M")
+        check(os.stat(raw).st_size == 4 << 20 and os.stat(raw).st_blocks == 0, "the raw image takes room")
+        data = os.urandom(100000)
+        with open(raw, "r+b") as out:
+            out.seek(1234567)
+            out.write(data)
+            out.seek((4 << 20) - 3)
+            out.write(b"end")
+        p.hyve("disk", "convert", raw, qcow2)
+        p.hyve("disk", "convert", qcow2, back)
+        with open(raw, "rb") as one, open(back, "rb") as two:
+            check(one.read() == two.read(), "raw, to qcow2 and back, is another")
+        check(os.stat(back).st_blocks * 512 < 1 << 20 and os.stat(qcow2).st_size < 1 << 20, "zeros take room")
+        told = p.json("disk", "info", "--json", qcow2)
+        check(told["format"] == "qcow2" and told["size"] == 4 << 20 and told["version"] == 3 and told["cluster"] == 65536, "info: %s" % told)
+        p.hyve("disk", "create", "--backing", "b.qcow2", over)
+        told = p.json("disk", "info", "--json", over)
+        check(told["backing"] == "b.qcow2" and told["size"] == 4 << 20, "info: %s" % told)
+        p.hyve("disk", "create", context.path("large.qcow2"), "16T")
+        if shutil.which("qemu-img"):
+            for path in (qcow2, over, context.path("large.qcow2")):
+                done = subprocess.run(["qemu-img", "check", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+                check(done.returncode == 0, "qemu-img check: " + done.stdout.decode())
+            check(subprocess.run(["qemu-img", "compare", raw, over], stdout=subprocess.PIPE, check=False).returncode == 0,
+                  "for qemu-img the overlay is another disk")
+        p.hyve("disk", "resize", raw, "5M")
+        check(os.stat(raw).st_size == 5 << 20, "it has not grown")
+        p.fails(1, r"hyve: '.*' has 5242880 bytes: --shrink cuts off what is behind the new end", "disk", "resize", raw, "1M")
+        p.hyve("disk", "resize", "--shrink", raw, "1M")
+        check(os.stat(raw).st_size == 1 << 20, "it has not shrunk")
+        p.fails(1, r"hyve: '.*' is a qcow2 image, whose size hyve does not change: 'qemu-img resize' does", "disk", "resize", qcow2, "8M")
+        p.fails(1, r"hyve: cannot make '.*a.img': File exists", "disk", "create", raw, "1M")
+        p.fails(1, r"hyve: .*lots.*", "disk", "create", context.path("x"), "lots")
+        p.fails(1, r"hyve: '.*x' cannot have 1000 bytes; a disk is a whole number of sectors of 512 bytes", "disk", "create", context.path("x"), "1000")
+        p.fails(1, r"hyve: '.*x.qcow2' cannot have \d+ bytes, more than 17592186044416", "disk", "create", context.path("x.qcow2"), "17T")
+        p.fails(1, r"hyve: a raw image has no backing file; --format qcow2", "disk", "create", "--backing", back, context.path("x"))
+        p.fails(1, r"hyve: format 'vmdk' is neither raw nor qcow2: 'qemu-img convert' knows others", "disk", "convert", "--format", "vmdk", raw, back)
+        p.fails(1, r"hyve: hyve disk does not know 'crate'; did you mean 'create'\?", "disk", "crate", raw)
+        p.fails(1, r"hyve: disk '.*nothing': cannot be opened: .*|hyve: '.*nothing': No such file or directory", "disk", "info", context.path("nothing"))
+        check(not os.path.exists(context.path("x")) and not os.path.exists(context.path("x.qcow2")), "what failed was made")
+        # One that a VM uses is locked.
+        p.create("user", "--disk", raw)
+        p.hyve("start", "user")
+        p.fails(1, r"hyve: .*a.img'.*in use.*", "disk", "resize", raw, "8M")
+        p.hyve("kill", "user")
+        p.hyve("disk", "resize", raw, "8M")
+
+
+guest.main()
