@@ -7,8 +7,6 @@
  */
 #include "ticks.h"
 
-#define	TAB	"0123456789abcdef"
-
 bool fast;
 unsigned current_round;
 
@@ -29,7 +27,7 @@ put_hex(uint64_t v)
 {
 	put(" ");
 	for (int shift = 60; shift >= 0; shift -= 4)
-		machine_put(TAB[(v >> shift) & 15]);
+		machine_put("0123456789abcdef"[(v >> shift) & 15]);
 }
 
 void
