@@ -87,6 +87,28 @@ TEST(stops_at_an_instruction_that_ran_before)
 	vm_close(vm);
 }
 
+/* Each kind of instruction, stopped at and stepped over, and then with the stop behind it taken away. */
+TEST(every_instruction_of_a_loop)
+{
+	struct vm_debug_point p[6];
+
+	open_loop();
+	for (unsigned i = 0; i < 6; i++)
+		p[i] = (struct vm_debug_point){ VM_DEBUG_EXEC, RAM + 4 * i, 4 };
+	points(p, 6);
+	for (unsigned i = 0; i < 6; i++) {
+		expect(VM_DEBUG_EXEC, RAM + 4 * i, RAM + 4 * i);
+		step(i < 5 ? RAM + 4 * i + 4 : RAM + 4);
+	}
+	expect(VM_DEBUG_EXEC, RAM + 4, RAM + 4);
+	points(p, 1);
+	expect_end();
+	CHECK_EQ(get(X(0)), 0);
+	CHECK_EQ(peek(DATA), 0);
+	CHECK_EQ(get(X(2)), 0);
+	vm_close(vm);
+}
+
 TEST(stops_before_accesses_to_data)
 {
 	static const struct vm_debug_point w = { VM_DEBUG_WRITE, DATA + 3, 1 }, r = { VM_DEBUG_READ, DATA, 8 },

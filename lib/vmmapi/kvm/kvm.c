@@ -47,7 +47,7 @@ kvm_debug_set(struct vcpu *vcpu, uint32_t flag, int val)
 	uint32_t flags = val ? kc->debug | flag : kc->debug & ~flag;
 	struct kvm_guest_debug d = { .control = flags == 0 ? 0 : flags | KVM_GUESTDBG_ENABLE };
 
-	if (kvm_md_debug(vcpu->vm, &d) != 0)
+	if (kvm_md_debug(vcpu->vm, (flags & KVM_GUESTDBG_SINGLESTEP) != 0, &d) != 0)
 		return (-1);
 	if (kvm_ioctl(kc->fd, KVM_SET_GUEST_DEBUG, &d) != 0)
 		return (vm_fail(ENOTSUP, "vcpu %d: kvm does not take this capability: %s", vcpu->id, strerror(errno)));

@@ -103,9 +103,9 @@ int	kvm_ioctl(int fd, unsigned long req, void *arg);
 /* Set a KVM_GUESTDBG_* flag of a vCPU, or clear it. */
 int	kvm_debug_set(struct vcpu *vcpu, uint32_t flag, int val);
 /*
- * The architecture's part: add the points of vm->debug.  0, or -1 with a sentence: the processor has no such points, or not as many.
+ * The architecture's part: add the points of vm->debug; of a vCPU that steps those at data.  0, or -1 with a sentence: the processor has no such points, or not as many.
  */
-int	kvm_md_debug(struct vmctx *vm, struct kvm_guest_debug *d);
+int	kvm_md_debug(struct vmctx *vm, bool steps, struct kvm_guest_debug *d);
 /* Fill vcpu->exit for VM_EXIT_ERROR; the sentence was set by vm_fail(). */
 enum accel_run kvm_exit_error(struct vcpu *vcpu, int error, uint64_t detail);
 /* Start a new vcpu->exit. */

@@ -371,7 +371,7 @@ internal_error(struct vcpu *vcpu)
 
 /* A point per debug register, in order (SDM vol. 3 17.2.4); these are the host's while the guest runs, and the guest's own are kept aside. */
 int
-kvm_md_debug(struct vmctx *vm, struct kvm_guest_debug *d)
+kvm_md_debug(struct vmctx *vm, bool steps, struct kvm_guest_debug *d)
 {
 	static const uint8_t rw[] = { [VM_DEBUG_EXEC] = 0, [VM_DEBUG_WRITE] = 1, [VM_DEBUG_READ] = 3, [VM_DEBUG_ACCESS] = 3 };
 	static const uint8_t len[9] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
@@ -391,7 +391,8 @@ kvm_md_debug(struct vmctx *vm, struct kvm_guest_debug *d)
 			return (vm_fail(ENOTSUP, "vm '%s': kvm watches aligned ranges of 1, 2, 4 or 8 bytes, not %ju at %#jx", vm->name,
 			    (uintmax_t)n, (uintmax_t)p->addr));
 		d->arch.debugreg[i] = p->addr;
-		dr7 |= 2ULL << 2 * i | (uint64_t)(len[n] << 2 | rw[p->kind]) << (16 + 4 * i);
+		if (!steps || p->kind != VM_DEBUG_EXEC)
+			dr7 |= 2ULL << 2 * i | (uint64_t)(len[n] << 2 | rw[p->kind]) << (16 + 4 * i);
 	}
 	d->arch.debugreg[7] = dr7;
 	d->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;

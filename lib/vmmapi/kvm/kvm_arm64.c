@@ -468,7 +468,7 @@ system_event(struct vcpu *vcpu)
 }
 
 int
-kvm_md_debug(struct vmctx *vm, struct kvm_guest_debug *d)
+kvm_md_debug(struct vmctx *vm, bool steps, struct kvm_guest_debug *d)
 {
 	if (vm->debug.n == 0)
 		return (0);

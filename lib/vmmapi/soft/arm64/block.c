@@ -133,9 +133,12 @@ build(struct a64 *c, uint64_t place, const uint8_t *code, unsigned left)
 			return (NULL);
 		more = decode(c, (uint32_t)host_load(code + 4 * n, 4), &i[n], 4 * n);
 	}
-	if (debug)
-		i[0].go = a64_debug_stop;
 	end(&i[n], 4 * n);
+	if (debug) {
+		/* The instruction's own way is kept behind it. */
+		i[1].fn = i[0].go;
+		i[0].go = a64_debug_stop;
+	}
 	b->debug = debug;
 	b->place = place;
 	b->place2 = SOFT_NOPLACE;

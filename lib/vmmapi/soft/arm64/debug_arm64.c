@@ -220,7 +220,7 @@ a64_debug_stop(struct a64 *c, const struct a64_insn *i)
 	if (!c->cpu->replay && c->vcpu->caps[VM_CAP_SINGLE_STEP] != 1)
 		p = debug_find(c->vcpu->vm, VM_DEBUG_EXEC, a64_pc(c, i), 1, &at);
 	if (p == NULL)
-		return (a64_call(c, i));
+		return (i[1].fn(c, i));		/* block.c: its own way, or a64_call() */
 	debug_fill(a64_exit(c, VM_EXIT_DEBUG, false), p, at, VM_ARM64_DEBUG_POINT);
 	return (A_STOP);
 }
