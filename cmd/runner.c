@@ -82,6 +82,10 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 		log_guest(log, &run->rate, "cpu", "hypercall %#" PRIx64 " by the code at %#" PRIx64,
 		    exit->u.hypercall.func, exit->pc);
 		return (true);
+	case VM_EXIT_DEBUG:
+		if (run->on_debug != NULL)
+			run->on_debug(run, vcpu, exit);
+		return (true);
 	case VM_EXIT_ERROR:
 		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d at %#" PRIx64 ": %s", vcpu_id(vcpu), exit->pc,
 		    vm_errmsg());

@@ -40,6 +40,8 @@ struct runner {
 	void		(*on_signal)(struct runner *run, int signo, unsigned count);
 	/* An access to a system register that nobody knows.  NULL: it reads as all ones.  vCPU's thread. */
 	void		(*on_sysreg)(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit);
+	/* vm_run() returned VM_EXIT_DEBUG.  NULL: nobody asked for it.  vCPU's thread. */
+	void		(*on_debug)(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit);
 	void		*arg;
 };
 

@@ -22,6 +22,7 @@
 #include "control/qmp.h"
 #include "error.h"
 #include "firmware/firmware.h"
+#include "gdb/gdb.h"
 #include "hold.h"
 #include "machine/machine.h"
 #include "newvm.h"
@@ -44,6 +45,7 @@ struct vm_run {
 	struct firmware	 fw;		/* code NULL: none */
 	struct event	*force;		/* timer */
 	struct qmp	*control;	/* NULL: none */
+	struct gdb	*gdb;		/* NULL: nobody can debug it */
 	bool		 asked;		/* the guest was asked to power off */
 	const char	*host;		/* what here ended the guest, in QMP's words; NULL: nothing did */
 	bool		 told;		/* what was chosen was printed */
@@ -122,6 +124,62 @@ on_command(void *arg, char command)
 		vmm_when_released(&run->r.vmm, press, run);
 	else
 		end_it(run, VM_SUSPEND_RESET, "host-ui");
+}
+
+/* A debugger */
+
+static void
+debugger_stop(void *arg)
+{
+	struct vm_run *run = arg;
+
+	if (vmm_hold(&run->r.vmm) != 0)
+		log_msg(run->r.vmm.log, LOG_LEVEL_ERROR, "gdb", "%s", vmm_errmsg());
+}
+
+static void
+debugger_go(void *arg)
+{
+	struct vm_run *run = arg;
+
+	vmm_release(&run->r.vmm);
+}
+
+static void
+debugger_reset(void *arg)
+{
+	struct vm_run *run = arg;
+
+	end_it(run, VM_SUSPEND_RESET, "host-ui");
+}
+
+static void
+debugger_power_off(void *arg)
+{
+	struct vm_run *run = arg;
+
+	end_it(run, VM_SUSPEND_POWEROFF, "host-ui");
+}
+
+static void
+on_debug(struct runner *r, struct vcpu *vcpu, const struct vm_exit *exit)
+{
+	struct vm_run *run = r->arg;
+
+	if (run->gdb != NULL)
+		gdb_debug_exit(run->gdb, vcpu, exit);
+}
+
+static int
+open_debugger(struct vm_run *run, struct config *cfg)
+{
+	const struct gdb_owner owner = { .stop = debugger_stop, .go = debugger_go, .reset = debugger_reset, .power_off = debugger_power_off,
+	    .arg = run };
+
+	if (!gdb_wanted(cfg))
+		return (0);
+	run->gdb = gdb_open(run->r.vmm.loop, run->r.vmm.log, cfg, &owner);
+	return (run->gdb != NULL ? 0 : -1);
 }
 
 /* Files */
@@ -260,6 +318,14 @@ now_running(void *arg)
 	run->ran = true;
 }
 
+/* Does a guest that ended with this code start anew? */
+static bool
+begins_again(struct vm_run *run, struct config *cfg, int code)
+{
+	return (code == EXIT_VM_RESET && config_bool(config_node(cfg, ""), "reboot") && !run->asked && !run->o->loaded &&
+	    (run->control == NULL || !qmp_quitting(run->control)));
+}
+
 /* Make the VM and run it to its end; the exit code, -1 with a sentence. */
 static int
 power_on(struct vm_run *run, struct config *cfg)
@@ -293,7 +359,7 @@ power_on(struct vm_run *run, struct config *cfg)
 	}
 	if (vm_start(run->r.vmm.vm) != 0) {
 		(void)vmm_fail(errno, "%s", vm_errmsg());
-	} else {
+	} else if (run->gdb == NULL || gdb_vm_on(run->gdb, run->r.vmm.vm, run->r.vcpus, topo.cpus) == 0) {
 		tell(run, cfg, protocol);
 		/* Behind what the loop has to do already: then the vCPUs have their threads. */
 		if (event_post(run->r.vmm.loop, now_running, run) != 0)
@@ -302,6 +368,8 @@ power_on(struct vm_run *run, struct config *cfg)
 			now_running(run);
 			code = atomic_load(&run->r.code);
 		}
+		if (run->gdb != NULL)
+			gdb_vm_off(run->gdb, begins_again(run, cfg, code), code);
 	}
 	devices_pause(&run->r.vmm);
 	run->m.cls->fini(&run->m);
@@ -445,12 +513,12 @@ connect_console(struct vm_run *run)
 static int
 live(struct vm_run *run, struct config *cfg)
 {
-	bool reboot = config_bool(config_node(cfg, ""), "reboot"), again;
+	bool again;
 	const char *control = config_str(config_node(cfg, ""), "control");
 	int code;
 
 	run->force = event_timer_add(run->r.vmm.loop, force_end, run);
-	if (run->force == NULL)
+	if (run->force == NULL || open_debugger(run, cfg) != 0)
 		return (-1);
 	if (!run->o->own_port && connect_console(run) != 0)
 		return (-1);
@@ -462,11 +530,9 @@ live(struct vm_run *run, struct config *cfg)
 	do {
 		run->host = NULL;
 		code = power_on(run, cfg);
-		again = code == EXIT_VM_RESET && reboot && !run->asked && !run->o->loaded;
-		if (run->control != NULL) {
-			again = again && !qmp_quitting(run->control);
+		again = begins_again(run, cfg, code);
+		if (run->control != NULL)
 			qmp_ended(run->control, code < 0 ? VM_SUSPEND_DESTROY : (enum vm_suspend_how)atomic_load(&run->r.how), again, run->host);
-		}
 	} while (again);
 	return (code);
 }
@@ -474,7 +540,7 @@ live(struct vm_run *run, struct config *cfg)
 int
 run_vm(struct config *cfg, const struct vm_run_options *o)
 {
-	struct vm_run run = { .r = { .sigfd = -1, .on_signal = on_signal, .on_sysreg = on_sysreg }, .o = o };
+	struct vm_run run = { .r = { .sigfd = -1, .on_signal = on_signal, .on_sysreg = on_sysreg, .on_debug = on_debug }, .o = o };
 	int code = -1;
 
 	run.r.arg = &run;
@@ -482,6 +548,7 @@ run_vm(struct config *cfg, const struct vm_run_options *o)
 	if (configure(&run, cfg) == 0 && runner_init(&run.r) == 0)
 		code = live(&run, cfg);
 	qmp_free(run.control);
+	gdb_close(run.gdb);
 	chardev_close(run.port);
 	console_server_close(run.server);
 	console_close(run.con);
