@@ -33,8 +33,11 @@ run_detached(struct config *cfg)
 	dir = named_create(name, cfg);
 	if (dir == NULL && errno == EEXIST)
 		code = cmd_fail(EXIT_VM_ERROR, "%s; 'hyve start %s' starts it, 'hyve delete %s' removes it", vmm_errmsg(), name, name);
-	else
-		code = dir != NULL ? named_start(dir, true) : cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
+	else if (dir == NULL)
+		code = cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg());
+	else if ((code = named_start(dir, true)) != 0)
+		/* Its log is there, and what is wrong may be somewhere else. */
+		fprintf(stderr, "hyve: the VM was made all the same: 'hyve start %s' tries it again, 'hyve delete %s' removes it\n", name, name);
 	free(name);
 	vmdir_close(dir);
 	return (code);

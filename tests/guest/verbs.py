@@ -344,6 +344,9 @@ def what_fails_is_told(context):
         p.fails(guest.ERROR, r"hyve: .*gone.img'.*: No such file or directory", "start", "disk")
         check("gone.img" in p.hyve("log", "disk"), "the log does not tell")
         check(p.state("disk") == "stopped", "it is " + p.state("disk"))
+        p.fails(guest.ERROR, r"hyve: .*gone.img'.*: No such file or directory\nhyve: the VM was made all the same: 'hyve start run' tries it again, "
+                r"'hyve delete run' removes it", "run", "-d", "--name", "run", *p.options("--disk", context.path("gone.img")))
+        p.hyve("delete", "run")
         conf = os.path.join(p.directory, "web-1", "vm.conf")
         with open(conf, "a", encoding="ascii") as out:
             out.write("cpsu=2\n")
