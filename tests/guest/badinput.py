@@ -110,7 +110,8 @@ def odd_disks(context):
 
 @case
 def long_command_line(context):
-    refused(context, kernel(context) + ["--append", "x" * 100000], "command line")
+    refused(context, kernel(context) + ["--append", "x" * 60000], "command line")
+    refused(context, kernel(context) + ["--append", "x" * 100000], "boot.cmdline")
 
 
 @case
