@@ -176,8 +176,10 @@ open_debugger(struct vm_run *run, struct config *cfg)
 	const struct gdb_owner owner = { .stop = debugger_stop, .go = debugger_go, .reset = debugger_reset, .power_off = debugger_power_off,
 	    .arg = run };
 
-	if (!gdb_wanted(cfg))
-		return (0);
+	if (!gdb_wanted(cfg)) {
+		return (!config_bool(config_node(cfg, "gdb"), "wait") ? 0 :
+		    vmm_fail(EINVAL, "gdb.wait: there is nowhere that a debugger could connect to; set gdb.path or gdb.port"));
+	}
 	run->gdb = gdb_open(run->r.vmm.loop, run->r.vmm.log, cfg, &owner);
 	return (run->gdb != NULL ? 0 : -1);
 }

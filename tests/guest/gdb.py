@@ -184,6 +184,14 @@ def a_session(context):
 
 
 @case
+def waits_for_nobody(context):
+    only_soft(context)
+    g = context.start(["--kernel", context.kernel("debug"), "--set", "gdb.wait=on"])
+    g.ends(guest.ERROR)
+    check("set gdb.path or gdb.port" in g.said(), "it says: " + g.said())
+
+
+@case
 def kill(context):
     only_soft(context)
     g, d, _ = start(context)
