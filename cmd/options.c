@@ -50,6 +50,7 @@ static const struct vm_option {
 	{ "name", "NAME", KEY, "name", NULL, "name of the VM" },
 	{ "config", "FILE", FILE_OF_KEYS, NULL, NULL, "or -k FILE: keys from a file, lines or JSON" },
 	{ "set", "KEY=VALUE", SET, NULL, NULL, "any key; 'hyve config --dump' prints them" },
+	{ "trace", "PATTERN[,PATTERN]...", KEY, "trace", NULL, "print what the VM does at these points, such as 'block.*'; 'hyve devices --traces' lists them" },
 	{ "no-reboot", NULL, VALUE, "reboot", "false", "end with code 0 when the guest resets" },
 };
 

@@ -19,11 +19,12 @@
 #include "hold.h"
 #include "runner.h"
 #include "say.h"
+#include "trace.h"
 
 static void
-log_line(void *arg, enum log_level level, const char *line)
+log_line(void *arg, enum log_level level, const char *part, const char *text)
 {
-	say("%s: %s", log_level_name(level), line);
+	say_log(level, part, text);
 }
 
 static int
@@ -58,6 +59,7 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct log *log = run->vmm.log;
 
+	TRACE(log, cpu__exit, NULL, (uint64_t)vcpu_id(vcpu), (uint64_t)exit->code, exit->pc);
 	/* Systems probe for ports and registers by the dozen: that is for debugging only. */
 	switch (exit->code) {
 	case VM_EXIT_SUSPENDED:
@@ -222,6 +224,21 @@ runner_run(struct runner *run)
 	return (error);
 }
 
+/* What is told, and how. */
+static int
+set_log(struct log *log, struct config_node *root)
+{
+	const char *levels = config_str(root, "log.level");
+
+	if (config_num(root, "log.format") != 0)
+		say_as_json();
+	if (levels != NULL && log_set_levels(log, levels) != 0)
+		return (vmm_fail(EINVAL, "log.level: %s", vmm_errmsg()));
+	if (trace_select(log, config_str(root, "trace")) != 0)
+		return (vmm_fail(EINVAL, "trace: %s", vmm_errmsg()));
+	return (0);
+}
+
 int
 runner_init(struct runner *run)
 {
@@ -235,6 +252,8 @@ runner_init(struct runner *run)
 	atomic_init(&run->code, -1);
 	run->sigfd = -1;
 	run->vmm.log = log_new(log_line, NULL);
+	if (run->vmm.log != NULL && run->vmm.config != NULL && set_log(run->vmm.log, config_node(run->vmm.config, "")) != 0)
+		return (-1);
 	run->vmm.loop = run->vmm.log != NULL ? event_loop_new() : NULL;
 	if (run->vmm.loop == NULL)
 		return (vmm_fail_sys(errno, "event loop"));

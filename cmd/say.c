@@ -11,7 +11,7 @@
 
 #include "say.h"
 
-static bool to_log;
+static bool to_log, as_json;
 
 void
 say_to_log(void)
@@ -19,23 +19,63 @@ say_to_log(void)
 	to_log = true;
 }
 
+void
+say_as_json(void)
+{
+	as_json = true;
+}
+
+static void
+write_line(const char *before, const char *text, const char *after)
+{
+	char *line;
+	int len = asprintf(&line, "%s%s%s\n", before, text, after);
+
+	if (len < 0)
+		return;
+	(void)!write(STDERR_FILENO, line, (size_t)len);
+	free(line);
+}
+
+static void
+say_text(bool apart, const char *text)
+{
+	bool terminal = !to_log && isatty(STDERR_FILENO);
+	char before[48] = "";
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (to_log && gmtime_r(&now, &tm) != NULL)
+		(void)strftime(before, sizeof(before), "%Y-%m-%dT%H:%M:%SZ hyve: ", &tm);
+	else
+		(void)snprintf(before, sizeof(before), "%shyve: ", terminal && apart ? "\r\n" : "");
+	write_line(before, text, terminal ? "\r" : "");
+}
+
+void
+say_log(enum log_level level, const char *part, const char *text)
+{
+	char buf[8192];
+
+	if (as_json) {
+		write_line("", log_json(level, part, text, buf, sizeof(buf)), "");
+		return;
+	}
+	(void)snprintf(buf, sizeof(buf), "%s: %s: %s", log_level_name(level), part, text);
+	say_text(false, buf);
+}
+
 static void
 say_line(bool apart, const char *fmt, va_list ap)
 {
-	bool terminal = !to_log && isatty(STDERR_FILENO);
-	char when[32] = "", *text = NULL, *line = NULL;
-	time_t now = time(NULL);
-	struct tm tm;
-	int len;
+	char *text;
 
-	if (to_log && gmtime_r(&now, &tm) != NULL)
-		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ ", &tm);
 	if (vasprintf(&text, fmt, ap) < 0)
 		return;
-	len = asprintf(&line, "%s%shyve: %s%s\n", terminal && apart ? "\r\n" : "", when, text, terminal ? "\r" : "");
-	if (len >= 0)
-		(void)!write(STDERR_FILENO, line, (size_t)len);
-	free(line);
+	if (as_json)
+		say_log(LOG_LEVEL_INFO, "hyve", text);
+	else
+		say_text(apart, text);
 	free(text);
 }
 

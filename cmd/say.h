@@ -7,8 +7,14 @@
 
 #include <stdarg.h>
 
+#include "log.h"
+
 /* Standard error is a log from now on. */
 void	say_to_log(void);
+/* Each line is an object of JSON from now on (log_json()). */
+void	say_as_json(void);
+/* A line of a VM's log.  Any thread. */
+void	say_log(enum log_level level, const char *part, const char *text);
 /* A line, without "hyve: " and newline.  On a terminal, which may be in raw mode, it begins at the left.  Any thread. */
 void	say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same in the middle of what a guest writes to the terminal. */

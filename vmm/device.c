@@ -11,6 +11,7 @@
 
 #include "device.h"
 #include "error.h"
+#include "trace.h"
 
 /* Weak: a program that links no device at all has no such section. */
 extern const struct device_class *const __start_hyve_device[] __attribute__((weak));
@@ -200,6 +201,7 @@ devices_pause(struct vmm *vmm)
 	if (vmm->paused)
 		return;
 	for (struct device *dev = last_device(vmm); dev != NULL; dev = dev->prev) {
+		TRACE(vmm->log, device__pause, dev->name, 0);
 		if (dev->cls->pause != NULL)
 			dev->cls->pause(dev);
 		if (dev->cls->settle != NULL)
@@ -216,6 +218,7 @@ devices_resume(struct vmm *vmm)
 		return;
 	vmm->paused = false;
 	for (struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
+		TRACE(vmm->log, device__resume, dev->name, 0);
 		if (dev->cls->resume != NULL)
 			dev->cls->resume(dev);
 	}
@@ -225,6 +228,7 @@ void
 devices_reset(struct vmm *vmm)
 {
 	for (struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
+		TRACE(vmm->log, device__reset, dev->name, 0);
 		if (dev->cls->reset != NULL)
 			dev->cls->reset(dev);
 	}
@@ -248,6 +252,7 @@ device_restart(struct device *dev)
 	if (cls->pause != NULL)
 		cls->pause(dev);
 	event_drain(dev->vmm->loop);
+	TRACE(dev->vmm->log, device__reset, dev->name, 0);
 	if (cls->reset != NULL)
 		cls->reset(dev);
 	if (cls->resume != NULL)

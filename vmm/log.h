@@ -5,11 +5,13 @@
  * A log belongs to one VM.  Its lines go to a sink that the owner gives; libhyve itself writes
  * nowhere.  A line has a level and the name of the part that speaks ("com1", "event").  What a
  * guest can cause at will goes through log_guest(), which lets a burst pass and then counts.
+ * Trace points (trace.h) come the same way.
  */
 #ifndef _HYVE_LOG_H_
 #define	_HYVE_LOG_H_
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level {
@@ -17,27 +19,37 @@ enum log_level {
 	LOG_LEVEL_WARN,		/* odd, and dealt with */
 	LOG_LEVEL_INFO,		/* what a person wants to know once */
 	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_TRACE,	/* of a trace point; no level that can be set */
 	LOG_LEVEL_LAST
 };
 
 struct log;
 
 /*
- * A sink gets finished lines without a newline, one at a time, from any thread.  Control
+ * A sink gets what part has to say, finished and without a newline, one at a time, from any thread.  Control
  * characters have been replaced, so that a guest cannot write to a terminal through the log.
  * It must not log.
  */
-typedef void log_sink_fn(void *arg, enum log_level level, const char *line);
+typedef void log_sink_fn(void *arg, enum log_level level, const char *part, const char *text);
 
 /* Make a log at level info.  sink NULL drops everything.  NULL with errno ENOMEM. */
 struct log *log_new(log_sink_fn *sink, void *arg);
 /* Free it; nobody may be logging.  NULL is ignored. */
 void	log_free(struct log *log);
 
-/* Lines above this level are dropped.  Any thread. */
+/* Lines above this level are dropped, whatever was said of single parts before.  Any thread. */
 void	log_set_level(struct log *log, enum log_level level);
-/* "error", "warn", "info", "debug". */
+/*
+ * The same in words, and for single parts: "warn", "pci.*=debug,cpu=error", "info,virtio-blk*=debug".  A level alone is for all
+ * parts that no pattern (fnmatch(3)) names; of several that match the last counts; without one it stays info.  -1 with a sentence, and
+ * nothing changed.  log NULL: only looks whether text is one.  Any thread.
+ */
+int	log_set_levels(struct log *log, const char *text);
+/* "error", "warn", "info", "debug", "trace". */
 const char *log_level_name(enum log_level level);
+
+/* A line as an object of JSON without a newline in buf, which is returned: time (RFC 3339, UTC), level, part, text.  Longer ones are cut off. */
+const char *log_json(enum log_level level, const char *part, const char *text, char *buf, size_t size);
 
 /* Say something as part subsys.  log NULL is allowed and silent.  Any thread; takes the log's own lock. */
 void	log_msg(struct log *log, enum log_level level, const char *subsys, const char *fmt, ...)

@@ -423,10 +423,10 @@ TEST(qcow2_around_the_cache)
 static char said[512];
 
 static void
-sink(void *arg, enum log_level level, const char *line)
+sink(void *arg, enum log_level level, const char *part, const char *text)
 {
 	CHECK_EQ(level, LOG_LEVEL_ERROR);
-	(void)snprintf(said, sizeof(said), "%s", line);
+	(void)snprintf(said, sizeof(said), "%s: %s", part, text);
 }
 
 TEST(what_closing_loses_is_told)

@@ -4,19 +4,21 @@
  */
 #include <pthread.h>
 
+#include "error.h"
 #include "log.h"
 #include "test.h"
+#include "trace.h"
 
 static char lines[64][1100];
 static enum log_level levels[64];
 static unsigned nlines;
 
 static void
-sink(void *arg, enum log_level level, const char *line)
+sink(void *arg, enum log_level level, const char *part, const char *text)
 {
 	CHECK(arg == &nlines);
 	CHECK(nlines < 64);
-	snprintf(lines[nlines], sizeof(lines[0]), "%s", line);
+	snprintf(lines[nlines], sizeof(lines[0]), "%s: %s", part, text);
 	levels[nlines++] = level;
 }
 
@@ -63,7 +65,7 @@ TEST(a_guest_cannot_write_to_the_terminal)
 	memset(big, 'a', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	log_msg(log, LOG_LEVEL_WARN, "disk", "%s", big);
-	CHECK_EQ(strlen(lines[1]), 1023);
+	CHECK_EQ(strlen(lines[1]), strlen("disk: ") + 1023);
 	log_free(log);
 }
 
@@ -122,6 +124,103 @@ TEST(lines_of_threads_do_not_mix)
 	CHECK_EQ(nlines, 64);
 	for (int i = 0; i < 64; i++)
 		CHECK_HAS(lines[i], "thread: line ");
+	log_free(log);
+}
+
+TEST(levels_of_parts)
+{
+	struct log *log = log_new(sink, &nlines);
+
+	CHECKF(log_set_levels(log, "warn,pci.*=debug,cpu=error,pci.0.3.0=warn") == 0, "%s", vmm_errmsg());
+	log_msg(log, LOG_LEVEL_DEBUG, "pci.0.2.0", "told");
+	log_msg(log, LOG_LEVEL_INFO, "pci.0.3.0", "not told: the last that matches counts");
+	log_msg(log, LOG_LEVEL_INFO, "com1", "not told");
+	log_msg(log, LOG_LEVEL_WARN, "com1", "told");
+	log_msg(log, LOG_LEVEL_WARN, "cpu", "not told");
+	log_guest(log, &(struct log_rate){ 0 }, "cpu", "not told");
+	log_guest(log, &(struct log_rate){ 0 }, "com1", "told");
+	CHECK_EQ(nlines, 3);
+	/* Later ones replace all of it, and parts that nothing names have the usual one. */
+	CHECK_EQ(log_set_levels(log, "cpu=debug"), 0);
+	log_msg(log, LOG_LEVEL_INFO, "com1", "told");
+	log_msg(log, LOG_LEVEL_DEBUG, "com1", "not told");
+	log_msg(log, LOG_LEVEL_DEBUG, "cpu", "told");
+	CHECK_EQ(nlines, 5);
+	log_set_level(log, LOG_LEVEL_ERROR);
+	log_msg(log, LOG_LEVEL_DEBUG, "cpu", "not told");
+	CHECK_EQ(nlines, 5);
+	log_free(log);
+}
+
+TEST(levels_that_are_none)
+{
+	static const struct { const char *text, *why; } rows[] = {
+		{ "warning", "'warning' is no level of a log; did you mean 'warn'?" },
+		{ "cpu=dbug", "'dbug' is no level of a log; did you mean 'debug'?" },
+		{ "cpu=7", "'7' is no level of a log: error, warn, info or debug, or PART=LEVEL" },
+		{ "trace", "'trace' is no level of a log: error, warn, info or debug, or PART=LEVEL" },
+		{ "=debug", "'' is no pattern of a log's parts: it has 1 to 47 characters" },
+		{ "info,", "'' is no level of a log: error, warn, info or debug, or PART=LEVEL" },
+	};
+	struct log *log = log_new(sink, &nlines);
+	char many[400] = "info";
+
+	CHECK_EQ(log_set_levels(log, "cpu=debug"), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CHECK_EQ(log_set_levels(log, rows[i].text), -1);
+		CHECK_STR(vmm_errmsg(), rows[i].why);
+	}
+	for (int i = 0; i < 33; i++)
+		strcat(many, ",a=warn");
+	CHECK_EQ(log_set_levels(NULL, many), -1);
+	CHECK_HAS(vmm_errmsg(), "more than 32");
+	/* What was set before stays. */
+	log_msg(log, LOG_LEVEL_DEBUG, "cpu", "told");
+	CHECK_EQ(nlines, 1);
+	log_free(log);
+}
+
+TEST(lines_as_json)
+{
+	char buf[512], small[12];
+
+	(void)log_json(LOG_LEVEL_WARN, "com1", "a \"quoted\" thing", buf, sizeof(buf));
+	CHECK_HAS(buf, "{\"time\":\"20");
+	CHECK_HAS(buf, "Z\",\"level\":\"warn\",\"part\":\"com1\",\"text\":\"a \\\"quoted\\\" thing\"}");
+	CHECK_HAS(log_json(LOG_LEVEL_WARN, "com1", "\xff\xc3", buf, sizeof(buf)), "\"text\":\"a line that is no UTF-8\"");
+	CHECK_EQ(strlen(log_json(LOG_LEVEL_WARN, "com1", "long", small, sizeof(small))), 11);
+}
+
+TEST(trace_points)
+{
+	struct log *log = log_new(sink, &nlines);
+	const char *name;
+
+	TRACE(log, block__begin, "disk.img", 1, 4096, 512);
+	TRACE((struct log *)NULL, block__begin, "disk.img", 1, 4096, 512);
+	CHECK_EQ(nlines, 0);
+	CHECKF(trace_select(log, "block.*,device.reset") == 0, "%s", vmm_errmsg());
+	TRACE(log, block__begin, "disk.img", 1, 4096, 512);
+	TRACE(log, block__end, NULL, 1, 4096, 512, 5);
+	TRACE(log, device__reset, "pci.0.1.0", 0);
+	TRACE(log, net__send, "pci.0.2.0", 60, 0);
+	CHECK_EQ(nlines, 3);
+	CHECK_EQ(levels[0], LOG_LEVEL_TRACE);
+	CHECK_STR(lines[0], "block.begin: disk.img: operation 1, 4096 bytes at 512");
+	CHECK_STR(lines[1], "block.end: operation 1, 4096 bytes at 512: error 5");
+	CHECK_STR(lines[2], "device.reset: pci.0.1.0");
+	/* Nothing is changed by what matches nothing. */
+	CHECK_EQ(trace_select(log, "net.*,blok.begin"), -1);
+	CHECK_STR(vmm_errmsg(), "no trace point matches 'blok.begin'; did you mean 'block.begin'?");
+	CHECK_EQ(trace_select(NULL, "zebra*"), -1);
+	CHECK_STR(vmm_errmsg(), "no trace point matches 'zebra*'; 'hyve devices --traces' lists them");
+	TRACE(log, block__begin, NULL, 0, 0, 0);
+	CHECK_EQ(nlines, 4);
+	CHECK_EQ(trace_select(log, NULL), 0);
+	TRACE(log, block__begin, NULL, 0, 0, 0);
+	CHECK_EQ(nlines, 4);
+	for (unsigned p = 0; (name = trace_name(p)) != NULL; p++)
+		CHECK(strchr(name, '.') != NULL && trace_help(p)[0] != '\0');
 	log_free(log);
 }
 

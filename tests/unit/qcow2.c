@@ -386,12 +386,12 @@ TEST(paused_images_are_complete)
 static char said[2048];
 
 static void
-sink(void *arg, enum log_level level, const char *line)
+sink(void *arg, enum log_level level, const char *part, const char *text)
 {
 	size_t len = strlen(said);
 
 	CHECK_EQ(level, LOG_LEVEL_ERROR);
-	(void)snprintf(said + len, sizeof(said) - len, "%s\n", line);
+	(void)snprintf(said + len, sizeof(said) - len, "%s: %s\n", part, text);
 }
 
 /* Nobody's request fails when that happens at a pause, or when the image is closed: the log is told. */

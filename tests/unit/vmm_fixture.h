@@ -27,13 +27,13 @@ struct fx {
 };
 
 static inline void
-fx_log(void *arg, enum log_level level, const char *line)
+fx_log(void *arg, enum log_level level, const char *part, const char *text)
 {
 	struct fx *fx = arg;
 	size_t len = strlen(fx->log);
 
 	(void)level;
-	(void)snprintf(fx->log + len, sizeof(fx->log) - len, "%s\n", line);
+	(void)snprintf(fx->log + len, sizeof(fx->log) - len, "%s: %s\n", part, text);
 }
 
 static inline void

@@ -12,6 +12,7 @@
 
 #include "../error.h"
 #include "../thread.h"
+#include "../trace.h"
 #include "raw.h"
 #include "uring.h"
 
@@ -76,6 +77,7 @@ execute(struct block *b, struct block_req *r)
 static void
 finish(struct block *b, struct block_req *r)
 {
+	TRACE(b->dev != NULL ? b->dev->vmm->log : NULL, block__end, b->path, r->op, r->len, r->off, (uint64_t)r->error);
 	r->done(r);
 	/* Whoever closes the image waits for this thread too, before b goes. */
 	if (atomic_fetch_sub(&b->busy, 1) == 1) {
@@ -145,6 +147,7 @@ block_submit(struct block *b, struct block_req *r)
 {
 	bool empty = r->op == BLOCK_FLUSH ? b->store->readonly : r->len == 0;
 
+	TRACE(b->dev != NULL ? b->dev->vmm->log : NULL, block__begin, b->path, r->op, r->len, r->off);
 	atomic_fetch_add(&b->busy, 1);
 	if (b->ring == NULL || empty || check(b, r) != 0 || !uring_submit(b->ring, r))
 		queue(b, r);

@@ -12,6 +12,7 @@
 static const char *const archs[] = { "amd64", "arm64", NULL };
 static const char *const accels[] = { "auto", "kvm", "soft", NULL };
 static const char *const clocks[] = { "host", "icount", NULL };
+static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const jits[] = { "auto", "off", "on", NULL };
 
 static const struct config_key global[] = {
@@ -30,6 +31,9 @@ static const struct config_key global[] = {
 	KEY_BOOL("reboot", true, "start the guest anew when it resets; off: the VM ends with code 0"),
 	KEY_BOOL("default_nic", true, "a NIC with user-mode networking where no slot has one"),
 	KEY_PATH("control", NULL, "UNIX socket for clients that speak QMP; hyve-qmp(7) has the commands"),
+	KEY_STRING("log.level", "info", "what the log has: error, warn, info or debug, and PATTERN=LEVEL for the parts that match, such as info,pci.*=debug"),
+	KEY_ENUM("log.format", "text", log_formats, "its lines: text, or objects of JSON"),
+	KEY_STRING("trace", NULL, "trace points that are printed: patterns, such as block.*,virtio.notify"),
 	KEY_BOOL("stats", false, "print the counters of each vCPU when the VM ends"),
 	KEY_STRING("gdb.address", "localhost", "where the server for gdb listens with gdb.port: a name or an address of this host"),
 	KEY_INT("gdb.port", 0, 0, 65535, "TCP port of a server for gdb; it asks nobody who he is, and who connects owns the VM; 0: none"),

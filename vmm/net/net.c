@@ -8,6 +8,7 @@
 
 #include "../error.h"
 #include "../hash.h"
+#include "../trace.h"
 #include "net.h"
 
 /* The linker's bounds of the section that NET_BACKEND() fills. */
@@ -149,6 +150,7 @@ net_stop(struct net *n)
 bool
 net_send(struct net *n, const struct net_frame *f)
 {
+	TRACE(n->dev->vmm->log, net__send, n->dev->name, f->len, f->queue);
 	if (!n->started || !n->link)
 		return (true);
 	return (n->ops->send(n, f));

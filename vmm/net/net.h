@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "../device.h"
+#include "../trace.h"
 
 #define	NET_ADDRLEN	6U
 #define	NET_HEADER	14U		/* of a frame: destination, source, type */
@@ -191,7 +192,10 @@ bool	net_broadcast(const uint8_t addr[NET_ADDRLEN]);
 static inline bool
 net_receive(struct net *n, const struct net_frame *f)
 {
-	return (!n->link || n->nic->receive(n->arg, f));
+	bool taken = !n->link || n->nic->receive(n->arg, f);
+
+	TRACE(n->dev->vmm->log, net__receive, n->dev->name, f->len, f->queue, taken);
+	return (taken);
 }
 
 static inline void

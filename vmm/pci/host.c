@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "../error.h"
+#include "../trace.h"
 #include "pci.h"
 #include "pci_internal.h"
 
@@ -56,6 +57,7 @@ cfg_read(struct pci_host *h, unsigned devfn, unsigned off, unsigned size)
 		v |= (uint64_t)(fn == NULL || off + i >= PCI_CFG_LEN ? UINT32_MAX >> (32 - 8 * n) :
 		    pci_fn_read(fn, off + i, n)) << (8 * i);
 	}
+	TRACE(h->vmm->log, pci__read, NULL, devfn, off, size, v);
 	return (v);
 }
 
@@ -65,6 +67,7 @@ cfg_write(struct pci_host *h, unsigned devfn, unsigned off, unsigned size, uint6
 	struct pci_fn *fn = h->fn[devfn];
 	unsigned n;
 
+	TRACE(h->vmm->log, pci__write, NULL, devfn, off, size, val);
 	for (unsigned i = 0; fn != NULL && i < size && off + i < PCI_CFG_LEN; i += n) {
 		n = piece(off + i, size - i);
 		pci_fn_write(fn, off + i, n, (uint32_t)(val >> (8 * i)));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../trace.h"
 #include "virtio.h"
 
 #define	COMMON_FEATURES	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
@@ -86,6 +87,7 @@ notify_locked(struct virtqueue *vq)
 void
 virtio_notify(struct virtio *vd, unsigned index)
 {
+	TRACE(vd->dev->vmm->log, virtio__notify, vd->dev->name, index);
 	/* The lock would be in the way of the thread that this wakes, which looks at everything itself. */
 	if (vd->ops->service != NULL && index < vd->nvq) {
 		virtio_notify_later(&vd->vq[index]);
@@ -164,6 +166,7 @@ virtio_set_status(struct virtio *vd, uint8_t status)
 {
 	uint8_t set = status & (uint8_t)~vd->status;
 
+	TRACE(vd->dev->vmm->log, virtio__status, vd->dev->name, status, vd->status);
 	if (status == 0) {
 		reset_locked(vd);
 		return;
