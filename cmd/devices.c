@@ -9,6 +9,7 @@
 #include "device.h"
 #include "error.h"
 #include "options.h"
+#include "trace.h"
 
 static const struct {
 	unsigned	 bit;
@@ -60,6 +61,13 @@ mdoc(void)
 			cmd_mdoc_key("", &cls->keys.key[k]);
 		puts(".El");
 	}
+	puts(".Sh TRACE POINTS\n"
+	    "What a VM does at one of these is printed if key\n.Va trace\nor option\n.Fl -trace\nnames it.\n"
+	    "Where the host's headers had them when hyve was built, they are probes of the host too, of provider\n.Cm hyve ,\nwith\n.Ql __\nfor the dot.\n"
+	    ".Bl -tag -width virtio.notify");
+	for (unsigned i = 0; trace_name(i) != NULL; i++)
+		printf(".It Cm %s\n%s\n", trace_name(i), trace_help(i));
+	puts(".El");
 	puts(".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-config 5");
 }
 
@@ -133,6 +141,7 @@ cmd_devices(const struct verb *verb, int argc, char **argv)
 {
 	static const struct own_option own[] = {
 		{ "json", NULL, 'j', "as JSON" },
+		{ "traces", NULL, 't', "the trace points of --trace" },
 		{ "mdoc", NULL, 'm', "the manual page of all" },
 		{ NULL, NULL, 0, NULL },
 	};
@@ -145,6 +154,11 @@ cmd_devices(const struct verb *verb, int argc, char **argv)
 		return (code);
 	if (strchr(found, 'm') != NULL) {
 		mdoc();
+		return (0);
+	}
+	if (strchr(found, 't') != NULL) {
+		for (unsigned i = 0; trace_name(i) != NULL; i++)
+			printf("%-16s %s\n", trace_name(i), trace_help(i));
 		return (0);
 	}
 	cls = name != NULL ? device_class_find(name) : NULL;

@@ -558,4 +558,29 @@ def disk_makes_and_converts_images(context):
         p.hyve("disk", "resize", raw, "8M")
 
 
+@case()
+def traced(context):
+    """What a VM does, by the names of its points, as lines and as JSON; the log has what its levels let through."""
+    with Place(context) as place:
+        points = [line.split()[0] for line in place.hyve("devices", "--traces").splitlines()]
+        check("device.resume" in points and "block.begin" in points, "there are no trace points: %s" % points)
+        for form in ("text", "json"):
+            vm = place.popen("run", *place.options("--trace", "device.res*,pci.write", "--set", "log.format=" + form))
+            while b"echo: ready" not in vm.stdout.readline():
+                check(vm.poll() is None, "it ended: %s" % vm.stderr.read())
+            said = vm.communicate(OFF.encode(), timeout=guest.LIMIT)[1].decode().replace("\r", "")
+            check(vm.returncode == 1, "code %d: %s" % (vm.returncode, said))
+            if form == "json":
+                lines = [json.loads(line) for line in said.splitlines()]
+                check(all(sorted(line) == ["level", "part", "text", "time"] for line in lines), "lines have other members: %s" % said)
+                traces = [line["part"] for line in lines if line["level"] == "trace"]
+                check(any(line["part"] == "hyve" and "machine" in line["text"] for line in lines), "what was chosen is not told: %s" % said)
+            else:
+                traces = re.findall(r"^hyve: trace: ([^:]+): ", said, re.M)
+            check("device.resume" in traces and set(traces) <= {"device.resume", "device.reset", "pci.write"}, "it traced %s: %s" % (traces, said))
+        place.fails(4, "hyve: trace: no trace point matches 'blok.begin'; did you mean 'block.begin'[?]", "run", *place.options("--trace", "blok.begin"))
+        place.fails(4, "hyve: log.level: 'wran' is no level of a log; did you mean 'warn'[?]", "run",
+                    *place.options("--set", "log.level=wran"))
+
+
 guest.main()

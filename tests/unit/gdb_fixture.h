@@ -35,11 +35,11 @@ static unsigned holds, resets, power_offs;
 static bool acks;
 
 static inline void
-log_line(void *arg, enum log_level level, const char *line)
+log_line(void *arg, enum log_level level, const char *part, const char *text)
 {
 	size_t len = strlen(logged);
 
-	(void)snprintf(logged + len, sizeof(logged) - len, "%s\n", line);
+	(void)snprintf(logged + len, sizeof(logged) - len, "%s: %s\n", part, text);
 }
 
 /* The machine */
