@@ -81,6 +81,15 @@ net_default_mac(const char *vm, const char *device, const char *place, uint8_t m
 		mac[i] = (uint8_t)(h >> (8 * (i - 1)));
 }
 
+static bool
+receive(struct net *n, const struct net_frame *f)
+{
+	bool taken = !n->link || n->nic->receive(n->arg, f);
+
+	TRACE(n->dev->vmm->log, net__receive, n->dev->name, f->len, f->queue, taken);
+	return (taken);
+}
+
 struct net *
 net_open(struct device *dev, const struct net_nic *nic, void *arg)
 {
@@ -98,6 +107,7 @@ net_open(struct device *dev, const struct net_nic *nic, void *arg)
 	n->dev = dev;
 	n->nic = nic;
 	n->arg = arg;
+	n->receive = receive;
 	n->mtu = (unsigned)config_num(dev->config, "mtu");
 	n->link = true;
 	/* Of NICs that have the key. */
