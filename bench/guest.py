@@ -9,7 +9,7 @@ Ratios and figures that hyve is to have are printed behind the figures, with "mi
   boot    Debian's cloud kernel to user space and power off: wall clock and processor time of the whole process
   start   from the start of the process to the first instructions of a guest that ends the run (by a port, by PSCI), and back
   idle    processor time that a Debian guest takes at its shell's `sleep`, in percent of one processor
-  firmware processor time of Debian's OVMF or AAVMF up to its shell
+  firmware processor time of Debian's OVMF or AAVMF up to its shell, and the instructions that the guest executed on hyve
   login   the same up to GRUB, and up to the login of a Debian with systemd (fetch-guest --disk), from a qcow2 overlay on virtio-blk; for a PC by
           SeaBIOS too
   guest   integer, floating point, memory, system calls and so on (bench/guest/bench.c; --only TEST, of these), and what the process
@@ -20,11 +20,13 @@ ratios: the two take turns, and medians are printed.
 """
 import argparse
 import gzip
+import json
 import os
 import platform
 import re
 import resource
 import shutil
+import socket
 import statistics
 import stat
 import subprocess
@@ -90,6 +92,10 @@ class Bench:
 
     def path(self, name):
         return os.path.join(self.directory, name)
+
+    def control(self, peer):
+        """The socket that tells what a guest of hyve's did; None: the peer has none."""
+        return self.path("control") if peer == "hyve" else None
 
     def fetch(self, *arguments):
         """What scripts/fetch-guest prints."""
@@ -288,10 +294,25 @@ def idle(bench):
     compare(bench, "idle", "%", results)
 
 
-def until(command, *texts):
-    """Processor seconds of a process up to each of some texts on its console, in their order."""
+def retired(control):
+    """Instructions that a guest of hyve's has executed, which the VM's control socket tells."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(control)
+        answers = client.makefile()
+        answers.readline()
+        for command in ("qmp_capabilities", "x-hyve-query-stats"):
+            client.sendall(json.dumps({"execute": command}).encode())
+            answer = json.loads(answers.readline())["return"]
+    return sum(sum(c["values"]) for c in answer["counters"] if c["what"] == "instructions retired")
+
+
+def until(command, *texts, control=None):
+    """(Processor seconds of a process, its guest's instructions) up to each of some texts on its console, in their order.
+
+    QEMU counts no instructions as long as it does not keep time by them.
+    """
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    said, seconds = b"", []
+    said, figures = b"", []
     try:
         for text in texts:
             while text not in said:
@@ -299,8 +320,8 @@ def until(command, *texts):
                 if not more:
                     sys.exit("%s: it ended before '%s': %s" % (" ".join(command), text.decode(), said.decode("utf-8", "replace")[-500:]))
                 said = (said + more)[-4096:]
-            seconds.append(spent(process.pid))
-        return seconds
+            figures.append((spent(process.pid), retired(control) if control else None))
+        return figures
     finally:
         process.kill()
         process.wait()
@@ -310,7 +331,7 @@ def firmware_commands(bench, image, memory, disk=None):
     """Commands that start firmware."""
     commands = {
         "hyve": [bench.hyve, "run", "--arch", bench.arch, "--accel", "soft", "--cpus", "1", "--memory", "%dM" % memory, "--net", "none",
-                 "--firmware", image],
+                 "--firmware", image, "--set", "control=" + bench.path("control")],
         "qemu": bench.table["qemu"] + ["-accel", "tcg", "-m", str(memory), "-nodefaults", "-display", "none", "-serial", "stdio", "-bios", image],
     }
     if disk is not None:
@@ -319,13 +340,20 @@ def firmware_commands(bench, image, memory, disk=None):
     return commands
 
 
+def compare_places(bench, results, places):
+    """Lines about what until() told of each place: the processor's time, and hyve's instructions."""
+    for i, place in enumerate(places):
+        compare(bench, place + ", processor", "s", {peer: [r[i][0] for r in values] for peer, values in results.items()})
+        compare(bench, "  in instructions", "million", {"hyve": [r[i][1] / 1e6 for r in results["hyve"]]})
+
+
 def firmware(bench):
     commands = firmware_commands(bench, bench.firmware(), MEMORY)
     results = {peer: [] for peer in bench.peers}
     for _ in range(bench.rounds):
         for peer in bench.peers:
-            results[peer] += until(commands[peer], b"any other key to continue")
-    compare(bench, "firmware, processor", "s", results)
+            results[peer].append(until(commands[peer], b"any other key to continue", control=bench.control(peer)))
+    compare_places(bench, results, ["firmware"])
 
 
 def login(bench):
@@ -343,9 +371,8 @@ def login(bench):
         for _ in range(bench.rounds):
             for peer in bench.peers:
                 subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay], check=True)
-                results[peer].append(until(commands[peer], b"Welcome to GRUB", b"debian login: "))
-        for i, place in enumerate(("GRUB", "login")):
-            compare(bench, "%s by %s, processor" % (place, kind), "s", {peer: [r[i] for r in values] for peer, values in results.items()})
+                results[peer].append(until(commands[peer], b"Welcome to GRUB", b"debian login: ", control=bench.control(peer)))
+        compare_places(bench, results, ["%s by %s" % (place, kind) for place in ("GRUB", "login")])
 
 
 PARTS = {"boot": boot, "firmware": firmware, "start": start, "idle": idle, "guest": guest, "login": login}
