@@ -52,7 +52,7 @@ connect_to(const struct vmdir *dir, char what)
 	return (fd);
 }
 
-/* What was typed goes to the guest; false: detach. */
+/* What was typed goes to the guest, unless that takes no more, as a terminal's keys do then; false: detach. */
 static bool
 typed(int fd, const char *keys, size_t len, bool terminal, bool *escaped)
 {
@@ -77,7 +77,7 @@ typed(int fd, const char *keys, size_t len, bool terminal, bool *escaped)
 			fputs("\r\nhyve: Ctrl-] and then: d detaches, Ctrl-] sends Ctrl-], h prints this; the VM goes on\r\n", stderr);
 	}
 	if (n > 1)
-		(void)send(fd, msg, n, MSG_NOSIGNAL);
+		(void)send(fd, msg, n, MSG_NOSIGNAL | (terminal ? MSG_DONTWAIT : 0));
 	return (true);
 }
 
@@ -106,16 +106,22 @@ talk(int fd, bool terminal, bool reads)
 {
 	struct pollfd pfd[2] = { { .fd = fd, .events = POLLIN }, { .fd = reads ? STDIN_FILENO : -1, .events = POLLIN } };
 	char keys[CONSOLE_KEYS_MAX];
-	bool escaped = false;
+	bool escaped = false, input = reads, full;
 	ssize_t n;
 
 	while (ended == 0) {
+		struct pollfd room = { .fd = fd, .events = POLLOUT };
+
+		/* What comes by a pipe waits until the guest takes it, and what the guest says is read meanwhile. */
+		full = input && !terminal && poll(&room, 1, 0) == 0;
+		pfd[0].events = (short)(POLLIN | (full ? POLLOUT : 0));
+		pfd[1].fd = input && !full ? STDIN_FILENO : -1;
 		if (poll(pfd, 2, -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return (true);
 		}
-		if (pfd[0].revents != 0 && !heard(fd, terminal))
+		if ((pfd[0].revents & ~POLLOUT) != 0 && !heard(fd, terminal))
 			return (false);
 		if (pfd[1].revents == 0)
 			continue;
@@ -124,7 +130,7 @@ talk(int fd, bool terminal, bool reads)
 			/* A terminal that is gone has nobody at it; behind a pipe's end the rest is read. */
 			if (terminal)
 				return (true);
-			pfd[1].fd = -1;
+			input = false;
 		} else if (n > 0 && !typed(fd, keys, (size_t)n, terminal, &escaped))
 			return (true);
 	}

@@ -28,6 +28,7 @@ struct console {
 	int		 fd;		/* our end */
 	struct event	*in, *out, *guest;
 	bool		 terminal;
+	bool		 out_terminal;	/* standard output is one: room there is told for one byte only */
 	bool		 escaped;	/* the escape key was the last one */
 	bool		 input_ended;
 	struct termios	 saved;
@@ -102,14 +103,21 @@ input(void *arg, unsigned what)
 	feed(con);
 }
 
-/* Write what is there; true if all was, or never can be. */
+/*
+ * Write what is there; true if all was, or never can be.  Standard output blocks, and is not ours alone to change that: it gets no more at a
+ * time than it has room for when it says that it has some.
+ */
 static bool
 flush(struct console *con)
 {
+	struct pollfd pfd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	size_t some = con->out_terminal ? 1 : PIPE_BUF;
 	ssize_t n;
 
 	while (con->len != 0) {
-		n = write(STDOUT_FILENO, con->buf, con->len);
+		if (poll(&pfd, 1, 0) == 0)
+			return (false);
+		n = write(STDOUT_FILENO, con->buf, con->len < some ? con->len : some);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
@@ -153,6 +161,7 @@ raw_mode(struct console *con)
 {
 	struct termios raw;
 
+	con->out_terminal = isatty(STDOUT_FILENO);
 	if (!isatty(STDIN_FILENO))
 		return (0);
 	if (tcgetattr(STDIN_FILENO, &con->saved) != 0)

@@ -123,7 +123,7 @@ static int
 write_conf(struct vmdir *dir, const char *text, size_t len)
 {
 	static const char new[] = VMDIR_CONF ".new";
-	int fd = openat(dir->fd, new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(dir->fd, new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	ssize_t n = fd >= 0 ? write(fd, text, len) : -1;
 
 	if (n == (ssize_t)len && fsync(fd) == 0 && close(fd) == 0 && renameat(dir->fd, new, dir->fd, VMDIR_CONF) == 0 && fsync(dir->fd) == 0)
@@ -131,6 +131,16 @@ write_conf(struct vmdir *dir, const char *text, size_t len)
 	if (n >= 0 && n != (ssize_t)len)
 		errno = ENOSPC;
 	return (vmm_fail_sys(errno, "cannot write '%s/" VMDIR_CONF "'", dir->path));
+}
+
+/* Whether it has keys already; then with a sentence. */
+static bool
+is_made(const struct vmdir *dir)
+{
+	if (faccessat(dir->fd, VMDIR_CONF, F_OK, 0) != 0)
+		return (false);
+	(void)vmm_fail(EEXIST, "there is a VM '%s' already, in '%s'", dir->name, dir->path);
+	return (true);
 }
 
 struct vmdir *
@@ -151,7 +161,15 @@ named_create(const char *name, struct config *cfg)
 	config_dump(cfg, out, 0);
 	if (fclose(out) == 0 && check_vm(cfg, &here) == 0)
 		dir = vmdir_create(name);
-	if (dir != NULL && (vmdir_lock(dir) != 0 || write_conf(dir, text, len) != 0)) {
+	/* Another create of that name may be at it, or done by now: then nothing is removed. */
+	if (dir != NULL && (vmdir_lock(dir) != 0 || is_made(dir))) {
+		int error = errno;
+
+		vmdir_close(dir);
+		dir = NULL;
+		errno = error;
+	}
+	if (dir != NULL && write_conf(dir, text, len) != 0) {
 		char *why = strdup(vmm_errmsg());
 
 		(void)vmdir_remove(dir);

@@ -2,10 +2,12 @@
 /*
  * hyve.c - the hyve command: finds the verb, or the command that it is called as.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 
@@ -95,7 +97,14 @@ int
 main(int argc, char **argv)
 {
 	const char *near, *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
+	int fd;
 
+	/* What is opened here is never to become a standard descriptor. */
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 	/* A reader of the console that went away is an error of write(2), not our end. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {

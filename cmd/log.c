@@ -17,6 +17,8 @@
 #include "options.h"
 #include "vmdir.h"
 
+static const struct timespec tick = { 0, 200000000 };
+
 /* Print to the end of the file; -1 with a sentence. */
 static int
 copy(int fd, const char *path)
@@ -37,7 +39,6 @@ copy(int fd, const char *path)
 static int
 follow(const struct vmdir *dir, int *fd, const char *path)
 {
-	const struct timespec pause = { 0, 200000000 };
 	struct vmdir_state state;
 	struct stat st, now;
 	bool ran = false;
@@ -53,12 +54,17 @@ follow(const struct vmdir *dir, int *fd, const char *path)
 			int next = openat(dir->fd, VMDIR_LOG, O_RDONLY | O_CLOEXEC);
 
 			if (next >= 0) {
+				/* Who wrote it has ended: this is the rest. */
+				if (copy(*fd, path) != 0) {
+					close(next);
+					return (-1);
+				}
 				close(*fd);
 				*fd = next;
 				continue;
 			}
 		}
-		(void)nanosleep(&pause, NULL);
+		(void)nanosleep(&tick, NULL);
 	}
 }
 
@@ -81,6 +87,11 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 		return (cmd_fail(1, "%s", vmm_errmsg()));
 	(void)vmdir_file(dir, VMDIR_LOG, path);
 	fd = openat(dir->fd, VMDIR_LOG, O_RDONLY | O_CLOEXEC);
+	/* Of a VM that is there and was never started. */
+	while (fd < 0 && errno == ENOENT && found[0] == 'f' && faccessat(dir->fd, VMDIR_CONF, F_OK, 0) == 0) {
+		(void)nanosleep(&tick, NULL);
+		fd = openat(dir->fd, VMDIR_LOG, O_RDONLY | O_CLOEXEC);
+	}
 	if (fd < 0 && errno == ENOENT)
 		code = cmd_fail(1, "VM '%s' has no log: it has not been started yet", name);
 	else if (fd < 0)

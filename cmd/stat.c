@@ -167,6 +167,10 @@ watch(const struct vmdir *dir, struct qmp_client *c, struct sample *last)
 		show(dir, &s, last, screen);
 		json_decref(last->stats);
 		*last = s;
+		if (fflush(stdout) != 0) {
+			code = cmd_fail(1, "standard output: %s", strerror(errno));
+			break;
+		}
 	}
 	if (pfd.fd >= 0)
 		close(pfd.fd);

@@ -369,7 +369,8 @@ power_on(struct vm_run *run, struct config *cfg)
 		else if (runner_run(&run->r) == 0) {
 			now_running(run);
 			code = atomic_load(&run->r.code);
-		}
+		} else
+			run->ran = true;	/* what was posted runs when the devices go, and has nothing to tell */
 		if (run->gdb != NULL)
 			gdb_vm_off(run->gdb, begins_again(run, cfg, code), code);
 	}

@@ -152,6 +152,19 @@ no_such_vm(const char *name)
 	return (NULL);
 }
 
+/* Without keys: what a create or a delete that was cut short has left. */
+static bool
+is_left_over(const char *path)
+{
+	char conf[PATH_MAX];
+
+	(void)snprintf(conf, sizeof(conf), "%s/" VMDIR_CONF, path);
+	if (access(conf, F_OK) != 0 && errno == ENOENT)
+		return (true);
+	errno = EEXIST;
+	return (false);
+}
+
 static struct vmdir *
 open_dir(const char *name, bool make)
 {
@@ -166,7 +179,7 @@ open_dir(const char *name, bool make)
 		(void)vmm_fail(ENAMETOOLONG, "'%s' is too long for a folder of VMs", root);
 	else if (make && make_folders(root) != 0)
 		;
-	else if (make && mkdir(path, 0700) != 0)
+	else if (make && mkdir(path, 0700) != 0 && (errno != EEXIST || !is_left_over(path)))
 		(void)(errno == EEXIST ? vmm_fail(EEXIST, "there is a VM '%s' already, in '%s'", name, path) :
 		    vmm_fail_sys(errno, "cannot make '%s'", path));
 	else if ((dir = calloc(1, sizeof(*dir))) == NULL || (dir->name = strdup(name)) == NULL)
@@ -225,6 +238,21 @@ vmdir_close(struct vmdir *dir)
 	free(dir);
 }
 
+/* What hyve makes there; all else is somebody's, a disk perhaps. */
+static bool
+is_ours(const char *name)
+{
+	static const char *const files[] = { ".", "..", LOCK, VMDIR_CONF, VMDIR_CONF ".new", VMDIR_VARS, VMDIR_LOG, VMDIR_LOG ".old",
+	    VMDIR_CONTROL, VMDIR_CONSOLE };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (strcmp(name, files[i]) == 0)
+			return (true);
+	}
+	/* A journal of the variables, or what is becoming them. */
+	return (strncmp(name, VMDIR_VARS ".", sizeof(VMDIR_VARS)) == 0);
+}
+
 int
 vmdir_remove(struct vmdir *dir)
 {
@@ -234,25 +262,38 @@ vmdir_remove(struct vmdir *dir)
 	DIR *list;
 	int fd;
 
-	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
-		if (vmdir_socket(dir, sockets[i], path) == 0)
-			(void)unlink(path);
-	}
-	/* Without its keys it is no VM any more, whatever becomes of the rest. */
-	if (unlinkat(dir->fd, VMDIR_CONF, 0) != 0 && errno != ENOENT)
-		return (vmm_fail_sys(errno, "cannot remove '%s/" VMDIR_CONF "'", dir->path));
 	fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	list = fd >= 0 ? fdopendir(fd) : NULL;
 	if (list == NULL)
 		return (vmm_fail_sys(errno, "'%s'", dir->path));
 	while ((entry = readdir(list)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || unlinkat(dir->fd, entry->d_name, 0) == 0)
+		if (is_ours(entry->d_name))
+			continue;
+		(void)vmm_fail(ENOTEMPTY, "'%s/%s' is none of hyve's files: move it away first", dir->path, entry->d_name);
+		closedir(list);
+		return (-1);
+	}
+	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+		if (vmdir_socket(dir, sockets[i], path) == 0)
+			(void)unlink(path);
+	}
+	/* Without its keys it is no VM any more, whatever becomes of the rest. */
+	if (unlinkat(dir->fd, VMDIR_CONF, 0) != 0 && errno != ENOENT) {
+		closedir(list);
+		return (vmm_fail_sys(errno, "cannot remove '%s/" VMDIR_CONF "'", dir->path));
+	}
+	rewinddir(list);
+	/* The lock last: until then nobody else can start it. */
+	while ((entry = readdir(list)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, LOCK) == 0 ||
+		    unlinkat(dir->fd, entry->d_name, 0) == 0)
 			continue;
 		(void)vmm_fail_sys(errno, "cannot remove '%s/%s'", dir->path, entry->d_name);
 		closedir(list);
 		return (-1);
 	}
 	closedir(list);
+	(void)unlinkat(dir->fd, LOCK, 0);
 	return (rmdir(dir->path) == 0 ? 0 : vmm_fail_sys(errno, "cannot remove '%s'", dir->path));
 }
 

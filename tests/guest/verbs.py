@@ -559,6 +559,61 @@ def disk_makes_and_converts_images(context):
 
 
 @case()
+def what_is_left_behind(context):
+    """Files that are none of hyve's stay with their VM; a folder without keys is in nobody's way."""
+    with Place(context) as p:
+        p.create("web")
+        mine = os.path.join(p.directory, "web", "root.img")
+        with open(mine, "wb") as file:
+            file.write(b"mine")
+        p.fails(1, "hyve: '.*/web/root.img' is none of hyve's files: move it away first", "delete", "web")
+        check(os.path.exists(mine) and p.state("web") == "stopped", "something was removed")
+        os.unlink(mine)
+        p.hyve("delete", "web")
+        check(not os.path.exists(os.path.join(p.directory, "web")), "the folder is still there")
+        # As a create that was killed leaves it.
+        os.mkdir(os.path.join(p.directory, "half"))
+        for name in ("lock", "vm.conf.new"):
+            with open(os.path.join(p.directory, "half", name), "wb"):
+                pass
+        p.fails(1, "hyve: there is no VM 'half'.*", "delete", "half")
+        p.create("half")
+        p.hyve("delete", "half")
+
+
+@case()
+def starts_that_come_to_nothing(context):
+    """A VM that does not come to run is none that was started; one without standard descriptors has its lock."""
+    with Place(context) as p:
+        p.create("pinned", "--set", "vcpu.5.cpuset=0")
+        p.fails(guest.ERROR, "hyve: .*vcpu.5.*", "start", "pinned")
+        check(p.state("pinned") == "stopped", "it is " + p.state("pinned"))
+        p.create("closed")
+        done = subprocess.run(["sh", "-c", 'exec "$0" start closed <&- 2>&-', context.hyve], env=p.environment, timeout=guest.LIMIT, check=False)
+        check(done.returncode == 0 and p.state("closed") == "running", "code %d, it is %s" % (done.returncode, p.state("closed")))
+        p.fails(guest.ERROR, "hyve: VM 'closed' runs already: pid .*", "start", "closed")
+        p.hyve("kill", "closed")
+
+
+@case()
+def a_reader_that_stands_still(context):
+    """Nobody reads the guest's output: signals are heard all the same."""
+    with Place(context) as p:
+        vm = p.popen("run", *p.options())
+        while b"echo: ready" not in vm.stdout.readline():
+            check(vm.poll() is None, "it ended: %s" % vm.stderr.read())
+        vm.stdin.write(TAB.encode())
+        vm.stdin.flush()
+        # Until the pipe is full.
+        time.sleep(1)
+        vm.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        vm.send_signal(signal.SIGTERM)
+        check(vm.wait(guest.LIMIT) == guest.POWEROFF, "code %d" % vm.returncode)
+        vm.communicate()
+
+
+@case()
 def traced(context):
     """What a VM does, by the names of its points, as lines and as JSON; the log has what its levels let through."""
     with Place(context) as place:

@@ -31,12 +31,14 @@ struct client {
 	bool		 dead;
 };
 
+#define	AGAIN_NS	1000000000ULL	/* until a client that could not be taken is tried again */
+
 struct console_server {
 	struct event_loop *loop;
 	struct log	*log;
 	char		*path;
 	int		 guest, listener;
-	struct event	*guestev, *listenev;
+	struct event	*guestev, *listenev, *again;
 	struct client	*clients;	/* the newest first */
 	unsigned	 nclients;
 	struct client	*writer;
@@ -218,7 +220,8 @@ hello(struct client *c, char what)
 	c->pos = s->head < CONSOLE_SHOWN ? 0 : s->head - CONSOLE_SHOWN;
 	if (what == CONSOLE_STEAL && s->writer != NULL) {
 		tell(s->writer, "process %d has taken over: what you type goes nowhere", (int)c->pid);
-		s->writer->wants = false;
+		/* The local one cannot come again. */
+		s->writer->wants = s->writer->local;
 		s->writer = c;
 	} else if (c->wants && s->writer != NULL)
 		tell(c, "process %d writes here: what you type goes nowhere until it has gone; --steal takes over", (int)s->writer->pid);
@@ -275,6 +278,14 @@ add_client(struct console_server *s, int fd, bool local, pid_t pid)
 }
 
 static void
+accept_again(void *arg)
+{
+	struct console_server *s = arg;
+
+	event_fd_set(s->listenev, EVENT_READ);
+}
+
+static void
 on_listener(void *arg, unsigned what)
 {
 	struct console_server *s = arg;
@@ -283,8 +294,14 @@ on_listener(void *arg, unsigned what)
 	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	const char *why = NULL;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* Without descriptors or memory the client would be told about again and again. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			event_fd_set(s->listenev, 0);
+			event_timer_arm(s->again, AGAIN_NS);
+		}
 		return;
+	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != 0 && peer.uid != geteuid()))
 		why = CONSOLE_TELL_TEXT("this console is another user's");
 	else if (s->nclients >= CONSOLE_CLIENTS)
@@ -323,6 +340,7 @@ console_server_open(struct event_loop *loop, struct log *log, int guest, const c
 	s->path = strdup(path);
 	/* Nobody can connect before listen(2). */
 	if (s->path == NULL || chmod(path, 0600) != 0 || listen(s->listener, 8) != 0 ||
+	    (s->again = event_timer_add(loop, accept_again, s)) == NULL ||
 	    (s->guestev = event_fd_add(loop, guest, EVENT_READ, on_guest, s)) == NULL ||
 	    (s->listenev = event_fd_add(loop, s->listener, EVENT_READ, on_listener, s)) == NULL) {
 		(void)vmm_fail_sys(errno, "console: '%s'", path);
@@ -369,6 +387,7 @@ console_server_close(struct console_server *s)
 	reap(s);
 	event_remove(s->guestev);
 	event_remove(s->listenev);
+	event_remove(s->again);
 	if (s->listener >= 0)
 		close(s->listener);
 	if (s->path != NULL)

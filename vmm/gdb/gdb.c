@@ -376,7 +376,8 @@ gdb_open(struct event_loop *loop, struct log *log, struct config *cfg, const str
 		return (NULL);
 	}
 	g->again = event_timer_add(loop, accept_again, g);
-	if (g->again == NULL) {
+	g->hit = event_timer_add(loop, gdb_on_hit, g);
+	if (g->again == NULL || g->hit == NULL) {
 		gdb_close(g);
 		return (vmm_fail_null(ENOMEM, "gdb: no memory"));
 	}
@@ -395,6 +396,7 @@ gdb_close(struct gdb *g)
 	event_remove(g->tcp_ev);
 	event_remove(g->local_ev);
 	event_remove(g->again);
+	event_remove(g->hit);
 	for (int i = 0; i < 3; i++) {
 		int fd = i == 0 ? g->fd : i == 1 ? g->tcp : g->local;
 

@@ -41,6 +41,7 @@ struct gdb {
 	char		*path;		/* of local */
 	struct event	*tcp_ev, *local_ev, *ev;
 	struct event	*again;		/* timer: listen again */
+	struct event	*hit;		/* timer: a vCPU has stopped; no post, which event_drain() would run in the midst of a hold or of a reset */
 	bool		 wait;		/* gdb.wait, and nobody has let it go on */
 
 	/* the connection */
@@ -95,6 +96,8 @@ const char *gdb_state(struct gdb *g, unsigned cpu);
 void	gdb_release(struct gdb *g);
 /* Tell a stop that has not been told, if there is one.  false: none. */
 bool	gdb_tell_hit(struct gdb *g);
+/* Timer: a vCPU has stopped. */
+void	gdb_on_hit(void *arg);
 /* The stop reply of a vCPU. */
 void	gdb_tell(struct gdb *g, unsigned cpu, unsigned signal, const char *reason);
 /* Let the VM, which is paused, have the points.  steps_only: no vCPU is to do more than a step.  -1 with vm_errmsg(). */

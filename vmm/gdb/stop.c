@@ -240,8 +240,8 @@ gdb_tell_hit(struct gdb *g)
 	return (true);
 }
 
-static void
-on_hit(void *arg)
+void
+gdb_on_hit(void *arg)
 {
 	struct gdb *g = arg;
 	struct vmctx *vm;
@@ -266,6 +266,17 @@ on_hit(void *arg)
 		(void)gdb_tell_hit(g);
 }
 
+/* A step in the range that the client is to hear of: at a point of its own; or asleep, where interrupts must not be held off. */
+static bool
+ends_range(struct gdb *g, unsigned cpu, uint64_t pc)
+{
+	for (unsigned i = 0; i < g->npoints; i++) {
+		if (g->points[i].p.kind == VM_DEBUG_EXEC && g->points[i].p.addr == pc)
+			return (true);
+	}
+	return (run_state(g, cpu) != 0);
+}
+
 void
 gdb_debug_exit(struct gdb *g, struct vcpu *vcpu, const struct vm_exit *exit)
 {
@@ -278,7 +289,8 @@ gdb_debug_exit(struct gdb *g, struct vcpu *vcpu, const struct vm_exit *exit)
 	if (exit->u.debug.why == VM_DEBUG_BY_STEP) {
 		if (c->action != GDB_STEP && c->action != GDB_RANGE)
 			return;
-		if (c->action == GDB_RANGE && vm_get_register(vcpu, g->target->pc, &pc) == 0 && pc >= c->start && pc < c->end)
+		if (c->action == GDB_RANGE && vm_get_register(vcpu, g->target->pc, &pc) == 0 && pc >= c->start && pc < c->end &&
+		    !ends_range(g, (unsigned)vcpu_id(vcpu), pc))
 			return;
 	}
 	if (vm_pause(vm_vcpu_ctx(vcpu)) != 0)
@@ -288,12 +300,7 @@ gdb_debug_exit(struct gdb *g, struct vcpu *vcpu, const struct vm_exit *exit)
 	c->exit = *exit;
 	g->pauses++;
 	pthread_mutex_unlock(&g->lock);
-	if (event_post(g->loop, on_hit, g) == 0)
-		return;
-	pthread_mutex_lock(&g->lock);
-	g->pauses--;
-	pthread_mutex_unlock(&g->lock);
-	(void)vm_resume(vm_vcpu_ctx(vcpu));
+	event_timer_arm(g->hit, 0);
 }
 
 /* Breakpoints and watchpoints */

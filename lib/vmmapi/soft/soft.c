@@ -425,7 +425,9 @@ execute(struct soft_cpu *cpu, uint64_t budget)
 		cpu->halted = true;
 		vcpu_count(vcpu, VM_STAT_HALT);
 	}
-	if (cpu->retired != 0 && cap(vcpu, VM_CAP_SINGLE_STEP) && cpu->ops->pc != NULL) {
+	/* A point at data, behind the instruction, is the end of the step too. */
+	if (cpu->retired != 0 && cap(vcpu, VM_CAP_SINGLE_STEP) && cpu->ops->pc != NULL &&
+	    !(cpu->exiting && vcpu->exit.code == VM_EXIT_DEBUG && vcpu->exit.u.debug.why == VM_DEBUG_AT_POINT)) {
 		struct vm_exit *ex = soft_exit(cpu, VM_EXIT_DEBUG, false);
 
 		ex->u.debug.addr = ex->pc;

@@ -61,7 +61,7 @@ next_runnable(struct vmctx *vm, uint32_t after)
 		uint32_t id = (after + i) % VM_MAXCPU;
 
 		if (vm->vcpus[id] != NULL && vm->vcpus[id]->accel_cpu != NULL &&
-		    soft_runnable(vm->vcpus[id]))
+		    !vm->vcpus[id]->held && soft_runnable(vm->vcpus[id]))
 			return (id);
 	}
 	return (NOBODY);
@@ -104,14 +104,16 @@ turn_mine(struct soft_cpu *cpu, uint64_t *left)
 	struct vcpu *vcpu = cpu->vcpu;
 	struct soft_turn *t = turn_of(vcpu->vm);
 	uint32_t self = (uint32_t)vcpu->id, id;
-	bool mine;
+	bool mine, held;
 
 	pthread_mutex_lock(&t->lock);
-	if (t->holder == TURN_FREE || (t->idle && t->holder != self)) {
+	/* A debugger keeps it from running (vm_vcpu_hold()). */
+	held = t->holder != TURN_FREE && vcpu->vm->vcpus[t->holder]->held;
+	if (t->holder == TURN_FREE || held || (t->idle && t->holder != self)) {
 		id = next_runnable(vcpu->vm, t->holder == TURN_FREE ? t->last : t->holder);
 		if (id != NOBODY) {
 			pass(t, vcpu, id);
-		} else if (t->holder == TURN_FREE) {
+		} else if (t->holder == TURN_FREE || held) {
 			t->holder = self;
 			t->left = 0;
 		}

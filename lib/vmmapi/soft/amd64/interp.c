@@ -147,6 +147,9 @@ finish(struct x86 *x, enum x86_status r)
 		x->done++;
 		break;
 	case X_FAULT:
+		/* What it accessed before the fault it accesses again: a debugger is told then. */
+		if (x->cpu->exiting && x->vcpu->exit.code == VM_EXIT_DEBUG && x->vcpu->exit.u.debug.why == VM_DEBUG_AT_POINT)
+			x->cpu->exiting = x->cpu->restart_valid = false;
 		/* It counts, so that a handler that faults does not stop the time. */
 		x->s->rip = x86_rip(x, i);
 		x->done++;
