@@ -146,6 +146,21 @@ GUEST(strings, 64,
     FINISH);
 
 /* A string instruction is one: it is stopped at once, a step is all of it.  Other ways to memory. */
+/* A step that comes to data that is watched is over with that: the next one executes the next instruction. */
+TEST(steps_over_data)
+{
+	static const struct vm_debug_point p[] = { { VM_DEBUG_WRITE, DATA, 4 } };
+	struct guest g;
+
+	open_loop(&g);
+	points(&g, p, 1);
+	SET(&g, RIP, AT_STORE);
+	CHECK_EQ(vm_set_capability(g.vcpu, VM_CAP_SINGLE_STEP, 1), 0);
+	expect(&g, VM_DEBUG_WRITE, DATA, CODE + 15);
+	step(&g, CODE + 17);
+	vm_close(g.vm);
+}
+
 TEST(strings_and_atomics)
 {
 	static const struct vm_debug_point p[] = { { VM_DEBUG_EXEC, CODE + 10, 1 }, { VM_DEBUG_WRITE, DATA + 0x80, 4 },
