@@ -149,6 +149,8 @@ struct diff_shared {
 bool diff_fsgsbase(void);
 /* Has the kernel a 32-bit code segment for users, DIFF_CS32? */
 bool diff_cs32(void);
+/* Is the host's processor Intel's? */
+bool diff_intel(void);
 void diff_collect(const uint8_t *common, uint8_t *const page[DIFF_NPAGES], struct diff_result *r);
 void	diff_patch(const struct diff_case *c, uint8_t *const page[DIFF_NPAGES]);
 

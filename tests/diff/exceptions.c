@@ -250,6 +250,80 @@ cut_off(const struct excuse *e)
 	return (e->c->rip % DIFF_PAGE + e->c->len > DIFF_PAGE);
 }
 
+/* Where the host's processor is Intel's, conditions that say so hold; the others are of processors in general, or were found on AMD's. */
+static bool
+intel(const struct excuse *e)
+{
+	static int known = -1;
+
+	(void)e;
+	if (known < 0)
+		known = diff_intel();
+	return (known != 0);
+}
+
+/* Two faults, of which soft's may be of alignment too. */
+static bool
+intel_order(const struct excuse *e)
+{
+	uint32_t n = e->native->vector;
+
+	return (intel(e) && (two_faults(e) || (e->soft->vector == VEC_AC && n >= VEC_NP && n <= VEC_PF)));
+}
+
+/* A remainder that is tiny and exact, with underflow unmasked. */
+static bool
+intel_tiny(const struct excuse *e)
+{
+	return (intel(e) && (e->soft->fx.fsw & ~e->soft->fx.fcw & 0x10) != 0 && (e->native->fx.fsw & 0x10) == 0);
+}
+
+/* A selector is read and written by its 16 bits, and what is above them may be where nothing is. */
+static bool
+intel_selector(const struct excuse *e)
+{
+	return (intel(e) && ended(e->c, e->native) != ended(e->c, e->soft));
+}
+
+/* One bound is out of range, and the other one where nothing is. */
+static bool
+intel_bound(const struct excuse *e)
+{
+	return (intel(e) && e->native->vector == VEC_BR && e->soft->vector == VEC_PF);
+}
+
+static bool
+intel_push(const struct excuse *e)
+{
+	return (intel(e) && e->insn.op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    ZydisRegisterGetClass(e->insn.op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT);
+}
+
+/* Nothing is stored, as the value is none: no fault of the memory operand either. */
+static bool
+intel_unstored(const struct excuse *e)
+{
+	return (intel(e) && ended(e->c, e->native) && (e->native->fx.fsw & 0x80) != 0 && !ended(e->c, e->soft));
+}
+
+static bool
+intel_repeat(const struct excuse *e)
+{
+	return (intel(e) && repeat_prefix(e));
+}
+
+static bool
+intel_repeat_32(const struct excuse *e)
+{
+	return (intel_repeat(e) && e->c->mode == 64 && e->insn.z.address_width == 32 && (faults(e) || count_is_0(e)));
+}
+
+static bool
+intel_rex_b(const struct excuse *e)
+{
+	return (intel(e) && e->insn.z.raw.rex.B != 0);
+}
+
 static const struct row rows[] = {
 	/* Flags that the manual calls undefined */
 	{ M(AND), NULL, .rflags = EFL_AF, .why = "SDM vol. 2A AND: AF is undefined" },
@@ -516,6 +590,43 @@ static const struct row rows[] = {
 	    .why = "APM vol. 2 11.4.4: FIP, FDP, FOP are stored only while ES is set; SDM vol. 1 "
 	    "11.6.6: "
 		"MXCSR_MASK is the processor's" },
+	/* Where Intel's are alone, or the manual leaves it open and they do otherwise than AMD's */
+	{ ALL, intel_order, .faults = FAULTS, .skip = true, .why = ORDER },
+#define	SELECTOR "SDM vol. 2B POP, RET: of a selector in memory 16 bits are accessed, or all of the operand"
+	{ M(CALL), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(IRET), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(IRETD), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(IRETQ), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(POP), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(PUSH), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(RET), intel_selector, .faults = EITHER, .skip = true, .why = SELECTOR },
+	{ M(BOUND), intel_bound, .faults = FAULTS, .skip = true, .why = ORDER },
+	{ M(PUSH), intel_push, .memory = true,
+	    .why = "SDM vol. 2B PUSH: of a segment register with a 32-bit operand 16 bits are written, or all 32" },
+#define	PARTS "SDM vol. 3 8.1.1: what an instruction that faults has stored before"
+	{ M(CALL), intel, .faults = FAULTS, .memory = true, .why = PARTS },
+	{ M(ENTER), intel, .faults = FAULTS, .memory = true, .why = PARTS },
+	{ M(FBSTP), intel, .faults = FAULTS, .memory = true, .why = PARTS },
+	{ M(FSTP), intel, .faults = FAULTS, .memory = true, .why = PARTS },
+	{ ZYDIS_MNEMONIC_FPREM, ZYDIS_MNEMONIC_FPREM1, intel_tiny, .faults = EITHER, .fpu = true,
+	    .why = "SDM vol. 2A FPREM: a partial remainder is exact; whether a tiny one underflows" },
+#define	TO_MMX "SDM vol. 3 12.2: the transition to MMX state comes with a fault or not"
+	{ M(MOVD), intel, .faults = FAULTS, .fpu = true, .why = TO_MMX },
+	{ M(MOVQ), intel, .faults = FAULTS, .fpu = true, .why = TO_MMX },
+	{ M(MOVNTQ), intel, .faults = FAULTS, .fpu = true, .why = TO_MMX },
+	{ M(FIST), intel_unstored, .faults = EITHER, .skip = true, .why = ORDER },
+	{ M(FISTP), intel_unstored, .faults = EITHER, .skip = true, .why = ORDER },
+	{ M(FISTTP), intel_unstored, .faults = EITHER, .skip = true, .why = ORDER },
+	{ M(FST), intel_unstored, .faults = EITHER, .skip = true, .why = ORDER },
+	{ M(FSTP), intel_unstored, .faults = EITHER, .skip = true, .why = ORDER },
+	{ M(FBSTP), intel_unstored, .faults = EITHER, .skip = true, .why = ORDER },
+	{ ALL, intel_repeat_32, .faults = EITHER, .gprs = true,
+	    .why = "SDM vol. 1 3.4.1.1: the upper halves of 32-bit counts and indices where nothing was done, or before a fault" },
+	{ ZYDIS_MNEMONIC_CMPSB, ZYDIS_MNEMONIC_CMPSW, intel_repeat, .faults = FAULTS, .rflags = OSZAPC,
+	    .why = "SDM vol. 2B REP: flags of the iterations before a fault" },
+	{ ZYDIS_MNEMONIC_SCASB, ZYDIS_MNEMONIC_SCASW, intel_repeat, .faults = FAULTS, .rflags = OSZAPC,
+	    .why = "SDM vol. 2B REP: flags of the iterations before a fault" },
+	{ M(PAUSE), intel_rex_b, .faults = EITHER, .skip = true, .why = "SDM vol. 2B PAUSE, XCHG: F3 90 with REX.B is either" },
 	{ M(FNSAVE), NULL, .fenv = true, .why = "SDM vol. 1 8.1.8: instruction and data pointers" },
 	{ M(FNSTENV), NULL, .fenv = true,
 	    .why = "SDM vol. 1 8.1.8: instruction and data pointers" },

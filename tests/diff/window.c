@@ -5,6 +5,7 @@
  */
 #include <sys/auxv.h>
 
+#include <cpuid.h>
 #include <string.h>
 
 #include "diff.h"
@@ -82,4 +83,12 @@ diff_cs32(void)
 	/* SDM vol. 2, LAR: access rights of a descriptor that the caller may use. */
 	__asm__("lar %2, %0" : "+r" (rights), "=@ccz" (there) : "r" (DIFF_CS32));
 	return (there && (rights & 0x0060f800) == 0x0040f800);
+}
+
+bool
+diff_intel(void)
+{
+	unsigned a, b = 0, c, d;
+
+	return (__get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx);
 }
