@@ -158,6 +158,9 @@ enum x86_mmu {
 #define	X86_MODE_USER	4U		/* privilege level above 0 */
 #define	X86_MODE_REAL	8U		/* real or virtual-8086 mode */
 
+/* Compared are a page and the low bits that an aligned access has clear, four at most: this is neither, whatever the guest's stack pointer is. */
+#define	X86_NO_STACK	0x800
+
 /*
  * What native code works on (native.h).  While it runs, general registers, arithmetic flags and, if they are loaded, XMM registers
  * are not in the state page.
@@ -176,7 +179,7 @@ struct x86_native {
 	uint64_t	 page;		/* address of the page that the running code is in */
 	uint64_t	 gpr[4];	/* R12 to R15 */
 	uint64_t	 tmp, tmp2;
-	/* The page of the stack, for loads and for stores: its address, 1 if there is none, and what is to be added for the host's. */
+	/* The page of the stack, for loads and for stores: its address, or X86_NO_STACK, and what is to be added for the host's. */
 	struct {
 		uint64_t	 page;
 		uintptr_t	 addend;

@@ -40,7 +40,7 @@ enum after { AFTER_GO_ON, AFTER_LEAVE, AFTER_JUMP };
 static void
 forget_stack(struct x86 *x)
 {
-	x->native.stack[0].page = x->native.stack[1].page = 1;
+	x->native.stack[0].page = x->native.stack[1].page = X86_NO_STACK;
 }
 
 /* Somebody looks at the state page, with so many instructions left: what held for the first one only? */
