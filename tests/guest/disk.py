@@ -174,14 +174,19 @@ def ahci(context):
     g.power_off()
 
 
-@case(slow=True, long=True, flavours=(guest.GENERIC,))
-def function_level_reset(context):
-    """The kernel resets one function alone: under NVMe's driver, which knows of it, with a file system in use; of the others without their drivers."""
+def one_of_each(context):
+    """Images with ext4, and the disks that they are, on virtio-blk, NVMe and AHCI: vda, nvme0n1 and sda."""
     images = [make_image(context)]
     for name in ("nvme.img", "ahci.img"):
         images.append(context.path(name))
         host("cp", images[0], images[-1])
-    disks = [images[0], images[1] + ",device=nvme", images[2] + ",device=ahci"]
+    return images, [images[0], images[1] + ",device=nvme", images[2] + ",device=ahci"]
+
+
+@case(slow=True, long=True, flavours=(guest.GENERIC,))
+def function_level_reset(context):
+    """The kernel resets one function alone: under NVMe's driver, which knows of it, with a file system in use; of the others without their drivers."""
+    images, disks = one_of_each(context)
     g = context.script("guest.load=ahci,sd_mod", disks=disks, cpus=2)
     places = {}
     for disk in ("vda", "nvme0n1", "sda"):
@@ -211,11 +216,7 @@ def function_level_reset(context):
 @case(slow=True, long=True, flavours=(guest.GENERIC,))
 def asleep(context):
     """The guest puts its devices to sleep, D3hot for what is on PCI, and wakes them: file systems in use are as they were."""
-    images = [make_image(context)]
-    for name in ("nvme.img", "ahci.img"):
-        images.append(context.path(name))
-        host("cp", images[0], images[-1])
-    disks = [images[0], images[1] + ",device=nvme", images[2] + ",device=ahci"]
+    images, disks = one_of_each(context)
     g = context.script("guest.load=ahci,sd_mod no_console_suspend", disks=disks, cpus=2)
     digests = {}
     for disk in ("vda", "nvme0n1", "sda"):

@@ -5,8 +5,6 @@
  * Each client has a place in the stream of what the guest said; the ring has the last CONSOLE_RING bytes of that.
  */
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <stdarg.h>
@@ -16,6 +14,7 @@
 #include <unistd.h>
 
 #include "../error.h"
+#include "../local_socket.h"
 #include "console_server.h"
 
 struct client {
@@ -36,8 +35,8 @@ struct client {
 struct console_server {
 	struct event_loop *loop;
 	struct log	*log;
-	char		*path;
-	int		 guest, listener;
+	int		 guest;
+	struct local_socket listener;
 	struct event	*guestev, *listenev, *again;
 	struct client	*clients;	/* the newest first */
 	unsigned	 nclients;
@@ -289,9 +288,9 @@ static void
 on_listener(void *arg, unsigned what)
 {
 	struct console_server *s = arg;
-	struct ucred peer = { .uid = (uid_t)-1 };
+	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	const char *why = NULL;
 
 	if (fd < 0) {
@@ -302,7 +301,7 @@ on_listener(void *arg, unsigned what)
 		}
 		return;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != 0 && peer.uid != geteuid()))
+	if (!local_socket_is_owner(fd) || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		why = CONSOLE_TELL_TEXT("this console is another user's");
 	else if (s->nclients >= CONSOLE_CLIENTS)
 		why = CONSOLE_TELL_TEXT("this console has as many readers as it can have");
@@ -317,7 +316,6 @@ struct console_server *
 console_server_open(struct event_loop *loop, struct log *log, int guest, const char *path)
 {
 	struct console_server *s = calloc(1, sizeof(*s));
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	if (s == NULL) {
 		close(guest);
@@ -326,23 +324,11 @@ console_server_open(struct event_loop *loop, struct log *log, int guest, const c
 	s->loop = loop;
 	s->log = log;
 	s->guest = guest;
-	s->listener = -1;
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		(void)vmm_fail(ENAMETOOLONG, "console: '%s' is too long for a socket", path);
+	if (local_socket_open(&s->listener, "console", SOCK_SEQPACKET, path) != 0)
 		goto fail;
-	}
-	memcpy(addr.sun_path, path, strlen(path));
-	s->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listener < 0 || (unlink(path) != 0 && errno != ENOENT) || bind(s->listener, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
-		(void)vmm_fail_sys(errno, "console: '%s'", path);
-		goto fail;
-	}
-	s->path = strdup(path);
-	/* Nobody can connect before listen(2). */
-	if (s->path == NULL || chmod(path, 0600) != 0 || listen(s->listener, 8) != 0 ||
-	    (s->again = event_timer_add(loop, accept_again, s)) == NULL ||
+	if ((s->again = event_timer_add(loop, accept_again, s)) == NULL ||
 	    (s->guestev = event_fd_add(loop, guest, EVENT_READ, on_guest, s)) == NULL ||
-	    (s->listenev = event_fd_add(loop, s->listener, EVENT_READ, on_listener, s)) == NULL) {
+	    (s->listenev = event_fd_add(loop, s->listener.fd, EVENT_READ, on_listener, s)) == NULL) {
 		(void)vmm_fail_sys(errno, "console: '%s'", path);
 		goto fail;
 	}
@@ -388,11 +374,7 @@ console_server_close(struct console_server *s)
 	event_remove(s->guestev);
 	event_remove(s->listenev);
 	event_remove(s->again);
-	if (s->listener >= 0)
-		close(s->listener);
-	if (s->path != NULL)
-		(void)unlink(s->path);
+	local_socket_close(&s->listener);
 	close(s->guest);
-	free(s->path);
 	free(s);
 }

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "../local_socket.h"
 #include "qmp.h"
 #include "qmp_stream.h"
 #include "qmp_table.h"
@@ -27,18 +28,10 @@ struct qmp_peer {
 	size_t		 outlen, outat, outsize;
 };
 
-/* Where a socket is, so that only ours is removed. */
-struct qmp_socket {
-	int		 fd;		/* -1: none */
-	char		*path;
-	dev_t		 dev;
-	ino_t		 ino;
-};
-
 struct qmp {
 	struct vmm	*vmm;
 	struct machine	*machine;
-	struct qmp_socket socket;
+	struct local_socket socket;
 	struct event	*listener;
 	struct event	*again;		/* timer: accept again, after the host had no descriptors */
 	struct qmp_peer	*peers;
@@ -50,10 +43,6 @@ struct qmp {
 };
 
 extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices;
-
-/* qmp_socket.c: see qmp_listen(). */
-int	qmp_socket_open(struct qmp_socket *s, const char *path);
-void	qmp_socket_close(struct qmp_socket *s);
 
 /* qmp_peer.c */
 struct qmp_peer *qmp_peer_new(struct qmp *q, int fd);

@@ -55,16 +55,6 @@ qmp_add_peer(struct qmp *q, int fd)
 	return (0);
 }
 
-/* The socket's mode keeps others out; should somebody have changed that, they still are. */
-static bool
-is_owner(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	return (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0));
-}
-
 static void
 on_listener(void *arg, unsigned what)
 {
@@ -83,7 +73,7 @@ on_listener(void *arg, unsigned what)
 			}
 			return;
 		}
-		if (!is_owner(fd)) {
+		if (!local_socket_is_owner(fd)) {
 			log_msg(q->vmm->log, LOG_LEVEL_WARN, "control", "somebody else's process was refused");
 			refuse(fd, "this VM is another user's");
 		} else
@@ -118,7 +108,7 @@ qmp_listen(struct qmp *q, const char *path)
 {
 	if (q->socket.fd >= 0)
 		return (vmm_fail(EBUSY, "control: there is a socket at '%s'", q->socket.path));
-	if (qmp_socket_open(&q->socket, path) != 0)
+	if (local_socket_open(&q->socket, "control", SOCK_STREAM, path) != 0)
 		return (-1);
 	q->again = event_timer_add(q->vmm->loop, accept_again, q);
 	q->listener = q->again != NULL ? event_fd_add(q->vmm->loop, q->socket.fd, EVENT_READ, on_listener, q) : NULL;
@@ -127,7 +117,7 @@ qmp_listen(struct qmp *q, const char *path)
 	(void)vmm_fail_sys(errno, "control: '%s' cannot be watched", path);
 	event_remove(q->again);
 	q->again = NULL;
-	qmp_socket_close(&q->socket);
+	local_socket_close(&q->socket);
 	return (-1);
 }
 
@@ -166,7 +156,7 @@ qmp_free(struct qmp *q)
 		vmm_release(q->vmm);
 	event_remove(q->listener);
 	event_remove(q->again);
-	qmp_socket_close(&q->socket);
+	local_socket_close(&q->socket);
 	while ((p = q->peers) != NULL) {
 		q->peers = p->next;
 		qmp_peer_flush(p);

@@ -5,7 +5,6 @@
  * Nothing is read while something is to be sent, so a client that asks without listening is answered once and then waits.
  */
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <netdb.h>
@@ -14,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../error.h"
@@ -205,16 +203,6 @@ gdb_serve(struct gdb *g, int fd)
 
 /* Listening */
 
-/* The socket's mode keeps others out of a UNIX socket; should somebody have changed that, they still are. */
-static bool
-is_owner(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	return (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0));
-}
-
 static void
 listen_for(struct gdb *g, unsigned what)
 {
@@ -243,7 +231,7 @@ take(struct gdb *g, int listener)
 		}
 		return;
 	}
-	if (listener == g->local && !is_owner(fd)) {
+	if (listener == g->local.fd && !local_socket_is_owner(fd)) {
 		log_msg(g->log, LOG_LEVEL_WARN, "gdb", "somebody else's process was refused");
 		close(fd);
 	} else if (gdb_serve(g, fd) != 0) {
@@ -264,7 +252,7 @@ on_local(void *arg, unsigned what)
 {
 	struct gdb *g = arg;
 
-	take(g, g->local);
+	take(g, g->local.fd);
 }
 
 static int
@@ -298,52 +286,12 @@ listen_tcp(struct gdb *g, const char *address, int64_t port)
 	return (g->tcp_ev != NULL ? 0 : vmm_fail_sys(errno, "gdb.port"));
 }
 
-/* A socket that nobody answers at any more is in the way of the next VM. */
-static int
-remove_stale(const struct sockaddr_un *sun)
-{
-	struct stat st;
-	int fd, error;
-
-	if (lstat(sun->sun_path, &st) != 0)
-		return (0);		/* bind() says what is wrong, if anything is */
-	if (!S_ISSOCK(st.st_mode))
-		return (vmm_fail(EEXIST, "gdb.path: '%s' is there already and is no socket; choose another path or remove it", sun->sun_path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return (vmm_fail_sys(errno, "gdb.path"));
-	error = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 ? 0 : errno;
-	close(fd);
-	if (error != ECONNREFUSED)
-		return (vmm_fail(EADDRINUSE, "gdb.path: somebody answers at '%s' already", sun->sun_path));
-	return (unlink(sun->sun_path) == 0 ? 0 : vmm_fail_sys(errno, "gdb.path: cannot remove '%s', where nobody answers", sun->sun_path));
-}
-
 static int
 listen_local(struct gdb *g, const char *path)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return (vmm_fail(ENAMETOOLONG, "gdb.path: '%s' is too long for a socket's path, which has at most %zu bytes", path,
-		    sizeof(sun.sun_path) - 1));
-	memcpy(sun.sun_path, path, strlen(path));
-	if (remove_stale(&sun) != 0)
+	if (local_socket_open(&g->local, "gdb.path", SOCK_STREAM, path) != 0)
 		return (-1);
-	g->local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* Linux gives the file the mode that the socket has, less the umask: at no time is it wider than this. */
-	if (g->local < 0 || fchmod(g->local, S_IRUSR | S_IWUSR) != 0)
-		return (vmm_fail_sys(errno, "gdb.path"));
-	if (bind(g->local, (const struct sockaddr *)&sun, sizeof(sun)) != 0)
-		return (vmm_fail_sys(errno, "gdb.path: cannot make the socket '%s'", path));
-	g->path = strdup(path);
-	if (g->path == NULL) {
-		(void)unlink(path);
-		return (vmm_fail(ENOMEM, "no memory"));
-	}
-	if (chmod(path, S_IRUSR | S_IWUSR) != 0 || listen(g->local, 4) != 0)
-		return (vmm_fail_sys(errno, "gdb.path: cannot listen at '%s'", path));
-	g->local_ev = event_fd_add(g->loop, g->local, EVENT_READ, on_local, g);
+	g->local_ev = event_fd_add(g->loop, g->local.fd, EVENT_READ, on_local, g);
 	return (g->local_ev != NULL ? 0 : vmm_fail_sys(errno, "gdb.path"));
 }
 
@@ -366,7 +314,7 @@ gdb_open(struct event_loop *loop, struct log *log, struct config *cfg, const str
 	g->loop = loop;
 	g->log = log;
 	g->owner = *owner;
-	g->tcp = g->local = g->fd = -1;
+	g->tcp = g->local.fd = g->fd = -1;
 	pthread_mutex_init(&g->lock, NULL);
 	if (node == NULL)
 		return (g);
@@ -397,17 +345,13 @@ gdb_close(struct gdb *g)
 	event_remove(g->local_ev);
 	event_remove(g->again);
 	event_remove(g->hit);
-	for (int i = 0; i < 3; i++) {
-		int fd = i == 0 ? g->fd : i == 1 ? g->tcp : g->local;
-
-		if (fd >= 0)
-			close(fd);
-	}
-	if (g->path != NULL)
-		(void)unlink(g->path);
+	if (g->fd >= 0)
+		close(g->fd);
+	if (g->tcp >= 0)
+		close(g->tcp);
+	local_socket_close(&g->local);
 	/* A vCPU's thread may have asked to be looked at. */
 	event_drain(g->loop);
-	free(g->path);
 	free(g->xml);
 	pthread_mutex_destroy(&g->lock);
 	free(g);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "../local_socket.h"
 #include "gdb.h"
 #include "rsp.h"
 #include "target.h"
@@ -36,9 +37,8 @@ struct gdb {
 	struct log	*log;
 	struct gdb_owner owner;
 
-	/* sockets: -1 none */
-	int		 tcp, local, fd;
-	char		*path;		/* of local */
+	int		 tcp, fd;	/* -1: none */
+	struct local_socket local;
 	struct event	*tcp_ev, *local_ev, *ev;
 	struct event	*again;		/* timer: listen again */
 	struct event	*hit;		/* timer: a vCPU has stopped; no post, which event_drain() would run in the midst of a hold or of a reset */

@@ -5,8 +5,8 @@
  * offsets are the same.
  */
 #include "debug.h"
+#include "pc.h"
 
-#define	COM1		0x3f8
 #define	ICR_LOW		0xfee00300UL
 #define	ICR_HIGH	0xfee00310UL
 #define	INIT		0x4500U
@@ -14,27 +14,10 @@
 
 extern const char second_start[], second_end[];
 
-static inline void
-outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint8_t
-inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return (v);
-}
-
 void
 machine_put(char c)
 {
-	while ((inb(COM1 + 5) & 0x20) == 0)
-		;
-	outb(COM1, (uint8_t)c);
+	com1_put(c);
 }
 
 static void

@@ -6,43 +6,13 @@
 #include <stdint.h>
 
 #include "echo.h"
+#include "pc.h"
 
-#define	COM1		0x3f8
 #define	PM1_STS		0x600
 #define	PM1_CNT		0x604
 #define	PWRBTN		0x0100
 #define	SLP_EN		0x2000		/* with SLP_TYP 0 for S5 */
 #define	RESET		0xcf9
-
-static inline void
-outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline void
-outw(uint16_t port, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint8_t
-inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return (v);
-}
-
-static inline uint16_t
-inw(uint16_t port)
-{
-	uint16_t v;
-
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return (v);
-}
 
 void
 machine_init(void)
@@ -53,9 +23,7 @@ machine_init(void)
 void
 machine_put(char c)
 {
-	while ((inb(COM1 + 5) & 0x20) == 0)
-		;
-	outb(COM1, (uint8_t)c);
+	com1_put(c);
 }
 
 int

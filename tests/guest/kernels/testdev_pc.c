@@ -5,6 +5,8 @@
  */
 #include <stdint.h>
 
+#include "pc.h"
+
 #define	EXIT		0xf4
 #define	SIZES		0xe0
 #define	LINES		0x2000
@@ -18,28 +20,6 @@
 
 static volatile unsigned interrupts;
 static unsigned checks;
-
-#define	OUT(suffix, type)										\
-static inline void											\
-out##suffix(uint16_t port, type v)									\
-{													\
-	__asm__ volatile("out" #suffix " %0, %1" : : "a"(v), "Nd"(port));				\
-}
-#define	IN(suffix, type)										\
-static inline type											\
-in##suffix(uint16_t port)										\
-{													\
-	type v;												\
-													\
-	__asm__ volatile("in" #suffix " %1, %0" : "=a"(v) : "Nd"(port));				\
-	return (v);											\
-}
-OUT(b, uint8_t)
-OUT(w, uint16_t)
-OUT(l, uint32_t)
-IN(b, uint8_t)
-IN(w, uint16_t)
-IN(l, uint32_t)
 
 static void
 expect(int good)

@@ -5,11 +5,11 @@
  *
  * Specifications: 8254 and 8259A data sheets, MC146818A data sheet, IA-PC HPET 1.0a, Intel SDM vol. 3 chapter 10.
  */
+#include "pc.h"
 #include "ticks.h"
 
 #define	HPET		0xfed00000U
 #define	LAPIC		0xfee00000U
-#define	COM1		0x3f8
 #define	PM1_STS		0x600
 #define	PWRBTN_STS	0x100
 
@@ -33,42 +33,10 @@ uint64_t clock_counts = 1, clock_femto;
 uint32_t clock_tenth;
 uint32_t nmis;			/* since machine_events() looked; its handler counts */
 
-static inline void
-outb(uint16_t port, uint8_t v)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint8_t
-inb(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return (v);
-}
-
-static inline void
-outw(uint16_t port, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint16_t
-inw(uint16_t port)
-{
-	uint16_t v;
-
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return (v);
-}
-
 void
 machine_put(char c)
 {
-	while ((inb(COM1 + 5) & 0x20) == 0)
-		;
-	outb(COM1, (uint8_t)c);
+	com1_put(c);
 }
 
 /* 2.4.1: 64 bits by halves. */
