@@ -172,8 +172,8 @@ def start(context, **options):
 
 
 def beat(g, number=None):
-    """The next beat, or the next of that number: its number, and the guest's clock in nanoseconds."""
-    pattern = r"^beat %s ([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{16})\r?\n" % ("([0-9a-f]{16})" if number is None else "(%016x)" % number)
+    """The next beat, or the next of that number: its number, and the guest's clock in nanoseconds.  A reset may have cut off the line before it."""
+    pattern = r"beat %s ([0-9a-f]{16}) ([0-9a-f]{16}) ([0-9a-f]{16})\r?\n" % ("([0-9a-f]{16})" if number is None else "(%016x)" % number)
     fields = [int(field, 16) for field in g.expect(pattern).groups()]
     return fields[0], fields[1] * fields[3] // fields[2] // 10 ** 6
 

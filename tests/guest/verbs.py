@@ -25,6 +25,15 @@ ESCAPE = "\x1d"
 SHOWN, RING = 65536, 262144     # bytes that a new reader is shown, and that one may fall behind (console_server.h)
 
 
+def is_gone(pid):
+    """Whether a process has nothing any more, with all of its threads: nobody may have asked for its status yet."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as stat:
+            return stat.read().rsplit(") ", 1)[1][0] == "Z" and len(os.listdir("/proc/%d/task" % pid)) == 1
+    except OSError:
+        return True
+
+
 class Place:
     """A folder of VMs of one case; whatever runs there at its end is killed."""
 
@@ -170,7 +179,7 @@ def one_start_wins_and_a_crash_leaves_no_wrong_state(context):
         p.fails(1, r"hyve: VM 'one' runs already: pid %d, since .*" % pid, "delete", "one")
         check(p.state("one") == "running", "it is " + p.state("one"))
         os.kill(pid, signal.SIGKILL)
-        p.until("gone", lambda: not os.path.exists("/proc/%d" % pid) or open("/proc/%d/stat" % pid).read().split(") ")[1][0] == "Z")
+        p.until("gone", lambda: is_gone(pid))
         vm = p.json("ls", "--json")
         check([v["state"] for v in vm] == ["stopped"] and vm[0]["pid"] is None, "behind kill -9 ls says %s" % vm)
         check(os.path.exists(os.path.join(p.directory, "one", "console")), "the killed one took its socket along")
