@@ -4,6 +4,10 @@
  *
  * Descriptors are shared with whoever gave them, so they are never made non-blocking: poll(2)
  * says whether a byte can be moved, and one write moves no more than then fits.
+ *
+ * A socket of the UNIX domain takes few messages, and a UART writes byte by byte: behind some 70 of them it
+ * is full until the far end's thread has run, and firmware gives a UART 170 microseconds (two characters'
+ * time) before it drops the text.  So what a socket does not take at once waits in a ring.
  */
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -23,6 +27,8 @@
 
 #include "../error.h"
 #include "chardev.h"
+
+#define	SOCKET_RING	65536
 
 struct ring {
 	uint8_t	*buf;
@@ -46,7 +52,7 @@ struct chardev {
 	bool		 broken;	/* nothing more to write */
 	/* FDS */
 	int		 in, out;
-	bool		 owned, is_socket;
+	bool		 owned, is_socket;	/* a socket's ring is from_user */
 	size_t		 chunk;		/* bytes of one write that cannot block after poll() */
 	struct event	*in_ev, *out_ev;	/* the same for one descriptor */
 	int		 tty;		/* a terminal made raw, -1: none */
@@ -58,6 +64,14 @@ struct chardev {
 	struct ring	 to_user, from_user;
 	bool		 posted;	/* a call is on its way */
 };
+
+static bool
+ring_make(struct ring *r, size_t size)
+{
+	r->buf = malloc(size);
+	r->size = r->buf != NULL ? size : 0;
+	return (r->buf != NULL);
+}
 
 static size_t
 ring_put(struct ring *r, const uint8_t *p, size_t len)
@@ -79,6 +93,21 @@ ring_get(struct ring *r, uint8_t *p, size_t len)
 		r->start = (r->start + 1) % r->size;
 	}
 	return (n);
+}
+
+/* The oldest bytes that lie in one piece; their number. */
+static size_t
+ring_piece(const struct ring *r, const uint8_t **piece)
+{
+	*piece = r->buf + r->start;
+	return (r->used < r->size - r->start ? r->used : r->size - r->start);
+}
+
+static void
+ring_drop(struct ring *r, size_t len)
+{
+	r->start = (r->start + len) % r->size;
+	r->used -= len;
 }
 
 static struct chardev *
@@ -108,14 +137,58 @@ chardev_open_ring(struct event_loop *loop, size_t size)
 
 	if (cd == NULL)
 		return (NULL);
-	cd->to_user.size = cd->from_user.size = size;
-	cd->to_user.buf = malloc(size);
-	cd->from_user.buf = malloc(size);
-	if (cd->to_user.buf == NULL || cd->from_user.buf == NULL) {
+	if (!ring_make(&cd->to_user, size) || !ring_make(&cd->from_user, size)) {
 		chardev_close(cd);
 		return (vmm_fail_null(ENOMEM, "character device: out of memory"));
 	}
 	return (cd);
+}
+
+/* Apply what the user waits for to the events.  Lock held. */
+static void
+watch_fds(struct chardev *cd)
+{
+	unsigned in = cd->want_read && !cd->eof ? EVENT_READ : 0;
+	unsigned out = cd->want_write || cd->from_user.used != 0 ? EVENT_WRITE : 0;
+
+	if (cd->in_ev != NULL)
+		event_fd_set(cd->in_ev, cd->in_ev == cd->out_ev ? in | out : in);
+	if (cd->out_ev != NULL && cd->out_ev != cd->in_ev)
+		event_fd_set(cd->out_ev, out);
+}
+
+/* Give the socket what it takes; how much of it that was.  Lock held. */
+static size_t
+send_some(struct chardev *cd, const uint8_t *p, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len && !cd->broken) {
+		n = send(cd->out, p + done, len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n > 0)
+			done += (size_t)n;
+		else if (n < 0 && errno == EAGAIN)
+			break;
+		else if (n == 0 || errno != EINTR)
+			cd->broken = true;
+	}
+	return (cd->broken ? len : done);
+}
+
+/* The same for what waits in the ring.  Lock held. */
+static void
+send_ring(struct chardev *cd)
+{
+	const uint8_t *p;
+	size_t len, n;
+
+	while ((len = ring_piece(&cd->from_user, &p)) != 0) {
+		n = send_some(cd, p, len);
+		ring_drop(&cd->from_user, n);
+		if (n < len)
+			break;
+	}
 }
 
 static void
@@ -125,8 +198,12 @@ fd_ready(void *arg, unsigned what)
 	bool readable, writable;
 
 	pthread_mutex_lock(&cd->lock);
+	if ((what & EVENT_WRITE) != 0 && cd->from_user.used != 0) {
+		send_ring(cd);
+		watch_fds(cd);
+	}
 	readable = (what & EVENT_READ) != 0 && cd->want_read;
-	writable = (what & EVENT_WRITE) != 0 && cd->want_write;
+	writable = (what & EVENT_WRITE) != 0 && cd->want_write && (!cd->is_socket || cd->from_user.used < cd->from_user.size);
 	pthread_mutex_unlock(&cd->lock);
 	if (cd->fn != NULL && (readable || writable))
 		cd->fn(cd->arg, readable, writable);
@@ -159,6 +236,10 @@ chardev_open_fds(struct event_loop *loop, int in, int out, bool owned)
 		if (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode))
 			cd->chunk = PIPE_BUF;
 		cd->is_socket = S_ISSOCK(st.st_mode);
+	}
+	if (cd->is_socket && !ring_make(&cd->from_user, SOCKET_RING)) {
+		(void)vmm_fail(ENOMEM, "character device: out of memory");
+		goto fail;
 	}
 	cd->owned = owned;	/* only now: after a failure they are still the caller's */
 	return (cd);
@@ -317,6 +398,8 @@ chardev_close(struct chardev *cd)
 	if (cd->out_ev != cd->in_ev)
 		event_remove(cd->out_ev);
 	event_remove(cd->opens_ev);
+	if (cd->kind == CHARDEV_FDS)
+		send_ring(cd);
 	if (cd->tty >= 0)
 		(void)tcsetattr(cd->tty, TCSANOW, &cd->cooked);
 	if (cd->kind == CHARDEV_RING)
@@ -415,19 +498,6 @@ fd_can(int fd, short what)
 	return (poll(&p, 1, 0) == 1);
 }
 
-/* Apply what the user waits for to the events.  Lock held. */
-static void
-watch_fds(struct chardev *cd)
-{
-	unsigned in = cd->want_read && !cd->eof ? EVENT_READ : 0;
-	unsigned out = cd->want_write ? EVENT_WRITE : 0;
-
-	if (cd->in_ev != NULL)
-		event_fd_set(cd->in_ev, cd->in_ev == cd->out_ev ? in | out : in);
-	if (cd->out_ev != NULL && cd->out_ev != cd->in_ev)
-		event_fd_set(cd->out_ev, out);
-}
-
 /* Lock held. */
 static size_t
 read_fd(struct chardev *cd, void *buf, size_t len)
@@ -453,12 +523,22 @@ write_fd(struct chardev *cd, const uint8_t *p, size_t len)
 	size_t done = 0, chunk;
 	ssize_t n;
 
+	if (cd->is_socket) {
+		/* Not all that it would take: at the close there is room for what waits. */
+		if (cd->from_user.used == 0 && fd_can(cd->out, POLLOUT))
+			done = send_some(cd, p, len);
+		done += ring_put(&cd->from_user, p + done, len - done);
+		if (done < len && fd_can(cd->out, POLLOUT)) {
+			send_ring(cd);
+			done += ring_put(&cd->from_user, p + done, len - done);
+		}
+		if (cd->from_user.used != 0)
+			watch_fds(cd);
+		return (done);
+	}
 	while (done < len && !cd->broken && fd_can(cd->out, POLLOUT)) {
 		chunk = len - done;
-		if (cd->is_socket)
-			n = send(cd->out, p + done, chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
-			n = write(cd->out, p + done, chunk < cd->chunk ? chunk : cd->chunk);
+		n = write(cd->out, p + done, chunk < cd->chunk ? chunk : cd->chunk);
 		if (n > 0)
 			done += (size_t)n;
 		else if (n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -43,7 +43,8 @@ struct chardev *chardev_open_null(void);
 /*
  * A pair of descriptors, for reading (-1: none) and writing (-1: none); they may be the same.
  * owned: chardev_close() closes them.  The descriptors' file status flags are left alone, as
- * others may share them.
+ * others may share them.  If the one for writing is a stream socket, 64 KiB that it does not take
+ * at once wait in memory; the close gives it what it then takes.
  */
 struct chardev *chardev_open_fds(struct event_loop *loop, int in, int out, bool owned);
 
