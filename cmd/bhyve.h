@@ -116,5 +116,7 @@ void	bhyve_help_lpc(void);
  * ENAMETOOLONG, EPERM (the folder is somebody else's), those of mkdir(2).
  */
 int	bhyve_socket(const char *name, bool make, char *path, size_t size);
+/* Whether a process answers there. */
+bool	bhyve_runs(const char *name);
 
 #endif /* _HYVE_BHYVE_H_ */

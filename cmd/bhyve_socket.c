@@ -4,6 +4,7 @@
  *
  * Sockets are in a folder beside the run directory of named VMs, in which every name is a VM's.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -66,4 +67,22 @@ bhyve_socket(const char *name, bool make, char *path, size_t size)
 			return (make ? make_folder(dir) : 0);
 	}
 	return (vmm_fail(ENAMETOOLONG, "VM '%.64s': the path of its control socket is too long for one; a shorter HYVE_RUNDIR helps", name));
+}
+
+bool
+bhyve_runs(const char *name)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	bool runs;
+	int fd;
+
+	if (bhyve_socket(name, false, addr.sun_path, sizeof(addr.sun_path)) != 0)
+		return (false);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return (false);
+	/* One whose queue is full is there. */
+	runs = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN;
+	close(fd);
+	return (runs);
 }

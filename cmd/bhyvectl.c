@@ -2,7 +2,8 @@
 /*
  * bhyvectl.c - the bhyvectl command: what managers ask of bhyve's VMs.
  *
- * A VM that bhyve runs is asked at its control socket; one that is only there, filled by a loader or made by --create, is opened.
+ * A VM that bhyve runs is asked at its control socket; one that is only there, filled by a loader or made by --create, is opened.  Where there
+ * is neither, one of hyve's VMs with a directory is asked as well, while it runs: its life is for hyve's verbs.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -18,6 +19,7 @@
 #include "cmd.h"
 #include "control/qmp_client.h"
 #include "error.h"
+#include "vm_ask.h"
 
 #define	ANSWER_MS	10000U
 #define	END_MS		60000U		/* until a VM's process has ended */
@@ -26,6 +28,7 @@ struct ctl {
 	const char	*name;
 	struct qmp_client *client;	/* it runs */
 	struct vmctx	*vm;		/* it does not */
+	struct vmdir	*dir;		/* of one of hyve's; NULL: it is none */
 	const char	*arg;		/* the verb's */
 	int		 cpu;		/* --cpu; -1: all */
 };
@@ -77,6 +80,9 @@ create(struct ctl *c)
 static int
 destroy(struct ctl *c)
 {
+	if (c->dir != NULL)
+		return (vmm_fail(ENOTSUP, "VM '%s' was made by 'hyve create': 'hyve stop --force %s' ends it, 'hyve delete %s' removes it", c->name,
+		    c->name, c->name));
 	if (c->client != NULL) {
 		if (tell(c, "quit") != 0 || await_end(c) != 0)
 			return (-1);
@@ -384,6 +390,24 @@ usage(FILE *out, int code)
 	return (code);
 }
 
+/* One of hyve's, which is there only while it runs. */
+static int
+find_hyve(struct ctl *c)
+{
+	struct vmdir_state state;
+
+	c->dir = vmdir_open(c->name);
+	/* There is none, or it is no name for one. */
+	if (c->dir == NULL)
+		return (0);
+	if (vmdir_state(c->dir, &state) != 0)
+		return (-1);
+	if (!state.running)
+		return (0);
+	c->client = vm_ask_open(c->dir);
+	return (c->client != NULL ? 0 : -1);
+}
+
 /* Whoever runs it, or its directory.  -1 with a sentence; neither: it is not there. */
 static int
 find(struct ctl *c)
@@ -398,7 +422,9 @@ find(struct ctl *c)
 	if (errno != ENOENT && errno != ECONNREFUSED)
 		return (-1);
 	c->vm = vm_open(c->name);
-	return (c->vm != NULL || errno == ENOENT ? 0 : vmm_fail(errno, "%s", vm_errmsg()));
+	if (c->vm != NULL)
+		return (0);
+	return (errno == ENOENT ? find_hyve(c) : vmm_fail(errno, "%s", vm_errmsg()));
 }
 
 static int
@@ -407,6 +433,8 @@ run_all(struct ctl *c, const bool asked[NVERBS], const char *const args[NVERBS])
 	for (size_t i = 0; i < NVERBS; i++) {
 		if (!asked[i])
 			continue;
+		if (c->client == NULL && c->vm == NULL && c->dir != NULL && !verbs[i].makes)
+			return (vmm_fail(ESRCH, "VM '%s' was made by 'hyve create' and does not run; 'hyve start %s' starts it", c->name, c->name));
 		if (c->client == NULL && c->vm == NULL && !verbs[i].makes)
 			return (vmm_fail(ENOENT, "there is no VM '%s'", c->name));
 		c->arg = args[i];
@@ -457,5 +485,6 @@ bhyvectl_main(int argc, char **argv)
 	r = find(&c) == 0 ? run_all(&c, asked, args) : -1;
 	qmp_client_close(c.client);
 	vm_close(c.vm);
+	vmdir_close(c.dir);
 	return (r == 0 ? 0 : cmd_fail(1, "%s", vmm_errmsg()));
 }

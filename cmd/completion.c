@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "control/qmp_table.h"
 #include "device.h"
 #include "error.h"
 #include "options.h"
@@ -108,13 +109,17 @@ bash(void)
 		print_options(verb);
 		puts("\" ;;");
 	}
-	printf("\t\tesac\n\t\tcase $verb in\n\t\t");
+	printf("\t\tesac\n\t\tlocal names=\n\t\tcase $verb in\n\t\t");
 	print_verbs("NAME");
-	puts(") [[ $cur == -* ]] || words=$(\"${COMP_WORDS[0]}\" ls 2>/dev/null | awk 'NR > 1 { print $1 }') ;;");
+	puts(") [[ $cur == -* ]] || names=$(\"${COMP_WORDS[0]}\" ls 2>/dev/null | awk 'NR > 1 { print $1 }') ;;\n\t\tesac\n\t\tcase $verb in");
+	printf("\t\tqmp) if [ \"$COMP_CWORD\" -eq 2 ]; then words+=\" $names\"; else words=\"");
+	for (size_t k = 0; qmp_command_at(k) != NULL; k++)
+		printf(" %s", qmp_command_at(k)->name);
+	puts("\"; fi ;;");
 	printf("\t\tdevices) words+=\"");
 	for (unsigned i = 0; (cls = device_class_at(i)) != NULL; i++)
 		printf(" %s", cls->name);
-	puts("\" ;;\n\t\tesac ;;\n\tesac\n"
+	puts("\" ;;\n\t\t*) [ -z \"$names\" ] || words=$names ;;\n\t\tesac ;;\n\tesac\n"
 	    "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	    "\t[ ${#COMPREPLY[@]} -ne 0 ] || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
 	    "}\n"

@@ -28,7 +28,7 @@ static const struct verb verbs[] = {
 	{ "pause", "NAME", "make a VM stand still", cmd_pause },
 	{ "payload", "--image FILE [--arch A] [--accel X] [--at ADDR] [-k FILE | --set KEY=VALUE]...",
 	    "run a flat binary with a serial port on stdio", cmd_payload },
-	{ "qmp", "[SOCKET [COMMAND [ARGUMENTS]]]", "list what a control socket can be asked, or ask it", cmd_qmp },
+	{ "qmp", "[NAME|SOCKET [COMMAND [ARGUMENTS]]]", "list what a VM can be asked at its control socket, or ask it", cmd_qmp },
 	{ "reset", "NAME", "reset a VM, as its button does", cmd_reset },
 	{ "resume", "NAME", "let a VM that was paused go on", cmd_resume },
 	{ "run", "[--kernel FILE | --firmware uefi|FILE] [--initrd FILE] [--append STRING] [--cpus N] [--memory SIZE] [--disk FILE]... "

@@ -14,6 +14,7 @@
 
 #include "cmd.h"
 #include "error.h"
+#include "log_file.h"
 #include "options.h"
 #include "vmdir.h"
 
@@ -35,6 +36,34 @@ copy(int fd, const char *path)
 	return (fflush(stdout) == 0 ? 0 : vmm_fail_sys(errno, "standard output"));
 }
 
+/* Print what was put aside behind the file that was read, if that is not it itself. */
+static int
+copy_missed(int old, int read, const char *path)
+{
+	struct stat st, was;
+
+	if (old < 0 || fstat(old, &st) != 0 || (read >= 0 && fstat(read, &was) == 0 && was.st_ino == st.st_ino))
+		return (0);
+	return (copy(old, path));
+}
+
+/* Another file is the log now: print the rest of the one that was, what came between, and go on with it. */
+static int
+turn(const struct vmdir *dir, int *fd, const char *path)
+{
+	int old, now, r;
+
+	(void)log_file_read(dir->fd, VMDIR_LOG, &old, &now);
+	r = copy(*fd, path) == 0 ? copy_missed(old, *fd, path) : -1;
+	if (old >= 0)
+		close(old);
+	if (now >= 0) {
+		close(*fd);
+		*fd = now;
+	}
+	return (r);
+}
+
 /* Go on as the file grows, with the new one where it was put aside, until a VM that has been seen running does not run any more. */
 static int
 follow(const struct vmdir *dir, int *fd, const char *path)
@@ -47,23 +76,14 @@ follow(const struct vmdir *dir, int *fd, const char *path)
 		/* In this order: what was written before the end is printed. */
 		if (vmdir_state(dir, &state) != 0 || copy(*fd, path) != 0)
 			return (-1);
+		if (fstat(*fd, &st) == 0 && fstatat(dir->fd, VMDIR_LOG, &now, 0) == 0 && st.st_ino != now.st_ino) {
+			if (turn(dir, fd, path) != 0)
+				return (-1);
+			continue;
+		}
 		if (ran && !state.running)
 			return (0);
 		ran |= state.running;
-		if (fstat(*fd, &st) == 0 && fstatat(dir->fd, VMDIR_LOG, &now, 0) == 0 && st.st_ino != now.st_ino) {
-			int next = openat(dir->fd, VMDIR_LOG, O_RDONLY | O_CLOEXEC);
-
-			if (next >= 0) {
-				/* Who wrote it has ended: this is the rest. */
-				if (copy(*fd, path) != 0) {
-					close(next);
-					return (-1);
-				}
-				close(*fd);
-				*fd = next;
-				continue;
-			}
-		}
 		(void)nanosleep(&tick, NULL);
 	}
 }
@@ -78,7 +98,7 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 	char found[16], path[PATH_MAX];
 	struct vmdir *dir;
 	const char *name;
-	int code, fd;
+	int code, old, fd;
 
 	if (!options_name(verb, own, argc, argv, false, &name, found, &code))
 		return (code);
@@ -86,20 +106,24 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 	if (dir == NULL)
 		return (cmd_fail(1, "%s", vmm_errmsg()));
 	(void)vmdir_file(dir, VMDIR_LOG, path);
-	fd = openat(dir->fd, VMDIR_LOG, O_RDONLY | O_CLOEXEC);
 	/* Of a VM that is there and was never started. */
-	while (fd < 0 && errno == ENOENT && found[0] == 'f' && faccessat(dir->fd, VMDIR_CONF, F_OK, 0) == 0) {
+	while (log_file_read(dir->fd, VMDIR_LOG, &old, &fd) != 0 && errno == ENOENT && found[0] == 'f' &&
+	    faccessat(dir->fd, VMDIR_CONF, F_OK, 0) == 0) {
+		if (old >= 0)
+			close(old);
 		(void)nanosleep(&tick, NULL);
-		fd = openat(dir->fd, VMDIR_LOG, O_RDONLY | O_CLOEXEC);
 	}
 	if (fd < 0 && errno == ENOENT)
 		code = cmd_fail(1, "VM '%s' has no log: it has not been started yet", name);
 	else if (fd < 0)
 		code = cmd_fail(1, "'%s': %s", path, strerror(errno));
-	else
-		code = (found[0] == 'f' ? follow(dir, &fd, path) : copy(fd, path)) == 0 ? 0 : cmd_fail(1, "%s", vmm_errmsg());
-	if (fd >= 0)
+	else {
+		code = copy_missed(old, -1, path) == 0 && (found[0] == 'f' ? follow(dir, &fd, path) : copy(fd, path)) == 0 ? 0 :
+		    cmd_fail(1, "%s", vmm_errmsg());
 		close(fd);
+	}
+	if (old >= 0)
+		close(old);
 	vmdir_close(dir);
 	return (code);
 }

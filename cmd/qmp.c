@@ -14,8 +14,8 @@
 #include "control/qmp_client.h"
 #include "control/qmp_table.h"
 #include "error.h"
+#include "vm_ask.h"
 
-#define	GREETING_MS	10000U
 #define	ANSWER_MS	300000U		/* a stop waits for what is on its way to disks */
 
 static void
@@ -40,7 +40,9 @@ mdoc(void)
 	    ".Dd November 30, 2026\n.Dt HYVE-QMP 7\n.Os\n"
 	    ".Sh NAME\n.Nm hyve-qmp\n.Nd control socket of a virtual machine\n"
 	    ".Sh DESCRIPTION\n"
-	    "The key\n.Va control\nof\n.Xr hyve-config 5\nnames a UNIX stream socket at which clients can ask a virtual machine and tell it what to do, in QMP:\n"
+	    "The key\n.Va control\nof\n.Xr hyve-config 5\nnames a UNIX stream socket at which clients can ask a virtual machine and tell it what to do; one with a name has it in its folder, and\n"
+	    ".Xr hyve 1\nhas the verb\n.Cm qmp\nfor both.\n"
+	    "What is spoken there is QMP:\n"
 	    "JSON values one after the other, with any white space between them.\n"
 	    "The server greets by an object\n.Ql QMP\nwith its version; the client answers by the command\n.Cm qmp_capabilities ,\n"
 	    "and until then nothing else is taken and no event is sent.\n"
@@ -89,6 +91,7 @@ mdoc(void)
 	puts(".Sh EXAMPLES\n.Bd -literal -offset indent\n"
 	    "hyve run --set control=/tmp/vm.sock debian.qcow2\n"
 	    "hyve qmp /tmp/vm.sock query-status\n"
+	    "hyve qmp web query-block\n"
 	    ".Ed\n"
 	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-config 5");
 }
@@ -157,7 +160,7 @@ cmd_qmp(const struct verb *verb, int argc, char **argv)
 			printf("%-26s %s\n", qmp_command_at(i)->name, qmp_command_at(i)->help);
 		return (0);
 	}
-	c = qmp_client_open(argv[optind], GREETING_MS);
+	c = vm_ask_find(argv[optind]);
 	if (c == NULL)
 		return (cmd_fail(1, "%s", vmm_errmsg()));
 	code = argc - optind == 1 ? listen_to(c) : ask(c, argv[optind + 1], argv[optind + 2]);

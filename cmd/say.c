@@ -2,6 +2,7 @@
 /*
  * say.c - see say.h.  A line is one write(2), so that lines of threads do not mix.
  */
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,13 +10,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log_file.h"
 #include "say.h"
 
 static bool to_log, as_json;
+static struct { int dir; const char *name; uint64_t limit; } file;
+static pthread_mutex_t turning = PTHREAD_MUTEX_INITIALIZER;
 
 void
-say_to_log(void)
+say_to_log(int dir, const char *name, uint64_t limit)
 {
+	file.dir = dir;
+	file.name = name;
+	file.limit = limit;
 	to_log = true;
 }
 
@@ -33,7 +40,11 @@ write_line(const char *before, const char *text, const char *after)
 
 	if (len < 0)
 		return;
+	(void)pthread_mutex_lock(&turning);
+	if (to_log)
+		log_file_turn(STDERR_FILENO, file.dir, file.name, file.limit);
 	(void)!write(STDERR_FILENO, line, (size_t)len);
+	(void)pthread_mutex_unlock(&turning);
 	free(line);
 }
 

@@ -9,8 +9,8 @@
 
 #include "log.h"
 
-/* Standard error is a log from now on. */
-void	say_to_log(void);
+/* Standard error is a log from now on: file name in folder dir, which begins anew whenever it has limit bytes (log_file.h).  name stays. */
+void	say_to_log(int dir, const char *name, uint64_t limit);
 /* Each line is an object of JSON from now on (log_json()). */
 void	say_as_json(void);
 /* A line of a VM's log.  Any thread. */

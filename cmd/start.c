@@ -4,7 +4,6 @@
  *
  * The parent takes the lock, so that of two starts one fails before it has done anything; its child keeps it, for it is of the open file.
  */
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -17,12 +16,11 @@
 
 #include "cmd.h"
 #include "error.h"
+#include "log_file.h"
 #include "named.h"
 #include "options.h"
 #include "say.h"
 #include "vm_run.h"
-
-#define	LOG_KEPT	(1 << 20)	/* bytes: a larger log is put aside at the next start */
 
 struct config *
 named_config(const struct vmdir *dir)
@@ -69,16 +67,10 @@ set_places(struct config *cfg, const struct vmdir *dir)
 	return (set_path(cfg, "firmware.vars", vmdir_file(dir, VMDIR_VARS, path)));
 }
 
-static int
-open_log(const struct vmdir *dir)
+static uint64_t
+log_size(struct config *cfg)
 {
-	struct stat st;
-	int fd;
-
-	if (fstatat(dir->fd, VMDIR_LOG, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > LOG_KEPT)
-		(void)renameat(dir->fd, VMDIR_LOG, dir->fd, VMDIR_LOG ".old");
-	fd = openat(dir->fd, VMDIR_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return (fd >= 0 ? fd : vmm_fail_sys(errno, "VM '%s': '%s/" VMDIR_LOG "'", dir->name, dir->path));
+	return ((uint64_t)config_num(config_node(cfg, ""), "log.size"));
 }
 
 /* Detached: the VM's side of the pipe to who started it.  It gets "R" when the guest runs, "E" and a sentence when it does not come to that. */
@@ -142,7 +134,7 @@ be_detached(struct vmdir *dir, struct config *cfg, int pipe, int log)
 		_exit(EXIT_VM_ERROR);
 	}
 	close_others(keep, sizeof(keep) / sizeof(keep[0]));
-	say_to_log();
+	say_to_log(dir->fd, VMDIR_LOG, log_size(cfg));
 	say("starting VM '%s', pid %d", dir->name, (int)getpid());
 	if (vmdir_lock_mine(dir) != 0)
 		tell_failed(&pipe, vmm_errmsg());
@@ -182,11 +174,11 @@ wait_for(const struct vmdir *dir, int pipe)
 static int
 start_detached(struct vmdir *dir, struct config *cfg)
 {
-	int fds[2], log = open_log(dir), code;
+	int fds[2], log = log_file_open(dir->fd, VMDIR_LOG, log_size(cfg)), code;
 	pid_t pid;
 
 	if (log < 0)
-		return (cmd_fail(EXIT_VM_ERROR, "%s", vmm_errmsg()));
+		return (cmd_fail(EXIT_VM_ERROR, "VM '%s': '%s/" VMDIR_LOG "': %s", dir->name, dir->path, strerror(errno)));
 	if (pipe2(fds, O_CLOEXEC) != 0) {
 		close(log);
 		return (cmd_fail(EXIT_VM_ERROR, "pipe: %s", strerror(errno)));

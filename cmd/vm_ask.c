@@ -5,11 +5,13 @@
 #include <sys/pidfd.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "bhyve.h"
 #include "control/qmp_client.h"
 #include "error.h"
 #include "vm_ask.h"
@@ -60,6 +62,26 @@ vm_ask_open(const struct vmdir *dir)
 	if (vmdir_state(dir, &state) != 0 || (!state.running && not_running(dir) != 0))
 		return (NULL);
 	return (ask(dir, PATIENT));
+}
+
+struct qmp_client *
+vm_ask_find(const char *where)
+{
+	struct vmdir *dir = strchr(where, '/') == NULL ? vmdir_open(where) : NULL;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[512];
+	struct qmp_client *c;
+
+	if (dir != NULL) {
+		c = vm_ask_open(dir);
+		vmdir_close(dir);
+		return (c);
+	}
+	(void)snprintf(why, sizeof(why), "%s", vmm_errmsg());
+	if (strchr(where, '/') != NULL || access(where, F_OK) == 0)
+		return (qmp_client_open(where, PATIENT));
+	if (bhyve_runs(where) && bhyve_socket(where, false, path, sizeof(path)) == 0)
+		return (qmp_client_open(path, PATIENT));
+	return (vmm_fail_null(ENOENT, "no socket '%.108s' is here, and %s", where, why));
 }
 
 int

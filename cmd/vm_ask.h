@@ -13,6 +13,11 @@ struct qmp_client;
 const char *vm_ask_status(const struct vmdir *dir);
 /* Its control socket, for longer talks.  NULL with a sentence, ESRCH if it does not run. */
 struct qmp_client *vm_ask_open(const struct vmdir *dir);
+/*
+ * The control socket of the VM of that name, whether it has a directory or bhyve(8) runs it, or what is at that path, which is one if it has a
+ * slash or there is no such VM.  NULL with a sentence.
+ */
+struct qmp_client *vm_ask_find(const char *where);
 
 /*
  * The process that has the lock, as a descriptor that stays it whatever happens to the number; the caller's to close.  -1 with a sentence:

@@ -19,9 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bhyve.h"
 #include "config/config.h"
 #include "error.h"
 #include "hash.h"
+#include "log_file.h"
 #include "vmdir.h"
 
 #define	LOCK	"lock"
@@ -142,7 +144,9 @@ no_such_vm(const char *name)
 	if (list == NULL)
 		return (NULL);
 	near = config_nearest(name, n, name_at, list);
-	if (near != NULL)
+	if (bhyve_runs(name))
+		(void)vmm_fail(ENOENT, "VM '%s' is one that bhyve(8) runs: 'bhyvectl --vm=%s' and 'hyve qmp %s' are for it", name, name, name);
+	else if (near != NULL)
 		(void)vmm_fail(ENOENT, "there is no VM '%s'; did you mean '%s'?", name, near);
 	else if (n == 0)
 		(void)vmm_fail(ENOENT, "there is no VM '%s', nor any other; 'hyve create' makes one", name);
@@ -242,7 +246,7 @@ vmdir_close(struct vmdir *dir)
 static bool
 is_ours(const char *name)
 {
-	static const char *const files[] = { ".", "..", LOCK, VMDIR_CONF, VMDIR_CONF ".new", VMDIR_VARS, VMDIR_LOG, VMDIR_LOG ".old",
+	static const char *const files[] = { ".", "..", LOCK, VMDIR_CONF, VMDIR_CONF ".new", VMDIR_VARS, VMDIR_LOG, VMDIR_LOG LOG_FILE_OLD,
 	    VMDIR_CONTROL, VMDIR_CONSOLE };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {

@@ -30,7 +30,7 @@ def run(context, *arguments, program="bhyve"):
 
 
 def environment(context):
-    return dict(os.environ, HYVE_RUNDIR=context.path("run"), HOME=context.directory)
+    return dict(os.environ, HYVE_RUNDIR=context.path("run"), HYVE_DIR=context.path("vms"), HOME=context.directory)
 
 
 def start(context, *arguments, **options):
@@ -319,6 +319,11 @@ def controlled(context):
     refuses(context, "'f': hyve has no snapshots in files yet; VM 'guest' goes on as it was", "--vm=guest", "--suspend=f")
     refuses(context, "VM 'guest' has no vCPU 2; the last one is 1", "--vm=guest", "--get-stats", "--cpu=2")
     refuses(context, "VM 'guest' runs", "--vm=guest", "--create")
+    # hyve's own verbs know whose it is
+    status, output, _ = run(context, "qmp", "guest", "query-status", program="hyve")
+    check(status == 0 and '"status": "running"' in output, "hyve qmp guest: status %d, %s" % (status, output))
+    status, _, told = run(context, "stop", "guest", program="hyve")
+    check(status == 1 and told == ["hyve: VM 'guest' is one that bhyve(8) runs: 'bhyvectl --vm=guest' and 'hyve qmp guest' are for it"], "stop: %s" % told)
     refuses(context, "VM 'guest' runs, and its memory map is told of others only", "--vm=guest", "--get-memmap")
     refuses(context, "there is no VM 'guets'", "--vm=guets", "--force-reset")
     # one VM of a name at a time

@@ -73,6 +73,12 @@ class Place:
         check(code == 0, "hyve %s: code %d: %s" % (" ".join(words), code, said))
         return out
 
+    def bhyvectl(self, *words):
+        """The same of the other command."""
+        done = subprocess.run(["bhyvectl"] + list(words), executable=self.context.hyve, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=self.environment, timeout=guest.LIMIT, check=False)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
     def fails(self, code, pattern, *words, **options):
         """A command that ends with a code and a sentence."""
         got, out, said = self.try_hyve(*words, **options)
@@ -474,6 +480,16 @@ def pause_resume_and_reset(context):
         text = p.hyve("stat", "--once", "well")
         check(re.match(r"well: running; the VM's clock is at [\d.]+ s\nits process has had [\d.]+ s of processors, and has [\d.]+ MiB of memory\n", text),
               "stat says " + text)
+        # by its name, its socket's path and the name of a file that is here; bhyvectl is for it too
+        control = p.json("info", "--json", "well")["control"]
+        os.symlink(control, context.path("here.sock"))
+        for where in ("well", control, "here.sock"):
+            check(json.loads(p.hyve("qmp", where, "query-name", cwd=context.path(""))) == {"name": "well"}, "%s is another VM" % where)
+        p.fails(1, r"hyve: no socket 'wel' is here, and there is no VM 'wel'; did you mean 'well'\?", "qmp", "wel", "query-name")
+        p.fails(1, r"hyve: .*/gone.*: No such file or directory", "qmp", context.path("gone"), "query-name")
+        check(p.bhyvectl("--vm=well", "--get-active-cpus") == (0, "active cpus:\t 0\n", ""), "bhyvectl: %s" % (p.bhyvectl("--vm=well", "--get-active-cpus"),))
+        check(p.bhyvectl("--vm=well", "--destroy") == (1, "", "bhyvectl: VM 'well' was made by 'hyve create': 'hyve stop --force well' ends it, "
+              "'hyve delete well' removes it\n"), "bhyvectl --destroy: %s" % (p.bhyvectl("--vm=well", "--destroy"),))
         counters = {k["what"]: k["values"] for k in p.json("stat", "--json", "well")["counters"]}
         check(counters and all(len(values) == 1 for values in counters.values()) and any(values[0] > 0 for values in counters.values()),
               "counters: %s" % counters)
@@ -491,6 +507,11 @@ def pause_resume_and_reset(context):
         check(stored.items() <= {name: value for name, (value, _) in told.items()}.items(), "the socket tells %s, the file %s" % (told, stored))
         check(re.fullmatch(r".*/vm.conf:\d+", told["memory.size"][1]), "memory.size is from " + told["memory.size"][1])
         stream.close()
+        check(p.bhyvectl("--vm=well", "--force-poweroff")[0] == 0, "bhyvectl cannot end it")
+        p.until_stopped("well")
+        told = "VM 'well' was made by 'hyve create' and does not run; 'hyve start well' starts it\n"
+        check(p.bhyvectl("--vm=well", "--get-stats") == (1, "", "bhyvectl: " + told), "bhyvectl: %s" % (p.bhyvectl("--vm=well", "--get-stats"),))
+        p.fails(1, "hyve: VM 'well' does not run; 'hyve start well' starts it", "qmp", "well", "query-name")
 
 
 @case()
@@ -505,7 +526,7 @@ def shells_complete(context):
             out.write(p.hyve("completion", "bash"))
         for words, found in ((["sta"], {"start", "stat"}), (["start", "vm-"], {"vm-of-mine"}), (["stop", "--t"], {"--timeout"}),
                              (["run", "--ker"], {"--kernel"}), (["run", "--set", "boot.k"], {"boot.kernel="}), (["devices", "nv"], {"nvme"}),
-                             (["start", "--fo"], {"--foreground"})):
+                             (["start", "--fo"], {"--foreground"}), (["qmp", "vm-"], {"vm-of-mine"}), (["qmp", "vm-of-mine", "query-st"], {"query-status"})):
             line = [context.hyve] + words
             done = subprocess.run(["bash", "-c", 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hyve; printf "%s\\n" "${COMPREPLY[@]}"', script]
                                   + line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=p.environment, check=False)
@@ -620,6 +641,36 @@ def a_reader_that_stands_still(context):
         vm.send_signal(signal.SIGTERM)
         check(vm.wait(guest.LIMIT) == guest.POWEROFF, "code %d" % vm.returncode)
         vm.communicate()
+
+
+@case()
+def log_is_bounded(context):
+    """A VM whose guest makes it say a lot: what there is of its log is its end, and who follows it gets all of it."""
+    with Place(context) as p:
+        p.create("loud", "--trace", "device.res*,cpu.*", "--set", "log.size=64K", "--set", "log.level=debug")
+        follower = p.popen("log", "--follow", "loud")
+        p.hyve("start", "loud")
+        # a reset is some lines
+        folder = os.path.join(p.directory, "loud")
+        n = 0
+        with Console(p, "loud") as c:
+            c.expect("echo: ready")
+            while n < 2 or not os.path.exists(os.path.join(folder, "log.old")):
+                c.send(RESET)
+                c.expect("echo: ready")
+                n += 1
+                check(n < 1000, "the log is never put aside: %s" % os.listdir(folder))
+            for _ in range(3):
+                c.send(RESET)
+                c.expect("echo: ready")
+        p.hyve("kill", "loud")
+        said = follower.communicate(timeout=guest.LIMIT)[0].decode()
+        sizes = [os.stat(os.path.join(folder, name)).st_size for name in ("log.old", "log")]
+        check(all(size < (64 << 10) + 10000 for size in sizes) and sizes[0] >= 64 << 10, "the files have %s bytes" % sizes)
+        log = p.hyve("log", "loud")
+        check(len(log) == sum(sizes) and said.endswith(log) and len(said) > sizes[0], "%d bytes were followed, the log has %d" % (len(said), len(log)))
+        check("starting VM 'loud'" in said, "who follows has not seen the beginning")
+        p.fails(1, r"hyve: argument \d+: log.size: '1K' is not a size from 64K to 1G.*", "create", "small", *p.options("--set", "log.size=1K"))
 
 
 @case()

@@ -2,10 +2,14 @@
 /*
  * log.c - levels, the sink, cleaning of lines, and the limit for what guests cause.
  */
+#include <sys/stat.h>
+
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "error.h"
 #include "log.h"
+#include "log_file.h"
 #include "test.h"
 #include "trace.h"
 
@@ -222,6 +226,93 @@ TEST(trace_points)
 	for (unsigned p = 0; (name = trace_name(p)) != NULL; p++)
 		CHECK(strchr(name, '.') != NULL && trace_help(p)[0] != '\0');
 	log_free(log);
+}
+
+/* Both files of a log, one behind the other. */
+static const char *
+both(int dir, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+	int fd[2];
+
+	CHECK_EQ(log_file_read(dir, "log", &fd[0], &fd[1]), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		while (fd[i] >= 0 && (n = read(fd[i], buf + len, size - 1 - len)) > 0)
+			len += (size_t)n;
+		if (fd[i] >= 0)
+			close(fd[i]);
+	}
+	buf[len] = '\0';
+	return (buf);
+}
+
+static void
+write_line(int fd, int dir, unsigned i)
+{
+	char line[32];
+	int len = snprintf(line, sizeof(line), "line %05u\n", i);
+
+	log_file_turn(fd, dir, "log", 1000);
+	CHECK_EQ(write(fd, line, (size_t)len), len);
+}
+
+TEST(a_file_of_lines_does_not_grow_without_end)
+{
+	char path[] = "/tmp/hyve-log-XXXXXX", buf[8192], last[32];
+	struct stat st;
+	int dir, fd, old, now;
+
+	CHECK(mkdtemp(path) != NULL);
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	CHECK_EQ(log_file_read(dir, "log", &old, &now), -1);
+	CHECK(errno == ENOENT && old < 0 && now < 0);
+	fd = log_file_open(dir, "log", 1000);
+	CHECK(fd >= 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		const char *text;
+		char *end;
+		unsigned first;
+
+		write_line(fd, dir, i);
+		if (i % 50 != 49)
+			continue;
+		/* What is there is the end of all that was written, without a gap, and as much as it may be. */
+		text = both(dir, buf, sizeof(buf));
+		first = (unsigned)strtoul(text + 5, &end, 10);
+		CHECK_EQ(strlen(text), (i + 1 - first) * 11);
+		CHECKF(strlen(text) < 2 * (1000 + 11) && (i < 200 || strlen(text) > 1000), "%zu bytes", strlen(text));
+		(void)snprintf(last, sizeof(last), "line %05u\n", i);
+		CHECK_STR(text + strlen(text) - 11, last);
+	}
+	/* One that somebody has removed is begun anew, when it is full. */
+	CHECK_EQ(unlinkat(dir, "log", 0), 0);
+	for (unsigned i = 0; i < 200; i++)
+		write_line(fd, dir, i);
+	CHECK_HAS(both(dir, buf, sizeof(buf)), "line 00199\n");
+	/* Another one, which is none of ours, stays; there is no new one, so the old one is emptied. */
+	CHECK_EQ(unlinkat(dir, "log", 0), 0);
+	CHECK_EQ(unlinkat(dir, "log.old", 0), 0);
+	CHECK_EQ(symlinkat("/dev/null", dir, "log"), 0);
+	for (unsigned i = 0; i < 200; i++)
+		write_line(fd, dir, i);
+	CHECK_EQ(fstat(fd, &st), 0);
+	CHECKF(st.st_size != 0 && st.st_size < 1000 + 11, "%lld bytes", (long long)st.st_size);
+	CHECK_EQ(fstatat(dir, "log", &st, AT_SYMLINK_NOFOLLOW), 0);
+	CHECK(S_ISLNK(st.st_mode));
+	CHECK(log_file_open(dir, "log", 1000) < 0 && errno == ELOOP);
+	/* A full one is put aside when it is opened. */
+	CHECK_EQ(unlinkat(dir, "log", 0), 0);
+	close(fd);
+	fd = log_file_open(dir, "log", 1000);
+	CHECK_EQ(ftruncate(fd, 1000), 0);
+	close(fd);
+	fd = log_file_open(dir, "log", 1000);
+	CHECK(fstat(fd, &st) == 0 && st.st_size == 0 && (st.st_mode & 07777) == 0600);
+	CHECK(fstatat(dir, "log.old", &st, 0) == 0 && st.st_size == 1000);
+	close(fd);
+	CHECK_EQ(unlinkat(dir, "log", 0) + unlinkat(dir, "log.old", 0) + rmdir(path), 0);
+	close(dir);
 }
 
 TEST_MAIN()
