@@ -62,13 +62,13 @@ mdoc(void)
 		puts(".El");
 	}
 	puts(".Sh TRACE POINTS\n"
-	    "What a VM does at one of these is printed if key\n.Va trace\nor option\n.Fl -trace\nnames it.\n"
+	    "What a VM does at one of these is printed if key\n.Va trace\nor option\n.Fl -trace\nnames it, or a client of the control socket by\n.Ic trace-event-set-state\n.Pq Xr hyve-qmp 7 .\n"
 	    "Where the host's headers had them when hyve was built, they are probes of the host too, of provider\n.Cm hyve ,\nwith\n.Ql __\nfor the dot.\n"
 	    ".Bl -tag -width virtio.notify");
 	for (unsigned i = 0; trace_name(i) != NULL; i++)
 		printf(".It Cm %s\n%s\n", trace_name(i), trace_help(i));
 	puts(".El");
-	puts(".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-config 5");
+	puts(".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-config 5 ,\n.Xr hyve-qmp 7");
 }
 
 static void

@@ -53,13 +53,20 @@ set_code(struct runner *run, int code)
 	(void)atomic_compare_exchange_strong(&run->code, &none, code);
 }
 
+/* Kinds of exits, for tracing. */
+static const char *const exit_names[VM_EXIT_LAST] = {
+	[VM_EXIT_NONE] = "none", [VM_EXIT_MMIO] = "mmio", [VM_EXIT_IO] = "io", [VM_EXIT_HALT] = "halt", [VM_EXIT_PAUSE] = "pause",
+	[VM_EXIT_KICKED] = "kicked", [VM_EXIT_SUSPENDED] = "suspended", [VM_EXIT_SYSREG] = "sysreg", [VM_EXIT_HYPERCALL] = "hypercall",
+	[VM_EXIT_DEBUG] = "debug", [VM_EXIT_ERROR] = "error",
+};
+
 /* true: go on running. */
 static bool
 handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 {
 	struct log *log = run->vmm.log;
 
-	TRACE(log, cpu__exit, NULL, (uint64_t)vcpu_id(vcpu), (uint64_t)exit->code, exit->pc);
+	TRACE(log, cpu__exit, exit_names[exit->code], (uint64_t)vcpu_id(vcpu), exit->pc);
 	/* Systems probe for ports and registers by the dozen: that is for debugging only. */
 	switch (exit->code) {
 	case VM_EXIT_SUSPENDED:

@@ -28,6 +28,7 @@
 #include "newvm.h"
 #include "runner.h"
 #include "say.h"
+#include "trace.h"
 #include "vm_run.h"
 #include "vmdir.h"
 
@@ -48,6 +49,7 @@ struct vm_run {
 	struct gdb	*gdb;		/* NULL: nobody can debug it */
 	bool		 asked;		/* the guest was asked to power off */
 	const char	*host;		/* what here ended the guest, in QMP's words; NULL: nothing did */
+	uint64_t	 lives;		/* power-ons so far, resets among them */
 	bool		 told;		/* what was chosen was printed */
 	bool		 ran;		/* the guest runs or did */
 };
@@ -363,6 +365,8 @@ power_on(struct vm_run *run, struct config *cfg)
 		(void)vmm_fail(errno, "%s", vm_errmsg());
 	} else if (run->gdb == NULL || gdb_vm_on(run->gdb, run->r.vmm.vm, run->r.vcpus, topo.cpus) == 0) {
 		tell(run, cfg, protocol);
+		run->lives++;
+		TRACE(run->r.vmm.log, vm__start, NULL, topo.cpus, run->lives);
 		/* Behind what the loop has to do already: then the vCPUs have their threads. */
 		if (event_post(run->r.vmm.loop, now_running, run) != 0)
 			(void)vmm_fail(ENOMEM, "no memory");
@@ -533,6 +537,7 @@ live(struct vm_run *run, struct config *cfg)
 	do {
 		run->host = NULL;
 		code = power_on(run, cfg);
+		TRACE(run->r.vmm.log, vm__end, NULL, (uint64_t)code);
 		again = begins_again(run, cfg, code);
 		if (run->control != NULL)
 			qmp_ended(run->control, code < 0 ? VM_SUSPEND_DESTROY : (enum vm_suspend_how)atomic_load(&run->r.how), again, run->host);

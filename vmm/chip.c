@@ -4,6 +4,7 @@
  */
 #include "chip.h"
 #include "error.h"
+#include "line.h"
 
 void
 chip_settle(struct chip *chip)
@@ -16,7 +17,7 @@ chip_settle(struct chip *chip)
 		return;
 	if (level != chip->level) {
 		chip->level = level;
-		(void)(level ? vm_irq_assert(chip->irq) : vm_irq_deassert(chip->irq));
+		device_line(chip->dev, chip->irq, level);
 	}
 	if (ops->deadline == NULL)
 		return;
@@ -39,6 +40,7 @@ timer_fired(void *arg)
 {
 	struct chip *chip = arg;
 
+	TRACE(chip->dev->vmm->log, timer__fire, chip->dev->name);
 	pthread_mutex_lock(&chip->lock);
 	if (chip->active) {
 		if (chip->ops->expire != NULL)
@@ -67,6 +69,7 @@ bytes_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 		chip_settle(chip);
 	}
 	pthread_mutex_unlock(&chip->lock);
+	TRACE(chip->dev->vmm->log, chip__read, chip->dev->name, off, size, val);
 	return (val);
 }
 
@@ -75,6 +78,7 @@ bytes_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t 
 {
 	struct chip *chip = arg;
 
+	TRACE(chip->dev->vmm->log, chip__write, chip->dev->name, off, size, val);
 	pthread_mutex_lock(&chip->lock);
 	catch_up(chip);
 	for (unsigned i = 0; i < size && off + i < chip->dev->cls->range_len; i++) {
@@ -95,7 +99,9 @@ words_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 	val = chip->ops->read(chip, off & ~3ULL) >> 8 * (off & 3);
 	chip_settle(chip);
 	pthread_mutex_unlock(&chip->lock);
-	return (val & (UINT64_MAX >> (64 - 8 * size)));
+	val &= UINT64_MAX >> (64 - 8 * size);
+	TRACE(chip->dev->vmm->log, chip__read, chip->dev->name, off, size, val);
+	return (val);
 }
 
 static void
@@ -103,6 +109,7 @@ words_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t 
 {
 	struct chip *chip = arg;
 
+	TRACE(chip->dev->vmm->log, chip__write, chip->dev->name, off, size, val);
 	pthread_mutex_lock(&chip->lock);
 	catch_up(chip);
 	if ((off & 3) == 0)

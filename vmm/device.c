@@ -144,6 +144,7 @@ device_create(struct vmm *vmm, const struct device_class *cls, const char *name,
 	for (link = &vmm->devices; *link != NULL; link = &(*link)->next)
 		dev->prev = *link;
 	*link = dev;
+	TRACE(vmm->log, device__reset, dev->name, 0);
 	if (cls->reset != NULL)
 		cls->reset(dev);
 	/* Into a VM whose devices are at work (hot plug). */

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "hold.h"
+#include "trace.h"
 
 bool
 vmm_held(const struct vmm *vmm)
@@ -27,6 +28,7 @@ stop(struct vmm *vmm)
 	if (vm_pause(vmm->vm) != 0)
 		return (vmm_fail_vm("the VM cannot be stopped"));
 	devices_pause(vmm);
+	TRACE(vmm->log, vm__stop, NULL);
 	return (0);
 }
 
@@ -58,6 +60,7 @@ vmm_release(struct vmm *vmm)
 	/* A machine that has ended meanwhile neither goes on nor has anything done to it. */
 	if (!there)
 		return;
+	TRACE(vmm->log, vm__go, NULL);
 	devices_resume(vmm);
 	(void)vm_resume(vmm->vm);
 	if (fn != NULL)

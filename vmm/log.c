@@ -344,6 +344,20 @@ trace_select(struct log *log, const char *text)
 	return (0);
 }
 
+int
+trace_switch(struct log *log, const char *pattern, bool on)
+{
+	uint64_t some = select_points(pattern);
+
+	if (some == 0)
+		return (-1);
+	if (log != NULL && on)
+		atomic_fetch_or_explicit(&log->traced, some, memory_order_relaxed);
+	else if (log != NULL)
+		atomic_fetch_and_explicit(&log->traced, ~some, memory_order_relaxed);
+	return (0);
+}
+
 static void __attribute__((format(printf, 4, 5)))
 emit_point(struct log *log, const char *name, uint64_t missed, const char *fmt, ...)
 {

@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef HAVE_SYS_SDT_H
@@ -22,7 +23,17 @@
 
 /* X(symbol, name, form of up to four numbers, help).  Who it is about (a device, a disk) is printed before the numbers. */
 #define	TRACE_POINTS(X)												\
-	X(cpu__exit, "cpu.exit", "vCPU %llu: exit %llu, by the code at %#llx", "a vCPU's exit that no device serves")		\
+	X(vm__start, "vm.start", "%llu vCPUs, life %llu", "a machine is powered on; lives count from 1, one to each reset")	\
+	X(vm__end, "vm.end", "code %llu", "its life is over; the exit code, 0: it resets")					\
+	X(vm__stop, "vm.stop", "", "processors, devices and the clock stand")						\
+	X(vm__go, "vm.go", "", "and go on")											\
+	X(cpu__exit, "cpu.exit", "vCPU %llu, by the code at %#llx", "a vCPU's exit that no device serves, by its kind")	\
+	X(chip__read, "chip.read", "offset %#llx, %llu bytes: %#llx", "an exit that a chip serves, such as a UART: a register is read")	\
+	X(chip__write, "chip.write", "offset %#llx, %llu bytes: %#llx", "and written")					\
+	X(irq__line, "irq.line", "%llu", "a device drives its interrupt line; 1: asserted")					\
+	X(irq__pulse, "irq.pulse", "", "a device's interrupt is an edge")							\
+	X(irq__msi, "irq.msi", "vector %llu: %#llx to %#llx", "a device sends a message: vector, data, address; the driver may hold it back by its mask") \
+	X(timer__fire, "timer.fire", "", "a device's time has come")								\
 	X(device__reset, "device.reset", "", "a device is reset")							\
 	X(device__pause, "device.pause", "", "a device is quiet from now on")						\
 	X(device__resume, "device.resume", "", "a device works again")							\
@@ -30,10 +41,12 @@
 	X(pci__write, "pci.write", "function %#llx, offset %#llx, %llu bytes: %#llx", "and written")			\
 	X(virtio__status, "virtio.status", "%#llx, was %#llx", "a driver writes its status (virtio 1.2 section 2.1); 0: reset") \
 	X(virtio__notify, "virtio.notify", "queue %llu", "a driver says that a queue has work")				\
+	X(virtio__used, "virtio.used", "queue %llu, chain %llu: %llu bytes written", "a device has done what it took from a queue")	\
 	X(block__begin, "block.begin", "operation %llu, %llu bytes at %llu", "a disk's request; 0 read, 1 write, 2 flush, 3 discard, 4 zeroes") \
 	X(block__end, "block.end", "operation %llu, %llu bytes at %llu: error %llu", "and its end; 0: it succeeded")		\
 	X(net__send, "net.send", "%llu bytes, queue %llu", "a NIC's frame to its network")				\
-	X(net__receive, "net.receive", "%llu bytes, queue %llu: %llu", "a frame to a NIC; 1: it was taken, 0: it waits")
+	X(net__receive, "net.receive", "%llu bytes, queue %llu: %llu", "a frame to a NIC; 1: it was taken, 0: it waits")	\
+	X(control__command, "control.command", "", "a client of the control socket wants something done")
 
 enum trace_point {
 #define	TRACE_SYMBOL(symbol, name, form, help)	TRACE_##symbol,
@@ -53,6 +66,9 @@ const char *trace_help(enum trace_point p);
  * off.  -1 with a sentence: a pattern matches nothing.  Any thread.
  */
 int	trace_select(struct log *log, const char *text);
+
+/* Turn those on, or off, that match one pattern, and leave the others.  Errors and threads: as above. */
+int	trace_switch(struct log *log, const char *pattern, bool on);
 
 /* For TRACE(): the beginning of a log is what is on, a bit per point. */
 static inline bool

@@ -34,16 +34,17 @@ BOTH = (CLOUD, GENERIC)
 # Cases name what they need of an architecture: what Debian calls the machine, its console, its local timer in /proc/interrupts; memory
 # that its kernel cannot be loaded into; how many clock sources it finds at least; models of processors with a feature that each lacks and
 # one that it has; flavours of the kernel that have a driver for the power button; what the kernel says of flaws that cost nothing; what
-# hyve is told so that a kernel of our own can end with POWEROFF; and what not every architecture has.
+# hyve is told so that a kernel of our own can end with POWEROFF; what not every architecture has; and the trace points that it never meets.
 ARCHES = {
     "amd64": {"machine": "x86_64", "console": "ttyS0", "timer": r"^ *LOC:", "little": ("32M", "64M"), "clocks": 2,
               "models": (("v1", "sse4_2", "sse2"), ("v2", "avx", "sse4_2")), "buttons": BOTH,
               "cheap": {"spectre_v1": "Mitigation: usercopy/swapgs barriers", "spectre_v2": "Mitigation: Enhanced"},
-              "exit": ["--set", "pc.debug_exit=on"], "has": {"triple fault", "keyboard controller", "8259", "test device", "nmi"}},
+              "exit": ["--set", "pc.debug_exit=on"], "has": {"triple fault", "keyboard controller", "8259", "test device", "nmi"},
+              "untraced": set()},
     "arm64": {"machine": "aarch64", "console": "ttyAMA0", "timer": r"^ *\d+:(?=.*arch_timer)", "little": ("8M", "24M"), "clocks": 1,
               "models": (("v8.0-base", "atomics", "asimd"), ("v8", "sve", "atomics")), "buttons": (GENERIC,),
               "cheap": {"spectre_v1": "Mitigation: __user pointer sanitization", "spectre_v2": "Mitigation: CSV2"},
-              "exit": [], "has": set()},
+              "exit": [], "has": set(), "untraced": {"irq.pulse"}},
 }
 ACCELS = ("soft", "kvm")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -673,6 +673,32 @@ def log_is_bounded(context):
         p.fails(1, r"hyve: argument \d+: log.size: '1K' is not a size from 64K to 1G.*", "create", "small", *p.options("--set", "log.size=1K"))
 
 
+@case(slow=True)
+def every_trace_point_is_met(context):
+    """A Linux guest that uses its disk, network and clock, is stopped, let go on and reset meets every point there is."""
+    disk, control = context.path("disk.img"), context.path("control")
+    with open(disk, "wb") as image:
+        image.truncate(1 << 20)
+    g = context.script(disks=[disk], more=["--trace", "*", "--set", "control=" + control])
+    g.run("dd if=/dev/vda of=/dev/null bs=4096 count=8 2>/dev/null; ip link set eth0 up; udhcpc -q -n -f -i eth0 >/dev/null 2>&1")
+    if g.run("ls /sys/class/rtc/rtc0/wakealarm 2>/dev/null || true").strip():
+        g.run("echo $(($(cat /sys/class/rtc/rtc0/since_epoch) + 2)) >/sys/class/rtc/rtc0/wakealarm; sleep 3")
+    for command in ("stop", "cont"):
+        done = subprocess.run([context.hyve, "qmp", control, command], stdout=subprocess.DEVNULL, timeout=guest.LIMIT, check=False)
+        check(done.returncode == 0, command)
+    g.run("true")
+    g.power_off()
+    met = set(re.findall(r"^hyve: trace: ([^:]+):", g.said(), re.M))
+    listed = subprocess.run([context.hyve, "devices", "--traces"], stdout=subprocess.PIPE, timeout=guest.LIMIT, check=True).stdout.decode()
+    points = {line.split()[0] for line in listed.splitlines()}
+    check(met == points - guest.ARCHES[context.arch]["untraced"], "it did not meet %s" % sorted(points ^ met))
+    # They are probes of the host too, where its headers had them.
+    if shutil.which("readelf"):
+        notes = subprocess.run(["readelf", "-n", context.hyve], stdout=subprocess.PIPE, check=True).stdout.decode()
+        probes = set(re.findall(r"Provider: hyve\n\s*Name: (\S+)", notes))
+        check(not probes or probes == {point.replace(".", "__") for point in points}, "probes are %s" % sorted(probes))
+
+
 @case()
 def traced(context):
     """What a VM does, by the names of its points, as lines and as JSON; the log has what its levels let through."""
@@ -694,6 +720,20 @@ def traced(context):
                 traces = re.findall(r"^hyve: trace: ([^:]+): ", said, re.M)
             check("device.resume" in traces and set(traces) <= {"device.resume", "device.reset", "pci.write"}, "it traced %s: %s" % (traces, said))
         place.fails(4, "hyve: trace: no trace point matches 'blok.begin'; did you mean 'block.begin'[?]", "run", *place.options("--trace", "blok.begin"))
+        place.create("quiet")
+        place.hyve("start", "quiet")
+        ask = ["qmp", "quiet", "trace-event-get-state", '{"name": "vm.*"}']
+        check({point["state"] for point in place.json(*ask)} == {"disabled"}, "points are on")
+        place.hyve("qmp", "quiet", "trace-event-set-state", '{"name": "vm.*", "enable": true}')
+        place.hyve("qmp", "quiet", "trace-event-set-state", '{"name": "vm.go", "enable": false}')
+        check({point["name"]: point["state"] for point in place.json(*ask)} ==
+              {"vm.start": "enabled", "vm.end": "enabled", "vm.stop": "enabled", "vm.go": "disabled"}, "states: %s" % place.json(*ask))
+        place.fails(1, "hyve: no trace point matches 'vm.stpo'; did you mean 'vm.stop'[?]", "qmp", "quiet", "trace-event-set-state",
+                    '{"name": "vm.stpo", "enable": true}')
+        place.hyve("pause", "quiet")
+        place.hyve("resume", "quiet")
+        log = place.hyve("log", "quiet")
+        check("trace: vm.stop: " in log and "trace: vm.go" not in log and "vm.start" not in log, "the log is " + log)
         place.fails(4, "hyve: log.level: 'wran' is no level of a log; did you mean 'warn'[?]", "run",
                     *place.options("--set", "log.level=wran"))
 

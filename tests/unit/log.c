@@ -223,6 +223,11 @@ TEST(trace_points)
 	CHECK_EQ(trace_select(log, NULL), 0);
 	TRACE(log, block__begin, NULL, 0, 0, 0);
 	CHECK_EQ(nlines, 4);
+	/* One by one, while others stay. */
+	CHECK_EQ(trace_switch(log, "block.*", true) | trace_switch(log, "net.send", true) | trace_switch(log, "block.end", false), 0);
+	CHECK(trace_on(log, TRACE_block__begin) && trace_on(log, TRACE_net__send) && !trace_on(log, TRACE_block__end) && !trace_on(log, TRACE_vm__stop));
+	CHECK_EQ(trace_switch(log, "net.sent", true), -1);
+	CHECK_STR(vmm_errmsg(), "no trace point matches 'net.sent'; did you mean 'net.send'?");
 	for (unsigned p = 0; (name = trace_name(p)) != NULL; p++)
 		CHECK(strchr(name, '.') != NULL && trace_help(p)[0] != '\0');
 	log_free(log);

@@ -12,6 +12,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../line.h"
 #include "../timer/acpi_pm_timer.h"
 #include "acpi_pm.h"
 #include "tables.h"
@@ -76,14 +77,8 @@ enabled(const struct acpi_pm *p)
 static void
 update(struct acpi_pm *p)
 {
-	struct vm_irq *sci = p->dev->place.irq[0];
-
-	if (!p->active)
-		return;
-	if ((status(p) & enabled(p) & EN_KNOWN) != 0)
-		(void)vm_irq_assert(sci);
-	else
-		(void)vm_irq_deassert(sci);
+	if (p->active)
+		device_line(p->dev, p->dev->place.irq[0], (status(p) & enabled(p) & EN_KNOWN) != 0);
 }
 
 /* Library's thread. */

@@ -9,6 +9,7 @@
 
 #include "../config/config.h"
 #include "../error.h"
+#include "../trace.h"
 #include "qmp_internal.h"
 
 /* Answers */
@@ -63,6 +64,7 @@ execute(struct qmp_peer *p, const char *name, json_t *args)
 		return (unknown(name));
 	if (p->negotiated && negotiating)
 		return (qmp_error("CommandNotFound", "capabilities were negotiated already"));
+	TRACE(p->q->vmm->log, control__command, cmd->name);
 	(void)snprintf(what, sizeof(what), "the arguments of '%s'", name);
 	call.args = args != NULL ? json_incref(args) : json_object();
 	/* A command that finds no memory for its answer need not say so. */

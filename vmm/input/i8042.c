@@ -14,6 +14,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../line.h"
 #include "i8042.h"
 #include "port92.h"
 #include "ps2.h"
@@ -81,7 +82,7 @@ update(struct i8042 *k)
 	};
 
 	for (unsigned i = 0; i < 2 && k->active; i++)
-		(void)(level[i] ? vm_irq_assert(k->dev->place.irq[i]) : vm_irq_deassert(k->dev->place.irq[i]));
+		device_line(k->dev, k->dev->place.irq[i], level[i]);
 }
 
 /*

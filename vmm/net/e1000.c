@@ -13,6 +13,7 @@
 
 #include "../error.h"
 #include "../pci/rom.h"
+#include "../trace.h"
 #include "e1000.h"
 #include "headers.h"
 
@@ -152,6 +153,7 @@ throttled(void *arg)
 {
 	struct e1000 *e = arg;
 
+	TRACE(e->dev->vmm->log, timer__fire, e->dev->name);
 	pthread_mutex_lock(&e->lock);
 	e1000_update(e);
 	pthread_mutex_unlock(&e->lock);

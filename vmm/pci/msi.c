@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "../error.h"
+#include "../trace.h"
 #include "pci_internal.h"
 
 #define	CAP_MSI		0x05
@@ -70,8 +71,12 @@ void
 pci_msi_raise(struct pci_fn *fn)
 {
 	pthread_mutex_lock(&fn->lock);
-	if (pci_msi_enabled(fn) && (pci_command(fn) & PCI_CMD_MASTER) != 0 && vm_irq_assert(fn->msi) != 0)
-		device_guest_log(fn->dev, "its message: %s", vm_errmsg());
+	if (pci_msi_enabled(fn) && (pci_command(fn) & PCI_CMD_MASTER) != 0) {
+		TRACE(fn->dev->vmm->log, irq__msi, fn->dev->name, 0, pci_load(fn, fn->msi_cap + R_DATA, 2),
+		    pci_load(fn, fn->msi_cap + R_ADDR, 4) | (uint64_t)pci_load(fn, fn->msi_cap + R_ADDR + 4, 4) << 32);
+		if (vm_irq_assert(fn->msi) != 0)
+			device_guest_log(fn->dev, "its message: %s", vm_errmsg());
+	}
 	pthread_mutex_unlock(&fn->lock);
 }
 

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "../error.h"
+#include "../trace.h"
 #include "pci_internal.h"
 
 #define	CAP_MSIX	0x11
@@ -228,8 +229,11 @@ void
 pci_msix_raise(struct pci_fn *fn, unsigned vec)
 {
 	pthread_mutex_lock(&fn->lock);
-	if (vec < fn->nmsix && pci_msix_enabled(fn) && vm_irq_assert(fn->msix[vec].irq) != 0)
-		device_guest_log(fn->dev, "message vector %u: %s", vec, vm_errmsg());
+	if (vec < fn->nmsix && pci_msix_enabled(fn)) {
+		TRACE(fn->dev->vmm->log, irq__msi, fn->dev->name, vec, fn->msix[vec].data, fn->msix[vec].addr);
+		if (vm_irq_assert(fn->msix[vec].irq) != 0)
+			device_guest_log(fn->dev, "message vector %u: %s", vec, vm_errmsg());
+	}
 	pthread_mutex_unlock(&fn->lock);
 }
 

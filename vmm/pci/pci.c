@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../trace.h"
 #include "pci_internal.h"
 
 #define	STATUS_INTX	0x08		/* PCI 6.2.3 */
@@ -38,6 +39,8 @@ drive_pin(struct pci_fn *fn)
 	bool wish = fn->intx && fn->initial[PCI_INTERRUPT_PIN] != 0 && !pci_msix_enabled(fn) && !pci_msi_enabled(fn);
 	bool level = wish && (pci_command(fn) & PCI_CMD_INTX_OFF) == 0;
 
+	if (irq != NULL && fn->initial[PCI_INTERRUPT_PIN] != 0)
+		TRACE(fn->dev->vmm->log, irq__line, fn->dev->name, level);
 	if (wish)
 		fn->cfg[PCI_STATUS] |= STATUS_INTX;
 	else

@@ -9,6 +9,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../line.h"
 #include "pc_testdev.h"
 
 #define	EXIT_LEN	4
@@ -72,8 +73,7 @@ bytes_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t 
 static void
 drive(struct testdev *t, unsigned n)
 {
-	if (t->line[n] != NULL)
-		(void)((t->levels >> n & 1) != 0 ? vm_irq_assert(t->line[n]) : vm_irq_deassert(t->line[n]));
+	device_line(t->dev, t->line[n], (t->levels >> n & 1) != 0);
 }
 
 static uint64_t

@@ -15,6 +15,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../trace.h"
 #include "acpi_pm_timer.h"
 
 #define	HZ	3579545
@@ -68,6 +69,7 @@ timer_fired(void *arg)
 	struct pmtimer *p = arg;
 	bool tell;
 
+	TRACE(p->dev->vmm->log, timer__fire, p->dev->name);
 	pthread_mutex_lock(&p->lock);
 	tell = p->active && p->en && carries(p) != p->cleared;
 	pthread_mutex_unlock(&p->lock);

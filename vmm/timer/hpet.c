@@ -21,6 +21,7 @@
 
 #include "../device.h"
 #include "../error.h"
+#include "../line.h"
 #include "hpet.h"
 
 #define	FS		1000000000000000ULL	/* femtoseconds in a second */
@@ -159,11 +160,9 @@ drive_level(struct hpet *h, unsigned i)
 		want = output(h, i);
 	if (want == t->raised)
 		return;
-	if (t->raised != NULL)
-		(void)vm_irq_deassert(t->raised);
+	device_line(h->dev, t->raised, false);
 	t->raised = want;
-	if (want != NULL)
-		(void)vm_irq_assert(want);
+	device_line(h->dev, want, true);
 }
 
 static void
@@ -175,6 +174,7 @@ send(struct hpet *h, unsigned i)
 	if (!h->active || irq == NULL)
 		return;
 	if (irq != t->msi) {
+		TRACE(h->dev->vmm->log, irq__pulse, h->dev->name);
 		(void)vm_irq_pulse(irq);
 		return;
 	}
@@ -182,6 +182,7 @@ send(struct hpet *h, unsigned i)
 		(void)vm_irq_set_msi(irq, t->fsb >> 32, (uint32_t)t->fsb);
 		t->msi_fsb = t->fsb;
 	}
+	TRACE(h->dev->vmm->log, irq__msi, h->dev->name, i, (uint32_t)t->fsb, t->fsb >> 32);
 	(void)vm_irq_assert(irq);
 }
 
@@ -293,6 +294,7 @@ timer_fired(void *arg)
 {
 	struct hpet *h = arg;
 
+	TRACE(h->dev->vmm->log, timer__fire, h->dev->name);
 	pthread_mutex_lock(&h->lock);
 	if (h->active) {
 		catch_up(h);

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "../error.h"
+#include "../line.h"
 #include "virtio.h"
 
 #define	MAGIC		0x74726976U	/* "virt" */
@@ -94,12 +95,7 @@ read_reg(struct virtio *vd, uint64_t off)
 static void
 refresh(struct virtio *vd)
 {
-	struct vm_irq *irq = vd->dev->place.irq[0];
-
-	if (vd->isr != 0)
-		(void)vm_irq_assert(irq);
-	else
-		(void)vm_irq_deassert(irq);
+	device_line(vd->dev, vd->dev->place.irq[0], vd->isr != 0);
 }
 
 static void

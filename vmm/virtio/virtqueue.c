@@ -11,6 +11,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "../trace.h"
 #include "virtio.h"
 
 #define	DESC_NEXT	1
@@ -289,6 +290,7 @@ vq_push_all(struct virtqueue *vq, const struct vq_used *used, unsigned n)
 	if (!usable(vq))
 		return;
 	for (unsigned i = 0; i < n; i++) {
+		TRACE(vq->vd->dev->vmm->log, virtio__used, vq->vd->dev->name, vq->index, used[i].head, used[i].written);
 		if (!put_used(vq, i, used[i].head, used[i].written))
 			return;
 	}
