@@ -6,8 +6,6 @@
  * The differential fuzzer looks at one instruction at a time.  Here are stretches of random code with jumps, calls, faults and accesses that
  * the TLB does not have (soft_amd64_random.h).
  */
-#include <cpuid.h>
-
 #include <Zydis/Zydis.h>
 
 #include "soft/amd64/native.h"
@@ -116,29 +114,14 @@ operand(struct gen *g, unsigned size)
 	return (size == 1 && r == 5 ? 0 : r);
 }
 
-/*
- * What the manual calls undefined, the first tier does as AMD's processors do, and native code as the host's.  Where that is none of AMD's, such flags
- * are gone before somebody looks at them.
- */
-static bool
-host_is_amd(void)
-{
-	static int known = -1;
-	unsigned a, b = 0, c, d;
-
-	if (known < 0)
-		known = __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_AMD_ebx;
-	return (known != 0);
-}
-
 static void
 arithmetic(struct gen *g)
 {
-	unsigned size = size_of(g), kind;
+	unsigned size = size_of(g);
 	struct insn i = { .size = size, .reg = operand(g, size), .rm = pick(g, 2) ? -1 : (int)operand(g, size) };
 	unsigned wide = size != 1;
 
-	switch (kind = pick(g, 14)) {
+	switch (pick(g, 14)) {
 	case 0:
 	case 1:
 		i.op = pick(g, 8) << 3 | pick(g, 2) << 1 | wide;
@@ -190,8 +173,7 @@ arithmetic(struct gen *g)
 		break;
 	case 12:
 		i.op = pick(g, 2) ? 0x0fa4 : 0x0fac;
-		/* Of 16 bits, more than 16 leave nothing that is defined. */
-		i.size = size == 1 || (size == 2 && !host_is_amd()) ? 4 : size;
+		i.size = size == 1 ? 4 : size;
 		i.imm = 1;
 		break;
 	default:
@@ -203,9 +185,6 @@ arithmetic(struct gen *g)
 		break;
 	}
 	emit_insn(g, &i);
-	/* Shifts and rotates, multiplications, bits. */
-	if ((kind == 5 || (kind >= 7 && kind <= 12)) && !host_is_amd())
-		TEXT(g, "\x83\xf8\x00");			/* CMP EAX, 0 */
 }
 
 static void

@@ -256,6 +256,7 @@ struct x86 {
 	bool		 clock_stale;	/* the paravirtual clock's page is to be written */
 
 	uint64_t	 phys_mask;	/* A20 */
+	uint64_t	 rotate_keeps;	/* shift.c: flags that the host's ROL and ROR of registers leave alone by an immediate above 1, and by CL do not */
 	uint64_t	 prng;		/* RDRAND: virtual time */
 };
 
@@ -763,6 +764,10 @@ enum x86_status x86_block(struct x86 *x, uint64_t lin, struct soft_block **block
 
 /* interp.c: what every block ends with */
 x86_op	x86_op_end;
+
+/* shift.c: what x86.rotate_keeps is on this host */
+uint64_t x86_probe_rotates(void);
+
 /* segment.c */
 
 /* Load a segment register but CS (SDM vol. 3 5.4; in real and virtual-8086 mode 20.1.1).  SS may change the privilege. */

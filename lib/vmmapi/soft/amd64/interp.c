@@ -504,6 +504,7 @@ core_create(struct soft_cpu *cpu)
 	x->tlb = cpu->tlb;
 	x->code = cpu->code;
 	x->phys_mask = UINT64_MAX;
+	x->rotate_keeps = x86_probe_rotates();
 	/* Pairs of entries are lines of the cache. */
 	p = mmap(NULL, TABLES_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	x->jumps = x->tables = p == MAP_FAILED ? NULL : p;

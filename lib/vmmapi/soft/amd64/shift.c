@@ -63,15 +63,46 @@ shift(enum shift_op op, unsigned size, uint64_t a, uint64_t count, uint64_t rfla
 	return (a);
 }
 
+/*
+ * OF behind a rotate by more than 1 is undefined.  Intel's processors compute it where the count is in CL and leave it alone where that is an
+ * immediate and what is rotated is a register, which is how native code has it; above, the count is always in CL.
+ */
+uint64_t
+x86_probe_rotates(void)
+{
+	uint64_t flags[2][2];
+
+	for (unsigned t = 0; t < 2; t++) {
+		uint64_t before = 0x202 | (t == 0 ? 0 : FL_OF), v = 0x4001, w = v;
+
+		/* The stack below is the function's own: it calls nobody. */
+		__asm__ volatile("subq $256, %%rsp; pushq %[f]; popfq; rolw $2, %w[v]; pushfq; popq %[i]; "
+		    "pushq %[f]; popfq; rolw %%cl, %w[w]; pushfq; popq %[c]; addq $256, %%rsp"
+		    : [i] "=&r" (flags[t][0]), [c] "=&r" (flags[t][1]), [v] "+&r" (v), [w] "+&r" (w) : [f] "r" (before), "c" (2) : "cc", "memory");
+	}
+	return ((flags[0][0] ^ flags[1][0]) & ~(flags[0][1] ^ flags[1][1]) & FL_OF);
+}
+
+/* The flags of a register's shift by an immediate. */
+X86_INLINE unsigned
+by_immediate(const struct x86 *x, enum shift_op op, unsigned size, uint64_t count, unsigned ax)
+{
+	uint64_t keeps = op == SHIFT_ROL || op == SHIFT_ROR ? x->rotate_keeps : 0;
+
+	if (keeps == 0 || (count & (size == 8 ? 63 : 31)) <= 1)
+		return (ax);
+	return (alu_ax((alu_fl(ax) & ~keeps) | (x->s->rflags & keeps)));
+}
+
 /* By an immediate or CL.  The destination is written even if the count is zero. */
 
 X86_INLINE enum x86_status
-shift_reg(struct x86 *x, const struct x86_insn *i, enum shift_op op, unsigned size, uint64_t count)
+shift_reg(struct x86 *x, const struct x86_insn *i, enum shift_op op, unsigned size, uint64_t count, bool imm)
 {
 	unsigned ax;
 
 	x86_reg_set(x, i->r[0], size, shift(op, size, x86_reg(x, i->r[0], size), count, x->s->rflags, &ax));
-	alu_set(x, ax);
+	alu_set(x, imm ? by_immediate(x, op, size, count, ax) : ax);
 	return (X_DONE);
 }
 
@@ -93,12 +124,12 @@ shift_mem(struct x86 *x, const struct x86_insn *i, enum shift_op op, unsigned si
 static enum x86_status								\
 name##size##_ri(struct x86 *x, const struct x86_insn *i)			\
 {										\
-	return (shift_reg(x, i, op, size, i->imm));				\
+	return (shift_reg(x, i, op, size, i->imm, true));				\
 }										\
 static enum x86_status								\
 name##size##_rc(struct x86 *x, const struct x86_insn *i)			\
 {										\
-	return (shift_reg(x, i, op, size, x->s->gpr[RCX]));			\
+	return (shift_reg(x, i, op, size, x->s->gpr[RCX], false));			\
 }										\
 static enum x86_status								\
 name##size##_mi(struct x86 *x, const struct x86_insn *i)			\
