@@ -241,6 +241,12 @@ def devices(qmp, disk):
     mine = [block["inserted"] for block in blocks.values() if block["inserted"]["file"] == disk]
     check(len(mine) == 1 and not mine[0]["ro"] and mine[0]["drv"] == "raw", "the disk is %s" % mine)
     check(drives[0]["inserted"]["ro"], "the drive writes: %s" % drives)
+    nodes = qmp.ask("query-named-block-nodes")
+    check(sorted(node["file"] for node in nodes) == sorted(block["inserted"]["file"] for block in blocks.values()), "the images are %s" % nodes)
+    stats = {disk["device"]: disk["stats"] for disk in qmp.ask("query-blockstats")}
+    check(set(stats) == set(blocks) and all(disk["failed_wr_operations"] == 0 for disk in stats.values()), "counters of %s" % stats)
+    lines = {line["label"]: line["filename"] for line in qmp.ask("query-chardev")}
+    check(list(lines.values()).count("console") == 1, "the lines are %s" % lines)
     functions = [function for bus in qmp.ask("query-pci") for function in bus["devices"]]
     found = [function for function in functions if function["id"]["vendor"] == 0x1af4 and function["id"]["device"] == 0x1042]
     check(len(found) == 1 and found[0]["class_info"]["class"] == 0x0180 and
@@ -276,6 +282,9 @@ def a_client_drives_a_vm(context):
     tasks = os.listdir("/proc/%d/task" % g.process.pid)
     check([cpu["cpu-index"] for cpu in cpus] == [0, 1] and all(str(cpu["thread-id"]) in tasks for cpu in cpus) and
           cpus[0]["target"] == guest.ARCHES[context.arch]["machine"], "the processors are %s" % cpus)
+    machines = qmp.ask("query-machines")
+    check(len(machines) == 1 and machines[0]["cpu-max"] >= 8, "the machines are %s" % machines)
+    check(qmp.ask("query-iothreads") == [], "there are threads for disks")
     check(qmp.ask("query-kvm")["enabled"] == (context.accel == "kvm"), "the back end")
     keys = {key["name"]: key for key in qmp.ask("x-hyve-query-config")}
     check(keys["cpus"]["value"] == "2" and keys["cpus"]["origin"].startswith("argument") and keys["cpus"]["set"], str(keys["cpus"]))

@@ -683,6 +683,10 @@ def every_trace_point_is_met(context):
     g.run("dd if=/dev/vda of=/dev/null bs=4096 count=8 2>/dev/null; ip link set eth0 up; udhcpc -q -n -f -i eth0 >/dev/null 2>&1")
     if g.run("ls /sys/class/rtc/rtc0/wakealarm 2>/dev/null || true").strip():
         g.run("echo $(($(cat /sys/class/rtc/rtc0/since_epoch) + 2)) >/sys/class/rtc/rtc0/wakealarm; sleep 3")
+    done = subprocess.run([context.hyve, "qmp", control, "query-blockstats"], stdout=subprocess.PIPE, timeout=guest.LIMIT, check=True)
+    stats = json.loads(done.stdout.decode())[0]["stats"]
+    check(stats["rd_operations"] > 0 and stats["rd_bytes"] >= 32768 and stats["rd_total_time_ns"] > 0 and stats["wr_bytes"] == 0,
+          "the disk's counters are %s" % stats)
     for command in ("stop", "cont"):
         done = subprocess.run([context.hyve, "qmp", control, command], stdout=subprocess.DEVNULL, timeout=guest.LIMIT, check=False)
         check(done.returncode == 0, command)

@@ -592,4 +592,44 @@ TEST(recorded)
 	forget();
 }
 
+TEST(what_was_done_is_counted)
+{
+	static const struct { enum block_op op; uint64_t off, len; int error; } rows[] = {
+		{ BLOCK_WRITE, 4096, 8192, 0 }, { BLOCK_WRITE, 512, 512, 0 }, { BLOCK_READ, 0, 4096, 0 }, { BLOCK_ZERO, 0, 1024, 0 },
+		{ BLOCK_FLUSH, 0, 0, 0 }, { BLOCK_DISCARD, 512, 1024, 0 }, { BLOCK_READ, 3, 512, EINVAL }, { BLOCK_WRITE, 1 << 20, 512, EINVAL },
+	};
+	char name[] = "/tmp/hyve-block-XXXXXX";
+	struct block_options o = { .path = name, .format = BLOCK_RAW };
+	static uint8_t data[8192];
+	struct block_stats s;
+	struct block *b;
+	int file = mkstemp(name);
+
+	CHECK(file >= 0 && ftruncate(file, 1 << 20) == 0);
+	close(file);
+	b = block_open(&o);
+	CHECKF(b != NULL, "%s", vmm_errmsg());
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct iovec iov = { data, rows[i].len };
+
+		CHECK_EQ(wait_for_request(b, &(struct block_req){ .op = rows[i].op, .off = rows[i].off, .len = rows[i].len, .iov = &iov, .niov = 1 }),
+		    rows[i].error);
+	}
+	block_get_stats(b, &s);
+	CHECK_EQ(s.write.done, 3);
+	CHECK_EQ(s.write.bytes, 8192 + 512 + 1024);
+	CHECK_EQ(s.write.invalid, 1);
+	CHECK_EQ(s.read.done, 1);
+	CHECK_EQ(s.read.bytes, 4096);
+	CHECK_EQ(s.read.invalid, 1);
+	CHECK_EQ(s.flush.done, 1);
+	CHECK_EQ(s.flush.bytes, 0);
+	CHECK_EQ(s.discard.done, 1);
+	CHECK_EQ(s.discard.bytes, 1024);
+	CHECK_EQ(s.highest, 4096 + 8192);
+	CHECK(s.read.failed + s.write.failed + s.flush.failed + s.discard.failed == 0 && s.write.ns != 0);
+	block_close(b);
+	unlink(name);
+}
+
 TEST_MAIN()

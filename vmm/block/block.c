@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../error.h"
 #include "../thread.h"
@@ -17,6 +18,11 @@
 #include "uring.h"
 
 #define	NTHREADS	4
+
+/* struct block_counter as it is counted. */
+struct counter {
+	_Atomic uint64_t done, failed, invalid, bytes, ns;
+};
 
 struct block {
 	struct store	*store;
@@ -32,7 +38,18 @@ struct block {
 	unsigned	 nthreads;	/* made when there is work for them */
 	unsigned	 idle, queued;
 	bool		 ending;
+	struct counter	 count[BLOCK_ZERO + 1];	/* by enum block_op */
+	_Atomic uint64_t highest;	/* end of a write */
 };
+
+static uint64_t
+now(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec);
+}
 
 static int
 check(const struct block *b, const struct block_req *r)
@@ -73,11 +90,60 @@ execute(struct block *b, struct block_req *r)
 	return (EINVAL);
 }
 
+static void
+add(_Atomic uint64_t *to, uint64_t n)
+{
+	(void)atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+}
+
+static void
+account(struct block *b, const struct block_req *r)
+{
+	uint64_t end = r->off + r->len, highest = atomic_load_explicit(&b->highest, memory_order_relaxed);
+	struct counter *c;
+
+	if ((unsigned)r->op > BLOCK_ZERO)
+		return;
+	c = &b->count[r->op];
+	add(&c->ns, now() - r->began);
+	if (r->error != 0) {
+		add(check(b, r) != 0 ? &c->invalid : &c->failed, 1);
+		return;
+	}
+	add(&c->done, 1);
+	add(&c->bytes, r->op != BLOCK_FLUSH ? r->len : 0);
+	while ((r->op == BLOCK_WRITE || r->op == BLOCK_ZERO) && end > highest &&
+	    !atomic_compare_exchange_weak_explicit(&b->highest, &highest, end, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+static void
+gather(const struct counter *c, struct block_counter *to)
+{
+	to->done += atomic_load_explicit(&c->done, memory_order_relaxed);
+	to->failed += atomic_load_explicit(&c->failed, memory_order_relaxed);
+	to->invalid += atomic_load_explicit(&c->invalid, memory_order_relaxed);
+	to->bytes += atomic_load_explicit(&c->bytes, memory_order_relaxed);
+	to->ns += atomic_load_explicit(&c->ns, memory_order_relaxed);
+}
+
+void
+block_get_stats(const struct block *b, struct block_stats *stats)
+{
+	*stats = (struct block_stats){ .highest = atomic_load_explicit(&b->highest, memory_order_relaxed) };
+	gather(&b->count[BLOCK_READ], &stats->read);
+	gather(&b->count[BLOCK_WRITE], &stats->write);
+	gather(&b->count[BLOCK_ZERO], &stats->write);
+	gather(&b->count[BLOCK_FLUSH], &stats->flush);
+	gather(&b->count[BLOCK_DISCARD], &stats->discard);
+}
+
 /* The result is there. */
 static void
 finish(struct block *b, struct block_req *r)
 {
 	TRACE(b->dev != NULL ? b->dev->vmm->log : NULL, block__end, b->path, r->op, r->len, r->off, (uint64_t)r->error);
+	account(b, r);
 	r->done(r);
 	/* Whoever closes the image waits for this thread too, before b goes. */
 	if (atomic_fetch_sub(&b->busy, 1) == 1) {
@@ -148,6 +214,7 @@ block_submit(struct block *b, struct block_req *r)
 	bool empty = r->op == BLOCK_FLUSH ? b->store->readonly : r->len == 0;
 
 	TRACE(b->dev != NULL ? b->dev->vmm->log : NULL, block__begin, b->path, r->op, r->len, r->off);
+	r->began = now();
 	atomic_fetch_add(&b->busy, 1);
 	if (b->ring == NULL || empty || check(b, r) != 0 || !uring_submit(b->ring, r))
 		queue(b, r);

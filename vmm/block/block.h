@@ -45,6 +45,7 @@ struct block_req {
 	void		(*done)(struct block_req *req);	/* on a thread of the image, no lock held */
 	void		*arg;
 	struct block_req *next;		/* the image's, as what follows */
+	uint64_t	 began;		/* ns of the host's clock */
 	struct claim	 claim;
 };
 
@@ -129,6 +130,17 @@ int	block_settle(struct block *b);
 const char *block_format(const struct block *b);
 /* Whether requests go by io_uring. */
 bool	block_uses_uring(const struct block *b);
+
+/* Requests of one kind since the image was opened, those that have ended.  Bytes are of those that succeeded, ns of all. */
+struct block_counter {
+	uint64_t	done, failed, invalid, bytes, ns;
+};
+struct block_stats {
+	struct block_counter read, write, flush, discard;	/* zeroing counts as a write */
+	uint64_t	 highest;	/* end of the write that ended highest, in bytes */
+};
+/* What an image has done so far; requests that end meanwhile may be in it in part.  Any thread. */
+void	block_get_stats(const struct block *b, struct block_stats *stats);
 
 uint64_t block_size(const struct block *b);		/* bytes */
 bool	block_readonly(const struct block *b);

@@ -14,8 +14,7 @@
 #include "../console/chardev.h"
 
 /* The keys of a serial port. */
-#define	SERIAL_KEYS								\
-	KEY_PATH("path", NULL, "the host's end: a terminal, a FIFO, stdio, or fd:N, a descriptor; without one, output is dropped")
+#define	SERIAL_KEYS	CHARDEV_KEY
 
 /* The most characters that a FIFO holds. */
 #define	SERIAL_FIFO	32

@@ -46,7 +46,7 @@ struct vconsole {
 };
 
 static const struct config_key keys[] = {
-	KEY_PATH("path", NULL, "the host's end: a terminal, a FIFO, stdio, or fd:N, a descriptor; without one, output is dropped"),
+	CHARDEV_KEY,
 	KEY_INT("cols", 0, 0, UINT16_MAX, "columns that the guest is told; 0: nothing"),
 	KEY_INT("rows", 0, 0, UINT16_MAX, "rows that the guest is told; 0: nothing"),
 };
