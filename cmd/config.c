@@ -154,7 +154,7 @@ mdoc(void)
 	puts(".El");
 	mdoc_machines();
 	puts(".Ss Serial port of payloads\n"
-	    "Keys below\n.Va " SERIAL "\nare those of device\n.Cm ns16550\nin\n.Xr hyve-devices 7 .\n"
+	    ".Bl -tag -width serial\n.It Va " SERIAL "\nKeys below it are those of device\n.Cm ns16550\nin\n.Xr hyve-devices 7 .\n.El\n"
 	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-devices 7");
 }
 

@@ -33,7 +33,7 @@ static const struct config_key global[] = {
 	KEY_PATH("control", NULL, "UNIX socket for clients that speak QMP; hyve-qmp(7) has the commands"),
 	KEY_STRING("log.level", "info", "what the log has: error, warn, info or debug, and PATTERN=LEVEL for the parts that match, such as info,pci.*=debug"),
 	KEY_ENUM("log.format", "text", log_formats, "its lines: text, or objects of JSON"),
-	KEY_SIZE("log.size", MIB, MIB / 16, 1024 * MIB, "of the log of a VM with a name: a full one is put aside in place of the one before, and a new one begun"),
+	KEY_SIZE("log.size", MIB, MIB / 16, 1024 * MIB, "bytes of the log of a VM with a directory: a full one is put aside in place of the one before, and a new one begun"),
 	KEY_STRING("trace", NULL, "trace points that are printed: patterns, such as block.*,virtio.notify"),
 	KEY_BOOL("stats", false, "print the counters of each vCPU when the VM ends"),
 	KEY_STRING("gdb.address", "localhost", "where the server for gdb listens with gdb.port: a name or an address of this host"),
