@@ -409,6 +409,123 @@ def options_file_and_json_are_one_tree(context):
 
 
 @case()
+def options_file_and_json_are_one_machine(context):
+    """Three VMs that were described in three ways are the same machine, as their sockets tell."""
+    with Place(context) as p:
+        for name, size in (("disk.img", 1 << 20), ("cd.iso", 1 << 20)):
+            with open(context.path(name), "wb") as image:
+                image.truncate(size)
+        options = p.options("--cpus", "2", "--disk", context.path("disk.img") + ",ro,serial=same", "--disk", context.path("disk.img") +
+                            ",ro,device=nvme", "--cdrom", context.path("cd.iso"), "--set", "uuid=00112233-4455-6677-8899-aabbccddeeff")
+        for name, form in (("flat", []), ("json", ["--json"])):
+            with open(context.path(name), "w", encoding="utf-8") as out:
+                out.write(p.hyve("config", *form, *options))
+        p.hyve("create", "options", *options)
+        p.hyve("create", "flat", "-k", context.path("flat"))
+        p.hyve("create", "json", "-k", context.path("json"))
+        told = {}
+        for name in ("options", "flat", "json"):
+            p.hyve("start", name)
+            ask = lambda command: p.json("qmp", name, command)
+            # What a VM has of its own is its name, with the places of its files, and the host's threads.
+            keys = {key["name"]: key.get("value") for key in ask("x-hyve-query-config") if key["name"] not in ("name", "control", "firmware.vars")}
+            cpus = [{part: value for part, value in cpu.items() if part != "thread-id"} for cpu in ask("query-cpus-fast")]
+            # Firmware of the guest puts BARs somewhere, when it comes to it.
+            functions = [(f["bus"], f["slot"], f["function"], f["id"], f["class_info"], f["qdev_id"], [r["size"] for r in f["regions"]])
+                         for bus in ask("query-pci") for f in bus["devices"]]
+            told[name] = [keys, cpus, functions, ask("query-block"), ask("query-chardev"), ask("query-memory-size-summary"), ask("query-uuid")]
+            p.hyve("kill", name)
+        check(len(told["options"][2]) >= 5 and len(told["options"][3]) == 3, "it has too little: %s" % told["options"])
+        for name in ("flat", "json"):
+            for one, other in zip(told["options"], told[name]):
+                check(one == other, "%s is another machine: %s, not %s" % (name, other, one))
+
+
+def resident(pid):
+    """MiB of memory that a process has now."""
+    with open("/proc/%d/statm" % pid, encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
+
+
+def pour(stream, total, block):
+    """Send so many bytes, or what the other side takes before it hangs up."""
+    try:
+        while total > 0:
+            total -= stream.send(block[:total])
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    stream.close()
+
+
+@case()
+def floods_do_not_disturb_the_guest(context):
+    """Clients by the hundred, some that say half of something and some that say 100 MB of nothing, at each socket that a VM has."""
+    with Place(context) as p:
+        debugger = context.path("gdb")
+        p.create("calm", "--set", "gdb.path=" + debugger)
+        p.hyve("start", "calm")
+        places = p.json("info", "--json", "calm")
+        with Console(p, "calm") as c:
+            c.expect("echo: ready")
+            before, asked = resident(places["pid"]), 0
+
+            def answers():
+                nonlocal asked
+                asked += 1
+                c.send(ASK)
+                c.expect("echo: asked %d\r\n" % asked)
+
+            answers()
+            for path, kind, half in ((places["control"], socket.SOCK_STREAM, b'{"execute": "qmp_cap'), (places["console"], socket.SOCK_SEQPACKET, b"R"),
+                                     (places["console"], socket.SOCK_SEQPACKET, b"W")):
+                crowd = []
+                for _ in range(200):
+                    client = socket.socket(socket.AF_UNIX, kind)
+                    client.setblocking(False)
+                    try:
+                        client.connect(path)
+                        client.send(half)
+                    except OSError:
+                        pass        # there are enough, or more than are taken at once
+                    crowd.append(client)
+                answers()
+                for client in crowd:
+                    client.close()
+                answers()
+            for path, kind, block in ((places["control"], socket.SOCK_STREAM, b'{"execute": "' + b"x" * 65536),
+                                      (places["console"], socket.SOCK_SEQPACKET, b"W" + b"x" * 4096)):
+                client = socket.socket(socket.AF_UNIX, kind)
+                client.connect(path)
+                client.settimeout(guest.LIMIT)
+                pour(client, 100 << 20, block)
+                answers()
+            # A debugger stops the guest, one at a time; when all have gone it goes on.
+            for total, block in ((100 << 20, b"$" + b"a" * 65536), (8 << 20, b"+" * 65536), (8 << 20, b"$?#3f" * 10000)):
+                crowd = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(20)]
+                for client in crowd:
+                    client.setblocking(False)
+                    try:
+                        client.connect(debugger)
+                        client.send(b"+$qSup")
+                    except OSError:
+                        pass
+                for client in crowd:
+                    client.close()
+                client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                client.connect(debugger)
+                client.settimeout(0.5)
+                try:
+                    # Whoever does not read answers is not heard: that one stands, and goes.
+                    pour(client, total, block)
+                except TimeoutError:
+                    client.close()
+                answers()
+            check(p.state("calm") == "running", "it is " + p.state("calm"))
+            grown = resident(places["pid"]) - before
+            check(grown < 40 or guest.SANITIZE != "none", "its process has grown by %d MiB" % grown)
+
+
+@case()
 def sockets_of_a_long_path_are_elsewhere(context):
     with Place(context, "a-folder-" + "l" * 120) as p:
         p.create("long")
