@@ -136,6 +136,16 @@ all_json(void)
 	return (cmd_json(all));
 }
 
+static json_t *
+traces_json(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; trace_name(i) != NULL; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:s}", "name", trace_name(i), "doc", trace_help(i)));
+	return (list);
+}
+
 int
 cmd_devices(const struct verb *verb, int argc, char **argv)
 {
@@ -156,6 +166,8 @@ cmd_devices(const struct verb *verb, int argc, char **argv)
 		mdoc();
 		return (0);
 	}
+	if (strchr(found, 't') != NULL && strchr(found, 'j') != NULL)
+		return (cmd_json(traces_json()));
 	if (strchr(found, 't') != NULL) {
 		for (unsigned i = 0; trace_name(i) != NULL; i++)
 			printf("%-16s %s\n", trace_name(i), trace_help(i));

@@ -12,13 +12,93 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "cmd.h"
+#include "control/qmp_table.h"
 #include "error.h"
+#include "log.h"
 #include "log_file.h"
 #include "options.h"
 #include "vmdir.h"
 
 static const struct timespec tick = { 0, 200000000 };
+
+/* A line that has come in part: of --json alone. */
+static struct { bool json; char text[16384]; size_t len; } line;
+
+/* If text begins with a level and a colon, what is behind them; *level is that level, "info" otherwise. */
+static char *
+skip_level(char *text, const char **level)
+{
+	*level = log_level_name(LOG_LEVEL_INFO);
+	for (int i = 0; i < LOG_LEVEL_LAST; i++) {
+		const char *name = log_level_name((enum log_level)i);
+		size_t len = strlen(name);
+
+		if (strncmp(text, name, len) == 0 && strncmp(text + len, ": ", 2) == 0) {
+			*level = name;
+			return (text + len + 2);
+		}
+	}
+	return (text);
+}
+
+/* The object of a line of text: TIME hyve: LEVEL: PART: TEXT, or without level and part what the process says itself; else something else said it. */
+static json_t *
+parse_line(char *text)
+{
+	static const char mark[] = " hyve: ";
+	char *rest = strstr(text, mark), *part, *end;
+	const char *level;
+	struct tm tm = { 0 };
+	json_t *object = text[0] == '{' ? json_loads(text, 0, NULL) : NULL;
+
+	if (object != NULL)
+		return (object);
+	end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (rest == NULL || end != rest)
+		return (json_pack("{s:n, s:s, s:n, s:o}", "time", "level", log_level_name(LOG_LEVEL_INFO), "part", "text", qmp_text(text)));
+	*rest = '\0';
+	part = rest + sizeof(mark) - 1;
+	rest = skip_level(part, &level);
+	end = rest != part ? strstr(rest, ": ") : NULL;
+	if (end == NULL)
+		return (json_pack("{s:s, s:s, s:s, s:o}", "time", text, "level", level, "part", "hyve", "text", qmp_text(rest)));
+	*end = '\0';
+	return (json_pack("{s:s, s:s, s:o, s:o}", "time", text, "level", level, "part", qmp_text(rest), "text", qmp_text(end + 2)));
+}
+
+/* The line is whole. */
+static void
+end_line(void)
+{
+	json_t *object;
+
+	line.text[line.len] = '\0';
+	line.len = 0;
+	object = parse_line(line.text);
+	if (object == NULL)
+		return;
+	(void)json_dumpf(object, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(object);
+}
+
+/* Print them as they are, or as objects. */
+static int
+put(const char *buf, size_t len)
+{
+	if (!line.json)
+		return (fwrite(buf, 1, len, stdout) == len ? 0 : vmm_fail_sys(errno, "standard output"));
+	for (size_t i = 0; i < len; i++) {
+		if (buf[i] != '\n')
+			line.text[line.len++] = buf[i];
+		if (buf[i] == '\n' || line.len == sizeof(line.text) - 1)
+			end_line();
+	}
+	return (ferror(stdout) == 0 ? 0 : vmm_fail(EIO, "standard output takes no more"));
+}
 
 /* Print to the end of the file; -1 with a sentence. */
 static int
@@ -28,8 +108,8 @@ copy(int fd, const char *path)
 	ssize_t n;
 
 	while ((n = read(fd, buf, sizeof(buf))) > 0) {
-		if (fwrite(buf, 1, (size_t)n, stdout) != (size_t)n)
-			return (vmm_fail_sys(errno, "standard output"));
+		if (put(buf, (size_t)n) != 0)
+			return (-1);
 	}
 	if (n < 0)
 		return (vmm_fail_sys(errno, "'%s'", path));
@@ -93,11 +173,13 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 {
 	static const struct own_option own[] = {
 		{ "follow", NULL, 'f', "go on until the VM ends; one that does not run is waited for" },
+		{ "json", NULL, 'j', "each line as an object of JSON, whatever the VM's log.format is" },
 		{ NULL, NULL, 0, NULL },
 	};
 	char found[16], path[PATH_MAX];
 	struct vmdir *dir;
 	const char *name;
+	bool following;
 	int code, old, fd;
 
 	if (!options_name(verb, own, argc, argv, false, &name, found, &code))
@@ -105,9 +187,11 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 	dir = vmdir_open(name);
 	if (dir == NULL)
 		return (cmd_fail(1, "%s", vmm_errmsg()));
+	line.json = strchr(found, 'j') != NULL;
+	following = strchr(found, 'f') != NULL;
 	(void)vmdir_file(dir, VMDIR_LOG, path);
 	/* Of a VM that is there and was never started. */
-	while (log_file_read(dir->fd, VMDIR_LOG, &old, &fd) != 0 && errno == ENOENT && found[0] == 'f' &&
+	while (log_file_read(dir->fd, VMDIR_LOG, &old, &fd) != 0 && errno == ENOENT && following &&
 	    faccessat(dir->fd, VMDIR_CONF, F_OK, 0) == 0) {
 		if (old >= 0)
 			close(old);
@@ -118,7 +202,7 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 	else if (fd < 0)
 		code = cmd_fail(1, "'%s': %s", path, strerror(errno));
 	else {
-		code = copy_missed(old, -1, path) == 0 && (found[0] == 'f' ? follow(dir, &fd, path) : copy(fd, path)) == 0 ? 0 :
+		code = copy_missed(old, -1, path) == 0 && (following ? follow(dir, &fd, path) : copy(fd, path)) == 0 ? 0 :
 		    cmd_fail(1, "%s", vmm_errmsg());
 		close(fd);
 	}

@@ -135,18 +135,48 @@ listen_to(struct qmp_client *c)
 	}
 }
 
+/* A type's members, or a command's arguments. */
+static json_t *
+members_json(const struct qmp_member *members)
+{
+	json_t *list = json_array();
+
+	for (; members != NULL && members->name != NULL; members++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "name", members->name, "type", members->type, "optional",
+		    members->optional, "doc", members->help));
+	return (list);
+}
+
+static json_t *
+list_json(void)
+{
+	const struct qmp_command *cmd;
+	json_t *list = json_array();
+
+	for (size_t i = 0; (cmd = qmp_command_at(i)) != NULL; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s?}", "name", cmd->name, "doc", cmd->help, "arguments",
+		    members_json(cmd->args), "returns", cmd->returns));
+	return (list);
+}
+
 int
 cmd_qmp(const struct verb *verb, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
 		{ "mdoc", no_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct qmp_client *c;
+	bool json = false;
 	int opt, code;
 
 	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (opt == 'j') {
+			json = true;
+			continue;
+		}
 		if (opt == 'm') {
 			mdoc();
 			return (0);
@@ -155,6 +185,8 @@ cmd_qmp(const struct verb *verb, int argc, char **argv)
 	}
 	if (argc - optind > 3)
 		return (cmd_usage(verb, 1));
+	if (optind == argc && json)
+		return (cmd_json(list_json()));
 	if (optind == argc) {
 		for (size_t i = 0; qmp_command_at(i) != NULL; i++)
 			printf("%-26s %s\n", qmp_command_at(i)->name, qmp_command_at(i)->help);

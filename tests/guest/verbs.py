@@ -403,6 +403,9 @@ def options_file_and_json_are_one_tree(context):
         check(stored == tree, "the VM has the tree %s, not %s" % (stored, tree))
         changed = p.json("config", "same", "--set", "power_off_wait=8", "--json")
         check(changed["power_off_wait"] == 8 or changed["power_off_wait"] == "8", "an option does not change the VM's keys")
+        check({point["name"] for point in p.json("devices", "--traces", "--json")} ==
+              {line.split()[0] for line in p.hyve("devices", "--traces").splitlines()}, "trace points as JSON")
+        check({command["name"] for command in p.json("qmp", "--json")} == {line.split()[0] for line in p.hyve("qmp").splitlines()}, "commands as JSON")
         devices = {d["name"]: d for d in p.json("devices", "--json")}
         keys = {k["name"]: k for k in p.json("devices", "--json", "virtio-blk")["keys"]}
         check(keys["path"]["required"] and keys == {k["name"]: k for k in devices["virtio-blk"]["keys"]}, "devices as JSON: %s" % keys)
@@ -782,6 +785,10 @@ def log_is_bounded(context):
                 c.expect("echo: ready")
         p.hyve("kill", "loud")
         said = follower.communicate(timeout=guest.LIMIT)[0].decode()
+        lines = [json.loads(line) for line in p.hyve("log", "--json", "loud").splitlines()]
+        check(len(lines) == p.hyve("log", "loud").count("\n") and all(sorted(line) == ["level", "part", "text", "time"] for line in lines) and
+              {"trace", "info"} <= {line["level"] for line in lines} and {"device.reset", "hyve"} <= {line["part"] for line in lines},
+              "as JSON it is %s" % lines[:20])
         sizes = [os.stat(os.path.join(folder, name)).st_size for name in ("log.old", "log")]
         check(all(size < (64 << 10) + 10000 for size in sizes) and sizes[0] >= 64 << 10, "the files have %s bytes" % sizes)
         log = p.hyve("log", "loud")
