@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +126,7 @@ be_detached(struct vmdir *dir, struct config *cfg, int pipe, int log)
 {
 	const struct vm_run_options o = { .who = "hyve start", .unnamed = true, .dir = dir, .detached = true, .running = tell_running, .failed = tell_failed,
 	    .arg = &pipe };
-	const int keep[] = { dir->fd, dir->lock, pipe, log };
+	const int keep[] = { dir->fd, dir->lock, pipe };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), code = EXIT_VM_ERROR;
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 || chdir("/") != 0) {
@@ -147,6 +148,22 @@ be_detached(struct vmdir *dir, struct config *cfg, int pipe, int log)
 	exit(code);
 }
 
+/* Wait until something can be read, telling who waits at a terminal. */
+static void
+wait_patiently(const struct vmdir *dir, int pipe)
+{
+	struct pollfd pfd = { .fd = pipe, .events = POLLIN };
+	unsigned seconds = 0;
+	int n;
+
+	while ((n = poll(&pfd, 1, 1000)) == 0 || (n < 0 && errno == EINTR)) {
+		if (n == 0 && isatty(STDERR_FILENO))
+			fprintf(stderr, "\rhyve: starting '%s': %u s ", dir->name, ++seconds);
+	}
+	if (seconds != 0)
+		fputc('\n', stderr);
+}
+
 /* Read what the VM's process says until the guest runs or it is gone. */
 static int
 wait_for(const struct vmdir *dir, int pipe)
@@ -156,6 +173,7 @@ wait_for(const struct vmdir *dir, int pipe)
 	ssize_t n;
 
 	while (len + 1 < sizeof(text)) {
+		wait_patiently(dir, pipe);
 		n = read(pipe, text + len, sizeof(text) - 1 - len);
 		if (n < 0 && errno == EINTR)
 			continue;

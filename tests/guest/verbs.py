@@ -746,6 +746,30 @@ def starts_that_come_to_nothing(context):
 
 
 @case()
+def a_start_that_takes_long_says_so(context):
+    """A disk of a server that accepts and says nothing: whoever waits at a terminal sees it."""
+    if context.arch != "amd64":
+        raise guest.Skipped("it is about the command alone")
+    with Place(context) as p, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(context.path("nbd"))
+        server.listen()
+        p.create("slow", "--disk", "nbd+unix:///x?socket=%s,timeout=2" % context.path("nbd"))
+        main, terminal = pty.openpty()
+        started = subprocess.Popen([context.hyve, "start", "slow"], stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal, env=p.environment)
+        os.close(terminal)
+        said = b""
+        while True:
+            try:
+                said += os.read(main, 4096)
+            except OSError:
+                break
+        os.close(main)
+        if b"libnbd" in said and b"module" in said:
+            raise guest.Skipped("there is no NBD here")
+        check(started.wait(guest.LIMIT) == guest.ERROR and b"hyve: starting 'slow': 1 s" in said, "code %s, it says %s" % (started.returncode, said))
+
+
+@case()
 def a_reader_that_stands_still(context):
     """Nobody reads the guest's output: signals are heard all the same."""
     with Place(context) as p:
