@@ -47,6 +47,18 @@ vmm_arch(struct config *cfg)
 	return (archs[config_num(config_node(cfg, ""), "arch")]);
 }
 
+/* The library's sentence, about a key if that is known; what it calls a VM without a name is left out. */
+static void
+fail_as_told(const char *key)
+{
+	static const char nobody[] = "vm '': ";
+	const char *why = vm_errmsg();
+
+	if (strncmp(why, nobody, sizeof(nobody) - 1) == 0)
+		why += sizeof(nobody) - 1;
+	(void)vmm_fail(errno, "%s%s%s", key != NULL ? key : "", key != NULL ? ": " : "", why);
+}
+
 struct vmctx *
 vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named)
 {
@@ -70,6 +82,10 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named)
 
 	if (vmm_get_topology(cfg, &topo) != 0)
 		return (NULL);
+	if (spec.jit.check != 0 && (topo.cpus != 1 || spec.clock != VM_CLOCK_ICOUNT)) {
+		(void)vmm_fail(EINVAL, "jit_check compares native code on one vCPU in virtual time: it needs cpus=1 and clock=icount");
+		return (NULL);
+	}
 	if (spec.name == NULL)
 		spec.flags = 0;
 #ifdef HYVE_CHECK_WRITES
@@ -77,15 +93,19 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named)
 #endif
 	vm = vm_new(&spec);
 	if (vm == NULL) {
-		(void)vmm_fail(errno, "%s", vm_errmsg());
+		fail_as_told(NULL);
 		return (NULL);
 	}
 	vm_set_memflags(vm, (config_bool(root, "memory.wired") ? VM_MEM_F_WIRED : 0) |
 	    (config_bool(root, "memory.guest_in_core") ? VM_MEM_F_INCORE : 0));
-	if ((model != NULL && vm_set_cpu_model(vm, model) != 0) ||
-	    vm_setup_memory(vm, (size_t)config_num(root, "memory.size"), VM_MMAP_ALL) != 0 ||
+	if (model != NULL && vm_set_cpu_model(vm, model) != 0) {
+		fail_as_told("cpu.model");
+		vm_destroy(vm);
+		return (NULL);
+	}
+	if (vm_setup_memory(vm, (size_t)config_num(root, "memory.size"), VM_MMAP_ALL) != 0 ||
 	    vm_set_topology(vm, topo.sockets, topo.cores, topo.threads, 0) != 0) {
-		(void)vmm_fail(errno, "%s", vm_errmsg());
+		fail_as_told(NULL);
 		vm_destroy(vm);
 		return (NULL);
 	}

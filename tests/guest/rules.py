@@ -35,6 +35,18 @@ RULES = (
     (NIC + " pci.0.4.0.host=10.0.2.3 pci.0.4.0.dns=10.0.2.3", "pci.0.4.0: host, dns and dhcpstart are three different addresses"),
     (NIC + " pci.0.4.0.network=192.168.1.0/24 pci.0.4.0.dns=10.0.2.3", "pci.0.4.0: dns: 10.0.2.3 is no host's address in network 192.168.1.0/24"),
     ("pci.0.4.0.device=virtio-console pci.0.4.0.cols=80", "pci.0.4.0: cols and rows come together"),
+    ("gdb.wait=on", "gdb.wait: there is nowhere that a debugger could connect to; set gdb.path or gdb.port"),
+    ("gdb.path=disk.img", "gdb.path: 'disk.img' is there already and is no socket; choose another path or remove it"),
+    ("control=disk.img", "control: 'disk.img' is there already and is no socket; choose another path or remove it"),
+    ("log.level=cpu=dbug", "log.level: 'dbug' is no level of a log; did you mean 'debug'?"),
+    ("trace=vm.*,blok.begin", "trace: no trace point matches 'blok.begin'; did you mean 'block.begin'?"),
+    ("jit_check=100", "jit_check compares native code on one vCPU in virtual time: it needs cpus=1 and clock=icount"),
+    ("cpu.model=v9", "cpu.model: amd64 guests have no processor model 'v9'; did you mean 'v2'?"),
+    ("boot.module.16.path=disk.img", "argument 12: boot.module.16.path: modules have the numbers 0 to 15"),
+    ("boot.module.1.args=x",
+     "boot.module.1.path: required, but not set: a module for a PVH or multiboot kernel; they come in the order of their numbers, 0 to 15"),
+    ("boot.protocol=xyz", "there is no boot protocol 'xyz' for amd64 guests; there are: linux, pvh, multiboot"),
+    ("firmware.code=bios", "a BIOS starts no kernel that is given: leave --firmware out, or --kernel"),
     ("pci.0.4.0.device=virtio-9p pci.0.4.0.path=. pci.0.4.0.sharename=", "pci.0.4.0: sharename has 0 bytes: it needs 1 to 255"),
 )
 
