@@ -60,6 +60,19 @@ static const char *const exit_names[VM_EXIT_LAST] = {
 	[VM_EXIT_DEBUG] = "debug", [VM_EXIT_ERROR] = "error",
 };
 
+/* vm_range_watch(): an exit that a device has served.  Any thread. */
+static void
+trace_access(void *arg, const struct vm_range_access *a)
+{
+	struct log *log = arg;
+	uint64_t cpu = a->vcpu != NULL ? (uint64_t)vcpu_id(a->vcpu) : 0;
+
+	if (a->write)
+		TRACE(log, device__write, a->name, cpu, a->off, a->size, a->val);
+	else
+		TRACE(log, device__read, a->name, cpu, a->off, a->size, a->val);
+}
+
 /* true: go on running. */
 static bool
 handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
@@ -147,6 +160,8 @@ int
 runner_open_cpus(struct runner *run, unsigned ncpus)
 {
 	run->ncpus = 0;
+	if (vm_range_watch(run->vmm.vm, trace_access, run->vmm.log) != 0)
+		return (vmm_fail(errno, "%s", vm_errmsg()));
 	for (unsigned i = 0; i < ncpus; i++) {
 		run->cpus[i].run = run;
 		run->cpus[i].started = false;

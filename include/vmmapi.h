@@ -634,6 +634,25 @@ VM_PUBLIC void vm_range_remove(struct vm_range *range);
  */
 VM_PUBLIC int vm_range_sync(struct vmctx *ctx);
 
+/* An access that a range's handler has served: who made it, NULL if no vCPU did, and the value that was read or written. */
+struct vm_range_access {
+	const char	*name;		/* the range's; valid during the call */
+	struct vcpu	*vcpu;
+	uint64_t	 off;
+	unsigned	 size;
+	bool		 write;
+	uint64_t	 val;
+};
+
+/*
+ * Have fn called behind the handler of each access to a claimed range, for tracing: on the thread that made the access, with no
+ * lock of the library held, several at once.  NULL: nobody is told.  Doorbells are not told of.
+ *
+ * Errors: EINVAL (NULL), EBUSY (the VM has started).
+ * Threads: the one that sets the VM up, before vm_start().
+ */
+VM_PUBLIC int vm_range_watch(struct vmctx *ctx, void (*fn)(void *arg, const struct vm_range_access *access), void *arg);
+
 /*
  * Make an access as a device or a debugger would: to RAM, device memory or a claimed range.  *val is read or
  * written according to write.

@@ -69,7 +69,6 @@ bytes_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 		chip_settle(chip);
 	}
 	pthread_mutex_unlock(&chip->lock);
-	TRACE(chip->dev->vmm->log, chip__read, chip->dev->name, off, size, val);
 	return (val);
 }
 
@@ -78,7 +77,6 @@ bytes_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t 
 {
 	struct chip *chip = arg;
 
-	TRACE(chip->dev->vmm->log, chip__write, chip->dev->name, off, size, val);
 	pthread_mutex_lock(&chip->lock);
 	catch_up(chip);
 	for (unsigned i = 0; i < size && off + i < chip->dev->cls->range_len; i++) {
@@ -99,9 +97,7 @@ words_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 	val = chip->ops->read(chip, off & ~3ULL) >> 8 * (off & 3);
 	chip_settle(chip);
 	pthread_mutex_unlock(&chip->lock);
-	val &= UINT64_MAX >> (64 - 8 * size);
-	TRACE(chip->dev->vmm->log, chip__read, chip->dev->name, off, size, val);
-	return (val);
+	return (val & (UINT64_MAX >> (64 - 8 * size)));
 }
 
 static void
@@ -109,7 +105,6 @@ words_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t 
 {
 	struct chip *chip = arg;
 
-	TRACE(chip->dev->vmm->log, chip__write, chip->dev->name, off, size, val);
 	pthread_mutex_lock(&chip->lock);
 	catch_up(chip);
 	if ((off & 3) == 0)

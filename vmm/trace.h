@@ -28,8 +28,8 @@
 	X(vm__stop, "vm.stop", "", "processors, devices and the clock stand")						\
 	X(vm__go, "vm.go", "", "and go on")											\
 	X(cpu__exit, "cpu.exit", "vCPU %llu, by the code at %#llx", "a vCPU's exit that no device serves, by its kind")	\
-	X(chip__read, "chip.read", "offset %#llx, %llu bytes: %#llx", "an exit that a chip serves, such as a UART: a register is read")	\
-	X(chip__write, "chip.write", "offset %#llx, %llu bytes: %#llx", "and written")					\
+	X(device__read, "device.read", "vCPU %llu, offset %#llx, %llu bytes: %#llx", "an exit that a device serves: it is read, by a port or a memory access")	\
+	X(device__write, "device.write", "vCPU %llu, offset %#llx, %llu bytes: %#llx", "and written")			\
 	X(irq__line, "irq.line", "%llu", "a device drives its interrupt line; 1: asserted")					\
 	X(irq__pulse, "irq.pulse", "", "a device's interrupt is an edge")							\
 	X(irq__msi, "irq.msi", "vector %llu: %#llx to %#llx", "a device sends a message: vector, data, address; the driver may hold it back by its mask") \

@@ -132,6 +132,8 @@ struct vmctx {
 	struct vm_range	**ranges[2];		/* by enum vm_space; sorted by base */
 	unsigned	 nranges[2];
 	struct vm_doorbell *doorbells;
+	void		(*watch)(void *arg, const struct vm_range_access *access);	/* vm_range_watch(): fixed when vCPUs run */
+	void		*watch_arg;
 	pthread_mutex_t	 sync_lock;
 	pthread_cond_t	 sync_cond;
 	uint64_t	 sync_epoch;		/* vm_range_sync() */

@@ -438,6 +438,18 @@ target_find(struct vmctx *vm, enum vm_space space, uint64_t addr, unsigned size,
 	pthread_rwlock_unlock(&vm->range_lock);
 }
 
+int
+vm_range_watch(struct vmctx *ctx, void (*fn)(void *arg, const struct vm_range_access *access), void *arg)
+{
+	if (ctx == NULL)
+		return (vm_fail(EINVAL, "range watch: the VM handle is NULL"));
+	if (ctx->started)
+		return (vm_fail(EBUSY, "vm '%s': who is told of accesses is fixed once the VM has started", ctx->name));
+	ctx->watch = fn;
+	ctx->watch_arg = arg;
+	return (0);
+}
+
 static void
 range_call(const struct vm_range_spec *s, struct vcpu *vcpu, uint64_t off, unsigned size, bool write, uint64_t *val)
 {
@@ -474,6 +486,9 @@ vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t a
 		t.db->spec.notify(t.db->spec.arg);
 	else
 		range_call(&t.range->spec, vcpu, addr - t.range->spec.base, size, write, val);
+	if (vm->watch != NULL && t.range != NULL)
+		vm->watch(vm->watch_arg, &(struct vm_range_access){ .name = t.range->spec.name, .vcpu = vcpu,
+		    .off = addr - t.range->spec.base, .size = size, .write = write, .val = *val & ones(size) });
 	insides = in.outer;
 	flight_end(vm, t.side);
 	if (t.db != NULL)

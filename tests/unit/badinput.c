@@ -921,6 +921,40 @@ TEST(vm_range_sync)
 	CHECK_EQ(handler_sync, EDEADLK);
 }
 
+static struct vm_range_access watched;
+static char watched_name[8];
+
+static void
+watch(void *arg, const struct vm_range_access *access)
+{
+	CHECK(arg == &watched);
+	watched = *access;
+	(void)snprintf(watched_name, sizeof(watched_name), "%s", access->name);
+}
+
+TEST(vm_range_watch)
+{
+	struct vm_range_spec rs = { .name = "r", .space = VM_SPACE_MEM, .base = 0xfe000000, .len = 4096 };
+	struct vmctx *ctx = amd64();
+	struct vm_range *range = vm_range_add(ctx, &rs);
+	uint64_t val = 0x1ff;
+
+	FAILS(EINVAL, vm_range_watch(NULL, watch, &watched));
+	OK(vm_range_watch(ctx, watch, &watched));
+	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000010, 1, true, &val));
+	CHECK(watched.write && watched.off == 0x10 && watched.size == 1 && watched.val == 0xff && watched.vcpu == NULL);
+	CHECK_STR(watched_name, "r");
+	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000020, 2, false, &val));
+	CHECK(!watched.write && watched.off == 0x20 && watched.size == 2 && watched.val == 0xffff);
+	OK(vm_range_watch(ctx, NULL, NULL));
+	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000030, 2, false, &val));
+	CHECK_EQ(watched.off, 0x20);
+	OK(vm_start(ctx));
+	FAILS(EBUSY, vm_range_watch(ctx, watch, &watched));
+	vm_range_remove(range);
+	vm_close(ctx);
+}
+
 TEST(vm_access)
 {
 	struct vmctx *ctx = amd64(), *arm = arm64();
