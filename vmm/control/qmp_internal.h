@@ -42,7 +42,7 @@ struct qmp {
 	bool		 reset;		/* a client has asked for the reset that is under way */
 };
 
-extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices, qmp_group_stats, qmp_group_trace;
+extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices, qmp_group_stats, qmp_group_trace, qmp_group_net;
 
 /* qmp_peer.c */
 struct qmp_peer *qmp_peer_new(struct qmp *q, int fd);

@@ -12,7 +12,7 @@
 #include "qmp_internal.h"
 
 const struct qmp_group *const qmp_groups[] = {
-	&qmp_group_server, &qmp_group_run, &qmp_group_query, &qmp_group_devices, &qmp_group_stats, &qmp_group_trace, NULL
+	&qmp_group_server, &qmp_group_run, &qmp_group_query, &qmp_group_devices, &qmp_group_stats, &qmp_group_trace, &qmp_group_net, NULL
 };
 
 /* The i-th row of the tables that are at member of each group: every row begins with its name. */
