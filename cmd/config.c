@@ -107,7 +107,12 @@ mdoc_machines(void)
 		for (const struct machine_part *part = cls->parts; part->prefix != NULL; part++)
 			printf(".It Va %s\nKeys below it are those of device\n.Cm %s\nin\n.Xr hyve-devices 7 .\n", part->prefix,
 			    part->device);
-		printf(".It Va %s\nA slot: its key\n.Va device\nnames the device in it, whose keys are the others.\n.El\n", MACHINE_SLOTS);
+		printf(".It Va %s\nA slot: its key\n.Va device\nnames the device in it, whose keys are the others.\n", MACHINE_SLOTS);
+		printf(".It Va %s\nThe same for what is behind a root port, device\n.Cm root-port :\n"
+		    "behind the one in slot N of bus 0 is\n.Va pci.N.0.0 ,\nwhatever number the guest gives to that bus.\n", MACHINE_BEHIND);
+		for (unsigned k = 0; k < machine_slot_keys.nkeys; k++)
+			cmd_mdoc_key("pci.*.*.0.", &machine_slot_keys.key[k]);
+		puts(".El");
 	}
 }
 

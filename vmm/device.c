@@ -163,6 +163,8 @@ device_destroy(struct device *dev)
 	vmm = dev->vmm;
 	if (!vmm->paused && dev->cls->pause != NULL)
 		dev->cls->pause(dev);
+	if (!vmm->paused && dev->cls->settle != NULL)
+		dev->cls->settle(dev);
 	if (dev->cls->fini != NULL)
 		dev->cls->fini(dev);
 	(void)vm_range_sync(vmm->vm);

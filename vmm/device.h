@@ -36,6 +36,7 @@ struct block;
 struct chardev;
 struct device;
 struct pci_host;
+struct pci_port;
 
 /* What a device can be attached to.  The machine picks one of them. */
 #define	DEVICE_ON_MMIO		0x01U	/* a range of guest-physical addresses and interrupt lines */
@@ -55,6 +56,13 @@ struct vmm_hold {
 	void		*changed_arg;
 };
 
+/* Who is told, on the control thread, what became of devices that were to be taken out (machine/plug.h); id NULL: it has none. */
+struct vmm_plug {
+	void		(*gone)(void *arg, const char *id, const char *name);
+	void		(*kept)(void *arg, const char *id, const char *name);	/* the guest does not let go of it */
+	void		*arg;
+};
+
 /* The VM around a set of devices: what its owner fills in before the first device. */
 struct vmm {
 	struct vmctx	*vm;
@@ -64,6 +72,7 @@ struct vmm {
 	struct device	*devices;	/* the registry's, in order of creation */
 	bool		 paused;	/* the registry's */
 	struct vmm_hold	 hold;
+	struct vmm_plug	 plug;
 };
 
 /* Where the machine puts a device. */
@@ -75,6 +84,8 @@ struct device_place {
 	struct chardev	*chardev;	/* serial ports: a back end instead of the keys', or NULL */
 	struct pci_host	*pci;		/* PCI: the segment, and where on its bus 0 */
 	uint8_t		 devfn;
+	struct pci_port	*port;		/* or, with devfn 0, behind this port; NULL: not */
+	uint8_t		 bus;		/* the bus's number in names of keys: the port's slot, or 0 */
 };
 
 /* A property of a device's devicetree node: a cell, or one without a value. */
@@ -118,6 +129,7 @@ struct device_class {
 	size_t		 size;		/* of its struct, dev->soft: zeroed memory */
 	struct config_keys keys;
 	const struct vm_state_table *state;	/* of its struct; NULL: nothing to save */
+	bool	 hot;			/* it can be put in and taken out while the guest runs */
 	/*
 	 * What firmware calls it when it boots from it as a PCI function: an Open Firmware node without the place, and what is below, as
 	 * "scsi/disk@0,0".  Its keys have DEVICE_BOOT_KEY then.  NULL: nobody boots from it.

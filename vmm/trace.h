@@ -37,7 +37,7 @@
 	X(device__reset, "device.reset", "", "a device is reset")							\
 	X(device__pause, "device.pause", "", "a device is quiet from now on")						\
 	X(device__resume, "device.resume", "", "a device works again")							\
-	X(pci__read, "pci.read", "function %#llx, offset %#llx, %llu bytes: %#llx", "configuration space is read; function: slot * 8 + function") \
+	X(pci__read, "pci.read", "function %#llx, offset %#llx, %llu bytes: %#llx", "configuration space is read; function: bus * 256 + slot * 8 + function") \
 	X(pci__write, "pci.write", "function %#llx, offset %#llx, %llu bytes: %#llx", "and written")			\
 	X(virtio__status, "virtio.status", "%#llx, was %#llx", "a driver writes its status (virtio 1.2 section 2.1); 0: reset") \
 	X(virtio__notify, "virtio.notify", "queue %llu", "a driver says that a queue has work")				\

@@ -79,12 +79,19 @@ def disk_by_grub(context):
     g.power_off()
 
 
-def by_grub(context, device, command, uefi=True):
-    """The disk on another controller, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's; a command that ends well."""
+def by_grub(context, device, command, uefi=True, port=False):
+    """
+    The disk on another controller, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's; a command that ends well.  With
+    port the controller is behind a root port, beside which there is an empty one.
+    """
     disks = [(images(context)["code"], grub_disk)] if uefi else []
     disks.append((seabios(context), bios_disk) if context.arch == "amd64" else (u_boot_image(), grub_disk))
     for image, make in disks:
-        g = firmware(context, image, disks=[make(context) + ",device=" + device], memory="512M", cpus=2)
+        if port:
+            g = firmware(context, image, "pci.0.20.0.device=root-port", "pci.0.21.0.device=root-port", "pci.20.0.0.device=" + device,
+                         "pci.20.0.0.path=" + make(context), "pci.20.0.0.bootindex=0", memory="512M", cpus=2)
+        else:
+            g = firmware(context, image, disks=[make(context) + ",device=" + device], memory="512M", cpus=2)
         g.expect(r"guest: script\r?\n")
         g.run(command)
         g.power_off()
@@ -92,7 +99,9 @@ def by_grub(context, device, command, uefi=True):
 
 @case(slow=True)
 def nvme_by_grub(context):
-    by_grub(context, "nvme", "test -b /dev/nvme0n1p1 && test $(grep -c 'MSI.* nvme0q' /proc/interrupts) = 3")
+    """Behind a root port, whose hot-plug the system controls, by ACPI's leave too."""
+    by_grub(context, "nvme", "test -b /dev/nvme0n1p1 && test $(grep -c 'MSI.* nvme0q' /proc/interrupts) = 3 && ls /sys/bus/pci/slots/20 && "
+            "test $(grep -c pciehp /proc/interrupts) = 2", port=True)
 
 
 @case(slow=True)

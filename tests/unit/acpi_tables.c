@@ -484,6 +484,7 @@ TEST(acpica_reads_them)
 	fx_open(&fx);
 	fx_place(&fx);
 	acpica_dsdt(dsdt(&fx));
+	acpica_osc();
 	for (size_t i = 0; i < sizeof(data) / sizeof(data[0]); i++) {
 		const uint8_t *t = find(&fx, data[i]);
 

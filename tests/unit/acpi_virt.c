@@ -308,6 +308,7 @@ TEST(acpica_reads_them)
 	spec.its = 0x08080000;
 	load(&spec);
 	acpica_dsdt(dsdt());
+	acpica_osc();
 	acpica_tool("acpiexec -b 'evaluate \\_SB.GPO0._AEI' dsdt.dat", "\\_SB.GPO0", "Error");
 	acpica_tool("acpiexec -b 'resources \\_SB.PCI0' dsdt.dat", "3EFF0000", "Error");
 	for (size_t i = 0; i < sizeof(data) / sizeof(data[0]); i++) {

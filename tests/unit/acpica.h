@@ -78,6 +78,18 @@ acpica_dsdt(const uint8_t *t)
 	acpica_tool("acpiexec -b 'namespace' again.aml", "Namespace", "Error");
 }
 
+/* 6.2.11, of the DSDT that was saved: the system gets hot-plug, its events and the capability, and is told that it did not get the rest. */
+static inline void
+acpica_osc(void)
+{
+#define	OSC	"acpiexec -b 'evaluate \\_SB.PCI0._OSC (5B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 "
+
+	acpica_tool(OSC "(00 00 00 00 1F 00 00 00 3F 00 00 00)' dsdt.dat", "10 00 00 00 1F 00 00 00 15 00 00 00", "Error");
+	acpica_tool(OSC "(00 00 00 00 1F 00 00 00 11 00 00 00)' dsdt.dat", "00 00 00 00 1F 00 00 00 11 00 00 00", "Error");
+	acpica_tool("acpiexec -b 'evaluate \\_SB.PCI0._OSC (00 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 "
+	    "(00 00 00 00 1F 00 00 00 11 00 00 00)' dsdt.dat", "04 00 00 00 1F 00 00 00 11 00 00 00", "Error");
+}
+
 /* A table without code. */
 static inline void
 acpica_data(const char *name, const uint8_t *t)

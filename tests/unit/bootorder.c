@@ -4,6 +4,7 @@
  */
 #include "firmware/bootorder.h"
 #include "firmware/fw_cfg.h"
+#include "pci/root_port.h"
 #include "pci_fixture.h"
 
 static struct fx fx;
@@ -23,6 +24,15 @@ static const struct config_key keys[] = { DEVICE_BOOT_KEY };
 
 DEVICE_CLASS(test_boot, "test-boot", "what a test boots from", keys, NULL, .on = DEVICE_ON_PCI, .boot = "scsi/disk@0,0",
     .size = sizeof(struct pci_fn), .init = t_init, .fini = px_fini, .reset = px_reset, .pause = px_pause, .resume = px_resume);
+
+/* A port is the node before what is behind it, which has no place of its own. */
+static void
+behind(struct device *port)
+{
+	const struct device_place place = { .on = DEVICE_ON_PCI, .pci = host, .port = root_port_of(port), .bus = 18 };
+
+	CHECKF(fx_make_with(&fx, "test-boot", "behind", &place, "behind.bootindex=1\n") != NULL, "%s", vmm_errmsg());
+}
 
 /* One with several units. */
 static const struct config_key unit_keys[] = { DEVICE_BOOT_KEY_AT("port.0."), DEVICE_BOOT_KEY_AT("port.1."), DEVICE_BOOT_KEY_AT("port.2.") };
@@ -137,6 +147,20 @@ TEST(two_at_one_place)
 	setup(2, devfn, index);
 	CHECK_EQ(bootorder_publish(&fx.vmm, fw_cfg), -1);
 	CHECK_HAS(vmm_errmsg(), "d0 and d1 have the same bootindex, 7");
+	finish();
+}
+
+TEST(behind_a_port)
+{
+	static const unsigned devfn[] = { PCI_DEVFN(4, 0) };
+	static const int index[] = { 2 };
+	struct device *port;
+
+	setup(1, devfn, index);
+	port = px_make(&fx, host, "root-port", "port", PCI_DEVFN(18, 0), NULL);
+	CHECKF(port != NULL, "%s", vmm_errmsg());
+	behind(port);
+	is_told("/pci@i0cf8/pci-bridge@12/scsi@0/disk@0,0\n/pci@i0cf8/scsi@4/disk@0,0");
 	finish();
 }
 

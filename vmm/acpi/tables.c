@@ -122,15 +122,30 @@ acpi_routing(struct aml *a, const char *name, const unsigned *gsi, const char *c
 }
 
 /*
- * _OSC (6.2.11, PCI firmware specification 4.5): the system may use nothing of what it asks for control of, as there is neither
- * hot-plug nor error reporting.  CreateDWordField(Arg3, 8, CDW3) And(CDW3, 0, CDW3) Return(Arg3)
+ * _OSC (6.2.11, PCI firmware specification 3.2, 4.5.1): the system controls hot-plug of root ports, their power management events and the
+ * PCI Express capability, and nothing else of what it asks for, as there is no error reporting.
+ *
+ *	CreateDWordField (Arg3, 0, CDW1) CreateDWordField (Arg3, 8, CDW3)
+ *	If (Arg0 == ToUUID ("33DB4D5B-1FF7-401C-9657-7441C03DD766")) {
+ *		Local0 = CDW3 & 0x15
+ *		If (Local0 != CDW3) { CDW1 |= 0x10 }	// it did not get all
+ *		CDW3 = Local0
+ *	} Else { CDW1 |= 4 }				// not this one
+ *	Return (Arg3)
  */
 void
 acpi_osc(struct aml *a)
 {
 	static const uint8_t body[] = {
+		0x8a, 0x6b, 0x00, 'C', 'D', 'W', '1',
 		0x8a, 0x6b, 0x0a, 0x08, 'C', 'D', 'W', '3',
-		0x7b, 'C', 'D', 'W', '3', 0x00, 'C', 'D', 'W', '3',
+		0xa0, 0x39, 0x93, 0x68, 0x11, 0x13, 0x0a, 0x10,
+		0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40, 0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66,
+		0x7b, 'C', 'D', 'W', '3', 0x0a, 0x15, 0x60,
+		0xa0, 0x13, 0x92, 0x93, 0x60, 'C', 'D', 'W', '3',
+		0x7d, 'C', 'D', 'W', '1', 0x0a, 0x10, 'C', 'D', 'W', '1',
+		0x70, 0x60, 'C', 'D', 'W', '3',
+		0xa1, 0x0c, 0x7d, 'C', 'D', 'W', '1', 0x0a, 0x04, 'C', 'D', 'W', '1',
 		0xa4, 0x6b,
 	};
 

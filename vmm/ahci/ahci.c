@@ -262,7 +262,7 @@ static int
 set_names(struct ahci_port *p, const char *path)
 {
 	const char *serial = port_str(p, "ser"), *model = port_str(p, "model");
-	uint64_t hash = HASH_START + p->h->dev->place.devfn * AHCI_PORTS + p->n;
+	uint64_t hash = HASH_START + ((unsigned)p->h->dev->place.bus << 8 | p->h->dev->place.devfn) * AHCI_PORTS + p->n;
 	char made[24];
 
 	if (path != NULL)

@@ -521,6 +521,17 @@ config_unset(struct config *cfg, const char *name)
 		free_value(node);
 }
 
+void
+config_unset_below(struct config *cfg, const char *name)
+{
+	struct config_node *node = name_ok(name, false) ? find_node(&cfg->root, name) : NULL;
+
+	if (node == NULL)
+		return;
+	free_children(node);
+	free_value(node);
+}
+
 /* A growing string with the limit of values. */
 struct text {
 	char	*buf;

@@ -153,6 +153,11 @@ int	config_set_text(struct config *cfg, const char *text, const struct config_or
 void	config_unset(struct config *cfg, const char *name);
 
 /*
+ * Forget what was set for name and everything below it.  Nobody may have a node below it, or a string got from there.
+ */
+void	config_unset_below(struct config *cfg, const char *name);
+
+/*
  * Read a file of lines name=value; blank lines and lines that begin with '#' are skipped,
  * nothing is trimmed.  A file whose first byte that is not blank is '{' is JSON (json.h).
  * Stops at the first error, whose sentence has file and line.  Errors of open(2) and read(2),

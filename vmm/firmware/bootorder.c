@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../error.h"
+#include "../pci/pci.h"
 #include "bootorder.h"
 #include "fw_cfg.h"
 
@@ -34,7 +35,7 @@ numbered(char *to, size_t len, const char *text, unsigned unit)
 		(void)snprintf(to, len, "%s", text);
 }
 
-/* A function of bus 0: its class's node at its slot, and what is below. */
+/* A function: behind a port the node of that, its class's node at its slot, and what is below. */
 static void
 line(const struct place *p, char text[PATH_LEN])
 {
@@ -42,12 +43,14 @@ line(const struct place *p, char text[PATH_LEN])
 	const char *below = strchr(dev->cls->boot, '/');
 	unsigned slot = dev->place.devfn >> 3, fn = dev->place.devfn & 7;
 	int node = (int)(below - dev->cls->boot);
-	char which[8] = "", unit[48];
+	char which[8] = "", unit[48], port[24] = "";
 
 	if (fn != 0)
 		(void)snprintf(which, sizeof(which), ",%x", fn);
+	if (dev->place.port != NULL)
+		(void)snprintf(port, sizeof(port), "pci-bridge@%x/", PCI_SLOT(dev->place.port->fn->devfn));
 	numbered(unit, sizeof(unit), below, p->unit);
-	(void)snprintf(text, PATH_LEN, "/pci@i0cf8/%.*s@%x%s%s%s\n", node, dev->cls->boot, slot, which, unit, dev->boot_unit);
+	(void)snprintf(text, PATH_LEN, "/pci@i0cf8/%s%.*s@%x%s%s%s\n", port, node, dev->cls->boot, slot, which, unit, dev->boot_unit);
 }
 
 /* The device's units take the places that their keys say. */
@@ -71,6 +74,18 @@ take_places(const struct device *dev, struct place at[PLACES])
 		if (at[n].dev != NULL)
 			return (vmm_fail(EINVAL, "%s and %s have the same bootindex, %lld", at[n].dev->name, dev->name, (long long)n));
 		at[n] = p;
+	}
+	return (0);
+}
+
+int
+bootorder_check(struct vmm *vmm)
+{
+	struct place at[PLACES] = { { NULL, 0, "" } };
+
+	for (const struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
+		if (take_places(dev, at) != 0)
+			return (-1);
 	}
 	return (0);
 }

@@ -13,4 +13,7 @@
  */
 int	bootorder_publish(struct vmm *vmm, struct device *fw_cfg);
 
+/* Whether every device has a place of its own: -1 with EINVAL and a sentence.  Control thread. */
+int	bootorder_check(struct vmm *vmm);
+
 #endif /* _HYVE_BOOTORDER_H_ */

@@ -11,6 +11,11 @@
 
 static const struct machine_class *const machines[] = { &machine_pc, &machine_virt };
 
+static const struct config_key slot_keys[] = {
+	KEY_STRING("id", NULL, "what clients of the control socket call the device"),
+};
+const struct config_keys machine_slot_keys = { slot_keys, sizeof(slot_keys) / sizeof(slot_keys[0]) };
+
 const struct machine_class *
 machine_at(unsigned i)
 {
@@ -25,7 +30,9 @@ machine_declare(struct config *cfg)
 	if (config_declare(cfg, "boot", &boot_keys) != 0 || config_declare(cfg, "boot.module.*", &boot_module_keys) != 0 ||
 	    config_declare(cfg, "firmware", &firmware_keys) != 0 ||
 	    config_declare(cfg, "firmware.item.*", &firmware_item_keys) != 0 || config_declare(cfg, "smbios", &smbios_keys) != 0 ||
-	    config_declare_slots(cfg, MACHINE_SLOTS, &device_selector, device_class_keys) != 0)
+	    config_declare_slots(cfg, MACHINE_SLOTS, &device_selector, device_class_keys) != 0 ||
+	    config_declare_slots(cfg, MACHINE_BEHIND, &device_selector, device_class_keys) != 0 ||
+	    config_declare(cfg, MACHINE_SLOTS, &machine_slot_keys) != 0 || config_declare(cfg, MACHINE_BEHIND, &machine_slot_keys) != 0)
 		return (-1);
 	for (unsigned i = 0; (cls = machine_at(i)) != NULL; i++) {
 		if (config_declare(cfg, cls->name, &cls->keys) != 0)

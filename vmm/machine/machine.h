@@ -16,8 +16,11 @@ struct parts;
 struct firmware;
 struct firmware_place;
 
-/* The nodes where devices can be added, in every machine. */
+/* The nodes where devices can be added, in every machine: slots of bus 0, and behind the root port in slot N of that, which is bus N here. */
 #define	MACHINE_SLOTS	"pci.0.*.0"
+#define	MACHINE_BEHIND	"pci.*.0.0"
+/* Keys of such a node that are not its device's. */
+extern const struct config_keys machine_slot_keys;
 
 /* A device that the machine always has, and where its keys are. */
 struct machine_part {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * parts.h - what machines are put together from: interrupt lines, devices at fixed places, PCI slots.
+ * parts.h - what machines are put together from: interrupt lines, devices at fixed places, PCI slots and root ports.
  *
  * All on the control thread, in a machine's init, with struct machine's parts zeroed before.
  */
@@ -43,8 +43,19 @@ struct device *parts_add(struct machine *m, const struct part *part);
 /* The same for a function of the segment; base is what the class makes of it. */
 struct device *parts_add_pci(struct machine *m, const char *device, const char *name, const char *node, uint8_t devfn,
 	    uint64_t base);
-/* The devices of the configuration, pci.0.SLOT.0.  -1 with a sentence. */
+/* The devices of the configuration, pci.0.SLOT.0 and pci.SLOT.0.0.  -1 with a sentence. */
 int	parts_add_slots(struct machine *m);
+
+#define	PARTS_SLOTS	32
+/* The root port in a slot; NULL: there is none. */
+struct device *parts_port(struct machine *m, unsigned slot);
+/* The device behind the root port in a slot; NULL: there is none. */
+struct device *parts_behind(struct machine *m, unsigned slot);
+/* The node of the keys of what is behind the root port in a slot: "pci.4.0.0". */
+#define	PARTS_NODE_LEN	16
+const char *parts_node_behind(unsigned slot, char name[PARTS_NODE_LEN]);
+/* Make a device behind the root port in a slot, of the keys there; root_port_insert() is the caller's.  NULL with a sentence. */
+struct device *parts_add_behind(struct machine *m, const char *device, unsigned slot);
 
 /* The end of all of it: devices, the segment, lines.  Also after an init that failed half-way. */
 void	parts_fini(struct machine *m);

@@ -266,7 +266,7 @@ static int
 set_names(struct nvme *n, struct device *dev, const char *path)
 {
 	const char *serial = config_str(dev->config, "ser"), *eui64 = config_str(dev->config, "eui64");
-	uint64_t h = hash_bytes(HASH_START + dev->place.devfn, path, strlen(path)), h2 = hash_bytes(h, "hyve", 4), eui;
+	uint64_t h = hash_bytes(HASH_START + ((unsigned)dev->place.bus << 8 | dev->place.devfn), path, strlen(path)), h2 = hash_bytes(h, "hyve", 4), eui;
 	char text[24], *end;
 
 	if (serial != NULL && strlen(serial) > sizeof(n->serial))

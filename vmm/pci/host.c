@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * host.c - a PCI segment with one bus: configuration by memory (PCIe 7.2.2) and by ports (PCI
- * 3.2.2.3.2), and what firmware would do with the BARs.
+ * host.c - a PCI segment, which is bus 0 and what is behind its ports: configuration by memory (PCIe 7.2.2) and by ports (PCI 3.2.2.3.2).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,20 +18,6 @@
 #define	DATA		4		/* offset of the data port */
 #define	ADDRESS_ENABLE	0x80000000U
 #define	ADDRESS_KNOWN	0x80fffffcU	/* enable, bus, device, function, register */
-#define	NSLOTS		256
-
-struct pci_host {
-	struct vmm	*vmm;
-	struct pci_host_spec spec;
-	pthread_mutex_t	 lock;		/* of everything; held while functions' registers are accessed */
-	struct pci_fn	*fn[NSLOTS];
-	struct vm_range	*ecam_range, *ports_range;
-	uint64_t	 ecam;
-	unsigned	 buses;		/* of the window */
-	uint32_t	 address;	/* port 0xcf8 */
-	void		(*on_pin)(void *arg, uint8_t devfn, bool level);	/* or NULL */
-	void		*on_pin_arg;
-};
 
 /* Largest naturally aligned piece of [off, off + size). */
 static unsigned
@@ -45,10 +30,23 @@ piece(uint64_t off, unsigned size)
 	return (n);
 }
 
-static uint64_t
-cfg_read(struct pci_host *h, unsigned devfn, unsigned off, unsigned size)
+/* The function that has this id, if the guest can reach it.  A port takes what is for its bus (PCI-to-PCI Bridge Architecture 3.1.2.1.2). */
+static struct pci_fn *
+find(const struct pci_host *h, unsigned id)
 {
-	struct pci_fn *fn = h->fn[devfn];
+	if (id >> 8 == 0)
+		return (h->fn[id]);
+	for (const struct pci_port *port = h->ports; port != NULL; port = port->next) {
+		if (port->up.on && port->up.bus == id >> 8)
+			return ((id & 0xff) == 0 ? port->behind : NULL);
+	}
+	return (NULL);
+}
+
+static uint64_t
+cfg_read(struct pci_host *h, unsigned id, unsigned off, unsigned size)
+{
+	struct pci_fn *fn = find(h, id);
 	uint64_t v = 0;
 	unsigned n;
 
@@ -57,17 +55,17 @@ cfg_read(struct pci_host *h, unsigned devfn, unsigned off, unsigned size)
 		v |= (uint64_t)(fn == NULL || off + i >= PCI_CFG_LEN ? UINT32_MAX >> (32 - 8 * n) :
 		    pci_fn_read(fn, off + i, n)) << (8 * i);
 	}
-	TRACE(h->vmm->log, pci__read, NULL, devfn, off, size, v);
+	TRACE(h->vmm->log, pci__read, NULL, id, off, size, v);
 	return (v);
 }
 
 static void
-cfg_write(struct pci_host *h, unsigned devfn, unsigned off, unsigned size, uint64_t val)
+cfg_write(struct pci_host *h, unsigned id, unsigned off, unsigned size, uint64_t val)
 {
-	struct pci_fn *fn = h->fn[devfn];
+	struct pci_fn *fn = find(h, id);
 	unsigned n;
 
-	TRACE(h->vmm->log, pci__write, NULL, devfn, off, size, val);
+	TRACE(h->vmm->log, pci__write, NULL, id, off, size, val);
 	for (unsigned i = 0; fn != NULL && i < size && off + i < PCI_CFG_LEN; i += n) {
 		n = piece(off + i, size - i);
 		pci_fn_write(fn, off + i, n, (uint32_t)(val >> (8 * i)));
@@ -77,9 +75,13 @@ cfg_write(struct pci_host *h, unsigned devfn, unsigned off, unsigned size, uint6
 void
 pci_host_uncovered(struct pci_host *h, const struct pci_fn *fn, bool io, uint64_t addr, uint64_t len)
 {
-	for (unsigned i = 0; i < NSLOTS; i++) {
+	for (unsigned i = 0; i < PCI_NSLOTS; i++) {
 		if (h->fn[i] != NULL && h->fn[i] != fn)
 			pci_fn_uncovered(h->fn[i], io, addr, len);
+	}
+	for (const struct pci_port *port = h->ports; port != NULL; port = port->next) {
+		if (port->behind != NULL && port->behind != fn)
+			pci_fn_uncovered(port->behind, io, addr, len);
 	}
 }
 
@@ -88,12 +90,10 @@ static uint64_t
 ecam_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 {
 	struct pci_host *h = arg;
-	uint64_t v = UINT64_MAX;
+	uint64_t v;
 
-	if (off >> 20 != 0)
-		return (v);
 	pthread_mutex_lock(&h->lock);
-	v = cfg_read(h, (unsigned)(off >> 12) & 0xff, (unsigned)off & 0xfff, size);
+	v = cfg_read(h, (unsigned)(off >> 12) & 0xffff, (unsigned)off & 0xfff, size);
 	pthread_mutex_unlock(&h->lock);
 	return (v);
 }
@@ -103,10 +103,8 @@ ecam_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t v
 {
 	struct pci_host *h = arg;
 
-	if (off >> 20 != 0)
-		return;
 	pthread_mutex_lock(&h->lock);
-	cfg_write(h, (unsigned)(off >> 12) & 0xff, (unsigned)off & 0xfff, size, val);
+	cfg_write(h, (unsigned)(off >> 12) & 0xffff, (unsigned)off & 0xfff, size, val);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -115,11 +113,11 @@ ecam_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t v
  * of the access is within it; false: none.
  */
 static bool
-selected(const struct pci_host *h, uint64_t off, unsigned *devfn, unsigned *reg, unsigned *size)
+selected(const struct pci_host *h, uint64_t off, unsigned *id, unsigned *reg, unsigned *size)
 {
-	if (off < DATA || (h->address & ADDRESS_ENABLE) == 0 || ((h->address >> 16) & 0xff) != 0)
+	if (off < DATA || (h->address & ADDRESS_ENABLE) == 0)
 		return (false);
-	*devfn = (h->address >> 8) & 0xff;
+	*id = (h->address >> 8) & 0xffff;
 	*reg = (h->address & 0xfc) + (unsigned)(off - DATA);
 	if (*size > PORTS_LEN - off)
 		*size = (unsigned)(PORTS_LEN - off);
@@ -131,14 +129,14 @@ ports_read(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size)
 {
 	struct pci_host *h = arg;
 	uint64_t v = UINT64_MAX;
-	unsigned devfn, reg;
+	unsigned id, reg;
 
 	/* Only whole accesses are to the address (PCI 3.2.2.3.2). */
 	pthread_mutex_lock(&h->lock);
 	if (off == 0 && size == 4)
 		v = h->address;
-	else if (selected(h, off, &devfn, &reg, &size))
-		v = cfg_read(h, devfn, reg, size) | ~(UINT64_MAX >> (64 - 8 * size));
+	else if (selected(h, off, &id, &reg, &size))
+		v = cfg_read(h, id, reg, size) | ~(UINT64_MAX >> (64 - 8 * size));
 	pthread_mutex_unlock(&h->lock);
 	return (v);
 }
@@ -147,13 +145,13 @@ static void
 ports_write(void *arg, struct vcpu *vcpu, uint64_t off, unsigned size, uint64_t val)
 {
 	struct pci_host *h = arg;
-	unsigned devfn, reg;
+	unsigned id, reg;
 
 	pthread_mutex_lock(&h->lock);
 	if (off == 0 && size == 4)
 		h->address = (uint32_t)val & ADDRESS_KNOWN;
-	else if (selected(h, off, &devfn, &reg, &size))
-		cfg_write(h, devfn, reg, size, val);
+	else if (selected(h, off, &id, &reg, &size))
+		cfg_write(h, id, reg, size, val);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -190,12 +188,19 @@ pci_host_attach(struct pci_host *h, struct pci_fn *fn)
 	int error = 0;
 
 	pthread_mutex_lock(&h->lock);
-	if (h->fn[fn->devfn] != NULL)
+	if (fn->port != NULL && (fn->devfn != 0 || fn->bridge))
+		error = vmm_fail(EINVAL, "%s: behind a port is room for one device without other buses", fn->dev->name);
+	else if (fn->port != NULL && fn->port->behind != NULL)
+		error = vmm_fail(EEXIST, "%s: the slot of %s is taken by %s", fn->dev->name, fn->port->fn->dev->name, fn->port->behind->dev->name);
+	else if (fn->port != NULL)
+		fn->port->behind = fn;
+	else if (h->fn[fn->devfn] != NULL)
 		error = vmm_fail(EEXIST, "%s: PCI slot %u.%u is taken by %s", fn->dev->name, fn->devfn >> 3,
 		    fn->devfn & 7U, h->fn[fn->devfn]->dev->name);
 	else
 		h->fn[fn->devfn] = fn;
-	count_functions(h, fn->devfn);
+	if (fn->port == NULL)
+		count_functions(h, fn->devfn);
 	pthread_mutex_unlock(&h->lock);
 	return (error);
 }
@@ -204,9 +209,12 @@ void
 pci_host_detach(struct pci_host *h, struct pci_fn *fn)
 {
 	pthread_mutex_lock(&h->lock);
+	if (fn->port != NULL && fn->port->behind == fn)
+		fn->port->behind = NULL;
 	if (h->fn[fn->devfn] == fn)
 		h->fn[fn->devfn] = NULL;
-	count_functions(h, fn->devfn);
+	if (fn->port == NULL)
+		count_functions(h, fn->devfn);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -228,64 +236,63 @@ pci_host_fn(struct pci_host *h, uint8_t devfn)
 	return (fn);
 }
 
-/* What firmware does */
-
-struct want {
-	struct pci_fn	*fn;
-	unsigned	 n;
-};
-
-static int
-larger_first(const void *a, const void *b)
+void
+pci_host_add_port(struct pci_host *h, struct pci_port *port)
 {
-	const struct want *x = a, *y = b;
-	uint64_t xs = x->fn->bar[x->n].size, ys = y->fn->bar[y->n].size;
-
-	if (xs != ys)
-		return (xs > ys ? -1 : 1);
-	return (x->fn->devfn != y->fn->devfn ? (int)x->fn->devfn - (int)y->fn->devfn : (int)x->n - (int)y->n);
+	pthread_mutex_lock(&h->lock);
+	port->next = h->ports;
+	h->ports = port;
+	pthread_mutex_unlock(&h->lock);
 }
 
-static int
-assign_one(struct pci_host *h, const struct want *w, uint64_t next[3])
+void
+pci_host_remove_port(struct pci_host *h, struct pci_port *port)
 {
-	const struct pci_bar *bar = &w->fn->bar[w->n];
-	static const char *const names[3] = { "ports", "memory below 4 GiB", "memory above 4 GiB" };
-	const uint64_t limit[3] = { h->spec.io_limit, h->spec.mem32_limit, h->spec.mem64_limit };
-	unsigned kind = bar->kind == PCI_BAR_IO ? 0 : bar->kind == PCI_BAR_MEM64 && h->spec.mem64_limit != 0 ? 2 : 1;
-	uint64_t at = (next[kind] + bar->size - 1) & ~(bar->size - 1);
+	struct pci_port **link = &h->ports;
 
-	if (at < next[kind] || at > limit[kind] || bar->size > limit[kind] - at)
-		return (vmm_fail(ENOSPC, "%s: no room for %#" PRIx64 " bytes of %s; the machine has too many devices",
-		    w->fn->dev->name, bar->size, names[kind]));
-	next[kind] = at + bar->size;
-	pci_fn_write(w->fn, PCI_BAR0 + 4 * w->n, 4, (uint32_t)at);
-	if (bar->kind == PCI_BAR_MEM64)
-		pci_fn_write(w->fn, PCI_BAR0 + 4 * w->n + 4, 4, (uint32_t)(at >> 32));
-	return (0);
+	pthread_mutex_lock(&h->lock);
+	while (*link != NULL && *link != port)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = port->next;
+	pthread_mutex_unlock(&h->lock);
 }
 
-/* Decoding on; where the pin goes, as the driver of an interrupt controller counts (PCI 6.2.4). */
+struct pci_port *
+pci_host_port(struct pci_host *h, const struct pci_fn *fn)
+{
+	struct pci_port *port;
+
+	pthread_mutex_lock(&h->lock);
+	for (port = h->ports; port != NULL && port->fn != fn; port = port->next)
+		;
+	pthread_mutex_unlock(&h->lock);
+	return (port);
+}
+
+void
+pci_host_up(struct pci_host *h, const struct pci_port *port, struct pci_upstream *up)
+{
+	pthread_mutex_lock(&h->lock);
+	*up = port->up;
+	pthread_mutex_unlock(&h->lock);
+}
+
 static void
-switch_on(struct pci_fn *fn)
+set_line(struct pci_fn *fn, unsigned slot, const uint8_t *line, unsigned n)
 {
-	struct vm_irq_info info = { 0 };
-	uint32_t cmd = pci_fn_read(fn, PCI_COMMAND, 2);
-
-	pci_fn_write(fn, PCI_COMMAND, 2, cmd | PCI_CMD_IO | PCI_CMD_MEM);
-	if (pci_fn_read(fn, PCI_INTERRUPT_PIN, 1) != 0 && fn->dev->place.irq[0] != NULL &&
-	    vm_irq_get_info(fn->dev->place.irq[0], &info) == 0 && info.line < 0xff)
-		pci_fn_write(fn, PCI_INTERRUPT_LINE, 1, info.line);
+	if (fn != NULL && pci_fn_read(fn, PCI_INTERRUPT_PIN, 1) != 0)
+		pci_fn_write(fn, PCI_INTERRUPT_LINE, 1, line[slot % n]);
 }
 
 void
 pci_host_set_lines(struct pci_host *h, const uint8_t *line, unsigned n)
 {
 	pthread_mutex_lock(&h->lock);
-	for (unsigned i = 0; i < NSLOTS; i++) {
-		if (h->fn[i] != NULL && pci_fn_read(h->fn[i], PCI_INTERRUPT_PIN, 1) != 0)
-			pci_fn_write(h->fn[i], PCI_INTERRUPT_LINE, 1, line[(i >> 3) % n]);
-	}
+	for (unsigned i = 0; i < PCI_NSLOTS; i++)
+		set_line(h->fn[i], PCI_SLOT(i), line, n);
+	for (struct pci_port *port = h->ports; port != NULL; port = port->next)
+		set_line(port->behind, PCI_SLOT(port->fn->devfn), line, n);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -296,40 +303,17 @@ pci_host_on_pin(struct pci_host *h, void (*fn)(void *arg, uint8_t devfn, bool le
 	h->on_pin_arg = arg;
 }
 
+/*
+ * Pin A of device 0 behind a port comes out at pin A of the port (PCI-to-PCI Bridge Architecture 9.1): for a router it is one more function
+ * of the port's slot, in which there is no other.
+ */
 void
-pci_host_pin(struct pci_host *h, uint8_t devfn, bool level)
+pci_host_pin(struct pci_host *h, const struct pci_fn *fn, bool level)
 {
+	uint8_t devfn = fn->port != NULL ? PCI_DEVFN(PCI_SLOT(fn->port->fn->devfn), 1) : fn->devfn;
+
 	if (h->on_pin != NULL)
 		h->on_pin(h->on_pin_arg, devfn, level);
-}
-
-int
-pci_host_assign(struct pci_host *h)
-{
-	struct want *want = calloc(NSLOTS * PCI_NBARS, sizeof(*want));
-	uint64_t next[3] = { h->spec.io_base, h->spec.mem32_base, h->spec.mem64_base };
-	unsigned n = 0;
-	int error = 0;
-
-	if (want == NULL)
-		return (vmm_fail(ENOMEM, "pci: no memory"));
-	pthread_mutex_lock(&h->lock);
-	for (unsigned i = 0; i < NSLOTS; i++) {
-		for (unsigned b = 0; h->fn[i] != NULL && b < PCI_NBARS; b++) {
-			if (h->fn[i]->bar[b].kind != PCI_BAR_NONE)
-				want[n++] = (struct want){ h->fn[i], b };
-		}
-	}
-	qsort(want, n, sizeof(*want), larger_first);
-	for (unsigned i = 0; i < n && error == 0; i++)
-		error = assign_one(h, &want[i], next);
-	for (unsigned i = 0; i < NSLOTS && error == 0; i++) {
-		if (h->fn[i] != NULL)
-			switch_on(h->fn[i]);
-	}
-	pthread_mutex_unlock(&h->lock);
-	free(want);
-	return (error);
 }
 
 /* Life */

@@ -55,7 +55,7 @@ pci_add_msi(struct pci_fn *fn)
 	cap = pci_add_cap(fn, CAP_MSI, CAP_LEN);
 	if (cap == 0)
 		return (vmm_fail(ENOSPC, "%s: no room for one more capability", fn->dev->name));
-	fn->msi = vm_irq_open_msi(fn->dev->vmm->vm, fn->devfn);
+	fn->msi = vm_irq_open_msi(fn->dev->vmm->vm, pci_requester(fn));
 	if (fn->msi == NULL)
 		return (vmm_fail_vm("%s", fn->dev->name));
 	fn->msi_cap = (uint8_t)cap;
@@ -78,6 +78,23 @@ pci_msi_raise(struct pci_fn *fn)
 			device_guest_log(fn->dev, "its message: %s", vm_errmsg());
 	}
 	pthread_mutex_unlock(&fn->lock);
+}
+
+void
+pci_msi_renumber(struct pci_fn *fn)
+{
+	struct vm_irq *irq;
+
+	if (fn->msi == NULL)
+		return;
+	irq = vm_irq_open_msi(fn->dev->vmm->vm, pci_requester(fn));
+	if (irq == NULL || vm_irq_set_mask(irq, true) != 0) {
+		device_guest_log(fn->dev, "its message: %s", vm_errmsg());
+		vm_irq_close(irq);
+		return;
+	}
+	vm_irq_close(fn->msi);
+	fn->msi = irq;
 }
 
 void

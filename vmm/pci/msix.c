@@ -198,7 +198,7 @@ pci_add_msix(struct pci_fn *fn, unsigned nvec, unsigned n)
 	if (cap == 0)
 		return (vmm_fail(ENOSPC, "%s: no room for one more capability", fn->dev->name));
 	for (unsigned i = 0; i < nvec; i++) {
-		fn->msix[i].irq = vm_irq_open_msi(fn->dev->vmm->vm, fn->devfn);
+		fn->msix[i].irq = vm_irq_open_msi(fn->dev->vmm->vm, pci_requester(fn));
 		if (fn->msix[i].irq == NULL)
 			return (vmm_fail_vm("%s", fn->dev->name));
 		fn->nmsix++;
@@ -271,6 +271,23 @@ pci_msix_resume(struct pci_fn *fn)
 		(void)vm_irq_set_pending(fn->msix[i].irq, fn->msix[i].pending != 0);
 	}
 	pci_msix_update(fn);
+}
+
+/* A vector that the host has no memory for keeps its handle, and the number that it had. */
+void
+pci_msix_renumber(struct pci_fn *fn)
+{
+	for (unsigned i = 0; i < fn->nmsix; i++) {
+		struct vm_irq *irq = vm_irq_open_msi(fn->dev->vmm->vm, pci_requester(fn));
+
+		if (irq == NULL || vm_irq_set_mask(irq, true) != 0 || vm_irq_set_pending(irq, pending(fn, i)) != 0) {
+			device_guest_log(fn->dev, "message vector %u: %s", i, vm_errmsg());
+			vm_irq_close(irq);
+			continue;
+		}
+		vm_irq_close(fn->msix[i].irq);
+		fn->msix[i].irq = irq;
+	}
 }
 
 void

@@ -48,7 +48,7 @@ drive_pin(struct pci_fn *fn)
 	if (irq == NULL || fn->initial[PCI_INTERRUPT_PIN] == 0)
 		return;
 	(void)(level ? vm_irq_assert(irq) : vm_irq_deassert(irq));
-	pci_host_pin(fn->host, fn->devfn, level);
+	pci_host_pin(fn->host, fn, level);
 }
 
 void
@@ -94,6 +94,22 @@ pci_put(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 
 /* BARs */
 
+/* Whether a port lets requests for [addr, addr + size) through; a BAR that is in a window only in part is nowhere. */
+static bool
+let_through(const struct pci_fn *fn, enum pci_bar_kind kind, uint64_t addr, uint64_t size)
+{
+	const struct pci_upstream *up = &fn->up;
+	const struct pci_window *w[2] = { kind == PCI_BAR_IO ? &up->io : &up->mem, kind == PCI_BAR_IO ? &up->io : &up->pref };
+
+	if (fn->port == NULL)
+		return (true);
+	for (unsigned i = 0; i < 2; i++) {
+		if (addr >= w[i]->base && addr <= w[i]->limit && size - 1 <= w[i]->limit - addr)
+			return (true);
+	}
+	return (false);
+}
+
 static unsigned
 bar_reg(unsigned n)
 {
@@ -102,7 +118,7 @@ bar_reg(unsigned n)
 
 /* Where the registers say that a BAR decodes; 0: nowhere. */
 static uint64_t
-bar_addr(const struct pci_fn *fn, unsigned n)
+bar_decodes(const struct pci_fn *fn, unsigned n)
 {
 	const struct pci_bar *bar = &fn->bar[n];
 	uint64_t addr = pci_load(fn, bar_reg(n), 4);
@@ -128,6 +144,21 @@ bar_addr(const struct pci_fn *fn, unsigned n)
 	}
 }
 
+static uint64_t
+bar_addr(const struct pci_fn *fn, unsigned n)
+{
+	uint64_t addr = bar_decodes(fn, n);
+
+	return (addr != 0 && let_through(fn, fn->bar[n].kind, addr, fn->bar[n].size) ? addr : 0);
+}
+
+/* A number of its own among all places of the segment. */
+static int
+place_number(const struct pci_fn *fn)
+{
+	return (fn->port != NULL ? (int)(256 * (1 + PCI_SLOT(fn->port->fn->devfn))) + fn->devfn : fn->devfn);
+}
+
 /* Lock held.  true if it moved. */
 static bool
 bar_place(struct pci_fn *fn, unsigned n)
@@ -138,7 +169,7 @@ bar_place(struct pci_fn *fn, unsigned n)
 		.name = fn->dev->name,
 		.space = VM_SPACE_MEM,
 		.base = addr, .len = bar->size, .arg = bar->arg,
-		.priority = -1 - (PCI_NDECODERS * fn->devfn + (int)n),
+		.priority = -1 - (PCI_NDECODERS * place_number(fn) + (int)n),
 	};
 
 	if (bar->kind == PCI_BAR_NONE || addr == bar->addr)
@@ -297,6 +328,75 @@ pci_writable(struct pci_fn *fn, unsigned off, unsigned len, uint32_t mask)
 		fn->wmask[off + i] = (uint8_t)(mask >> (8 * (i & 3)));
 }
 
+void
+pci_clearable(struct pci_fn *fn, unsigned off, unsigned len, uint32_t mask)
+{
+	for (unsigned i = 0; i < len && off + i < PCI_CFG_LEN; i++)
+		fn->cmask[off + i] = (uint8_t)(mask >> (8 * (i & 3)));
+}
+
+/* Behind a port */
+
+uint32_t
+pci_requester(const struct pci_fn *fn)
+{
+	return ((fn->port != NULL ? (uint32_t)fn->up.bus << 8 : 0) | fn->devfn);
+}
+
+void
+pci_fn_set_upstream(struct pci_fn *fn, const struct pci_upstream *up)
+{
+	bool renumbered;
+
+	pthread_mutex_lock(&fn->lock);
+	renumbered = fn->up.bus != up->bus;
+	fn->up = *up;
+	if (renumbered) {
+		pci_msix_renumber(fn);
+		pci_msi_renumber(fn);
+	}
+	pthread_mutex_unlock(&fn->lock);
+}
+
+static bool
+same_window(const struct pci_window *a, const struct pci_window *b)
+{
+	return (a->base == b->base && a->limit == b->limit);
+}
+
+static bool
+same_upstream(const struct pci_upstream *a, const struct pci_upstream *b)
+{
+	return (a->on == b->on && a->bus == b->bus && a->cmd == b->cmd && same_window(&a->io, &b->io) && same_window(&a->mem, &b->mem) &&
+	    same_window(&a->pref, &b->pref));
+}
+
+void
+pci_fn_follow(struct pci_fn *fn, const struct pci_upstream *up)
+{
+	struct moves moved;
+	bool same;
+	uint16_t now;
+
+	/* Most of what is written to a port's registers is about its slot. */
+	pthread_mutex_lock(&fn->lock);
+	same = same_upstream(&fn->up, up);
+	pthread_mutex_unlock(&fn->lock);
+	if (same)
+		return;
+	pci_fn_set_upstream(fn, up);
+	pthread_mutex_lock(&fn->lock);
+	moved = bars_place(fn);
+	pci_msix_update(fn);
+	pci_msi_update(fn);
+	drive_pin(fn);
+	now = pci_command(fn);
+	pthread_mutex_unlock(&fn->lock);
+	tell_moved(fn, &moved);
+	if (fn->ops != NULL && fn->ops->command != NULL)
+		fn->ops->command(fn, now);
+}
+
 /* Accesses, by host.c */
 
 uint32_t
@@ -337,6 +437,7 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 		uint8_t *b = &fn->cfg[off + i], m = fn->wmask[off + i];
 
 		*b = (uint8_t)((*b & ~m) | ((val >> (8 * i)) & m));
+		*b &= (uint8_t)~(fn->cmask[off + i] & (val >> (8 * i)));
 	}
 	if (power)
 		pci_power_written(fn, powered);
@@ -357,7 +458,7 @@ pci_fn_write(struct pci_fn *fn, unsigned off, unsigned size, uint32_t val)
 	tell_moved(fn, &moved);
 	if (cmd && fn->ops != NULL && fn->ops->command != NULL)
 		fn->ops->command(fn, now);
-	if (off >= PCI_HEADER_END && fn->ops != NULL && fn->ops->cap_written != NULL)
+	if (off >= (fn->bridge ? PCI_BRIDGE_BUSES : PCI_HEADER_END) && fn->ops != NULL && fn->ops->cap_written != NULL)
 		fn->ops->cap_written(fn, off, size);
 }
 
@@ -373,14 +474,20 @@ pci_init(struct pci_fn *fn, struct device *dev, const struct pci_ident *ident, c
 	fn->dev = dev;
 	fn->host = dev->place.pci;
 	fn->devfn = dev->place.devfn;
+	fn->port = dev->place.port;
+	fn->bridge = ident->bridge;
 	fn->ops = ops;
 	pci_store(fn, PCI_VENDOR, 2, ident->vendor);
 	pci_store(fn, PCI_DEVICE, 2, ident->device);
 	pci_store(fn, PCI_REVISION, 1, ident->revision);
 	pci_store(fn, PCI_CLASS, 1, ident->class_code);
 	pci_store(fn, PCI_CLASS + 1, 2, ident->class_code >> 8);
-	pci_store(fn, PCI_SUBVENDOR, 2, ident->subvendor);
-	pci_store(fn, PCI_SUBDEVICE, 2, ident->subdevice);
+	if (ident->bridge) {
+		pci_store(fn, PCI_HEADER_TYPE, 1, 1);
+	} else {
+		pci_store(fn, PCI_SUBVENDOR, 2, ident->subvendor);
+		pci_store(fn, PCI_SUBDEVICE, 2, ident->subdevice);
+	}
 	pci_store(fn, PCI_INTERRUPT_PIN, 1, ident->intx ? 1 : 0);
 	fn->cap_last = PCI_CAPABILITIES;
 	fn->cap_end = PCI_HEADER_END;
@@ -417,7 +524,7 @@ pci_fini(struct pci_fn *fn)
 	fn->rom = NULL;
 	if (fn->dev->place.irq[0] != NULL && fn->initial[PCI_INTERRUPT_PIN] != 0) {
 		(void)vm_irq_deassert(fn->dev->place.irq[0]);
-		pci_host_pin(fn->host, fn->devfn, false);
+		pci_host_pin(fn->host, fn, false);
 	}
 	pthread_mutex_destroy(&fn->lock);
 }
@@ -474,7 +581,7 @@ check(void *obj)
 	struct pci_fn *fn = obj;
 
 	for (unsigned i = 0; i < PCI_CFG_LEN; i++) {
-		uint8_t fixed = (uint8_t)~fn->wmask[i];
+		uint8_t fixed = (uint8_t)~(fn->wmask[i] | fn->cmask[i]);
 
 		if (i == PCI_STATUS)		/* drive_pin() sets it at resume */
 			fixed &= (uint8_t)~STATUS_INTX;

@@ -29,6 +29,7 @@
 #define	PCI_MSIX_MAX	64		/* vectors of a function, at most */
 
 #define	PCI_DEVFN(dev, fn)	((uint8_t)((dev) << 3 | (fn)))
+#define	PCI_SLOT(devfn)		((unsigned)(devfn) >> 3)
 
 /* Command register (PCI 6.2.2). */
 #define	PCI_CMD_IO		0x0001
@@ -48,6 +49,7 @@ struct pci_ident {
 	uint32_t	class_code;	/* base class << 16 | subclass << 8 | interface */
 	uint8_t		revision;
 	bool		intx;		/* has interrupt pin A: place.irq[0] */
+	bool		bridge;		/* its header is of type 1 (PCI-to-PCI Bridge Architecture 3.2), without BARs: it has what is from 0x18 on */
 	bool		power;		/* can be switched off: D3hot, where it has no BARs, no interrupts and no access to memory */
 	enum pci_flr	flr;		/* the device is paused, reset and resumed for it, with the VM paused */
 };
@@ -72,7 +74,7 @@ struct pci_ops {
 	 * in D3hot.
 	 */
 	void	(*command)(struct pci_fn *fn, uint16_t cmd);
-	/* Registers behind the header, of which the device made some writable: the bytes are stored already. */
+	/* Registers behind the header, or of a bridge's from 0x18 on, of which the device made some writable: the bytes are stored already. */
 	void	(*cap_written)(struct pci_fn *fn, unsigned off, unsigned size);
 	/* Reads of the same: true if the device answers, false for what is stored. */
 	bool	(*cap_read)(struct pci_fn *fn, unsigned off, unsigned size, uint32_t *val);
@@ -85,6 +87,27 @@ struct pci_bar {
 	void		*arg;
 	struct vm_range	*range;		/* while it decodes */
 	uint64_t	 addr;		/* where */
+};
+
+/* Addresses from base to limit; none if base is above. */
+struct pci_window {
+	uint64_t	 base, limit;
+};
+
+/* What a port lets through to the function behind it. */
+struct pci_upstream {
+	bool		 on;		/* the function can be reached; false: it is as if it was switched off */
+	uint8_t		 bus;		/* number of the bus that it is on: the guest's choice */
+	uint16_t	 cmd;		/* of the port's command register: I/O, memory and the way to memory */
+	struct pci_window io, mem, pref;
+};
+
+/* A port (root_port.c): one function can be behind it, as device 0.  The segment's lock guards it. */
+struct pci_port {
+	struct pci_port	*next;		/* of the segment */
+	struct pci_fn	*fn;		/* its own function */
+	struct pci_fn	*behind;	/* NULL: nothing is there */
+	struct pci_upstream up;
 };
 
 struct pci_msix_vector {
@@ -100,6 +123,9 @@ struct pci_fn {
 	struct pci_host	*host;
 	const struct pci_ops *ops;
 	uint8_t		 devfn;
+	struct pci_port	*port;			/* that it is behind; NULL: it is on bus 0 */
+	struct pci_upstream up;			/* what that lets through */
+	bool		 bridge;
 	bool		 multi;		/* function 0 of a device with several (PCI 6.2.1); the segment's lock */
 	pthread_mutex_t	 lock;
 	struct pci_bar	 bar[PCI_NDECODERS];
@@ -115,6 +141,7 @@ struct pci_fn {
 	uint16_t	 cap_end;		/* next free byte for a capability */
 	uint8_t		 cap_last;		/* link of the list to fill */
 	uint8_t		 wmask[PCI_CFG_LEN];	/* bits that the guest can write */
+	uint8_t		 cmask[PCI_CFG_LEN];	/* bits that it clears by writing ones */
 	uint8_t		 initial[PCI_CFG_LEN];	/* after reset; what of it is read-only stays so */
 	/* state */
 	uint8_t		 cfg[PCI_CFG_LEN];
@@ -129,7 +156,7 @@ extern const struct vm_state_table pci_state_table;
 /* pci.c - functions.  Control thread, in the class's init, unless said otherwise. */
 
 /*
- * Take place in dev->place.pci at dev->place.devfn.  -1 with a sentence (no segment, the slot is taken);
+ * Take place in dev->place.pci at dev->place.devfn, or behind dev->place.port as its device 0.  -1 with a sentence (no segment, the slot is taken);
  * afterwards whoever fails calls pci_fini().
  */
 int	pci_init(struct pci_fn *fn, struct device *dev, const struct pci_ident *ident, const struct pci_ops *ops);
@@ -145,6 +172,8 @@ unsigned pci_add_cap(struct pci_fn *fn, uint8_t id, unsigned len);
 void	pci_fill(struct pci_fn *fn, unsigned off, const void *bytes, unsigned len);
 /* Let the guest write the bits of mask, which repeats every four bytes from off on. */
 void	pci_writable(struct pci_fn *fn, unsigned off, unsigned len, uint32_t mask);
+/* Let it clear the bits of mask by writing ones to them; the device sets them.  The mask repeats as above. */
+void	pci_clearable(struct pci_fn *fn, unsigned off, unsigned len, uint32_t mask);
 /* Add nvec message vectors, with table and pending bits as a BAR n of their own; -1 with a sentence. */
 int	pci_add_msix(struct pci_fn *fn, unsigned nvec, unsigned n);
 /* Add the capability to send one message (MSI), for devices that have it instead of vectors; -1 with a sentence. */
@@ -171,6 +200,8 @@ void	pci_msix_raise(struct pci_fn *fn, unsigned vec);
 void	pci_msi_raise(struct pci_fn *fn);
 /* Level of the pin; PCI_CMD_INTX_OFF and the status bit are seen to. */
 void	pci_intx(struct pci_fn *fn, bool level);
+/* Who sends its messages: bus, device and function, as the guest counts buses.  fn->lock held, or in init. */
+uint32_t pci_requester(const struct pci_fn *fn);
 /* Whether it may read and write guest memory. */
 bool	pci_master(struct pci_fn *fn);
 
@@ -190,8 +221,17 @@ void	pci_host_free(struct pci_host *host);
 /* The function at devfn of bus 0, NULL. */
 struct pci_fn *pci_host_fn(struct pci_host *host, uint8_t devfn);
 /*
- * Do what firmware does: give every BAR an address from the windows, largest first, and switch decoding
- * on; interrupt line registers from place.irq[0].  For direct boot, after each reset.  -1 with a
+ * Ports, for root_port.c.  A port is one from pci_host_add_port() on, with its function in place; nothing is behind it when it is removed.
+ * Control thread.
+ */
+void	pci_host_add_port(struct pci_host *host, struct pci_port *port);
+void	pci_host_remove_port(struct pci_host *host, struct pci_port *port);
+/* The port that a function is; NULL: it is none.  And what it lets through now. */
+struct pci_port *pci_host_port(struct pci_host *host, const struct pci_fn *fn);
+void	pci_host_up(struct pci_host *host, const struct pci_port *port, struct pci_upstream *up);
+/*
+ * Do what firmware does (assign.c): give the bus behind each port the number of the port's slot, give every BAR an address from the windows,
+ * largest first, and ports windows in which there is also room for what is plugged in later, and switch decoding on; interrupt line registers from place.irq[0].  For direct boot, after each reset.  -1 with a
  * sentence (a window is full).
  */
 int	pci_host_assign(struct pci_host *host);

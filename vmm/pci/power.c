@@ -26,12 +26,20 @@
 #define	EXPRESS_LEN	0x3c
 #define	R_EXPRESS	2
 #define	EXPRESS_KIND	0x0092		/* version 2, endpoint of the root complex: it has no link */
+#define	EXPRESS_BEHIND	0x0002		/* version 2, endpoint behind a port */
 #define	R_DEVCAP	4
 #define	DEVCAP_ROLE	0x00008000U	/* role-based error reporting, which every function has */
 #define	DEVCAP_FLR	0x10000000U
 #define	R_DEVCTL	8
 #define	DEVCTL_INITIAL	0x2810U		/* relaxed ordering, no snoop, read requests of 512 bytes */
 #define	DEVCTL_WRITABLE	0xf81fU		/* those, errors to report, and the reset; payloads are of 128 bytes */
+
+/* The link to a port: one lane of 2.5 GT/s, without power states. */
+#define	R_LINKCAP	0x0c
+#define	R_LINKSTA	0x12
+#define	R_LINKCAP2	0x2c
+#define	LINK		0x0011U
+#define	LINKCAP2_25	0x0002U
 
 #define	CAP_AF		0x13		/* PCI: Advanced Capabilities for Conventional PCI, engineering change of 2006 */
 #define	AF_LEN		6
@@ -55,7 +63,12 @@ add_express(struct pci_fn *fn)
 
 	if (cap == 0)
 		return (0);
-	fill16(fn, cap + R_EXPRESS, EXPRESS_KIND);
+	fill16(fn, cap + R_EXPRESS, fn->port != NULL ? EXPRESS_BEHIND : EXPRESS_KIND);
+	if (fn->port != NULL) {
+		fill16(fn, cap + R_LINKCAP, LINK);
+		fill16(fn, cap + R_LINKSTA, LINK);
+		fill16(fn, cap + R_LINKCAP2, LINKCAP2_25);
+	}
 	pci_fill(fn, cap + R_DEVCAP, &devcap, sizeof(devcap));
 	fill16(fn, cap + R_DEVCTL, DEVCTL_INITIAL);
 	pci_writable(fn, cap + R_DEVCTL, 2, DEVCTL_WRITABLE);

@@ -591,6 +591,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("virtio-blk", 1, 1, fi
 
 DEVICE_CLASS(virtio_blk, "virtio-blk", "paravirtual disk", keys, &state,
     .on = DEVICE_ON_VIRTIO,
+    .hot = true,
     .boot = "scsi/disk@0,0",
     .size = sizeof(struct vblk),
     .init = vblk_init,

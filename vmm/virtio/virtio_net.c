@@ -407,6 +407,7 @@ static const struct vm_state_table state = VM_STATE_TABLE("virtio-net", 2, 2, fi
 
 DEVICE_CLASS(virtio_net, "virtio-net", "paravirtual network card", keys, &state,
     .on = DEVICE_ON_VIRTIO,
+    .hot = true,
     .boot = "ethernet/ethernet-phy@0",
     .size = sizeof(struct vnet),
     .init = vnet_init,
