@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -22,8 +23,10 @@ static void
 mdoc_members(const struct qmp_member *members)
 {
 	puts(".Bl -tag -width plugged-memory -compact");
-	for (; members->name != NULL; members++)
+	for (; members->name != NULL && strcmp(members->name, QMP_OTHERS) != 0; members++)
 		printf(".It Va %s Pq %s%s\n%s\n", members->name, members->type, members->optional ? ", optional" : "", members->help);
+	if (members->name != NULL)
+		printf(".It any other\n%s\n", members->help);
 	puts(".El");
 }
 
@@ -92,6 +95,12 @@ mdoc(void)
 	    "hyve run --set control=/tmp/vm.sock debian.qcow2\n"
 	    "hyve qmp /tmp/vm.sock query-status\n"
 	    "hyve qmp web query-block\n"
+	    ".Ed\n.Pp\nA disk that comes and goes while the guest runs:\n"
+	    ".Bd -literal -offset indent\n"
+	    "hyve run --set control=/tmp/vm.sock --set pci.0.20.0.device=root-port debian.qcow2\n"
+	    "hyve qmp /tmp/vm.sock device_add \\e\n"
+	    "    '{\"driver\": \"virtio-blk\", \"id\": \"data\", \"path\": \"data.img\"}'\n"
+	    "hyve qmp /tmp/vm.sock device_del '{\"id\": \"data\"}'\n"
 	    ".Ed\n"
 	    ".Sh SEE ALSO\n.Xr hyve 1 ,\n.Xr hyve-config 5");
 }

@@ -9,6 +9,7 @@ import threading
 
 import guest
 from guest import case, check
+from qmp_client import Qmp
 from stock import (FIRMWARE, FIRST, bios_disk, console, firmware, grub_config, grub_disk, grub_esp, grub_pc, host, images, one_partition, seabios,
                    u_boot_image)
 
@@ -82,19 +83,33 @@ def disk_by_grub(context):
 def by_grub(context, device, command, uefi=True, port=False):
     """
     The disk on another controller, by each firmware that has a driver for it: UEFI's, SeaBIOS' and U-Boot's; a command that ends well.  With
-    port the controller is behind a root port, beside which there is an empty one.
+    port the controller is behind a root port, beside which there is an empty one for a disk that comes later.
     """
     disks = [(images(context)["code"], grub_disk)] if uefi else []
     disks.append((seabios(context), bios_disk) if context.arch == "amd64" else (u_boot_image(), grub_disk))
     for image, make in disks:
         if port:
             g = firmware(context, image, "pci.0.20.0.device=root-port", "pci.0.21.0.device=root-port", "pci.20.0.0.device=" + device,
-                         "pci.20.0.0.path=" + make(context), "pci.20.0.0.bootindex=0", memory="512M", cpus=2)
+                         "pci.20.0.0.path=" + make(context), "pci.20.0.0.bootindex=0", "control=" + context.path("control"),
+                         memory="512M", cpus=2)
         else:
             g = firmware(context, image, disks=[make(context) + ",device=" + device], memory="512M", cpus=2)
         g.expect(r"guest: script\r?\n")
         g.run(command)
+        if port:
+            one_more_disk(context, g)
         g.power_off()
+
+
+def one_more_disk(context, g):
+    """Where the firmware has left room, a disk can be put in."""
+    with open(context.path("later"), "wb") as later:
+        later.write(b"later" * 1024)
+        later.truncate(1 << 20)
+    qmp = Qmp(context.path("control")).negotiate()
+    qmp.execute("device_add", driver="virtio-blk", id="later", path=context.path("later"))
+    g.run("until [ -b /dev/vda ]; do sleep 0.2; done; head -c 5 /dev/vda | grep -q later")
+    check([block["qdev"] for block in qmp.ask("query-block")] == ["pci.20.0.0", "later"], "the disks are %s" % qmp.ask("query-block"))
 
 
 @case(slow=True)

@@ -10,6 +10,7 @@
 #include "../error.h"
 #include "../machine/machine.h"
 #include "../machine/parts.h"
+#include "../machine/plug.h"
 #include "qmp_internal.h"
 
 /* Disks */
@@ -54,10 +55,11 @@ static json_t *
 block_info(struct device *dev, const struct device_disk *disk)
 {
 	char name[CONFIG_NAME_MAX + sizeof(disk->keys)];
+	const char *id = plug_id(dev);
 	json_t *info;
 
 	(void)snprintf(name, sizeof(name), "%s%s", dev->name, disk->keys);
-	info = json_pack("{s:s, s:s, s:s, s:b, s:b}", "device", name, "qdev", dev->name, "type", "unknown", "removable", disk->removable,
+	info = json_pack("{s:s, s:o, s:s, s:b, s:b}", "device", name, "qdev", qmp_text(id != NULL ? id : dev->name), "type", "unknown", "removable", disk->removable,
 	    "locked", 0);
 	if (disk->image != NULL && json_object_set_new(info, "inserted", inserted_info(dev, disk)) != 0) {
 		json_decref(info);
@@ -91,6 +93,9 @@ run_block(const struct qmp_call *call)
 #define	CFG_VENDOR	0x00
 #define	CFG_DEVICE	0x02
 #define	CFG_CLASS	0x0a		/* base class and subclass */
+#define	CFG_PRIMARY	0x18
+#define	CFG_SECONDARY	0x19
+#define	CFG_SUBORDINATE	0x1a
 #define	CFG_SUBVENDOR	0x2c
 #define	CFG_SUBDEVICE	0x2e
 #define	CFG_LINE	0x3c
@@ -123,17 +128,49 @@ regions(struct pci_fn *fn)
 	return (list);
 }
 
+static json_t *	function_info(struct pci_fn *fn);
+
+static json_t *
+window(const struct pci_window *w)
+{
+	return (json_pack("{s:I, s:I}", "base", (json_int_t)w->base, "limit", (json_int_t)w->limit));
+}
+
+/* A port, and what is behind it. */
+static json_t *
+bridge_info(struct pci_fn *fn, const struct pci_port *port)
+{
+	struct pci_upstream up;
+	json_t *list = json_array();
+
+	pci_host_up(fn->host, port, &up);
+	if (port->behind != NULL)
+		(void)json_array_append_new(list, function_info(port->behind));
+	return (json_pack("{s:{s:i, s:i, s:i, s:o, s:o, s:o}, s:o}", "bus", "number", (int)pci_get(fn, CFG_PRIMARY, 1),
+	    "secondary", (int)pci_get(fn, CFG_SECONDARY, 1), "subordinate", (int)pci_get(fn, CFG_SUBORDINATE, 1), "io_range", window(&up.io),
+	    "memory_range", window(&up.mem), "prefetchable_range", window(&up.pref), "devices", list));
+}
+
 static json_t *
 function_info(struct pci_fn *fn)
 {
 	uint32_t pin = pci_get(fn, CFG_PIN, 1), line = pci_get(fn, CFG_LINE, 1);
+	const struct pci_port *port = pci_host_port(fn->host, fn);
+	const char *id = plug_id(fn->dev);
+	struct pci_upstream up = { .bus = 0 };
 	json_t *info;
 
-	info = json_pack("{s:i, s:i, s:i, s:{s:i, s:s}, s:{s:i, s:i, s:i, s:i}, s:i, s:s, s:o}", "bus", 0, "slot", fn->devfn >> 3,
+	if (fn->port != NULL)
+		pci_host_up(fn->host, fn->port, &up);
+	info = json_pack("{s:i, s:i, s:i, s:{s:i, s:s}, s:{s:i, s:i}, s:i, s:o, s:o}", "bus", (int)up.bus, "slot", fn->devfn >> 3,
 	    "function", fn->devfn & 7, "class_info", "class", (int)pci_get(fn, CFG_CLASS, 2), "desc", fn->dev->cls->doc,
 	    "id", "vendor", (int)pci_get(fn, CFG_VENDOR, 2), "device", (int)pci_get(fn, CFG_DEVICE, 2),
-	    "subsystem-vendor", (int)pci_get(fn, CFG_SUBVENDOR, 2), "subsystem", (int)pci_get(fn, CFG_SUBDEVICE, 2),
-	    "irq_pin", (int)pin, "qdev_id", fn->dev->name, "regions", regions(fn));
+	    "irq_pin", (int)pin, "qdev_id", qmp_text(id != NULL ? id : fn->dev->name), "regions", regions(fn));
+	if (port == NULL)
+		(void)json_object_update_new(json_object_get(info, "id"), json_pack("{s:i, s:i}", "subsystem-vendor",
+		    (int)pci_get(fn, CFG_SUBVENDOR, 2), "subsystem", (int)pci_get(fn, CFG_SUBDEVICE, 2)));
+	else
+		(void)json_object_set_new(info, "pci_bridge", bridge_info(fn, port));
 	if (pin != 0)
 		(void)json_object_set_new(info, "irq", json_integer((json_int_t)line));
 	return (info);
@@ -180,7 +217,7 @@ static const struct qmp_member inserted[] = {
 	{ "write_threshold", "int", false, "0: there is none" }, { NULL, NULL, false, NULL },
 };
 static const struct qmp_member block_members[] = {
-	{ "device", "str", false, "name of the disk" }, { "qdev", "str", true, "name of the device that it is or is attached to" },
+	{ "device", "str", false, "name of the disk" }, { "qdev", "str", true, "id or name of the device that it is or is attached to" },
 	{ "type", "str", false, "always unknown, for clients that were written for old servers" },
 	{ "removable", "bool", false, "whether it is a drive" }, { "locked", "bool", false, "whether the guest keeps its medium" },
 	{ "inserted", "BlockDeviceInfo", true, "its image, if there is one" }, { NULL, NULL, false, NULL },
@@ -202,7 +239,21 @@ static const struct qmp_member function_members[] = {
 	{ "bus", "int", false, "number of the bus" }, { "slot", "int", false, "of the device on it" }, { "function", "int", false, "of the function in that" },
 	{ "class_info", "PciDeviceClass", false, "what it is" }, { "id", "PciDeviceId", false, "who made it" },
 	{ "irq", "int", true, "interrupt line register" }, { "irq_pin", "int", false, "interrupt pin, 0: it has none" },
-	{ "qdev_id", "str", false, "name of the device" }, { "regions", "[PciMemoryRegion]", false, "its windows" }, { NULL, NULL, false, NULL },
+	{ "qdev_id", "str", false, "id or name of the device" }, { "pci_bridge", "PciBridgeInfo", true, "a root port: what is behind it" },
+	{ "regions", "[PciMemoryRegion]", false, "its windows" }, { NULL, NULL, false, NULL },
+};
+static const struct qmp_member range_members[] = {
+	{ "base", "int", false, "first address" }, { "limit", "int", false, "last; below the first: there are none" }, { NULL, NULL, false, NULL },
+};
+static const struct qmp_member bridge_bus_members[] = {
+	{ "number", "int", false, "of the bus it is on" }, { "secondary", "int", false, "of the bus behind it" },
+	{ "subordinate", "int", false, "of the last bus behind it" }, { "io_range", "PciMemoryRange", false, "ports that it lets through" },
+	{ "memory_range", "PciMemoryRange", false, "memory that it lets through" },
+	{ "prefetchable_range", "PciMemoryRange", false, "the same, for memory that reads do nothing to" }, { NULL, NULL, false, NULL },
+};
+static const struct qmp_member bridge_members[] = {
+	{ "bus", "PciBusInfo", false, "numbers and windows, which are the guest's" }, { "devices", "[PciDeviceInfo]", true, "what is behind it" },
+	{ NULL, NULL, false, NULL },
 };
 static const struct qmp_member bus_members[] = {
 	{ "bus", "int", false, "number of the bus" }, { "devices", "[PciDeviceInfo]", false, "the functions on it" }, { NULL, NULL, false, NULL },
@@ -212,7 +263,8 @@ static const struct qmp_type types[] = {
 	{ "BlockdevDetectZeroesOptions", NULL, zero_modes }, { "ImageInfo", image_info, NULL }, { "BlockdevCacheInfo", cache_info, NULL },
 	{ "BlockDeviceInfo", inserted, NULL }, { "BlockInfo", block_members, NULL }, { "PciRegionType", NULL, region_types },
 	{ "PciMemoryRegion", region_members, NULL }, { "PciDeviceClass", class_members, NULL }, { "PciDeviceId", id_members, NULL },
-	{ "PciDeviceInfo", function_members, NULL }, { "PciInfo", bus_members, NULL }, { NULL, NULL, NULL },
+	{ "PciDeviceInfo", function_members, NULL }, { "PciMemoryRange", range_members, NULL }, { "PciBusInfo", bridge_bus_members, NULL },
+	{ "PciBridgeInfo", bridge_members, NULL }, { "PciInfo", bus_members, NULL }, { NULL, NULL, NULL },
 };
 static const struct qmp_command commands[] = {
 	{ "query-block", NULL, "[BlockInfo]", run_block, "the disks and drives" },

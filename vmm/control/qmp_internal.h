@@ -42,7 +42,7 @@ struct qmp {
 	bool		 reset;		/* a client has asked for the reset that is under way */
 };
 
-extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices, qmp_group_stats, qmp_group_trace, qmp_group_net;
+extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices, qmp_group_plug, qmp_group_stats, qmp_group_trace, qmp_group_net;
 
 /* qmp_peer.c */
 struct qmp_peer *qmp_peer_new(struct qmp *q, int fd);
@@ -63,6 +63,10 @@ json_t	*qmp_error(const char *class, const char *desc);
 
 /* qmp_run.c: for vmm_watch_hold(). */
 void	qmp_hold_changed(void *arg, bool held);
+
+/* qmp_plug.c: for struct vmm_plug. */
+void	qmp_device_gone(void *arg, const char *id, const char *name);
+void	qmp_device_kept(void *arg, const char *id, const char *name);
 
 /* qmp_schema.c: the answer of query-qmp-schema. */
 json_t	*qmp_schema(void);

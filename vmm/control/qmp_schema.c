@@ -37,7 +37,7 @@ members_of(const struct qmp_member *members)
 {
 	json_t *list = json_array(), *entry;
 
-	for (; members != NULL && members->name != NULL; members++) {
+	for (; members != NULL && members->name != NULL && strcmp(members->name, QMP_OTHERS) != 0; members++) {
 		entry = json_pack("{s:s, s:s}", "name", members->name, "type", members->type);
 		/* QMP's way to say optional: a default of null. */
 		if (members->optional && json_object_set_new(entry, "default", json_null()) != 0) {

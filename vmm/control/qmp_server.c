@@ -100,6 +100,7 @@ qmp_new(struct vmm *vmm, struct machine *machine)
 	q->machine = machine;
 	q->socket.fd = -1;
 	vmm_watch_hold(vmm, qmp_hold_changed, q);
+	vmm->plug = (struct vmm_plug){ qmp_device_gone, qmp_device_kept, q };
 	return (q);
 }
 
@@ -152,6 +153,7 @@ qmp_free(struct qmp *q)
 	if (q == NULL)
 		return;
 	vmm_watch_hold(q->vmm, NULL, NULL);
+	q->vmm->plug = (struct vmm_plug){ NULL, NULL, NULL };
 	if (q->stopped)
 		vmm_release(q->vmm);
 	event_remove(q->listener);

@@ -8,6 +8,7 @@
 #include "../block/block.h"
 #include "../console/chardev.h"
 #include "../machine/machine.h"
+#include "../machine/plug.h"
 #include "qmp_internal.h"
 
 /* Disks */
@@ -53,9 +54,10 @@ static json_t *
 disk_stats(struct device *dev, const struct device_disk *disk)
 {
 	char name[CONFIG_NAME_MAX + sizeof(disk->keys)];
+	const char *id = plug_id(dev);
 
 	(void)snprintf(name, sizeof(name), "%s%s", dev->name, disk->keys);
-	return (json_pack("{s:s, s:s, s:o}", "device", name, "qdev", dev->name, "stats", image_stats(disk->image)));
+	return (json_pack("{s:s, s:o, s:o}", "device", name, "qdev", qmp_text(id != NULL ? id : dev->name), "stats", image_stats(disk->image)));
 }
 
 /* A drive without a medium has done nothing that would be anybody's. */
@@ -170,7 +172,7 @@ static const struct qmp_member disk_stats_members[] = {
 	{ "timed_stats", "[any]", false, "intervals that are looked at: none" }, { NULL, NULL, false, NULL },
 };
 static const struct qmp_member block_stats_members[] = {
-	{ "device", "str", true, "name of the disk" }, { "qdev", "str", true, "name of the device that it is or is attached to" },
+	{ "device", "str", true, "name of the disk" }, { "qdev", "str", true, "id or name of the device that it is or is attached to" },
 	{ "stats", "BlockDeviceStats", false, "counted since the machine was powered on or reset" }, { NULL, NULL, false, NULL },
 };
 static const struct qmp_member chardev_members[] = {

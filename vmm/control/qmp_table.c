@@ -12,7 +12,7 @@
 #include "qmp_internal.h"
 
 const struct qmp_group *const qmp_groups[] = {
-	&qmp_group_server, &qmp_group_run, &qmp_group_query, &qmp_group_devices, &qmp_group_stats, &qmp_group_trace, &qmp_group_net, NULL
+	&qmp_group_server, &qmp_group_run, &qmp_group_query, &qmp_group_devices, &qmp_group_plug, &qmp_group_stats, &qmp_group_trace, &qmp_group_net, NULL
 };
 
 /* The i-th row of the tables that are at member of each group: every row begins with its name. */
@@ -129,6 +129,8 @@ qmp_check_members(const struct qmp_member *members, const json_t *val, const cha
 	if (!json_is_object(val))
 		return (vmm_fail(EINVAL, "%s is to be an object", what));
 	for (; members != NULL && members[n].name != NULL; n++) {
+		if (strcmp(members[n].name, QMP_OTHERS) == 0)
+			return (0);
 		part = json_object_get(val, members[n].name);
 		(void)snprintf(name, sizeof(name), "member '%s' of %s", members[n].name, what);
 		if (part == NULL && !members[n].optional)

@@ -24,6 +24,9 @@ struct qmp_member {
 	const char	*help;		/* one line, no capital, no dot */
 };
 
+/* As the name of the last: the object may have any others too, which are the command's own to check; they are not in the schema. */
+#define	QMP_OTHERS	"*"
+
 /* An object, or an enumeration. */
 struct qmp_type {
 	const char	*name;
