@@ -420,15 +420,28 @@ def options_file_and_json_are_one_tree(context):
         check(keys["path"]["required"] and keys == {k["name"]: k for k in devices["virtio-blk"]["keys"]}, "devices as JSON: %s" % keys)
 
 
+def all_functions(buses):
+    """The PCI functions of buses, and of those behind them."""
+    for bus in buses:
+        for function in bus["devices"]:
+            yield function
+            yield from all_functions([{"devices": function.get("pci_bridge", {}).get("devices", [])}])
+
+
 @case()
 def options_file_and_json_are_one_machine(context):
-    """Three VMs that were described in three ways are the same machine, as their sockets tell."""
+    """VMs that were described in three ways, and one whose last disk comes over its socket, are the same machine, as their sockets tell."""
     with Place(context) as p:
         for name, size in (("disk.img", 1 << 20), ("cd.iso", 1 << 20)):
             with open(context.path(name), "wb") as image:
                 image.truncate(size)
         options = p.options("--cpus", "2", "--disk", context.path("disk.img") + ",ro,serial=same", "--disk", context.path("disk.img") +
-                            ",ro,device=nvme", "--cdrom", context.path("cd.iso"), "--set", "uuid=00112233-4455-6677-8899-aabbccddeeff")
+                            ",ro,device=nvme", "--cdrom", context.path("cd.iso"), "--set", "uuid=00112233-4455-6677-8899-aabbccddeeff",
+                            "--set", "pci.0.20.0.device=root-port")
+        last = {"driver": "virtio-blk", "bus": "pci.0.20.0", "path": context.path("disk.img"), "ro": True, "serial": "last"}
+        p.hyve("create", "socket", *options)
+        for key, value in (("device", last["driver"]), ("path", last["path"]), ("ro", "true"), ("serial", last["serial"])):
+            options += ["--set", "pci.20.0.0.%s=%s" % (key, value)]
         for name, form in (("flat", []), ("json", ["--json"])):
             with open(context.path(name), "w", encoding="utf-8") as out:
                 out.write(p.hyve("config", *form, *options))
@@ -436,19 +449,21 @@ def options_file_and_json_are_one_machine(context):
         p.hyve("create", "flat", "-k", context.path("flat"))
         p.hyve("create", "json", "-k", context.path("json"))
         told = {}
-        for name in ("options", "flat", "json"):
+        for name in ("options", "flat", "json", "socket"):
             p.hyve("start", name)
+            if name == "socket":
+                p.hyve("qmp", name, "device_add", json.dumps(last))
             ask = lambda command: p.json("qmp", name, command)
             # What a VM has of its own is its name, with the places of its files, and the host's threads.
             keys = {key["name"]: key.get("value") for key in ask("x-hyve-query-config") if key["name"] not in ("name", "control", "firmware.vars")}
             cpus = [{part: value for part, value in cpu.items() if part != "thread-id"} for cpu in ask("query-cpus-fast")]
             # Firmware of the guest puts BARs somewhere, when it comes to it.
             functions = [(f["bus"], f["slot"], f["function"], f["id"], f["class_info"], f["qdev_id"], [r["size"] for r in f["regions"]])
-                         for bus in ask("query-pci") for f in bus["devices"]]
+                         for f in all_functions(ask("query-pci"))]
             told[name] = [keys, cpus, functions, ask("query-block"), ask("query-chardev"), ask("query-memory-size-summary"), ask("query-uuid")]
             p.hyve("kill", name)
-        check(len(told["options"][2]) >= 5 and len(told["options"][3]) == 3, "it has too little: %s" % told["options"])
-        for name in ("flat", "json"):
+        check(len(told["options"][2]) >= 6 and len(told["options"][3]) == 4, "it has too little: %s" % told["options"])
+        for name in ("flat", "json", "socket"):
             for one, other in zip(told["options"], told[name]):
                 check(one == other, "%s is another machine: %s, not %s" % (name, other, one))
 
