@@ -158,6 +158,7 @@ def under_load(context):
     check(sorted(block["qdev"] for block in qmp.ask("query-block")) == list(DISKS), "query-block lacks a disk")
     check(sum(len(function["pci_bridge"]["devices"]) for function in qmp.ask("query-pci")[0]["devices"] if "pci_bridge" in function) == 4,
           "query-pci lacks a device")
+    check([nic["name"] for nic in qmp.ask("query-rx-filter", name="net2")] == ["net2"], "query-rx-filter lacks a network")
     origins = {key["name"]: key["origin"] for key in qmp.ask("x-hyve-query-config") if key["set"] and key["name"] not in keys}
     check(origins and all(name.startswith("pci.1") and origin == "control socket" for name, origin in origins.items()), "new keys: %s" % origins)
     for disk in disks.values():

@@ -4,9 +4,9 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "../error.h"
+#include "../machine/plug.h"
 #include "../virtio/virtio_net.h"
 #include "qmp_internal.h"
 
@@ -55,10 +55,11 @@ static json_t *
 filter(struct device *dev)
 {
 	struct vnet *v = dev->soft;
+	const char *id = plug_id(dev);
 	json_t *info;
 
 	pthread_mutex_lock(&v->vd.lock);
-	info = json_pack("{s:s, s:b, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o}", "name", dev->name,
+	info = json_pack("{s:o, s:b, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o}", "name", qmp_text(id != NULL ? id : dev->name),
 	    "promiscuous", !v->filters || (v->modes & VNET_MODE(RX_PROMISC)) != 0,
 	    "multicast", state(v, RX_NOMULTI, RX_ALLMULTI), "unicast", state(v, RX_NOUNI, RX_ALLUNI),
 	    "vlan", virtio_has(&v->vd, F_CTRL_VLAN) ? "normal" : "all", "broadcast-allowed", (v->modes & VNET_MODE(RX_NOBCAST)) == 0,
@@ -76,7 +77,7 @@ run_rx_filter(const struct qmp_call *call)
 	json_t *list = json_array();
 
 	for (struct device *dev = call->q->vmm->devices; dev != NULL; dev = dev->next) {
-		if (dev->cls == nic && (name == NULL || strcmp(name, dev->name) == 0))
+		if (dev->cls == nic && (name == NULL || plug_is_called(dev, name)))
 			(void)json_array_append_new(list, filter(dev));
 	}
 	if (name == NULL || json_array_size(list) != 0)
@@ -89,10 +90,10 @@ run_rx_filter(const struct qmp_call *call)
 
 static const char *const rx_states[] = { "normal", "none", "all", NULL };
 static const struct qmp_member filter_args[] = {
-	{ "name", "str", true, "of the device; without it all are listed" }, { NULL, NULL, false, NULL },
+	{ "name", "str", true, "id or name of the device; without it all are listed" }, { NULL, NULL, false, NULL },
 };
 static const struct qmp_member filter_members[] = {
-	{ "name", "str", false, "of the device" }, { "promiscuous", "bool", false, "whether every frame is received" },
+	{ "name", "str", false, "id or name of the device" }, { "promiscuous", "bool", false, "whether every frame is received" },
 	{ "multicast", "RxState", false, "which frames to groups are: those in the table, none, all" },
 	{ "unicast", "RxState", false, "the same of those to single addresses; the main one is in any table" },
 	{ "vlan", "RxState", false, "the same of those of a VLAN" }, { "broadcast-allowed", "bool", false, "whether those to everybody are" },

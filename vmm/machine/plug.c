@@ -22,12 +22,12 @@ plug_id(struct device *dev)
 	return (config_is_set(dev->config, "id") ? config_str(dev->config, "id") : NULL);
 }
 
-static bool
-is_called(struct device *dev, const char *id)
+bool
+plug_is_called(struct device *dev, const char *word)
 {
-	const char *own = dev != NULL ? plug_id(dev) : NULL;
+	const char *own = plug_id(dev);
 
-	return (dev != NULL && (strcmp(dev->name, id) == 0 || (own != NULL && strcmp(own, id) == 0)));
+	return (strcmp(dev->name, word) == 0 || (own != NULL && strcmp(own, word) == 0));
 }
 
 /* Taking out */
@@ -104,7 +104,7 @@ static int
 not_behind(struct machine *m, const char *id)
 {
 	for (struct device *dev = m->vmm->devices; dev != NULL; dev = dev->next) {
-		if (is_called(dev, id))
+		if (plug_is_called(dev, id))
 			return (vmm_fail(EINVAL, "device '%.64s' is fixed: only what is behind a root port can be taken out while the guest runs",
 			    id));
 	}
@@ -118,7 +118,7 @@ plug_remove(struct machine *m, const char *id)
 		struct device *dev = parts_behind(m, slot);
 		int r;
 
-		if (!is_called(dev, id))
+		if (dev == NULL || !plug_is_called(dev, id))
 			continue;
 		if (!dev->cls->hot)
 			return (vmm_fail(EINVAL, "device '%.64s' is one of class '%s', which cannot be taken out while the guest runs", id, dev->cls->name));
@@ -200,7 +200,7 @@ find_port(struct machine *m, const char *word)
 	for (unsigned slot = 0; slot < PARTS_SLOTS; slot++) {
 		struct device *port = parts_port(m, slot), *there = parts_behind(m, slot);
 
-		if (port == NULL || (word != NULL ? !is_called(port, word) : taken(m, slot)))
+		if (port == NULL || (word != NULL ? !plug_is_called(port, word) : taken(m, slot)))
 			continue;
 		if (taken(m, slot))
 			return (vmm_fail(EBUSY, "device '%s' is behind root port '%.64s' already", there != NULL && plug_id(there) != NULL ?
@@ -254,7 +254,7 @@ plug_check_ids(struct machine *m)
 		if (id != NULL && check_word(id) != 0)
 			return (-1);
 		for (struct device *other = m->vmm->devices; id != NULL && other != dev; other = other->next) {
-			if (is_called(other, id))
+			if (plug_is_called(other, id))
 				return (vmm_fail(EINVAL, "%s and %s have the same id, '%.64s'", other->name, dev->name, id));
 		}
 	}
@@ -267,7 +267,7 @@ check_id(struct machine *m, const char *id)
 	if (check_word(id) != 0)
 		return (-1);
 	for (struct device *dev = m->vmm->devices; dev != NULL; dev = dev->next) {
-		if (is_called(dev, id))
+		if (plug_is_called(dev, id))
 			return (vmm_fail(EEXIST, "there is a device '%.64s' already", id));
 	}
 	return (0);

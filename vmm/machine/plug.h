@@ -44,6 +44,8 @@ int	plug_remove(struct machine *m, const char *id);
 
 /* What a device is called; NULL: only by its name. */
 const char *plug_id(struct device *dev);
+/* Whether that is its id or its name. */
+bool	plug_is_called(struct device *dev, const char *word);
 
 /* parts.c's: every id is one device's, -1 with a sentence; answers of the guest at this port are for here; the machine ends: what was to go goes. */
 int	plug_check_ids(struct machine *m);
