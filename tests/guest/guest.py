@@ -24,7 +24,8 @@ import time
 SANITIZE = os.environ.get("HYVE_TEST_SANITIZE", "none")
 LONG = os.environ.get("HYVE_TEST_LONG", "") not in ("", "0")
 IS_LONG = "long: runs with HYVE_TEST_LONG=1"
-LIMIT = 300 * (1 if SANITIZE == "none" else 4)      # seconds until something is said to hang
+SLOWER = int(os.environ.get("HYVE_TEST_SLOWER", "1"))   # of a host that is an emulated one itself
+LIMIT = 300 * (1 if SANITIZE == "none" else 4) * SLOWER         # seconds until something is said to hang
 
 RESET, POWEROFF, HALT, TRIPLE_FAULT, ERROR = range(5)       # exit codes of hyve run
 
