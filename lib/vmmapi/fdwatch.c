@@ -24,7 +24,7 @@
 #define	NEVENTS		16
 
 struct watch {
-	void		(*fn)(void *arg);	/* NULL: not in use */
+	fdwatch_fn	*fn;			/* NULL: not in use */
 	void		*arg;
 	uint32_t	 gen;
 };
@@ -46,10 +46,9 @@ struct fdwatch {
  * reported it.  1: it had counted, 0: it had not, -1: it will never again.
  */
 static int
-watch_read(int fd)
+watch_read(int fd, uint64_t *count)
 {
-	uint64_t count;
-	struct iovec iov = { .iov_base = &count, .iov_len = sizeof(count) };
+	struct iovec iov = { .iov_base = count, .iov_len = sizeof(*count) };
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	ssize_t n;
 
@@ -57,9 +56,9 @@ watch_read(int fd)
 	if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
 		if (poll(&pfd, 1, 0) != 1 || (pfd.revents & POLLIN) == 0)
 			return (0);
-		n = read(fd, &count, sizeof(count));
+		n = read(fd, count, sizeof(*count));
 	}
-	if (n == (ssize_t)sizeof(count))
+	if (n == (ssize_t)sizeof(*count))
 		return (1);
 	return (n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1);
 }
@@ -68,6 +67,7 @@ static void
 watch_event(struct fdwatch *fw, int fd, uint32_t gen)
 {
 	struct watch w;
+	uint64_t count;
 	int ready;
 
 	pthread_mutex_lock(&fw->lock);
@@ -80,9 +80,9 @@ watch_event(struct fdwatch *fw, int fd, uint32_t gen)
 	pthread_mutex_unlock(&fw->lock);
 
 	/* fdwatch_del() waits from here on, so the descriptor is still the caller's. */
-	ready = watch_read(fd);
+	ready = watch_read(fd, &count);
 	if (ready > 0)
-		w.fn(w.arg);
+		w.fn(w.arg, count);
 	else if (ready < 0)
 		(void)epoll_ctl(fw->epfd, EPOLL_CTL_DEL, fd, NULL);
 
@@ -205,7 +205,7 @@ watch_room(struct vmctx *vm, struct fdwatch *fw, int fd)
 }
 
 int
-fdwatch_add(struct vmctx *vm, int fd, void (*fn)(void *arg), void *arg)
+fdwatch_add(struct vmctx *vm, int fd, fdwatch_fn *fn, void *arg)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct fdwatch *fw;

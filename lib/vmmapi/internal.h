@@ -341,7 +341,8 @@ struct vm_doorbell {
 };
 
 /* fdwatch.c: a thread per VM that polls eventfds. */
-int	fdwatch_add(struct vmctx *vm, int fd, void (*fn)(void *arg), void *arg);	/* fd was read before fn */
+typedef void fdwatch_fn(void *arg, uint64_t count);	/* of writes since the last call */
+int	fdwatch_add(struct vmctx *vm, int fd, fdwatch_fn *fn, void *arg);	/* fd was read before fn */
 void	fdwatch_del(struct vmctx *vm, int fd);		/* waits for a call under way, unless called by it */
 void	fdwatch_fini(struct vmctx *vm);
 

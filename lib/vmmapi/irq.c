@@ -184,12 +184,13 @@ source_watch(struct vm_irq *irq)
 	return (0);
 }
 
-/* The event thread read the trigger. */
+/* The event thread read the trigger; writes in between are one. */
 static void
-source_triggered(void *arg)
+source_triggered(void *arg, uint64_t count)
 {
 	struct vm_irq *irq = arg;
 
+	(void)count;
 	if (irq->is_msi)
 		(void)vm_irq_assert(irq);
 	else if (irq->resample >= 0)

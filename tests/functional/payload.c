@@ -399,6 +399,9 @@ H_TEST(regs_kept, H_ALL)
 			if (regs[i] == VM_AMD64_REG_SFMASK || regs[i] == VM_AMD64_REG_SYSENTER_CS ||
 			    regs[i] == VM_ARM64_REG_SPSR_EL1)
 				val = 0x300 + i;
+			/* The host's processor may be AMD's, which keep 32 bits of them (APM vol. 2 6.1.2). */
+			if (t->accel == VM_ACCEL_KVM && (regs[i] == VM_AMD64_REG_SYSENTER_ESP || regs[i] == VM_AMD64_REG_SYSENTER_EIP))
+				val &= UINT32_MAX;
 			if (pass == 0)
 				h_set(cpu, regs[i], val);
 			CHECKF(h_get(cpu, regs[i]) == val, "register %s is 0x%llx, not 0x%llx (pass %d)",

@@ -176,8 +176,9 @@ kvm_route_commit(struct vmctx *vm)
 
 /* SECTION: ends of interrupts */
 
+/* Two ends may come before the first is seen; each is told. */
 static void
-eoi_event(void *arg)
+eoi_event(void *arg, uint64_t count)
 {
 	struct kvm_eoi *e = arg;
 	struct kvm_vm *kv = kvm_vm(e->vm);
@@ -188,7 +189,8 @@ eoi_event(void *arg)
 			(void)line_set(e->vm, e->line, true);
 		pthread_mutex_unlock(&kv->line_lock);
 	}
-	vm_intc_eoi(e->vm, e->line);
+	while (count-- != 0)
+		vm_intc_eoi(e->vm, e->line);
 }
 
 static int
