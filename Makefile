@@ -20,6 +20,10 @@ accept:			# the full list of what must hold; log in build/test.log
 	@scripts/bootstrap --dev
 	@scripts/run-tests --accept
 
+kvm-lab:		# the tests of the kvm back end over real KVM, in a guest of QEMU: no hardware virtualization is needed
+	@scripts/bootstrap --dev
+	@scripts/run-tests kvm-lab
+
 fuzz:			# every fuzz target for FUZZ seconds
 	@scripts/bootstrap
 	@scripts/run-tests --fuzz $${FUZZ:-60} fuzz
@@ -42,4 +46,4 @@ install: all		# PREFIX at the first make: meson configure build/gcc -Dprefix=...
 clean:
 	rm -rf build
 
-.PHONY: all demo test accept fuzz bench tidy format install clean
+.PHONY: all demo test accept kvm-lab fuzz bench tidy format install clean
