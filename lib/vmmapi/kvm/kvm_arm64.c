@@ -65,13 +65,18 @@ reg_set(int fd, uint64_t id, const void *val)
 #define	CORE_X(n)	(CORE(regs.regs[0]) + 2U * (n))
 #define	CORE_V(n)	(CORE128(fp_regs.vregs[0]) + 4U * (n))
 
+#define	TIMER_ENABLE	1U		/* CNTP_CTL_EL0.ENABLE (Arm ARM D17.11.16) */
+
 struct reg_field {
+	const char	*name;
 	uint64_t	id;
 	uint16_t	offset;
 	bool		readonly;
+	bool		may_lack;	/* kernels older than some have no call for it: then 0 is all that it can be */
 };
 
-#define	F(i, f)		{ .id = (i), .offset = offsetof(struct arm64_state, f) }
+#define	F(i, f)		{ .name = #f, .id = (i), .offset = offsetof(struct arm64_state, f) }
+#define	OLD(i, f)	{ .name = #f, .id = (i), .offset = offsetof(struct arm64_state, f), .may_lack = true }
 #define	S(f, o0, o1, n, m, o2)	F(ARM64_SYS_REG(o0, o1, n, m, o2), f)
 
 static const struct reg_field reg_fields[] = {
@@ -83,14 +88,34 @@ static const struct reg_field reg_fields[] = {
 	S(tpidr_el0, 3, 3, 13, 0, 2), S(tpidrro_el0, 3, 3, 13, 0, 3), S(tpidr_el1, 3, 0, 13, 0, 4),
 	S(cntkctl_el1, 3, 0, 14, 1, 0),
 	F(KVM_REG_ARM_TIMER_CVAL, cntv_cval_el0), F(KVM_REG_ARM_TIMER_CTL, cntv_ctl_el0),
-	F(KVM_REG_ARM_PTIMER_CVAL, cntp_cval_el0), F(KVM_REG_ARM_PTIMER_CTL, cntp_ctl_el0),
-	{ .id = ARM64_SYS_REG(3, 0, 0, 0, 0), .offset = offsetof(struct arm64_state, midr_el1), .readonly = true },
+	OLD(KVM_REG_ARM_PTIMER_CVAL, cntp_cval_el0), OLD(KVM_REG_ARM_PTIMER_CTL, cntp_ctl_el0),
+	{ .name = "midr_el1", .id = ARM64_SYS_REG(3, 0, 0, 0, 0), .offset = offsetof(struct arm64_state, midr_el1), .readonly = true },
 };
 
 static uint64_t *
 field(struct arm64_state *st, const struct reg_field *f)
 {
 	return ((uint64_t *)(void *)((uint8_t *)st + f->offset));
+}
+
+static int
+field_get(int fd, struct arm64_state *st, const struct reg_field *f)
+{
+	if (reg_get(fd, f->id, field(st, f)) == 0)
+		return (0);
+	if (!f->may_lack || errno != ENOENT)
+		return (-1);
+	*field(st, f) = 0;
+	return (0);
+}
+
+/* A comparator may hold anything while its timer is off; the control register says whether it is. */
+static int
+field_set(int fd, struct arm64_state *st, const struct reg_field *f)
+{
+	if (f->readonly || reg_set(fd, f->id, field(st, f)) == 0)
+		return (0);
+	return (f->may_lack && errno == ENOENT && (st->cntp_ctl_el0 & TIMER_ENABLE) == 0 ? 0 : -1);
 }
 
 /* SECTION: probe */
@@ -319,8 +344,8 @@ kvm_md_state_save(struct vcpu *vcpu)
 			goto bad;
 	}
 	for (size_t i = 0; i < nitems(reg_fields); i++) {
-		if (reg_get(fd, reg_fields[i].id, field(st, &reg_fields[i])) != 0)
-			goto bad;
+		if (field_get(fd, st, &reg_fields[i]) != 0)
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not give its register %s", vcpu->id, reg_fields[i].name));
 	}
 	if (reg_get(fd, CORE32(fp_regs.fpcr), &st->fpcr) != 0 || reg_get(fd, CORE32(fp_regs.fpsr), &st->fpsr) != 0 ||
 	    kvm_ioctl(fd, KVM_GET_MP_STATE, &m) != 0)
@@ -385,8 +410,8 @@ kvm_md_state_load(struct vcpu *vcpu)
 			goto bad;
 	}
 	for (size_t i = 0; i < nitems(reg_fields); i++) {
-		if (!reg_fields[i].readonly && reg_set(fd, reg_fields[i].id, field(st, &reg_fields[i])) != 0)
-			goto bad;
+		if (field_set(fd, st, &reg_fields[i]) != 0)
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not take its register %s", vcpu->id, reg_fields[i].name));
 	}
 	if (arm64_load32(&st->run_state) == VM_ARM64_OFF)
 		m.mp_state = KVM_MP_STATE_STOPPED;
