@@ -63,7 +63,8 @@ mdoc(void)
 	}
 	puts(".Sh TRACE POINTS\n"
 	    "What a VM does at one of these is printed if key\n.Va trace\nor option\n.Fl -trace\nnames it, or a client of the control socket by\n.Ic trace-event-set-state\n.Pq Xr hyve-qmp 7 .\n"
-	    "Where the host's headers had them when hyve was built, they are probes of the host too, of provider\n.Cm hyve ,\nwith\n.Ql __\nfor the dot.\n"
+	    "Where the host's headers had them when hyve was built, they are probes of the host too, of provider\n.Cm hyve ,\nwith\n.Ql __\nfor the dot;\n"
+	    "those of\n.Cm device.read\nand\n.Cm device.write\nare met only while one of the two is printed.\n"
 	    ".Bl -tag -width virtio.notify");
 	for (unsigned i = 0; trace_name(i) != NULL; i++)
 		printf(".It Cm %s\n%s\n", trace_name(i), trace_help(i));

@@ -160,7 +160,9 @@ int
 runner_open_cpus(struct runner *run, unsigned ncpus)
 {
 	run->ncpus = 0;
-	if (vm_range_watch(run->vmm.vm, trace_access, run->vmm.log) != 0)
+	/* Every access of the guest to a device passes there: while nobody asks for them the call is not made. */
+	if (vm_range_watch(run->vmm.vm, trace_access, run->vmm.log, trace_bits(run->vmm.log),
+	    UINT64_C(1) << TRACE_device__read | UINT64_C(1) << TRACE_device__write) != 0)
 		return (vmm_fail(errno, "%s", vm_errmsg()));
 	for (unsigned i = 0; i < ncpus; i++) {
 		run->cpus[i].run = run;

@@ -537,7 +537,7 @@ live(struct vm_run *run, struct config *cfg)
 	do {
 		run->host = NULL;
 		code = power_on(run, cfg);
-		TRACE(run->r.vmm.log, vm__end, NULL, (uint64_t)code);
+		TRACE(run->r.vmm.log, vm__end, NULL, (uint64_t)(code >= 0 ? code : EXIT_VM_ERROR));
 		again = begins_again(run, cfg, code);
 		if (run->control != NULL)
 			qmp_ended(run->control, code < 0 ? VM_SUSPEND_DESTROY : (enum vm_suspend_how)atomic_load(&run->r.how), again, run->host);

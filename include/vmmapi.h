@@ -646,12 +646,14 @@ struct vm_range_access {
 
 /*
  * Have fn called behind the handler of each access to a claimed range, for tracing: on the thread that made the access, with no
- * lock of the library held, several at once.  NULL: nobody is told.  Doorbells are not told of.
+ * lock of the library held, several at once.  NULL: nobody is told.  Doorbells are not told of.  With when, fn is called only
+ * while *when, which whoever wants may change atomically at any time, has one of bits; it stays until the VM is closed.  NULL: always.
  *
  * Errors: EINVAL (NULL), EBUSY (the VM has started).
  * Threads: the one that sets the VM up, before vm_start().
  */
-VM_PUBLIC int vm_range_watch(struct vmctx *ctx, void (*fn)(void *arg, const struct vm_range_access *access), void *arg);
+VM_PUBLIC int vm_range_watch(struct vmctx *ctx, void (*fn)(void *arg, const struct vm_range_access *access), void *arg, const uint64_t *when,
+    uint64_t bits);
 
 /*
  * Make an access as a device or a debugger would: to RAM, device memory or a claimed range.  *val is read or

@@ -77,6 +77,13 @@ trace_on(struct log *log, enum trace_point p)
 	return (log != NULL && (atomic_load_explicit((_Atomic uint64_t *)(void *)log, memory_order_relaxed) >> p & 1) != 0);
 }
 
+/* What trace_on() looks at, a bit per point, for who has to look from outside; it is valid as long as the log. */
+static inline const uint64_t *
+trace_bits(const struct log *log)
+{
+	return ((const uint64_t *)(const void *)log);
+}
+
 /* Tell it; args are as many numbers as the form has.  Any thread; takes the log's lock. */
 void	trace_emit(struct log *log, enum trace_point p, const char *who, const uint64_t args[4]);
 

@@ -133,6 +133,8 @@ struct vmctx {
 	unsigned	 nranges[2];
 	struct vm_doorbell *doorbells;
 	void		(*watch)(void *arg, const struct vm_range_access *access);	/* vm_range_watch(): fixed when vCPUs run */
+	const uint64_t	*watch_when;	/* with watch: what has one of watch_bits while it is to be called */
+	uint64_t	 watch_bits;
 	void		*watch_arg;
 	pthread_mutex_t	 sync_lock;
 	pthread_cond_t	 sync_cond;

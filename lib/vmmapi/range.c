@@ -439,14 +439,18 @@ target_find(struct vmctx *vm, enum vm_space space, uint64_t addr, unsigned size,
 }
 
 int
-vm_range_watch(struct vmctx *ctx, void (*fn)(void *arg, const struct vm_range_access *access), void *arg)
+vm_range_watch(struct vmctx *ctx, void (*fn)(void *arg, const struct vm_range_access *access), void *arg, const uint64_t *when, uint64_t bits)
 {
+	static const uint64_t always = UINT64_MAX;
+
 	if (ctx == NULL)
 		return (vm_fail(EINVAL, "range watch: the VM handle is NULL"));
 	if (ctx->started)
 		return (vm_fail(EBUSY, "vm '%s': who is told of accesses is fixed once the VM has started", ctx->name));
 	ctx->watch = fn;
 	ctx->watch_arg = arg;
+	ctx->watch_when = when != NULL ? when : &always;
+	ctx->watch_bits = when != NULL ? bits : UINT64_MAX;
 	return (0);
 }
 
@@ -486,7 +490,7 @@ vm_dispatch(struct vmctx *vm, struct vcpu *vcpu, enum vm_space space, uint64_t a
 		t.db->spec.notify(t.db->spec.arg);
 	else
 		range_call(&t.range->spec, vcpu, addr - t.range->spec.base, size, write, val);
-	if (vm->watch != NULL && t.range != NULL)
+	if (vm->watch != NULL && (__atomic_load_n(vm->watch_when, __ATOMIC_RELAXED) & vm->watch_bits) != 0 && t.range != NULL)
 		vm->watch(vm->watch_arg, &(struct vm_range_access){ .name = t.range->spec.name, .vcpu = vcpu,
 		    .off = addr - t.range->spec.base, .size = size, .write = write, .val = *val & ones(size) });
 	insides = in.outer;

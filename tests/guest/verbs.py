@@ -920,3 +920,13 @@ def traced(context):
 
 
 guest.main()
+        # What the library tells, from when it is wanted on.
+        with Console(place, "quiet") as console:
+            console.expect("echo: ready")
+            for wanted in (False, True):
+                if wanted:
+                    place.hyve("qmp", "quiet", "trace-event-set-state", '{"name": "device.write", "enable": true}')
+                console.send("x")
+                console.expect("x")
+                log = place.hyve("log", "quiet")
+                check("trace: device.read: " not in log and ("trace: device.write: " in log) == wanted, "the log is " + log)

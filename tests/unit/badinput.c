@@ -937,20 +937,27 @@ TEST(vm_range_watch)
 	struct vm_range_spec rs = { .name = "r", .space = VM_SPACE_MEM, .base = 0xfe000000, .len = 4096 };
 	struct vmctx *ctx = amd64();
 	struct vm_range *range = vm_range_add(ctx, &rs);
-	uint64_t val = 0x1ff;
+	uint64_t val = 0x1ff, when = 9;
 
-	FAILS(EINVAL, vm_range_watch(NULL, watch, &watched));
-	OK(vm_range_watch(ctx, watch, &watched));
+	FAILS(EINVAL, vm_range_watch(NULL, watch, &watched, NULL, 0));
+	OK(vm_range_watch(ctx, watch, &watched, NULL, 0));
 	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000010, 1, true, &val));
 	CHECK(watched.write && watched.off == 0x10 && watched.size == 1 && watched.val == 0xff && watched.vcpu == NULL);
 	CHECK_STR(watched_name, "r");
 	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000020, 2, false, &val));
 	CHECK(!watched.write && watched.off == 0x20 && watched.size == 2 && watched.val == 0xffff);
-	OK(vm_range_watch(ctx, NULL, NULL));
+	OK(vm_range_watch(ctx, NULL, NULL, NULL, 0));
 	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000030, 2, false, &val));
 	CHECK_EQ(watched.off, 0x20);
+	/* While one of the bits is set. */
+	OK(vm_range_watch(ctx, watch, &watched, &when, 6));
+	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000040, 2, false, &val));
+	CHECK_EQ(watched.off, 0x20);
 	OK(vm_start(ctx));
-	FAILS(EBUSY, vm_range_watch(ctx, watch, &watched));
+	when = 12;
+	OK(vm_access(ctx, VM_SPACE_MEM, 0xfe000050, 2, false, &val));
+	CHECK_EQ(watched.off, 0x50);
+	FAILS(EBUSY, vm_range_watch(ctx, watch, &watched, NULL, 0));
 	vm_range_remove(range);
 	vm_close(ctx);
 }
