@@ -24,8 +24,8 @@
 
 static const struct timespec tick = { 0, 200000000 };
 
-/* A line that has come in part: of --json alone. */
-static struct { bool json; char text[16384]; size_t len; } line;
+/* A line that has come in part; what of it with --json alone. */
+static struct { bool json, half; char text[16384]; size_t len; } line;
 
 /* If text begins with a level and a colon, what is behind them; *level is that level, "info" otherwise. */
 static char *
@@ -89,6 +89,7 @@ end_line(void)
 static int
 put(const char *buf, size_t len)
 {
+	line.half = len != 0 ? buf[len - 1] != '\n' : line.half;
 	if (!line.json)
 		return (fwrite(buf, 1, len, stdout) == len ? 0 : vmm_fail_sys(errno, "standard output"));
 	for (size_t i = 0; i < len; i++) {
@@ -116,6 +117,18 @@ copy(int fd, const char *path)
 	return (fflush(stdout) == 0 ? 0 : vmm_fail_sys(errno, "standard output"));
 }
 
+/* No more comes of this file: a line that its process could not finish ends here. */
+static int
+end_file(bool last)
+{
+	if (line.json && line.len != 0)
+		end_line();
+	else if (!line.json && line.half && !last)
+		putchar('\n');
+	line.half = false;
+	return (fflush(stdout) == 0 ? 0 : vmm_fail_sys(errno, "standard output"));
+}
+
 /* Print what was put aside behind the file that was read, if that is not it itself. */
 static int
 copy_missed(int old, int read, const char *path)
@@ -124,24 +137,48 @@ copy_missed(int old, int read, const char *path)
 
 	if (old < 0 || fstat(old, &st) != 0 || (read >= 0 && fstat(read, &was) == 0 && was.st_ino == st.st_ino))
 		return (0);
-	return (copy(old, path));
+	return (copy(old, path) == 0 ? end_file(false) : -1);
+}
+
+/* Two turns between two looks are seen by both files; of more there are logs that nobody can read any more. */
+static void
+tell_lost(int read, int next)
+{
+	unsigned was = log_file_number(read), is = log_file_number(next), n = is > was ? is - was - 1 : 0;
+
+	if (n != 0)
+		fprintf(stderr, "hyve: %u log%s put aside unread\n", n, n == 1 ? " was" : "s were");
 }
 
 /* Another file is the log now: print the rest of the one that was, what came between, and go on with it. */
 static int
 turn(const struct vmdir *dir, int *fd, const char *path)
 {
-	int old, now, r;
+	int old, now, r = 0;
 
-	(void)log_file_read(dir->fd, VMDIR_LOG, &old, &now);
-	r = copy(*fd, path) == 0 ? copy_missed(old, *fd, path) : -1;
-	if (old >= 0)
-		close(old);
-	if (now >= 0) {
+	/* None is there while yet another one is begun: at the next look. */
+	if (log_file_read(dir->fd, VMDIR_LOG, &old, &now) == 0) {
+		r = copy(*fd, path) == 0 && end_file(false) == 0 ? 0 : -1;
+		tell_lost(*fd, old >= 0 ? old : now);
+		r = r == 0 ? copy_missed(old, *fd, path) : -1;
 		close(*fd);
 		*fd = now;
 	}
+	if (old >= 0)
+		close(old);
 	return (r);
+}
+
+/* One that could not be put aside has been emptied: go on at its beginning. */
+static void
+rewind_emptied(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || st.st_size >= lseek(fd, 0, SEEK_CUR))
+		return;
+	fprintf(stderr, "hyve: the log could not be put aside and was emptied; what was not read yet is lost\n");
+	(void)lseek(fd, 0, SEEK_SET);
 }
 
 /* Go on as the file grows, with the new one where it was put aside, until a VM that has been seen running does not run any more. */
@@ -153,6 +190,7 @@ follow(const struct vmdir *dir, int *fd, const char *path)
 	bool ran = false;
 
 	for (;;) {
+		rewind_emptied(*fd);
 		/* In this order: what was written before the end is printed. */
 		if (vmdir_state(dir, &state) != 0 || copy(*fd, path) != 0)
 			return (-1);
@@ -197,14 +235,16 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 			close(old);
 		(void)nanosleep(&tick, NULL);
 	}
-	if (fd < 0 && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT && old < 0)
 		code = cmd_fail(1, "VM '%s' has no log: it has not been started yet", name);
-	else if (fd < 0)
+	else if (fd < 0 && errno != ENOENT)
 		code = cmd_fail(1, "'%s': %s", path, strerror(errno));
 	else {
-		code = copy_missed(old, -1, path) == 0 && (following ? follow(dir, &fd, path) : copy(fd, path)) == 0 ? 0 :
-		    cmd_fail(1, "%s", vmm_errmsg());
-		close(fd);
+		/* Whose process died as it put one aside has that one alone. */
+		code = copy_missed(old, -1, path) == 0 && (fd < 0 || (following ? follow(dir, &fd, path) : copy(fd, path)) == 0) &&
+		    end_file(true) == 0 ? 0 : cmd_fail(1, "%s", vmm_errmsg());
+		if (fd >= 0)
+			close(fd);
 	}
 	if (old >= 0)
 		close(old);

@@ -247,7 +247,7 @@ static bool
 is_ours(const char *name)
 {
 	static const char *const files[] = { ".", "..", LOCK, VMDIR_CONF, VMDIR_CONF ".new", VMDIR_VARS, VMDIR_LOG, VMDIR_LOG LOG_FILE_OLD,
-	    VMDIR_CONTROL, VMDIR_CONSOLE };
+	    VMDIR_LOG LOG_FILE_NEW, VMDIR_CONTROL, VMDIR_CONSOLE };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		if (strcmp(name, files[i]) == 0)

@@ -842,7 +842,71 @@ def log_is_bounded(context):
         log = p.hyve("log", "loud")
         check(len(log) == sum(sizes) and said.endswith(log) and len(said) > sizes[0], "%d bytes were followed, the log has %d" % (len(said), len(log)))
         check("starting VM 'loud'" in said, "who follows has not seen the beginning")
+        turns = [int(n) for n in re.findall(r"^\S+ hyve: this is log number (\d+)$", said, re.M)]
+        check(turns and turns == list(range(2, 2 + len(turns))), "turns are numbered %s" % turns)
         p.fails(1, r"hyve: argument \d+: log.size: '1K' is not a size from 64K to 1G.*", "create", "small", *p.options("--set", "log.size=1K"))
+
+
+@case()
+def what_is_lost_of_a_log_is_told(context):
+    """Logs as processes that died, full disks and readers who were too slow leave them."""
+    with Place(context) as p:
+        p.create("some")
+        folder = os.path.join(p.directory, "some")
+
+        def put(name, text):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(text)
+
+        def aside(number):
+            put("log.new", "2026-11-30T08:43:12Z hyve: this is log number %d\n" % number)
+            os.rename(os.path.join(folder, "log"), os.path.join(folder, "log.old"))
+            os.rename(os.path.join(folder, "log.new"), os.path.join(folder, "log"))
+
+        # Its process died as it put one aside.
+        put("log.old", "whole\nhalf")
+        check(p.hyve("log", "some") == "whole\nhalf\n", "the one that was put aside: " + p.hyve("log", "some"))
+        check([line["text"] for line in map(json.loads, p.hyve("log", "--json", "some").splitlines())] == ["whole", "half"], "not as JSON")
+        # A line has no end in either.
+        put("log", "next\nlast")
+        check(p.hyve("log", "some") == "whole\nhalf\nnext\nlast", "both: " + p.hyve("log", "some"))
+        check([line["text"] for line in map(json.loads, p.hyve("log", "--json", "some").splitlines())] == ["whole", "half", "next", "last"],
+              "lines without ends: " + p.hyve("log", "--json", "some"))
+        with p.popen("log", "--follow", "some") as follower:
+            text = b""
+
+            def read_until(end):
+                nonlocal text
+                while end not in text:
+                    check(select.select([follower.stdout], [], [], guest.LIMIT)[0], "hung: %s" % text)
+                    text += os.read(follower.stdout.fileno(), 65536)
+
+            try:
+                read_until(b"next\nlast")
+                # Two turns are seen by both files.
+                follower.send_signal(signal.SIGSTOP)
+                aside(2)
+                aside(3)
+                follower.send_signal(signal.SIGCONT)
+                read_until(b"number 3\n")
+                check(b"number 2\n" in text, "the second log: %s" % text)
+                # Of four, two are lost.
+                follower.send_signal(signal.SIGSTOP)
+                for number in range(4, 8):
+                    aside(number)
+                follower.send_signal(signal.SIGCONT)
+                read_until(b"number 7\n")
+                check(b"number 6\n" in text and b"number 5\n" not in text, "the last log: %s" % text)
+                with open(os.path.join(folder, "log"), "w", encoding="utf-8") as file:
+                    file.write("emptied\n")
+                read_until(b"emptied\n")
+            finally:
+                follower.kill()
+            said = follower.stderr.read().decode()
+            check(said == "hyve: 2 logs were put aside unread\nhyve: the log could not be put aside and was emptied; what was not read yet is lost\n",
+                  "it says " + said)
+        put("log.new", "")
+        p.hyve("delete", "some")
 
 
 @case(slow=True)
@@ -901,6 +965,11 @@ def traced(context):
                 traces = re.findall(r"^hyve: trace: ([^:]+): ", said, re.M)
             check("device.resume" in traces and set(traces) <= {"device.resume", "device.reset", "pci.write"}, "it traced %s: %s" % (traces, said))
         place.fails(4, "hyve: trace: no trace point matches 'blok.begin'; did you mean 'block.begin'[?]", "run", *place.options("--trace", "blok.begin"))
+        # A machine that cannot be powered on ends as its process does.
+        with open(context.path("junk"), "wb") as junk:
+            junk.write(bytes(4096))
+        code, _, said = place.try_hyve("run", *place.options("--trace", "vm.*", "--kernel", context.path("junk")))
+        check(code == guest.ERROR and re.search(r"^hyve: trace: vm\.end: code %d$" % guest.ERROR, said, re.M), "code %d: %s" % (code, said))
         place.create("quiet")
         place.hyve("start", "quiet")
         ask = ["qmp", "quiet", "trace-event-get-state", '{"name": "vm.*"}']
@@ -915,11 +984,6 @@ def traced(context):
         place.hyve("resume", "quiet")
         log = place.hyve("log", "quiet")
         check("trace: vm.stop: " in log and "trace: vm.go" not in log and "vm.start" not in log, "the log is " + log)
-        place.fails(4, "hyve: log.level: 'wran' is no level of a log; did you mean 'warn'[?]", "run",
-                    *place.options("--set", "log.level=wran"))
-
-
-guest.main()
         # What the library tells, from when it is wanted on.
         with Console(place, "quiet") as console:
             console.expect("echo: ready")
@@ -930,3 +994,8 @@ guest.main()
                 console.expect("x")
                 log = place.hyve("log", "quiet")
                 check("trace: device.read: " not in log and ("trace: device.write: " in log) == wanted, "the log is " + log)
+        place.fails(4, "hyve: log.level: 'wran' is no level of a log; did you mean 'warn'[?]", "run",
+                    *place.options("--set", "log.level=wran"))
+
+
+guest.main()

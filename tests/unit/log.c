@@ -2,6 +2,7 @@
 /*
  * log.c - levels, the sink, cleaning of lines, and the limit for what guests cause.
  */
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -318,6 +319,66 @@ TEST(a_file_of_lines_does_not_grow_without_end)
 	close(fd);
 	CHECK_EQ(unlinkat(dir, "log", 0) + unlinkat(dir, "log.old", 0) + rmdir(path), 0);
 	close(dir);
+}
+
+/* No descriptor for another file, and a folder in the way of one. */
+TEST(a_log_that_was_put_aside_outlives_one_that_cannot_be)
+{
+	char path[] = "/tmp/hyve-log-XXXXXX", buf[8192];
+	struct rlimit were, none;
+	struct stat st;
+	int dir, fd;
+
+	CHECK(mkdtemp(path) != NULL);
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	fd = log_file_open(dir, "log", 1000);
+	/* The first file has lines 0 to 90, the second is full with 181. */
+	for (unsigned i = 0; i < 182; i++)
+		write_line(fd, dir, i);
+	CHECK(fstatat(dir, "log.old", &st, 0) == 0 && st.st_size == 91 * 11);
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &were), 0);
+	none = were;
+	none.rlim_cur = 0;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	CHECK(log_file_turn(fd, dir, "log", 1000));
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &were), 0);
+	CHECK(fstat(fd, &st) == 0 && st.st_size == 0);
+	CHECK(strncmp(both(dir, buf, sizeof(buf)), "line 00000\n", 11) == 0 && strlen(buf) == 91 * 11);
+	/* A file that is becoming one and was left there is in nobody's way; a folder is. */
+	CHECK_EQ(ftruncate(fd, 1000), 0);
+	CHECK_EQ(symlinkat("/dev/null", dir, "log.new"), 0);
+	CHECK(log_file_turn(fd, dir, "log", 1000));
+	CHECK(fstatat(dir, "log.old", &st, 0) == 0 && st.st_size == 1000);
+	CHECK(fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 && fstatat(dir, "log.new", &st, AT_SYMLINK_NOFOLLOW) != 0);
+	CHECK_EQ(ftruncate(fd, 1001), 0);
+	CHECK_EQ(mkdirat(dir, "log.new", 0700), 0);
+	CHECK(log_file_turn(fd, dir, "log", 1000));
+	CHECK(fstatat(dir, "log.old", &st, 0) == 0 && st.st_size == 1000);
+	CHECK(fstatat(dir, "log", &st, 0) == 0 && st.st_size == 0);
+	CHECK(!log_file_turn(fd, dir, "log", 1000));
+	close(fd);
+	CHECK_EQ(unlinkat(dir, "log", 0) + unlinkat(dir, "log.old", 0) + unlinkat(dir, "log.new", AT_REMOVEDIR) + rmdir(path), 0);
+	close(dir);
+}
+
+/* What a first line says, and nothing else. */
+TEST(the_number_of_a_log)
+{
+	static const struct { const char *text; unsigned number; } rows[] = {
+		{ "", 1 },
+		{ "2026-11-30T08:43:12Z hyve: starting VM 'x'\nthis is log number 7\n", 1 },
+		{ "2026-11-30T08:43:12Z hyve: this is log number 2\n", 2 },
+		{ "{\"text\":\"this is log number 4294967295\"}\n", 4294967295 },
+		{ "this is log number \n", 1 },
+	};
+	FILE *f;
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		f = tmpfile();
+		CHECK(f != NULL && fputs(rows[i].text, f) >= 0 && fflush(f) == 0);
+		CHECK_EQ(log_file_number(fileno(f)), rows[i].number);
+		(void)fclose(f);
+	}
 }
 
 TEST_MAIN()
