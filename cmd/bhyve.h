@@ -113,7 +113,7 @@ void	bhyve_help_lpc(void);
 
 /*
  * The path for a VM's name; make: with the folder that it is in, for this user alone.  -1 with a sentence: EINVAL (no name),
- * ENAMETOOLONG, EPERM (the folder is somebody else's), those of mkdir(2).
+ * ENAMETOOLONG, EPERM (the folder is somebody else's), ENOENT (there is none, and so no socket), those of mkdir(2) and lstat(2).
  */
 int	bhyve_socket(const char *name, bool make, char *path, size_t size);
 /* Whether a process answers there. */

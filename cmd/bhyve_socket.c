@@ -39,18 +39,24 @@ folder(char *buf, size_t size)
 
 /* It is this user's alone: others may have made one of that name in a folder like /tmp. */
 static int
-make_folder(const char *path)
+check_folder(const char *path)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return (vmm_fail_sys(errno, "the folder of control sockets, '%s', cannot be made", path));
 	if (lstat(path, &st) != 0)
-		return (vmm_fail_sys(errno, "'%s'", path));
+		return (vmm_fail_sys(errno, "the folder of control sockets, '%s'", path));
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
 		return (vmm_fail(EPERM, "'%s' is not a folder of this user alone, as one of control sockets has to be: remove it, or name another place "
 		    "by HYVE_RUNDIR", path));
 	return (0);
+}
+
+static int
+make_folder(const char *path)
+{
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return (vmm_fail_sys(errno, "the folder of control sockets, '%s', cannot be made", path));
+	return (check_folder(path));
 }
 
 int
@@ -64,7 +70,7 @@ bhyve_socket(const char *name, bool make, char *path, size_t size)
 	if (folder(dir, sizeof(dir)) == 0) {
 		len = snprintf(path, size, "%s/%s", dir, name);
 		if (len > 0 && (size_t)len < size && (size_t)len < sizeof(dir))
-			return (make ? make_folder(dir) : 0);
+			return (make ? make_folder(dir) : check_folder(dir));
 	}
 	return (vmm_fail(ENAMETOOLONG, "VM '%.64s': the path of its control socket is too long for one; a shorter HYVE_RUNDIR helps", name));
 }

@@ -80,7 +80,8 @@ create(struct ctl *c)
 static int
 destroy(struct ctl *c)
 {
-	if (c->dir != NULL)
+	/* One that --create has made is bhyve's, whatever hyve has of that name. */
+	if (c->vm == NULL && c->dir != NULL)
 		return (vmm_fail(ENOTSUP, "VM '%s' was made by 'hyve create': 'hyve stop --force %s' ends it, 'hyve delete %s' removes it", c->name,
 		    c->name, c->name));
 	if (c->client != NULL) {
@@ -397,9 +398,9 @@ find_hyve(struct ctl *c)
 	struct vmdir_state state;
 
 	c->dir = vmdir_open(c->name);
-	/* There is none, or it is no name for one. */
+	/* There is none, or it is no name for one; of all else nobody knows whether there is. */
 	if (c->dir == NULL)
-		return (0);
+		return (errno == ENOENT || errno == EINVAL || errno == ENAMETOOLONG ? 0 : -1);
 	if (vmdir_state(c->dir, &state) != 0)
 		return (-1);
 	if (!state.running)
@@ -414,9 +415,9 @@ find(struct ctl *c)
 {
 	char path[PATH_MAX];
 
-	if (bhyve_socket(c->name, false, path, sizeof(path)) != 0)
-		return (-1);
-	c->client = qmp_client_open(path, ANSWER_MS);
+	/* Without the folder of sockets there is none. */
+	if (bhyve_socket(c->name, false, path, sizeof(path)) == 0)
+		c->client = qmp_client_open(path, ANSWER_MS);
 	if (c->client != NULL)
 		return (0);
 	if (errno != ENOENT && errno != ECONNREFUSED)

@@ -79,6 +79,8 @@ vm_ask_find(const char *where)
 	(void)snprintf(why, sizeof(why), "%s", vmm_errmsg());
 	if (strchr(where, '/') != NULL || access(where, F_OK) == 0)
 		return (qmp_client_open(where, PATIENT));
+	if (bhyve_socket(where, false, path, sizeof(path)) != 0 && errno == EPERM)
+		return (NULL);
 	if (bhyve_runs(where) && bhyve_socket(where, false, path, sizeof(path)) == 0)
 		return (qmp_client_open(path, PATIENT));
 	return (vmm_fail_null(ENOENT, "no socket '%.108s' is here, and %s", where, why));

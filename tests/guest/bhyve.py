@@ -369,6 +369,22 @@ def made(context):
     refuses(context, "--cpu: 'two' is no vCPU: 0 to 63", "--vm=guest", "--get-stats", "--cpu=two")
     status, _, told = run(context, "--get-stats", program="bhyvectl")
     check(status == 1 and told[0].startswith("usage: bhyvectl"), "no usage: %s" % told)
+    # Where nobody can look nobody knows.
+    with open(context.path("vms"), "wb"):
+        pass
+    refuses(context, "VM 'guest': '%s': Not a directory" % context.path("vms/guest"), "--vm=guest", "--get-all")
+    os.unlink(context.path("vms"))
+    # Sockets of a folder that others can write to are anybody's.
+    words = "'%s' is not a folder of this user alone, as one of control sockets has to be: remove it, or name another place by HYVE_RUNDIR"
+    words = words % context.path("run-control")
+    os.mkdir(context.path("run-control"))
+    os.chmod(context.path("run-control"), 0o770)
+    refuses(context, words, "--vm=guest", "--get-all")
+    status, _, told = run(context, "qmp", "guest", "query-status", program="hyve")
+    check(status == 1 and told == ["hyve: " + words], "hyve qmp: status %d, %s" % (status, told))
+    os.chmod(context.path("run-control"), 0o700)
+    refuses(context, "there is no VM 'guest'", "--vm=guest", "--get-all")
+    os.rmdir(context.path("run-control"))
     ctl(context, "--create", "--set-mem=4G")
     refuses(context, "VM 'guest' is there already", "--vm=guest", "--create")
     refuses(context, "VM 'guest' does not run", "--vm=guest", "--inject-nmi")
