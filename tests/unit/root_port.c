@@ -35,6 +35,7 @@
 #define	LINK		0x100U
 #define	ACTIVE		0x2000U
 #define	VEC		0x44U
+#define	SECOND		1000000000ULL	/* of the VM's clock */
 
 /* What is behind it: one BAR of each kind, and vectors. */
 struct behind {
@@ -510,6 +511,114 @@ TEST(the_guest_keeps_it)
 	fx_turn(&fx);
 	CHECK_EQ(released, 1);
 	CHECK_EQ(kept, 1);
+	teardown();
+}
+
+/* The indicator blinks for the slot that is being switched on, and then is on: that is no answer to a button that was pressed meanwhile. */
+TEST(asked_while_the_slot_is_switched_on)
+{
+	setup(true);
+	control(0x02c0);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_ASKED);
+	control(CTL_ON);
+	fx_turn(&fx);
+	CHECK_EQ(kept, 0);
+	CHECK(root_port_ejecting(port));
+	/* An answer begins to blink. */
+	control(0x02c0);
+	control(CTL_ON);
+	fx_turn(&fx);
+	CHECK_EQ(kept, 1);
+	control(0x02c0);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_ASKED);
+	control(CTL_ON);
+	control(CTL_OFF);
+	fx_turn(&fx);
+	CHECK_EQ(released, 1);
+	CHECK_EQ(kept, 1);
+	teardown();
+}
+
+/* A driver that begins clears the events that there are. */
+TEST(a_press_that_nobody_hears)
+{
+	uint64_t start;
+
+	setup(true);
+	start = vm_clock_now(fx.vmm.vm);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_ASKED);
+	CHECK_EQ(vm_clock_set(fx.vmm.vm, start + 7 * SECOND), 0);
+	CHECK(root_port_eject(port) == -1 && errno == EBUSY);	/* it is there to be heard */
+	clear(0xffff);
+	CHECK_EQ(status(), PRESENT);
+	CHECK_EQ(vm_clock_set(fx.vmm.vm, start + 5 * SECOND), 0);
+	CHECK(root_port_eject(port) == -1 && errno == EBUSY);	/* it may yet be acted on */
+	CHECK_EQ(vm_clock_set(fx.vmm.vm, start + 7 * SECOND), 0);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_ASKED);
+	CHECK_EQ(status(), PRESENT | BUTTON);
+	/* Of the second press as of the first. */
+	clear(BUTTON);
+	CHECK(root_port_eject(port) == -1 && errno == EBUSY);
+	/* A guest that is at it, for however long. */
+	control(0x02c0);
+	CHECK_EQ(vm_clock_set(fx.vmm.vm, start + 100 * SECOND), 0);
+	CHECK(root_port_eject(port) == -1 && errno == EBUSY);
+	control(CTL_OFF);
+	fx_turn(&fx);
+	CHECK_EQ(released, 1);
+	CHECK_EQ(kept, 0);
+	teardown();
+}
+
+/* Off is off, whatever the guest writes before the device is gone. */
+TEST(off_and_on_again)
+{
+	setup(true);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_ASKED);
+	control(0x02c0);
+	control(0x06c0);
+	control(CTL_ON);
+	CHECK(!active());
+	CHECK_EQ(cfg_r(&fx, BEHIND, 0, 4), UINT32_MAX);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_OFF);
+	fx_turn(&fx);
+	CHECK_EQ(released, 1);
+	CHECK_EQ(kept, 0);
+	CHECK_EQ(behind->resets, 1);
+	take_out();
+	/* The slot that it left on is on for the next one. */
+	put_in(true);
+	CHECK(active());
+	CHECK(!root_port_ejecting(port));
+	/* One that was off before it was asked for stays off. */
+	control(CTL_OFF);
+	CHECK_EQ(root_port_eject(port), ROOT_PORT_OFF);
+	control(CTL_ON);
+	CHECK(!active());
+	take_out();
+	teardown();
+}
+
+/* Until it is in the slot, what the guest writes to the port's registers does not get to a device that is being made. */
+TEST(not_in_the_slot_yet)
+{
+	struct device *dev;
+	unsigned commands;
+
+	setup(false);
+	control(CTL_ON);
+	dev = make_behind(&fx, port, "test-behind", "behind");
+	CHECKF(dev != NULL, "%s", vmm_errmsg());
+	behind = dev->soft;
+	commands = behind->commands;
+	cfg_w(&fx, SLOT, R_BUSES, 4, 0x090900);
+	cfg_w(&fx, SLOT, R_COMMAND, 2, PCI_CMD_MEM);
+	CHECK_EQ(behind->commands, commands);
+	CHECK_EQ(cfg_r(&fx, BUS(9), 0, 4), UINT32_MAX);
+	root_port_insert(port, true);
+	CHECK_EQ(behind->commands, commands + 1);
+	CHECK_EQ(pci_requester(&behind->fn), 0x0900);
+	CHECK_EQ(cfg_r(&fx, BUS(9), 0, 4), 0x56781234);
 	teardown();
 }
 

@@ -79,6 +79,8 @@
 
 #define	CAP_SUBSYSTEM	0x0d		/* B 3.2.5.13 */
 
+#define	ANSWER_NS	6000000000ULL	/* who has heard the button blinks long before: it is 5 seconds in which one may think again (6.7.1.5) */
+
 struct root_port {
 	struct pci_fn	 fn;
 	struct pci_port	 port;
@@ -91,6 +93,9 @@ struct root_port {
 	uint16_t	 ctl;		/* slot control before the write under way */
 	/* state */
 	bool		 ejecting;	/* the button was pressed to have it out */
+	bool		 asked_blink;	/* the power indicator began to blink since: the guest has heard it */
+	bool		 going;		/* the slot was switched off since: what is in it goes, whatever is written next */
+	uint64_t	 pressed;	/* when, by the VM's clock */
 	bool		 cut;		/* what is in the slot lost its link and was not reset since */
 	bool		 link;		/* the link is up */
 	bool		 told;		/* the message for the events that there are was sent */
@@ -117,7 +122,7 @@ slot_on(struct root_port *rp)
 static bool
 link_up(struct root_port *rp)
 {
-	return (rp->present && slot_on(rp) && !rp->cut && (reg(rp, R_LINKCTL) & LINKCTL_OFF) == 0 &&
+	return (rp->present && slot_on(rp) && !rp->going && !rp->cut && (reg(rp, R_LINKCTL) & LINKCTL_OFF) == 0 &&
 	    (pci_get(&rp->fn, R_CONTROL, 2) & CONTROL_RESET) == 0);
 }
 
@@ -172,13 +177,17 @@ through(struct root_port *rp)
 static bool
 something_due(struct root_port *rp)
 {
-	return (rp->kept || (rp->cut && rp->present) || (rp->ejecting && !slot_on(rp)));
+	return (rp->kept || ((rp->cut || rp->going) && rp->present));
 }
 
-/* What is behind follows the registers; live: while the devices are at work, or as firmware's writes have it. */
+/*
+ * What is behind follows the registers; live: while the devices are at work, or as firmware's writes have it.  What is not in the slot yet may
+ * be half made, on another thread.
+ */
 static void
 follow(struct root_port *rp, bool live)
 {
+	struct pci_fn *behind = rp->present ? rp->port.behind : NULL;
 	bool was = rp->link;
 
 	rp->link = link_up(rp);
@@ -187,16 +196,25 @@ follow(struct root_port *rp, bool live)
 	if (was != rp->link)
 		add_status(rp, SLOTSTA_LINK);
 	rp->port.up = through(rp);
-	if (rp->port.behind != NULL && live)
-		pci_fn_follow(rp->port.behind, &rp->port.up);
-	else if (rp->port.behind != NULL)
-		pci_fn_set_upstream(rp->port.behind, &rp->port.up);
+	if (behind != NULL && live)
+		pci_fn_follow(behind, &rp->port.up);
+	else if (behind != NULL)
+		pci_fn_set_upstream(behind, &rp->port.up);
 	if (rp->active && something_due(rp))
 		event_timer_arm(rp->due, 0);
 	interrupt(rp);
 }
 
-/* Slot control was written: a command, which is completed (6.7.3.2). */
+static bool
+blinks(uint16_t ctl)
+{
+	return ((ctl & SLOTCTL_IND) == IND_BLINK);
+}
+
+/*
+ * Slot control was written: a command, which is completed (6.7.3.2).  The indicator blinks too while a guest switches a slot on, so it is an
+ * answer to the button only if it began behind the press.
+ */
 static void
 slot_command(struct root_port *rp)
 {
@@ -204,8 +222,14 @@ slot_command(struct root_port *rp)
 
 	rp->ctl = now;
 	add_status(rp, SLOTSTA_DONE);
-	if (rp->ejecting && (old & SLOTCTL_IND) == IND_BLINK && (now & (SLOTCTL_IND | SLOTCTL_OFF)) == IND_ON) {
-		rp->ejecting = false;
+	if (!rp->ejecting)
+		return;
+	if ((now & SLOTCTL_OFF) != 0)
+		rp->going = true;
+	if (!blinks(old) && blinks(now))
+		rp->asked_blink = true;
+	if (!rp->going && rp->asked_blink && blinks(old) && (now & SLOTCTL_IND) == IND_ON) {
+		rp->ejecting = rp->asked_blink = false;
 		rp->kept = true;
 	}
 }
@@ -254,7 +278,7 @@ something_to_do(void *arg)
 
 	pci_host_lock(rp->fn.host);
 	kept = rp->kept;
-	released = rp->present && rp->ejecting && !slot_on(rp);
+	released = rp->present && rp->going;
 	cut = rp->present && rp->cut && !released;
 	behind = rp->port.behind;
 	rp->kept = false;
@@ -283,12 +307,21 @@ port_of(struct device *dev)
 	return (dev->soft);
 }
 
+/* Of what was in the slot, or was asked about it. */
+static void
+forget(struct root_port *rp)
+{
+	rp->ejecting = rp->asked_blink = rp->going = rp->cut = rp->kept = false;
+}
+
 void
 root_port_insert(struct device *dev, bool hot)
 {
 	struct root_port *rp = port_of(dev);
 
 	pci_host_lock(rp->fn.host);
+	/* A snapshot may tell something about a slot that is empty. */
+	forget(rp);
 	rp->present = true;
 	/* A card that is put in, and its button pressed: a guest that still sees to the one before has missed the presence, not the button. */
 	if (hot)
@@ -301,6 +334,14 @@ root_port_insert(struct device *dev, bool hot)
 	pci_host_unlock(rp->fn.host);
 }
 
+/* The press was noted and not acted on: it came while a driver began, which clears what there is, or while the slot was being switched on. */
+static bool
+unheard(struct root_port *rp)
+{
+	return ((reg(rp, R_SLOTSTA) & SLOTSTA_BUTTON) == 0 && !blinks(reg(rp, R_SLOTCTL)) &&
+	    vm_clock_now(rp->fn.dev->vmm->vm) - rp->pressed > ANSWER_NS);
+}
+
 int
 root_port_eject(struct device *dev)
 {
@@ -308,13 +349,16 @@ root_port_eject(struct device *dev)
 	int r = ROOT_PORT_ASKED;
 
 	pci_host_lock(rp->fn.host);
-	if (!slot_on(rp)) {
+	if (!slot_on(rp) || rp->going) {
+		rp->ejecting = rp->going = true;
 		r = ROOT_PORT_OFF;
-	} else if (rp->ejecting) {
-		r = vmm_fail(EBUSY, "the guest was asked to let go of the device in the slot of %s and has not answered yet; a reset of the machine "
-		    "removes it too", dev->name);
+	} else if (rp->ejecting && !unheard(rp)) {
+		r = vmm_fail(EBUSY, "the guest was asked to let go of the device in the slot of %s and has not answered yet; ask again later, or reset "
+		    "the machine, which removes it too", dev->name);
 	} else {
 		rp->ejecting = true;
+		rp->asked_blink = false;
+		rp->pressed = vm_clock_now(dev->vmm->vm);
 		add_status(rp, SLOTSTA_BUTTON);
 		interrupt(rp);
 	}
@@ -340,7 +384,8 @@ root_port_removed(struct device *dev)
 	struct root_port *rp = port_of(dev);
 
 	pci_host_lock(rp->fn.host);
-	rp->present = rp->ejecting = rp->cut = rp->kept = false;
+	forget(rp);
+	rp->present = false;
 	add_status(rp, SLOTSTA_PRESENCE);
 	follow(rp, !dev->vmm->paused);
 	pci_host_unlock(rp->fn.host);
@@ -463,7 +508,8 @@ port_reset(struct device *dev)
 	pci_host_lock(rp->fn.host);
 	rp->ctl = rp->present ? SLOTCTL_FULL : SLOTCTL_EMPTY;
 	pci_put(&rp->fn, rp->express + R_SLOTCTL, 2, rp->ctl);
-	rp->ejecting = rp->cut = rp->kept = rp->told = false;
+	forget(rp);
+	rp->told = false;
 	rp->link = link_up(rp);
 	follow(rp, false);
 	pci_host_unlock(rp->fn.host);
@@ -500,7 +546,8 @@ root_port_of(struct device *dev)
 }
 
 static const struct vm_state_field fields[] = {
-	PCI_STATE(struct root_port), VM_STATE_BOOL(struct root_port, ejecting), VM_STATE_BOOL(struct root_port, cut),
+	PCI_STATE(struct root_port), VM_STATE_BOOL(struct root_port, ejecting), VM_STATE_BOOL(struct root_port, asked_blink),
+	VM_STATE_BOOL(struct root_port, going), VM_STATE_U64(struct root_port, pressed), VM_STATE_BOOL(struct root_port, cut),
 	VM_STATE_BOOL(struct root_port, link), VM_STATE_BOOL(struct root_port, told),
 };
 

@@ -29,8 +29,9 @@ struct pci_port *root_port_of(struct device *dev);
 void	root_port_insert(struct device *dev, bool hot);
 
 /*
- * Take out what is in the slot.  ROOT_PORT_OFF: the slot is off, so the caller ends the device and calls root_port_removed() now.
- * ROOT_PORT_ASKED: the guest was asked, and the owner is called when it has answered.  -1 with EBUSY and a sentence: it was asked before.
+ * Take out what is in the slot.  ROOT_PORT_OFF: the slot is off and stays so until the caller, now, ends the device and calls
+ * root_port_removed().  ROOT_PORT_ASKED: the guest was asked, and the owner is called when it has answered.  -1 with EBUSY and a sentence: it
+ * was asked before.  It is asked again if it has taken note of that and done nothing about it for 6 seconds of the VM's clock.
  */
 enum { ROOT_PORT_OFF, ROOT_PORT_ASKED };
 int	root_port_eject(struct device *dev);
