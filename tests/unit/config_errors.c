@@ -39,7 +39,10 @@ rule_words(const struct config_key *key, char *buf, size_t size)
 
 	switch (key->type) {
 	case CONFIG_STRING:
-		(void)snprintf(buf, size, "a string");
+		if (key->max < CONFIG_VALUE_MAX)
+			(void)snprintf(buf, size, "a string of at most %" PRId64 " bytes", key->max);
+		else
+			(void)snprintf(buf, size, "a string");
 		return;
 	case CONFIG_PATH:
 		(void)snprintf(buf, size, "a path");

@@ -12,7 +12,7 @@
 static const struct machine_class *const machines[] = { &machine_pc, &machine_virt };
 
 static const struct config_key slot_keys[] = {
-	KEY_STRING("id", NULL, "what clients of the control socket call the device"),
+	{ .name = "id", .type = CONFIG_STRING, .max = MACHINE_ID_MAX, .help = "what clients of the control socket call the device" },
 };
 const struct config_keys machine_slot_keys = { slot_keys, sizeof(slot_keys) / sizeof(slot_keys[0]) };
 

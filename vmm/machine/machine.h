@@ -20,6 +20,7 @@ struct firmware_place;
 #define	MACHINE_SLOTS	"pci.0.*.0"
 #define	MACHINE_BEHIND	"pci.*.0.0"
 /* Keys of such a node that are not its device's. */
+#define	MACHINE_ID_MAX	64	/* bytes of an id, which is one of these keys */
 extern const struct config_keys machine_slot_keys;
 
 /* A device that the machine always has, and where its keys are. */

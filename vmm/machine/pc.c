@@ -212,7 +212,8 @@ pc_init(struct machine *m)
 		return (-1);
 	if (add_routes(m) != 0)
 		return (-1);
-	return (parts_add_slots(m) == 0 && add_testdev(m) == 0 ? add_debug_exit(m) : -1);
+	/* Slots last, for ids are compared with names of what there is. */
+	return (add_debug_exit(m) == 0 && add_testdev(m) == 0 ? parts_add_slots(m) : -1);
 }
 
 static void

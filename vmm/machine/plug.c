@@ -32,26 +32,28 @@ plug_is_called(struct device *dev, const char *word)
 
 /* Taking out */
 
-/* Its requests end first: the guest is parked meanwhile, as for every pause of a device. */
-static void
+/* Its requests end first: the guest is parked meanwhile, as for every pause of a device.  -1 with a sentence: it is there still. */
+static int
 take_out(struct machine *m, struct device *port, struct device *dev)
 {
 	struct vmm *vmm = m->vmm;
 	const char *id = plug_id(dev);
-	char *own = id != NULL ? strdup(id) : NULL, *name = strdup(dev->name);
-	bool parked = !vmm->paused && vm_pause(vmm->vm) == 0;
+	bool park = !vmm->paused, named = id != NULL;
+	char node[PARTS_NODE_LEN], own[MACHINE_ID_MAX + 1];
 
+	if (park && vm_pause(vmm->vm) != 0)
+		return (vmm_fail_vm("%s cannot be taken out", dev->name));
+	(void)parts_node_behind(PCI_SLOT(port->place.devfn), node);
+	(void)snprintf(own, sizeof(own), "%s", named ? id : "");
 	device_log(dev, LOG_LEVEL_INFO, "taken out");
 	device_destroy(dev);
-	if (name != NULL)
-		config_unset_below(vmm->config, name);
+	config_unset_below(vmm->config, node);
 	root_port_removed(port);
-	if (parked)
+	if (park)
 		(void)vm_resume(vmm->vm);
-	if (vmm->plug.gone != NULL && name != NULL)
-		vmm->plug.gone(vmm->plug.arg, own, name);
-	free(own);
-	free(name);
+	if (vmm->plug.gone != NULL)
+		vmm->plug.gone(vmm->plug.arg, named ? own : NULL, node);
+	return (0);
 }
 
 static struct device *
@@ -60,11 +62,14 @@ behind(struct device *port)
 	return (root_port_of(port)->behind != NULL ? root_port_of(port)->behind->dev : NULL);
 }
 
+/* The port still has it as one that goes if that fails, for the next device_del or the machine's end. */
 static void
 released(void *arg, struct device *port)
 {
-	if (behind(port) != NULL)
-		take_out(arg, port, behind(port));
+	struct device *dev = behind(port);
+
+	if (dev != NULL && take_out(arg, port, dev) != 0)
+		device_log(dev, LOG_LEVEL_ERROR, "%s", vmm_errmsg());
 }
 
 static void
@@ -123,8 +128,8 @@ plug_remove(struct machine *m, const char *id)
 		if (!dev->cls->hot)
 			return (vmm_fail(EINVAL, "device '%.64s' is one of class '%s', which cannot be taken out while the guest runs", id, dev->cls->name));
 		r = root_port_eject(parts_port(m, slot));
-		if (r == ROOT_PORT_OFF)
-			take_out(m, parts_port(m, slot), dev);
+		if (r == ROOT_PORT_OFF && take_out(m, parts_port(m, slot), dev) != 0)
+			return (-1);
 		return (r < 0 ? -1 : r == ROOT_PORT_OFF);
 	}
 	return (not_behind(m, id));
@@ -151,8 +156,9 @@ static bool
 taken(struct machine *m, unsigned slot)
 {
 	char name[PARTS_NODE_LEN];
+	struct config_node *node = config_node(m->vmm->config, parts_node_behind(slot, name));
 
-	return (parts_behind(m, slot) != NULL || config_is_set(config_node(m->vmm->config, parts_node_behind(slot, name)), "device"));
+	return (parts_behind(m, slot) != NULL || (node != NULL && config_is_set(node, "device")));
 }
 
 struct ports {
@@ -210,18 +216,40 @@ find_port(struct machine *m, const char *word)
 	return (no_port(m, word));
 }
 
+/* A client's values are meant as they are: they name no other keys, so every % stands for itself. */
+static int
+set_literal(struct config *cfg, const char *name, const char *value)
+{
+	const struct config_origin origin = { CONFIG_FROM_SOCKET, NULL, 0 };
+	char *text = malloc(2 * strlen(value) + 1), *p = text;
+	int r, error;
+
+	if (text == NULL)
+		return (vmm_fail(ENOMEM, "%s: no memory", name));
+	for (; *value != '\0'; value++) {
+		if (*value == '%')
+			*p++ = '%';
+		*p++ = *value;
+	}
+	*p = '\0';
+	r = config_set(cfg, name, text, &origin);
+	error = errno;
+	free(text);
+	errno = error;
+	return (r);
+}
+
 static int
 set_keys(struct machine *m, const struct plug_request *r, const char *node)
 {
-	const struct config_origin origin = { CONFIG_FROM_SOCKET, NULL, 0 };
 	struct config *cfg = m->vmm->config;
 	char name[NAME_LEN];
 
 	(void)snprintf(name, sizeof(name), "%s.device", node);
-	if (config_set(cfg, name, r->device, &origin) != 0)
+	if (set_literal(cfg, name, r->device) != 0)
 		return (-1);
 	(void)snprintf(name, sizeof(name), "%s.id", node);
-	if (r->id != NULL && config_set(cfg, name, r->id, &origin) != 0)
+	if (r->id != NULL && set_literal(cfg, name, r->id) != 0)
 		return (-1);
 	for (size_t i = 0; i < r->nkeys; i++) {
 		const char *key = r->keys[i].name;
@@ -230,7 +258,7 @@ set_keys(struct machine *m, const struct plug_request *r, const char *node)
 			return (vmm_fail(EINVAL, "'%s' is no key of a device", key));
 		if ((size_t)snprintf(name, sizeof(name), "%s.%s", node, key) >= sizeof(name))
 			return (vmm_fail(EINVAL, "'%.64s' is no key: it is too long", key));
-		if (config_set(cfg, name, r->keys[i].value, &origin) != 0)
+		if (set_literal(cfg, name, r->keys[i].value) != 0)
 			return (-1);
 	}
 	return (0);
@@ -253,9 +281,10 @@ plug_check_ids(struct machine *m)
 
 		if (id != NULL && check_word(id) != 0)
 			return (-1);
-		for (struct device *other = m->vmm->devices; id != NULL && other != dev; other = other->next) {
-			if (plug_is_called(other, id))
-				return (vmm_fail(EINVAL, "%s and %s have the same id, '%.64s'", other->name, dev->name, id));
+		for (struct device *other = m->vmm->devices; id != NULL && other != NULL; other = other->next) {
+			if (other != dev && plug_is_called(other, id))
+				return (vmm_fail(EINVAL, "%s and %s are both called '%.64s': an id is one device's, and no other's name", dev->name,
+				    other->name, id));
 		}
 	}
 	return (0);
