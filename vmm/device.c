@@ -165,6 +165,9 @@ device_destroy(struct device *dev)
 		dev->cls->pause(dev);
 	if (!vmm->paused && dev->cls->settle != NULL)
 		dev->cls->settle(dev);
+	/* What was posted for it up to the pause is called while it is whole, as devices_pause() has it. */
+	if (!vmm->paused)
+		event_drain(vmm->loop);
 	if (dev->cls->fini != NULL)
 		dev->cls->fini(dev);
 	(void)vm_range_sync(vmm->vm);

@@ -161,8 +161,8 @@ struct device_class {
 	 * Power-on state: the state fields get their first values, interrupts are lowered,
 	 * requests are dropped or waited for.  Host resources stay.
 	 *
-	 * Control thread; vCPUs are parked or not started.  The device is paused or was never
-	 * resumed.
+	 * Control thread; vCPUs are parked or not started, or the guest cannot reach the device
+	 * yet.  The device is paused or was never resumed.
 	 */
 	void	(*reset)(struct device *dev);
 
@@ -183,8 +183,8 @@ struct device_class {
 	 * arm timers, watch descriptors, look at queues for work that came meanwhile.  The
 	 * state may be another one than pause left: a loaded snapshot, or after reset.
 	 *
-	 * Control thread; vCPUs are still parked or not started.  The first resume comes after
-	 * init and reset.
+	 * Control thread; vCPUs are still parked or not started, or the guest cannot reach the
+	 * device yet.  The first resume comes after init and reset.
 	 */
 	void	(*resume)(struct device *dev);
 

@@ -198,6 +198,10 @@ def under_load(context):
     check(len(seen) > 5 and seen == list(range(len(seen))), "answers to pings are missing: %s" % seen)
     check({key["name"] for key in qmp.ask("x-hyve-query-config") if key["set"]} == keys, "keys are left over")
     check(qmp.ask("query-block") == [], "query-block has a disk that is gone")
+    # a window that is nowhere, as only the guest itself can have it
+    g.run("printf '\\377\\377\\377\\377' | dd of=$(echo /sys/bus/pci/devices/*:00:10.0/config) bs=1 seek=40 conv=notrunc 2>/dev/null")
+    ports = [function["pci_bridge"]["bus"] for function in qmp.ask("query-pci")[0]["devices"] if function["slot"] == PORTS[0]]
+    check([port["prefetchable_range"] for port in ports] == [{"base": 1, "limit": 0}], "the port has %s" % ports)
     g.power_off()
 
 
@@ -244,6 +248,18 @@ def refused(context):
     for i in (1, 0, 2):
         qmp.execute("device_del", id="n%d" % i)
         check(qmp.event("DEVICE_DELETED") == {"device": "n%d" % i, "path": "pci.%d.0.0" % (17 + i)}, "which one is gone")
+    # a client's values name no keys: what looks like that is itself, and no way around the look at ids
+    odd = context.path("100%.raw")
+    with open(odd, "wb") as image:
+        image.truncate(1 << 20)
+    for number in (1, 2):
+        qmp.execute("device_add", driver="virtio-blk", id="%(pci.16.0.0.id)", path=odd, serial="50%%")
+        check([(block["qdev"], block["inserted"]["file"]) for block in qmp.ask("query-block")][1:] == [("%(pci.16.0.0.id)", odd)], "another disk")
+        qmp.refused("device_add", "GenericError", "already", driver="virtio-net", id="%(pci.16.0.0.id)")
+        if number == 1:
+            qmp.execute("device_del", id="%(pci.16.0.0.id)")
+            check(qmp.event("DEVICE_DELETED")["device"] == "%(pci.16.0.0.id)", "which one is gone")
+    qmp.refused("device_add", "GenericError", "at most 64 bytes", driver="virtio-net", id=65 * "x")
     # a VM that is stopped takes one too
     qmp.execute("stop")
     qmp.event("STOP")
@@ -257,13 +273,13 @@ def refused(context):
     check(qmp.event("DEVICE_DELETED") == {"device": "cold", "path": "pci.16.0.0"}, "which one is gone")
     qmp.event("RESET")
     g.expect("beat 0000000000000000 ")
-    check(qmp.ask("query-block") == [], "the disk is there")
+    check([block["qdev"] for block in qmp.ask("query-block")] == ["%(pci.16.0.0.id)"], "the disk is there, or the other is not")
     left = [key["name"] for key in qmp.ask("x-hyve-query-config") if key["set"] and re.match(r"pci\.1\d\.", key["name"])]
-    check(left == ["pci.17.0.0.device"], "the keys are %s" % left)
+    check(sorted(left) == ["pci.17.0.0." + key for key in ("device", "id", "path", "serial")] + ["pci.18.0.0.device"], "the keys are %s" % left)
     # the image is free again; a machine that it was put into has the keys of one that was configured with it
     qmp.execute("device_add", driver="virtio-blk", id="cold", bus="rack", path=disk, bootindex=3)
     now = sorted((key["name"], key.get("value")) for key in qmp.ask("x-hyve-query-config") if key["set"])
-    check([key for key in now if key[0] != "pci.17.0.0.device"] == keys, "the keys are %s, not %s" % (now, keys))
+    check([key for key in now if not re.match(r"pci\.1[78]\.", key[0])] == keys, "the keys are %s, not %s" % (now, keys))
     qmp.execute("quit")
     g.ends(guest.POWEROFF)
 

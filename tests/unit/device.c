@@ -68,10 +68,21 @@ t_reset(struct device *dev)
 	t->reg = (uint32_t)config_num(dev->config, "start");
 }
 
+/* Work that is posted up to the pause. */
+static bool posting;
+
+static void
+t_posted(void *arg)
+{
+	note(arg, 'w');
+}
+
 static void
 t_pause(struct device *dev)
 {
 	note(dev, 'p');
+	if (posting)
+		CHECK_EQ(event_post(dev->vmm->loop, t_posted, dev), 0);
 }
 
 static void
@@ -179,6 +190,24 @@ TEST(a_life_in_order)
 	devices_destroy(&fx.vmm);
 	CHECK_STR(trail, "pc pa fc fa ");
 	device_destroy(NULL);
+	fx_close(&fx);
+}
+
+/* A device that goes while it is at work, as one that is taken out: what it had posted still finds it whole. */
+TEST(posted_work_comes_before_the_end)
+{
+	struct fx fx;
+	struct device *a;
+
+	fx_open(&fx);
+	a = add(&fx, "a", 0x80000000);
+	CHECKF(a != NULL, "%s", vmm_errmsg());
+	devices_resume(&fx.vmm);
+	trail[0] = '\0';
+	posting = true;
+	device_destroy(a);
+	posting = false;
+	CHECK_STR(trail, "pa wa fa ");
 	fx_close(&fx);
 }
 

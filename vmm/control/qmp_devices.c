@@ -130,10 +130,13 @@ regions(struct pci_fn *fn)
 
 static json_t *	function_info(struct pci_fn *fn);
 
+/* The guest's own numbers: no device is where numbers of the protocol do not reach. */
 static json_t *
 window(const struct pci_window *w)
 {
-	return (json_pack("{s:I, s:I}", "base", (json_int_t)w->base, "limit", (json_int_t)w->limit));
+	if (w->base > INT64_MAX)
+		return (json_pack("{s:i, s:i}", "base", 1, "limit", 0));
+	return (json_pack("{s:I, s:I}", "base", (json_int_t)w->base, "limit", w->limit > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)w->limit));
 }
 
 /* A port, and what is behind it. */

@@ -98,7 +98,7 @@ run_add(const struct qmp_call *call)
 	struct plug_key *keys;
 	char (*numbers)[NUMBER_LEN];
 	struct plug_request r;
-	int error = -1;
+	int error = -1, saved;
 
 	if (m == NULL)
 		return (NULL);
@@ -109,10 +109,10 @@ run_add(const struct qmp_call *call)
 		(void)vmm_fail(ENOMEM, "no memory");
 	else if (take_keys(call, &r, keys, numbers) == 0)
 		error = plug_add(m, &r);
-	n = (size_t)errno;
+	saved = errno;
 	free(keys);
 	free(numbers);
-	errno = (int)n;
+	errno = saved;
 	return (error == 0 ? qmp_nothing() : NULL);
 }
 

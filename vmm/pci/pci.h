@@ -70,8 +70,8 @@ struct pci_ops {
 	 */
 	void	(*bar_moved)(struct pci_fn *fn, unsigned n, bool mapped, uint64_t addr);
 	/*
-	 * The command register was written, or the function switched on or off: cmd is what holds now, without I/O, memory and bus
-	 * in D3hot.
+	 * The command register was written, the function switched on or off, or registers of the port that it is behind changed: cmd is what
+	 * holds now, without I/O, memory and bus in D3hot, and without what the port does not let through.
 	 */
 	void	(*command)(struct pci_fn *fn, uint16_t cmd);
 	/* Registers behind the header, or of a bridge's from 0x18 on, of which the device made some writable: the bytes are stored already. */
@@ -231,8 +231,8 @@ struct pci_port *pci_host_port(struct pci_host *host, const struct pci_fn *fn);
 void	pci_host_up(struct pci_host *host, const struct pci_port *port, struct pci_upstream *up);
 /*
  * Do what firmware does (assign.c): give the bus behind each port the number of the port's slot, give every BAR an address from the windows,
- * largest first, and ports windows in which there is also room for what is plugged in later, and switch decoding on; interrupt line registers from place.irq[0].  For direct boot, after each reset.  -1 with a
- * sentence (a window is full).
+ * largest first, and ports windows in which there is also room for what is plugged in later, and switch decoding on; interrupt line registers
+ * from place.irq[0].  For direct boot, after each reset.  -1 with a sentence (a window is full).
  */
 int	pci_host_assign(struct pci_host *host);
 /*
