@@ -283,7 +283,7 @@ lapic_from(struct vcpu *vcpu, struct kvm_lapic_state *k, const struct lapic *lp)
 	}
 }
 
-/* Power-on state: as the manual has it, not as a BIOS leaves it (SDM vol. 3 10.4.7.1). */
+/* Power-on state.  LINT0 is as in the library's own (lapic.c), whatever the kernel has: a guest that knows of no APIC gets the 8259's interrupts. */
 int
 kvm_lapic_init(struct vcpu *vcpu)
 {
@@ -291,7 +291,7 @@ kvm_lapic_init(struct vcpu *vcpu)
 
 	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_LAPIC, k) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm: local APIC", vcpu->id));
-	put32(k, L_LVT_LINT0, LVT_MASKED);
+	put32(k, L_LVT_LINT0, vcpu->id == 0 ? APIC_EXTINT << 8 : LVT_MASKED);
 	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_LAPIC, k) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm: local APIC", vcpu->id));
 	return (0);
