@@ -267,13 +267,21 @@ kvm_md_vm_finalize(struct vmctx *vm)
 	return (gic_finalize(vm));
 }
 
+struct kvm_md_cpu {
+	bool		 off;		/* what the kernel was told, or said, last */
+};
+
 int
 kvm_md_vcpu_create(struct vcpu *vcpu)
 {
 	const struct arm64_state *st = vcpu->state;
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 
-	if (vcpu_init(kvm_vm(vcpu->vm)->vmfd, kc->fd, arm64_load32(&st->run_state) == VM_ARM64_OFF) != 0)
+	kc->md = calloc(1, sizeof(*kc->md));
+	if (kc->md == NULL)
+		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
+	kc->md->off = arm64_load32(&st->run_state) == VM_ARM64_OFF;
+	if (vcpu_init(kvm_vm(vcpu->vm)->vmfd, kc->fd, kc->md->off) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm cannot initialise it", vcpu->id));
 	return (0);
 }
@@ -281,6 +289,10 @@ kvm_md_vcpu_create(struct vcpu *vcpu)
 void
 kvm_md_vcpu_destroy(struct vcpu *vcpu)
 {
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+
+	free(kc->md);
+	kc->md = NULL;
 }
 
 /* SECTION: the page */
@@ -354,7 +366,8 @@ kvm_md_state_save(struct vcpu *vcpu)
 	 * Waiting for an interrupt is the kernel's; going on is allowed at any time (Arm ARM
 	 * D1.6.2).
 	 */
-	arm64_store32(&st->run_state, m.mp_state == KVM_MP_STATE_STOPPED ? VM_ARM64_OFF : VM_ARM64_RUNNING);
+	kvm_cpu(vcpu)->md->off = m.mp_state == KVM_MP_STATE_STOPPED;
+	arm64_store32(&st->run_state, kvm_cpu(vcpu)->md->off ? VM_ARM64_OFF : VM_ARM64_RUNNING);
 	st->exc_pending = 0;
 	return (0);
 bad:
@@ -396,7 +409,9 @@ int
 kvm_md_state_load(struct vcpu *vcpu)
 {
 	struct arm64_state *st = vcpu->state;
-	struct kvm_mp_state m = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_md_cpu *md = kvm_cpu(vcpu)->md;
+	bool off = arm64_load32(&st->run_state) == VM_ARM64_OFF;
+	struct kvm_mp_state m = { .mp_state = off ? KVM_MP_STATE_STOPPED : KVM_MP_STATE_RUNNABLE };
 	int fd = kvm_cpu(vcpu)->fd;
 
 	if (st->exc_pending)
@@ -413,11 +428,12 @@ kvm_md_state_load(struct vcpu *vcpu)
 		if (field_set(fd, st, &reg_fields[i]) != 0)
 			return (vm_fail_sys(errno, "vcpu %d: kvm does not take its register %s", vcpu->id, reg_fields[i].name));
 	}
-	if (arm64_load32(&st->run_state) == VM_ARM64_OFF)
-		m.mp_state = KVM_MP_STATE_STOPPED;
-	if (reg_set(fd, CORE32(fp_regs.fpcr), &st->fpcr) != 0 || reg_set(fd, CORE32(fp_regs.fpsr), &st->fpsr) != 0 ||
-	    kvm_ioctl(fd, KVM_SET_MP_STATE, &m) != 0)
+	if (reg_set(fd, CORE32(fp_regs.fpcr), &st->fpcr) != 0 || reg_set(fd, CORE32(fp_regs.fpsr), &st->fpsr) != 0)
 		goto bad;
+	/* Another vCPU may have turned it on since (PSCI CPU_ON is the kernel's): it is not turned off a second time. */
+	if (!(off && md->off) && kvm_ioctl(fd, KVM_SET_MP_STATE, &m) != 0)
+		goto bad;
+	md->off = off;
 	return (0);
 bad:
 	return (vm_fail_sys(errno, "vcpu %d: kvm does not take its state", vcpu->id));
