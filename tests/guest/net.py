@@ -532,6 +532,7 @@ def ends_with_connections(context):
             g.send("poweroff -f\n")
         else:
             g.signal(signal.SIGTERM)
+            g.expect_said("once more ends it at once")      # two that wait are one
             g.signal(signal.SIGTERM)
         g.ends(guest.POWEROFF, limit=60 if guest.SANITIZE == "none" else guest.LIMIT)
         for connection in (outward, inward, listener):
