@@ -445,13 +445,15 @@ TEST(paravirtual_clock)
 
 TEST(wall_clock_is_the_host_s)
 {
+	struct timespec now;
 	struct mach m;
 	uint64_t sec;
 
 	open_spec(&m, 1, VM_CLOCK_HOST, 0);
 	CHECK(wrmsr(&m, 0x4b564d00, DATA));
 	sec = m_peek(&m, DATA + 4, 4) + vm_clock_now(m.vm) / NSEC;
-	CHECK((uint64_t)time(NULL) - sec < 600);
+	CHECK_EQ(clock_gettime(CLOCK_REALTIME, &now), 0);	/* time(2)'s clock is a tick behind */
+	CHECK((uint64_t)now.tv_sec - sec < 600);
 	m_close(&m);
 }
 

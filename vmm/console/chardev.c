@@ -398,7 +398,7 @@ chardev_close(struct chardev *cd)
 	if (cd->out_ev != cd->in_ev)
 		event_remove(cd->out_ev);
 	event_remove(cd->opens_ev);
-	if (cd->kind == CHARDEV_FDS)
+	if (cd->is_socket)
 		send_ring(cd);
 	if (cd->tty >= 0)
 		(void)tcsetattr(cd->tty, TCSANOW, &cd->cooked);
