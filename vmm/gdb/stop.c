@@ -262,7 +262,8 @@ gdb_on_hit(void *arg)
 		gdb_stop(g);
 	for (; pauses > 0; pauses--)
 		(void)vm_resume(vm);
-	if (g->owes)
+	/* One that has come since has armed the timer again: it is told once everything stands. */
+	if (hit && g->owes)
 		(void)gdb_tell_hit(g);
 }
 
