@@ -130,6 +130,7 @@ struct device_class {
 	struct config_keys keys;
 	const struct vm_state_table *state;	/* of its struct; NULL: nothing to save */
 	bool	 hot;			/* it can be put in and taken out while the guest runs */
+	bool	 line;			/* it is one end of a line of characters; what is at the other end its key "path" says (CHARDEV_KEY) */
 	/*
 	 * What firmware calls it when it boots from it as a PCI function: an Open Firmware node without the place, and what is below, as
 	 * "scsi/disk@0,0".  Its keys have DEVICE_BOOT_KEY then.  NULL: nobody boots from it.

@@ -20,8 +20,8 @@
 struct chardev;
 
 /* The key of a device that is at one end of a line: what chardev_open() opens at the other. */
-#define	CHARDEV_KEY_HELP "the host's end: a terminal, a FIFO, stdio, or fd:N, a descriptor; without one, output is dropped"
-#define	CHARDEV_KEY	KEY_PATH("path", NULL, CHARDEV_KEY_HELP)
+#define	CHARDEV_KEY	KEY_PATH("path", NULL,								\
+	    "the host's end: a terminal, a FIFO, stdio, or fd:N, a descriptor; without one, output is dropped")
 
 /* Called on the event loop's thread with no lock held, for what the user waits for (chardev_want()). */
 typedef void chardev_fn(void *arg, bool readable, bool writable);

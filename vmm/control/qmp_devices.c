@@ -52,40 +52,53 @@ inserted_info(struct device *dev, const struct device_disk *disk)
 }
 
 static json_t *
-block_info(struct device *dev, const struct device_disk *disk)
+disk_names(struct device *dev, const struct device_disk *disk)
 {
 	char name[CONFIG_NAME_MAX + sizeof(disk->keys)];
 	const char *id = plug_id(dev);
-	json_t *info;
 
 	(void)snprintf(name, sizeof(name), "%s%s", dev->name, disk->keys);
-	info = json_pack("{s:s, s:o, s:s, s:b, s:b}", "device", name, "qdev", qmp_text(id != NULL ? id : dev->name), "type", "unknown", "removable", disk->removable,
-	    "locked", 0);
-	if (disk->image != NULL && json_object_set_new(info, "inserted", inserted_info(dev, disk)) != 0) {
-		json_decref(info);
-		return (NULL);
-	}
-	return (info);
+	return (json_pack("{s:s, s:o}", "device", name, "qdev", qmp_text(id != NULL ? id : dev->name)));
 }
 
-static json_t *
-run_block(const struct qmp_call *call)
+json_t *
+qmp_each_disk(const struct qmp_call *call, qmp_disk_fn *fn)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *info;
 	struct device_disk disk;
+	int r;
 
 	for (struct device *dev = call->q->vmm->devices; dev != NULL; dev = dev->next) {
 		for (unsigned i = 0; dev->cls->disk != NULL; i++) {
 			disk = (struct device_disk){ .image = NULL };
 			if (!dev->cls->disk(dev, i, &disk))
 				break;
-			if (json_array_append_new(list, block_info(dev, &disk)) != 0) {
+			info = disk_names(dev, &disk);
+			r = info != NULL ? fn(info, dev, &disk) : -1;
+			if (r == 0)
+				r = json_array_append(list, info);
+			json_decref(info);
+			if (r < 0) {
 				json_decref(list);
 				return (NULL);
 			}
 		}
 	}
 	return (list);
+}
+
+static int
+block_info(json_t *info, struct device *dev, const struct device_disk *disk)
+{
+	if (json_object_update_new(info, json_pack("{s:s, s:b, s:b}", "type", "unknown", "removable", disk->removable, "locked", 0)) != 0)
+		return (-1);
+	return (disk->image != NULL ? json_object_set_new(info, "inserted", inserted_info(dev, disk)) : 0);
+}
+
+static json_t *
+run_block(const struct qmp_call *call)
+{
+	return (qmp_each_disk(call, block_info));
 }
 
 /* PCI */

@@ -42,7 +42,8 @@ struct qmp {
 	bool		 reset;		/* a client has asked for the reset that is under way */
 };
 
-extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices, qmp_group_plug, qmp_group_stats, qmp_group_trace, qmp_group_net;
+extern const struct qmp_group qmp_group_server, qmp_group_run, qmp_group_query, qmp_group_devices, qmp_group_plug, qmp_group_stats,
+    qmp_group_trace, qmp_group_net;
 
 /* qmp_peer.c */
 struct qmp_peer *qmp_peer_new(struct qmp *q, int fd);
@@ -63,6 +64,13 @@ json_t	*qmp_error(const char *class, const char *desc);
 
 /* qmp_run.c: for vmm_watch_hold(). */
 void	qmp_hold_changed(void *arg, bool held);
+
+/*
+ * qmp_devices.c: a list with an object for each disk and drive, which has its names ("device", "qdev") and what fn adds to info.  fn: 0, 1 to leave
+ * it out, -1 for no memory.  A new reference; NULL without memory.
+ */
+typedef int qmp_disk_fn(json_t *info, struct device *dev, const struct device_disk *disk);
+json_t	*qmp_each_disk(const struct qmp_call *call, qmp_disk_fn *fn);
 
 /* qmp_plug.c: for struct vmm_plug. */
 void	qmp_device_gone(void *arg, const char *id, const char *name);

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "../block/block.h"
-#include "../console/chardev.h"
 #include "../machine/machine.h"
-#include "../machine/plug.h"
 #include "qmp_internal.h"
 
 /* Disks */
@@ -50,35 +48,20 @@ image_stats(const struct block *image)
 	return (NULL);
 }
 
-static json_t *
-disk_stats(struct device *dev, const struct device_disk *disk)
+/* A drive without a medium has done nothing that would be anybody's. */
+static int
+disk_stats(json_t *info, struct device *dev, const struct device_disk *disk)
 {
-	char name[CONFIG_NAME_MAX + sizeof(disk->keys)];
-	const char *id = plug_id(dev);
-
-	(void)snprintf(name, sizeof(name), "%s%s", dev->name, disk->keys);
-	return (json_pack("{s:s, s:o, s:o}", "device", name, "qdev", qmp_text(id != NULL ? id : dev->name), "stats", image_stats(disk->image)));
+	(void)dev;
+	if (disk->image == NULL)
+		return (1);
+	return (json_object_set_new(info, "stats", image_stats(disk->image)));
 }
 
-/* A drive without a medium has done nothing that would be anybody's. */
 static json_t *
 run_blockstats(const struct qmp_call *call)
 {
-	json_t *list = json_array();
-	struct device_disk disk;
-
-	for (struct device *dev = call->q->vmm->devices; dev != NULL; dev = dev->next) {
-		for (unsigned i = 0; dev->cls->disk != NULL; i++) {
-			disk = (struct device_disk){ .image = NULL };
-			if (!dev->cls->disk(dev, i, &disk))
-				break;
-			if (disk.image != NULL && json_array_append_new(list, disk_stats(dev, &disk)) != 0) {
-				json_decref(list);
-				return (NULL);
-			}
-		}
-	}
-	return (list);
+	return (qmp_each_disk(call, disk_stats));
 }
 
 /* What query-block says of the images alone. */
@@ -102,26 +85,15 @@ run_nodes(const struct qmp_call *call)
 
 /* Lines */
 
-/* Whether a device is one end of a line whose other end a key names. */
-static bool
-has_line(const struct device *dev)
-{
-	for (unsigned i = 0; i < dev->cls->keys.nkeys; i++) {
-		if (strcmp(dev->cls->keys.key[i].help, CHARDEV_KEY_HELP) == 0)
-			return (true);
-	}
-	return (false);
-}
-
 static json_t *
 run_chardev(const struct qmp_call *call)
 {
 	json_t *list = json_array();
 
 	for (struct device *dev = call->q->vmm->devices; dev != NULL; dev = dev->next) {
-		const char *path = has_line(dev) ? config_str(dev->config, "path") : NULL;
+		const char *path = dev->cls->line ? config_str(dev->config, "path") : NULL;
 
-		if (has_line(dev))
+		if (dev->cls->line)
 			(void)json_array_append_new(list, json_pack("{s:s, s:o, s:b}", "label", dev->name, "filename",
 			    qmp_text(dev->place.chardev != NULL ? "console" : path != NULL ? path : "null"), "frontend-open", 1));
 	}

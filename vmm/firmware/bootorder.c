@@ -78,16 +78,23 @@ take_places(const struct device *dev, struct place at[PLACES])
 	return (0);
 }
 
-int
-bootorder_check(struct vmm *vmm)
+/* Every device's. */
+static int
+take_all(struct vmm *vmm, struct place at[PLACES])
 {
-	struct place at[PLACES] = { { NULL, 0, "" } };
-
 	for (const struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
 		if (take_places(dev, at) != 0)
 			return (-1);
 	}
 	return (0);
+}
+
+int
+bootorder_check(struct vmm *vmm)
+{
+	struct place at[PLACES] = { { NULL, 0, "" } };
+
+	return (take_all(vmm, at));
 }
 
 int
@@ -98,10 +105,8 @@ bootorder_publish(struct vmm *vmm, struct device *fw_cfg)
 	size_t len = 0;
 	int error;
 
-	for (const struct device *dev = vmm->devices; dev != NULL; dev = dev->next) {
-		if (take_places(dev, at) != 0)
-			return (-1);
-	}
+	if (take_all(vmm, at) != 0)
+		return (-1);
 	text = calloc(PLACES, PATH_LEN);
 	if (text == NULL)
 		return (vmm_fail(ENOMEM, "boot order: no memory"));

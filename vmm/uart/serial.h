@@ -52,7 +52,7 @@ void	serial_resume(struct device *dev);
 
 /* What all ports have of them. */
 #define	SERIAL_CHIP	.hz = SERIAL_HZ, .open = serial_open, .close = serial_close
-#define	SERIAL_LIFE	.fini = chip_fini, .reset = chip_reset, .pause = serial_pause, .resume = serial_resume
+#define	SERIAL_LIFE	.fini = chip_fini, .reset = chip_reset, .pause = serial_pause, .resume = serial_resume, .line = true
 
 /* Let the host have what is in the FIFO, take what it has, and tell its side what is waited for.  Any thread, with the lock. */
 void	serial_exchange(struct serial *port);

@@ -347,6 +347,7 @@ static const struct vm_state_field fields[] = {
 static const struct vm_state_table state = VM_STATE_TABLE("virtio-console", 1, 1, fields, vconsole_check);
 
 DEVICE_CLASS(virtio_console, "virtio-console", "paravirtual console", keys, &state,
+    .line = true,
     .on = DEVICE_ON_VIRTIO,
     .size = sizeof(struct vconsole),
     .init = vconsole_init,
