@@ -634,14 +634,14 @@ VM_PUBLIC void vm_range_remove(struct vm_range *range);
  */
 VM_PUBLIC int vm_range_sync(struct vmctx *ctx);
 
-/* An access that a range's handler has served: who made it, NULL if no vCPU did, and the value that was read or written. */
+/* An access that a range's handler has served. */
 struct vm_range_access {
 	const char	*name;		/* the range's; valid during the call */
-	struct vcpu	*vcpu;
-	uint64_t	 off;
-	unsigned	 size;
+	struct vcpu	*vcpu;		/* who made it; NULL: no vCPU did */
+	uint64_t	 off;		/* bytes from the range's base */
+	unsigned	 size;		/* bytes: 1, 2, 4 or 8 */
 	bool		 write;
-	uint64_t	 val;
+	uint64_t	 val;		/* what was read or written */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pci_internal.h - between pci.c (functions), root_port.c (ports), msix.c and msi.c (their messages), power.c (their power and resets) and host.c (the segment
- * they are in).
+ * pci_internal.h - between pci.c (functions), root_port.c (ports), msix.c and msi.c (their messages), power.c (their power and resets),
+ * host.c (the segment they are in) and assign.c (what firmware would do with it).
  */
 #ifndef _HYVE_PCI_INTERNAL_H_
 #define	_HYVE_PCI_INTERNAL_H_
@@ -110,8 +110,8 @@ int	pci_power_check(const struct pci_fn *fn);
 #define	PCI_CMD_ACCESS	(PCI_CMD_IO | PCI_CMD_MEM | PCI_CMD_MASTER)
 
 /*
- * The command register, as it holds, behind a port too: in D3hot a function does nothing but answer to its configuration (PM 5.4.1), and from when its reset
- * was asked for it does nothing at all (PCI Express 6.6.2).
+ * The command register, as it holds, behind a port too: in D3hot a function does nothing but answer to its configuration (PM 5.4.1), and
+ * from when its reset was asked for it does nothing at all (PCI Express 6.6.2).
  */
 static inline uint16_t
 pci_command(const struct pci_fn *fn)

@@ -72,11 +72,11 @@ struct reg_field {
 	uint64_t	id;
 	uint16_t	offset;
 	bool		readonly;
-	bool		may_lack;	/* kernels older than some have no call for it: then 0 is all that it can be */
+	bool		ptimer;		/* of the physical timer, for which kernels older than some have no call */
 };
 
 #define	F(i, f)		{ .name = #f, .id = (i), .offset = offsetof(struct arm64_state, f) }
-#define	OLD(i, f)	{ .name = #f, .id = (i), .offset = offsetof(struct arm64_state, f), .may_lack = true }
+#define	PTIMER(i, f)	{ .name = #f, .id = (i), .offset = offsetof(struct arm64_state, f), .ptimer = true }
 #define	S(f, o0, o1, n, m, o2)	F(ARM64_SYS_REG(o0, o1, n, m, o2), f)
 
 static const struct reg_field reg_fields[] = {
@@ -88,7 +88,7 @@ static const struct reg_field reg_fields[] = {
 	S(tpidr_el0, 3, 3, 13, 0, 2), S(tpidrro_el0, 3, 3, 13, 0, 3), S(tpidr_el1, 3, 0, 13, 0, 4),
 	S(cntkctl_el1, 3, 0, 14, 1, 0),
 	F(KVM_REG_ARM_TIMER_CVAL, cntv_cval_el0), F(KVM_REG_ARM_TIMER_CTL, cntv_ctl_el0),
-	OLD(KVM_REG_ARM_PTIMER_CVAL, cntp_cval_el0), OLD(KVM_REG_ARM_PTIMER_CTL, cntp_ctl_el0),
+	PTIMER(KVM_REG_ARM_PTIMER_CVAL, cntp_cval_el0), PTIMER(KVM_REG_ARM_PTIMER_CTL, cntp_ctl_el0),
 	{ .name = "midr_el1", .id = ARM64_SYS_REG(3, 0, 0, 0, 0), .offset = offsetof(struct arm64_state, midr_el1), .readonly = true },
 };
 
@@ -103,19 +103,19 @@ field_get(int fd, struct arm64_state *st, const struct reg_field *f)
 {
 	if (reg_get(fd, f->id, field(st, f)) == 0)
 		return (0);
-	if (!f->may_lack || errno != ENOENT)
+	if (!f->ptimer || errno != ENOENT)
 		return (-1);
 	*field(st, f) = 0;
 	return (0);
 }
 
-/* A comparator may hold anything while its timer is off; the control register says whether it is. */
+/* A timer that is off need not be known to the kernel, whatever its comparator holds. */
 static int
 field_set(int fd, struct arm64_state *st, const struct reg_field *f)
 {
 	if (f->readonly || reg_set(fd, f->id, field(st, f)) == 0)
 		return (0);
-	return (f->may_lack && errno == ENOENT && (st->cntp_ctl_el0 & TIMER_ENABLE) == 0 ? 0 : -1);
+	return (f->ptimer && errno == ENOENT && (st->cntp_ctl_el0 & TIMER_ENABLE) == 0 ? 0 : -1);
 }
 
 /* SECTION: probe */
