@@ -992,7 +992,11 @@ def traced(context):
                     place.hyve("qmp", "quiet", "trace-event-set-state", '{"name": "device.write", "enable": true}')
                 console.send("x")
                 console.expect("x")
+                # The console has the character before the line is written.
+                end = time.monotonic() + guest.LIMIT
                 log = place.hyve("log", "quiet")
+                while wanted and "trace: device.write: " not in log and time.monotonic() < end:
+                    log = place.hyve("log", "quiet")
                 check("trace: device.read: " not in log and ("trace: device.write: " in log) == wanted, "the log is " + log)
         place.fails(4, "hyve: log.level: 'wran' is no level of a log; did you mean 'warn'[?]", "run",
                     *place.options("--set", "log.level=wran"))
