@@ -181,13 +181,17 @@ rewind_emptied(int fd)
 	(void)lseek(fd, 0, SEEK_SET);
 }
 
-/* Go on as the file grows, with the new one where it was put aside, until a VM that has been seen running does not run any more. */
+/*
+ * Go on as the file grows, with the new one where it was put aside, until a VM that has run does not run any more.  known: the bytes that it had at
+ * first, -1: it was not there.  Only a VM's process writes to it, so one has run where there is more, also if no look has met it: a reader whose
+ * standard output takes nothing for long sees a VM again when it is over.
+ */
 static int
-follow(const struct vmdir *dir, int *fd, const char *path)
+follow(const struct vmdir *dir, int *fd, const char *path, off_t known)
 {
 	struct vmdir_state state;
 	struct stat st, now;
-	bool ran = false;
+	bool ran = known < 0;
 
 	for (;;) {
 		rewind_emptied(*fd);
@@ -197,11 +201,13 @@ follow(const struct vmdir *dir, int *fd, const char *path)
 		if (fstat(*fd, &st) == 0 && fstatat(dir->fd, VMDIR_LOG, &now, 0) == 0 && st.st_ino != now.st_ino) {
 			if (turn(dir, fd, path) != 0)
 				return (-1);
+			ran = true;
 			continue;
 		}
 		if (ran && !state.running)
 			return (0);
-		ran |= state.running;
+		/* Whose line is new may run now, though it did not when it was asked for. */
+		ran |= state.running || lseek(*fd, 0, SEEK_CUR) > known;
 		(void)nanosleep(&tick, NULL);
 	}
 }
@@ -217,7 +223,9 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 	char found[16], path[PATH_MAX];
 	struct vmdir *dir;
 	const char *name;
+	off_t known = 0;
 	bool following;
+	struct stat st;
 	int code, old, fd;
 
 	if (!options_name(verb, own, argc, argv, false, &name, found, &code))
@@ -233,15 +241,18 @@ cmd_log(const struct verb *verb, int argc, char **argv)
 	    faccessat(dir->fd, VMDIR_CONF, F_OK, 0) == 0) {
 		if (old >= 0)
 			close(old);
+		known = -1;
 		(void)nanosleep(&tick, NULL);
 	}
+	if (fd >= 0 && known == 0 && fstat(fd, &st) == 0)
+		known = st.st_size;
 	if (fd < 0 && errno == ENOENT && old < 0)
 		code = cmd_fail(1, "VM '%s' has no log: it has not been started yet", name);
 	else if (fd < 0 && errno != ENOENT)
 		code = cmd_fail(1, "'%s': %s", path, strerror(errno));
 	else {
 		/* Whose process died as it put one aside has that one alone. */
-		code = copy_missed(old, -1, path) == 0 && (fd < 0 || (following ? follow(dir, &fd, path) : copy(fd, path)) == 0) &&
+		code = copy_missed(old, -1, path) == 0 && (fd < 0 || (following ? follow(dir, &fd, path, known) : copy(fd, path)) == 0) &&
 		    end_file(true) == 0 ? 0 : cmd_fail(1, "%s", vmm_errmsg());
 		if (fd >= 0)
 			close(fd);

@@ -12,6 +12,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import termios
@@ -847,6 +848,13 @@ def log_is_bounded(context):
         p.fails(1, r"hyve: argument \d+: log.size: '1K' is not a size from 64K to 1G.*", "create", "small", *p.options("--set", "log.size=1K"))
 
 
+def hold_lock(folder):
+    """As the process of the VM in that directory does; closed, it is over."""
+    fd = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return fd
+
+
 @case()
 def what_is_lost_of_a_log_is_told(context):
     """Logs as processes that died, full disks and readers who were too slow leave them."""
@@ -872,6 +880,7 @@ def what_is_lost_of_a_log_is_told(context):
         check(p.hyve("log", "some") == "whole\nhalf\nnext\nlast", "both: " + p.hyve("log", "some"))
         check([line["text"] for line in map(json.loads, p.hyve("log", "--json", "some").splitlines())] == ["whole", "half", "next", "last"],
               "lines without ends: " + p.hyve("log", "--json", "some"))
+        lock = hold_lock(folder)
         with p.popen("log", "--follow", "some") as follower:
             text = b""
 
@@ -900,6 +909,8 @@ def what_is_lost_of_a_log_is_told(context):
                 with open(os.path.join(folder, "log"), "w", encoding="utf-8") as file:
                     file.write("emptied\n")
                 read_until(b"emptied\n")
+                os.close(lock)
+                check(follower.wait(guest.LIMIT) == 0, "code %d" % follower.returncode)
             finally:
                 follower.kill()
             said = follower.stderr.read().decode()
@@ -907,6 +918,46 @@ def what_is_lost_of_a_log_is_told(context):
                   "it says " + said)
         put("log.new", "")
         p.hyve("delete", "some")
+
+
+@case()
+def who_follows_a_log_ends_with_the_vm(context):
+    """Also who did not look while it ran: the output took nothing, or it was over within a moment."""
+    with Place(context) as p:
+        p.create("some")
+        folder = os.path.join(p.directory, "some")
+        log, lines = os.path.join(folder, "log"), "a line\n" * 20000
+
+        # More than a pipe takes, at the first look, and all of it put aside before the second one.
+        lock = hold_lock(folder)
+        with open(log, "w", encoding="utf-8") as file:
+            file.write(lines)
+        follower = p.popen("log", "--follow", "some")
+        check(select.select([follower.stdout], [], [], guest.LIMIT)[0], "it says nothing")
+        os.rename(log, log + ".old")
+        with open(log, "w", encoding="utf-8") as file:
+            file.write("2026-11-30T08:43:12Z hyve: this is log number 2\n")
+        os.close(lock)
+        said = follower.communicate(timeout=guest.LIMIT)[0].decode()
+        check(follower.returncode == 0 and said.startswith(lines) and said.endswith("number 2\n"), "code %d, %d bytes" % (follower.returncode, len(said)))
+
+        # Its whole life between two looks: the log is longer, or is there now.
+        for begun in (False, True):
+            if begun:
+                os.unlink(log)
+                os.unlink(log + ".old")
+            follower = p.popen("log", "--follow", "some")
+            if not begun:
+                check(select.select([follower.stdout], [], [], guest.LIMIT)[0], "it says nothing")
+            else:
+                time.sleep(0.5)
+            check(follower.poll() is None, "it did not wait")
+            lock = hold_lock(folder)
+            with open(log, "a", encoding="utf-8") as file:
+                file.write("came and went\n")
+            os.close(lock)
+            said = follower.communicate(timeout=guest.LIMIT)[0].decode()
+            check(follower.returncode == 0 and said.endswith("came and went\n"), "code %d: %s" % (follower.returncode, said[-200:]))
 
 
 @case(slow=True)
