@@ -87,7 +87,7 @@ def slow_ticks_are_all_there(context):
 
 @case(slow=True)
 def fast_ticks_merge_at_most(context):
-    ticks(context, "fast", 0.9)
+    ticks(context, "fast", 1 - 0.1 / guest.SLOWER)
 
 
 guest.main()
