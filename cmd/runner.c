@@ -73,6 +73,18 @@ trace_access(void *arg, const struct vm_range_access *a)
 		TRACE(log, device__read, a->name, cpu, a->off, a->size, a->val);
 }
 
+/* A vCPU does not go on: where it stands. */
+static void
+tell_state(struct log *log, struct vcpu *vcpu)
+{
+	char regs[512];
+
+	if (vm_vcpu_describe(vcpu, regs, sizeof(regs)) == 0)
+		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d has %s", vcpu_id(vcpu), regs);
+	else
+		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d: its registers cannot be told: %s", vcpu_id(vcpu), vm_errmsg());
+}
+
 /* true: go on running. */
 static bool
 handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
@@ -111,6 +123,7 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 	case VM_EXIT_ERROR:
 		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d at %#" PRIx64 ": %s", vcpu_id(vcpu), exit->pc,
 		    vm_errmsg());
+		tell_state(log, vcpu);
 		set_code(run, EXIT_VM_ERROR);
 		(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
 		return (false);
@@ -130,6 +143,7 @@ cpu_thread(void *arg)
 	do {
 		if (vm_run(cpu->vcpu, &exit) != 0) {
 			log_msg(run->vmm.log, LOG_LEVEL_ERROR, "cpu", "%s", vm_errmsg());
+			tell_state(run->vmm.log, cpu->vcpu);
 			set_code(run, EXIT_VM_ERROR);
 			(void)vm_suspend(run->vmm.vm, VM_SUSPEND_DESTROY);
 			break;

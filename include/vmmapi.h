@@ -926,6 +926,15 @@ VM_PUBLIC int vm_set_topology(struct vmctx *ctx, uint16_t sockets, uint16_t core
 VM_PUBLIC int vm_get_topology(struct vmctx *ctx, uint16_t *sockets, uint16_t *cores, uint16_t *threads,
     uint16_t *maxcpus);
 
+/*
+ * Say in one line where a vCPU is, for a log: its program counter, mode and a few registers as "name=0x...", with spaces between.  What has no
+ * room in len bytes of buf is left out.
+ *
+ * Errors: EINVAL, EBUSY (it runs), and those of the back end when it does not give the state.
+ * Threads: any.
+ */
+VM_PUBLIC int vm_vcpu_describe(struct vcpu *vcpu, char *buf, size_t len);
+
 /* Counters of a vCPU. */
 enum vm_stat {
 	VM_STAT_INSNS,		/* retired instructions (soft; 0 on kvm) */
@@ -1064,7 +1073,7 @@ VM_PUBLIC int vm_irq_on_eoi(struct vm_irq *irq, void (*fn)(void *arg), void *arg
  * Threads: any.
  */
 VM_PUBLIC int vm_irq_hold(struct vmctx *ctx);
-/* See vm_irq_hold().  Errors: EINVAL (not held), ENOSPC (routes).  Threads: any. */
+/* See vm_irq_hold().  Errors: EINVAL (not held).  Threads: any. */
 VM_PUBLIC int vm_irq_release(struct vmctx *ctx);
 
 /*

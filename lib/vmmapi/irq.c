@@ -283,15 +283,19 @@ source_attach(struct vm_irq *irq)
 }
 
 /* The back end could not take the routes: let the library poll all messages.  irq_lock is held. */
-static void
+static int
 routes_drop(struct vmctx *vm)
 {
+	int error = 0;
+
 	for (struct vm_irq *irq = vm->msis; irq != NULL; irq = irq->next) {
 		if (source_of(irq)->in_accel) {
 			source_detach(irq);
-			(void)source_poll(irq);
+			if (source_poll(irq) != 0)
+				error = -1;
 		}
 	}
+	return (error);
 }
 
 /*
@@ -300,18 +304,13 @@ routes_drop(struct vmctx *vm)
 static int
 routes_changed(struct vmctx *vm)
 {
-	int error;
-
 	vm->route_dirty = true;
 	if (vm->irq_hold != 0)
 		return (0);
 	vm->route_dirty = false;
 	if (vm->accel->route_commit == NULL || vm->accel->route_commit(vm) == 0)
 		return (0);
-	error = errno;
-	routes_drop(vm);
-	return (vm_fail(ENOSPC, "vm '%s': the back end has no room for its message routes: %s", vm->name,
-	    strerror(error)));
+	return (routes_drop(vm));
 }
 
 /* SECTION: handles */

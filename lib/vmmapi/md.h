@@ -36,6 +36,7 @@ struct md_ops {
 	const char	*name;		/* "amd64", "arm64" */
 	const struct md_reg *regs;	/* sorted by num */
 	unsigned	 nregs;
+	const int	*told;		/* registers by which a person sees where a vCPU is, ended by -1 */
 	const struct md_cap *caps;
 	unsigned	 ncaps;
 	const struct vm_layout *layout;	/* default; a machine may set its own */

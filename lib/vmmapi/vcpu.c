@@ -174,6 +174,35 @@ vm_get_register(struct vcpu *vcpu, int reg, uint64_t *val)
 	return (vm_get_register_set(vcpu, 1, &reg, val));
 }
 
+int
+vm_vcpu_describe(struct vcpu *vcpu, char *buf, size_t len)
+{
+	const struct md_ops *md;
+	size_t n = 0;
+
+	if (vcpu == NULL || buf == NULL || len == 0)
+		return (vm_fail(EINVAL, "description of a vCPU: a NULL argument, or no room"));
+	md = vcpu->vm->md;
+	buf[0] = '\0';
+	if (vcpu_hold(vcpu) != 0)
+		return (-1);
+	for (const int *reg = md->told; *reg != -1; reg++) {
+		const struct md_reg *r = reg_find(md, *reg);
+		uint64_t val = 0;
+		int more;
+
+		memcpy(&val, (const uint8_t *)vcpu->state + r->offset, r->size);
+		more = snprintf(buf + n, len - n, "%s%s=0x%jx", n == 0 ? "" : " ", r->name, (uintmax_t)val);
+		if (more < 0 || (size_t)more >= len - n) {
+			buf[n] = '\0';
+			break;
+		}
+		n += (size_t)more;
+	}
+	vcpu_release(vcpu, false);
+	return (0);
+}
+
 /* Where [off, off + len) of a declared field is in the state page: an offset, -1 with a sentence. */
 static int
 field_find(const struct md_ops *md, const char *name, size_t off, size_t len)

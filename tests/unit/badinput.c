@@ -1287,6 +1287,26 @@ TEST(vm_get_stats)
 	vm_close(ctx);
 }
 
+TEST(vm_vcpu_describe)
+{
+	struct vmctx *ctx = amd64();
+	struct busy b;
+	char buf[512], little[24];
+
+	FAILS(EINVAL, vm_vcpu_describe(NULL, buf, sizeof(buf)));
+	FAILS(EINVAL, vm_vcpu_describe(cpu(ctx), NULL, sizeof(buf)));
+	FAILS(EINVAL, vm_vcpu_describe(cpu(ctx), buf, 0));
+	CHECK_EQ(vm_vcpu_describe(cpu(ctx), buf, sizeof(buf)), 0);
+	CHECKF(strncmp(buf, "rip=0xfff0 cs=0xf000 ", 21) == 0 && strstr(buf, " efer=0x0") != NULL, "%s", buf);
+	/* Whole registers, or none. */
+	CHECK_EQ(vm_vcpu_describe(cpu(ctx), little, sizeof(little)), 0);
+	CHECK_STR(little, "rip=0xfff0 cs=0xf000");
+	vm_close(ctx);
+	busy_start(&b);
+	FAILS(EBUSY, vm_vcpu_describe(b.vcpu, buf, sizeof(buf)));
+	busy_end(&b);
+}
+
 TEST(vm_get_stat_desc)
 {
 	struct vmctx *ctx = amd64();

@@ -128,6 +128,12 @@ amd64_signature(const struct vmctx *vm)
 	return (vm->cpu_model != NULL && strcmp(vm->cpu_model, "v1") == 0 ? 0x000006fb : 0x000206c1);
 }
 
+/* Mode and place; where the stack is; what the last fault and its tables were. */
+static const int amd64_told[] = {
+	VM_AMD64_REG_RIP, VM_AMD64_REG_CS, VM_AMD64_REG_RFLAGS, VM_AMD64_REG_RSP, VM_AMD64_REG_CR0, VM_AMD64_REG_CR2, VM_AMD64_REG_CR3,
+	VM_AMD64_REG_CR4, VM_AMD64_REG_EFER, -1
+};
+
 static const struct intc_ops *const amd64_intcs[] = { &intc_apic, NULL };
 
 int
@@ -199,6 +205,7 @@ const struct md_ops md_amd64 = {
 	.name = "amd64",
 	.regs = amd64_regs,
 	.nregs = nitems(amd64_regs),
+	.told = amd64_told,
 	.caps = amd64_caps,
 	.ncaps = nitems(amd64_caps),
 	.layout = &amd64_layout,

@@ -67,6 +67,11 @@ static const struct vm_layout virt = {
 	.hole = { { 0, 0x40000000 }, { 0x4000000000, 0x10000000000 } },
 };
 
+static const int told[] = {
+	VM_ARM64_REG_PC, VM_ARM64_REG_PSTATE, VM_ARM64_REG_LR, VM_ARM64_REG_SP_EL0, VM_ARM64_REG_SP_EL1, VM_ARM64_REG_ESR_EL1,
+	VM_ARM64_REG_FAR_EL1, VM_ARM64_REG_ELR_EL1, VM_ARM64_REG_SCTLR_EL1, -1
+};
+
 static const struct intc_ops *const intcs[] = {
 	&intc_gicv3,
 	NULL
@@ -305,6 +310,7 @@ const struct md_ops md_arm64 = {
 	.name = "arm64",
 	.regs = regs,
 	.nregs = nitems(regs),
+	.told = told,
 	.caps = caps,
 	.ncaps = nitems(caps),
 	.layout = &virt,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm.c - the back end on the kernel's KVM: virtual machines, memory slots, running, dirty log. 
- * Interrupts and doorbells are in kvm_irq.c, the probe in kvm_probe.c, what depends on the
- * architecture in kvm_<arch>.c.
+ * kvm.c - the back end on the kernel's KVM: virtual machines, vCPUs, exits, running.  Memory and its dirty log are in kvm_memory.c,
+ * interrupts and doorbells in kvm_irq.c, the probe in kvm_probe.c, what depends on the architecture in kvm_<arch>.c.
  *
  * Kicks.  VM_KICK_SIGNAL is blocked in every thread that runs vCPUs, and unblocked only inside
  * KVM_RUN by its signal mask.  A kick sets immediate_exit and sends the signal: whichever way the
@@ -85,9 +84,7 @@ kvm_vm_create(struct vmctx *vm)
 	kv->kvmfd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kv->kvmfd < 0)
 		return (vm_fail_sys(errno, "vm '%s': /dev/kvm cannot be opened", vm->name));
-	do {
-		kv->vmfd = ioctl(kv->kvmfd, KVM_CREATE_VM, kvm_md_vm_type(kv->kvmfd));
-	} while (kv->vmfd < 0 && errno == EINTR);
+	kv->vmfd = kvm_ioctl(kv->kvmfd, KVM_CREATE_VM, (void *)kvm_md_vm_type(kv->kvmfd));
 	if (kv->vmfd < 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm cannot make a virtual machine", vm->name));
 	n = ioctl(kv->kvmfd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -102,7 +99,19 @@ kvm_vm_create(struct vmctx *vm)
 	kv->any_length = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
 	if (kvm_irq_create(vm) != 0)
 		return (-1);
-	return (kvm_md_vm_create(vm));
+	if (kvm_md_vm_create(vm) != 0)
+		return (-1);
+	kv->made = true;
+	return (0);
+}
+
+/* The library stops the clock of a VM of which only a part was made, too. */
+static int
+kvm_clock_run(struct vmctx *vm, bool run, uint64_t ns)
+{
+	const struct kvm_vm *kv = kvm_vm(vm);
+
+	return (kv == NULL || !kv->made ? 0 : kvm_md_clock_run(vm, run, ns));
 }
 
 static int
@@ -162,7 +171,7 @@ kvm_vcpu_create(struct vcpu *vcpu)
 	kc->saved = malloc(vcpu->vm->md->state_size);
 	if (kc->saved == NULL)
 		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
-	kc->fd = ioctl(kv->vmfd, KVM_CREATE_VCPU, (unsigned long)vcpu->id);
+	kc->fd = kvm_ioctl(kv->vmfd, KVM_CREATE_VCPU, (void *)(uintptr_t)vcpu->id);
 	if (kc->fd < 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm cannot make it", vcpu->id));
 	kc->run = mmap(NULL, kv->runlen, PROT_READ | PROT_WRITE, MAP_SHARED, kc->fd, 0);
@@ -171,172 +180,6 @@ kvm_vcpu_create(struct vcpu *vcpu)
 		return (vm_fail_sys(errno, "vcpu %d: kvm: its run page cannot be mapped", vcpu->id));
 	}
 	return (kvm_md_vcpu_create(vcpu));
-}
-
-/* SECTION: memory */
-
-static int
-slot_set(struct kvm_vm *kv, unsigned n, size_t len)
-{
-	const struct kvm_slot *s = &kv->slots[n];
-	struct kvm_userspace_memory_region r = { .slot = n,
-		.flags = len == 0 ? 0 : s->flags,
-		.guest_phys_addr = s->gpa,
-		.memory_size = len,
-		.userspace_addr = (uintptr_t)s->host };
-
-	return (kvm_ioctl(kv->vmfd, KVM_SET_USER_MEMORY_REGION, &r));
-}
-
-/* Move what the kernel logged of a slot into the VM's bitmap.  kv->lock is held. */
-static int
-slot_harvest(struct vmctx *vm, struct kvm_vm *kv, unsigned n)
-{
-	const struct kvm_slot *s = &kv->slots[n];
-	struct kvm_dirty_log log = { .slot = n };
-	size_t pages = s->len / VM_PAGE_SIZE, words = (pages + 63) / 64;
-	uint64_t *more;
-
-	if ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) == 0)
-		return (0);
-	if (words > kv->bitmaplen) {
-		more = realloc(kv->bitmap, words * sizeof(*more));
-		if (more == NULL)
-			return (vm_fail(ENOMEM, "vm '%s': kvm: dirty bitmap: out of memory", vm->name));
-		kv->bitmap = more;
-		kv->bitmaplen = words;
-	}
-	log.dirty_bitmap = kv->bitmap;
-	if (kvm_ioctl(kv->vmfd, KVM_GET_DIRTY_LOG, &log) != 0)
-		return (vm_fail_sys(errno, "vm '%s': kvm: dirty log of 0x%jx", vm->name, (uintmax_t)s->gpa));
-	vm_dirty_or(vm, &vm->segs[s->segid], s->segoff, kv->bitmap, pages);
-	return (0);
-}
-
-static int
-kvm_mem_map(struct vmctx *vm, struct vm_mapping *map)
-{
-	struct kvm_vm *kv = kvm_vm(vm);
-	struct kvm_slot *s, *more;
-	unsigned n;
-	int error = 0;
-
-	pthread_mutex_lock(&kv->lock);
-	for (n = 0; n < kv->nslots && kv->slots[n].used; n++)
-		continue;
-	if (n == kv->maxslots) {
-		error = vm_fail(ENOSPC, "vm '%s': kvm has no more than %u memory slots", vm->name, kv->maxslots);
-		goto out;
-	}
-	if (n == kv->nslots) {
-		more = realloc(kv->slots, (n + 1) * sizeof(*more));
-		if (more == NULL) {
-			error = vm_fail(ENOMEM, "vm '%s': kvm: memory slots: out of memory", vm->name);
-			goto out;
-		}
-		kv->slots = more;
-		kv->nslots = n + 1;
-	}
-	s = &kv->slots[n];
-	*s = (struct kvm_slot){ .used = true,
-		.gpa = map->gpa,
-		.len = map->len,
-		.segoff = map->segoff,
-		.segid = map->segid,
-		.host = map->host };
-	if ((map->prot & VM_PROT_WRITE) == 0)
-		s->flags = KVM_MEM_READONLY;
-	else if (kv->dirty)
-		s->flags = KVM_MEM_LOG_DIRTY_PAGES;
-	if (slot_set(kv, n, s->len) != 0) {
-		s->used = false;
-		error = vm_fail_sys(errno, "vm '%s': kvm cannot map 0x%jx with 0x%zx bytes", vm->name,
-		    (uintmax_t)map->gpa, map->len);
-	} else
-		map->slot = (int)n;
-out:
-	pthread_mutex_unlock(&kv->lock);
-	return (error);
-}
-
-static void
-kvm_mem_unmap(struct vmctx *vm, struct vm_mapping *map)
-{
-	struct kvm_vm *kv = kvm_vm(vm);
-
-	if (map->slot < 0 || (unsigned)map->slot >= kv->nslots)
-		return;
-	pthread_mutex_lock(&kv->lock);
-	(void)slot_harvest(vm, kv, (unsigned)map->slot);
-	(void)slot_set(kv, (unsigned)map->slot, 0);
-	kv->slots[map->slot].used = false;
-	pthread_mutex_unlock(&kv->lock);
-	map->slot = -1;
-}
-
-/* Switch the log of every writable slot. */
-static int
-log_set(struct vmctx *vm, bool on)
-{
-	struct kvm_vm *kv = kvm_vm(vm);
-	int error = 0;
-
-	pthread_mutex_lock(&kv->lock);
-	kv->dirty = on;
-	for (unsigned n = 0; n < kv->nslots && error == 0; n++) {
-		struct kvm_slot *s = &kv->slots[n];
-
-		if (!s->used || (s->flags & KVM_MEM_READONLY) != 0 || on == ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) != 0))
-			continue;
-		if (!on)
-			(void)slot_harvest(vm, kv, n);
-		s->flags = on ? KVM_MEM_LOG_DIRTY_PAGES : 0;
-		if (slot_set(kv, n, s->len) != 0) {
-			error =
-			    vm_fail_sys(errno, "vm '%s': kvm cannot log writes to 0x%jx", vm->name, (uintmax_t)s->gpa);
-			s->flags = on ? 0 : KVM_MEM_LOG_DIRTY_PAGES;
-		}
-	}
-	if (error != 0 && on)
-		kv->dirty = false;
-	pthread_mutex_unlock(&kv->lock);
-	return (error);
-}
-
-static int
-kvm_dirty_start(struct vmctx *vm)
-{
-	if (log_set(vm, true) == 0)
-		return (0);
-	(void)log_set(vm, false);
-	return (-1);
-}
-
-static void
-kvm_dirty_stop(struct vmctx *vm)
-{
-	(void)log_set(vm, false);
-}
-
-/*
- * The kernel write-protects what it reports and flushes every processor's translations before the
- * ioctl returns: a store after it is in the next log.
- */
-static int
-kvm_dirty_fetch(struct vmctx *vm, vm_paddr_t gpa, size_t len)
-{
-	struct kvm_vm *kv = kvm_vm(vm);
-	int error = 0;
-
-	pthread_mutex_lock(&kv->lock);
-	for (unsigned n = 0; n < kv->nslots && error == 0; n++) {
-		const struct kvm_slot *s = &kv->slots[n];
-
-		if (s->used && s->gpa < gpa + len && gpa < s->gpa + s->len)
-			error = slot_harvest(vm, kv, n);
-	}
-	pthread_mutex_unlock(&kv->lock);
-	return (error);
 }
 
 /* SECTION: exits */
@@ -576,9 +419,13 @@ exit_handle(struct vcpu *vcpu)
 		(void)vm_suspend(vcpu->vm, VM_SUSPEND_TRIPLEFAULT);
 		return (ACCEL_AGAIN);
 	case KVM_EXIT_FAIL_ENTRY:
-		(void)vm_fail(EIO, "vcpu %d: kvm: the processor refuses to enter the guest, reason 0x%llx", vcpu->id,
-		    (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+		(void)vm_fail(EIO, "vcpu %d: kvm: the processor refuses to enter the guest, reason 0x%llx: its state is one that the hardware "
+		    "does not take", vcpu->id, (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		return (kvm_exit_error(vcpu, EIO, run->fail_entry.hardware_entry_failure_reason));
+	case KVM_EXIT_UNKNOWN:
+		(void)vm_fail(EIO, "vcpu %d: kvm: the processor left the guest for a reason that the kernel does not know, 0x%llx", vcpu->id,
+		    (unsigned long long)run->hw.hardware_exit_reason);
+		return (kvm_exit_error(vcpu, EIO, run->hw.hardware_exit_reason));
 	default:
 		return (kvm_md_exit(vcpu));
 	}
@@ -798,6 +645,9 @@ kvm_state_refresh(struct vcpu *vcpu)
 {
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 
+	/* Its creation may have failed half-way. */
+	if (kc->md == NULL)
+		return;
 	kvm_md_refresh(vcpu, kc->stage != KVM_STAGE_NONE ? kc->saved : NULL);
 }
 
@@ -831,7 +681,7 @@ const struct accel_ops accel_kvm = {
 	.dirty_stop = kvm_dirty_stop,
 	.cap_set = kvm_md_cap_set,
 	.debug_set = kvm_debug_points,
-	.clock_run = kvm_md_clock_run,
+	.clock_run = kvm_clock_run,
 	.reset = kvm_md_reset,
 	.vm_save = kvm_md_vm_save,
 	.vm_load = kvm_md_vm_load,

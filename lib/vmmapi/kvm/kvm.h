@@ -47,6 +47,7 @@ struct kvm_vm {
 	uint32_t	 gsi_max;
 	uint32_t	 gsi_first;		/* first one that is not a line */
 	bool		 any_length;		/* doorbells of any size */
+	bool		 made;			/* all of the VM but its vCPUs */
 
 	pthread_mutex_t	 lock;			/* slots, dirty; below every lock of the library */
 	struct kvm_slot	*slots;
@@ -98,7 +99,7 @@ kvm_cpu(struct vcpu *vcpu)
 	return (vcpu->accel_cpu);
 }
 
-/* ioctl() that is repeated when a signal interrupts it (not for KVM_RUN). */
+/* ioctl() that is repeated when a signal interrupts it (not for KVM_RUN); arg may be a number. */
 int	kvm_ioctl(int fd, unsigned long req, void *arg);
 /* Set a KVM_GUESTDBG_* flag of a vCPU, or clear it. */
 int	kvm_debug_set(struct vcpu *vcpu, uint32_t flag, int val);

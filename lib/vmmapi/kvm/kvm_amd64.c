@@ -118,9 +118,9 @@ kvm_md_vm_create(struct vmctx *vm)
 	    n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP;
 	if (has_cap(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) && kvm_ioctl(kv->vmfd, KVM_SET_IDENTITY_MAP_ADDR, &map) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: identity map", vm->name));
-	if (ioctl(kv->vmfd, KVM_SET_TSS_ADDR, TSS) != 0)
+	if (kvm_ioctl(kv->vmfd, KVM_SET_TSS_ADDR, (void *)TSS) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: TSS", vm->name));
-	if (ioctl(kv->vmfd, KVM_CREATE_IRQCHIP, 0) != 0)
+	if (kvm_ioctl(kv->vmfd, KVM_CREATE_IRQCHIP, NULL) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt controllers", vm->name));
 	user_msrs(vm);
 	lint0_quirk(vm);
@@ -193,7 +193,7 @@ tsc_frequency(struct vmctx *vm)
 	md->host_khz = md->guest_khz = (uint64_t)khz;
 	if (want != (unsigned long)khz && vm->counter_hz != vm->md->counter_hz) {
 		for (int i = 0; i < VM_MAXCPU; i++) {
-			if (vm->vcpus[i] != NULL && ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_SET_TSC_KHZ, want) != 0)
+			if (vm->vcpus[i] != NULL && kvm_ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_SET_TSC_KHZ, (void *)want) != 0)
 				return (vm_fail(ENOTSUP,
 				    "vm '%s': kvm cannot run the time-stamp counter at %llu Hz on this host, only at "
 				    "%d000 Hz",
@@ -345,6 +345,24 @@ kvm_md_refuse(struct vcpu *vcpu)
 	st->exc_error = 0;
 }
 
+/* The kernel's kinds of KVM_EXIT_INTERNAL_ERROR. */
+static const char *
+internal_error_name(uint32_t suberror)
+{
+	switch (suberror) {
+	case KVM_INTERNAL_ERROR_EMULATION:
+		return ("it cannot emulate an instruction");
+	case KVM_INTERNAL_ERROR_SIMUL_EX:
+		return ("exceptions came at once that cannot");
+	case KVM_INTERNAL_ERROR_DELIVERY_EV:
+		return ("the processor left the guest in the middle of an exception or interrupt");
+	case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON:
+		return ("the processor left the guest for a reason that the kernel does not expect");
+	default:
+		return ("internal error of the kernel's KVM");
+	}
+}
+
 static enum accel_run
 internal_error(struct vcpu *vcpu)
 {
@@ -359,11 +377,10 @@ internal_error(struct vcpu *vcpu)
 		for (unsigned i = 0; i < run->emulation_failure.insn_size && n + 4 < sizeof(insn); i++)
 			n +=
 			    (size_t)snprintf(insn + n, sizeof(insn) - n, " %02x", run->emulation_failure.insn_bytes[i]);
-	}
+	} else if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION && run->internal.ndata != 0)
+		(void)snprintf(insn, sizeof(insn), ", data 0x%llx", (unsigned long long)run->internal.data[0]);
 	(void)vm_fail(EIO, "vcpu %d: kvm: %s (suberror %u) at 0x%llx%s", vcpu->id,
-	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? "it cannot emulate an instruction"
-								   : "internal error",
-	    run->internal.suberror, (unsigned long long)kvm_md_pc(vcpu), insn);
+	    internal_error_name(run->internal.suberror), run->internal.suberror, (unsigned long long)kvm_md_pc(vcpu), insn);
 	return (kvm_exit_error(vcpu, EIO, run->internal.suberror));
 }
 
@@ -452,7 +469,7 @@ kvm_md_events(struct vcpu *vcpu, uint32_t events)
 {
 	/* INIT and start-up messages are between the kernel's local APICs. */
 	if ((events & AMD64_EV_NMI) != 0)
-		(void)ioctl(kvm_cpu(vcpu)->fd, KVM_NMI, 0);
+		(void)kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_NMI, NULL);
 }
 
 /* SECTION: interrupts */

@@ -18,6 +18,13 @@ int	kvm_eoi_watch(struct vmctx *vm, unsigned line, bool on);
 int	kvm_doorbell_add(struct vm_doorbell *db);
 void	kvm_doorbell_remove(struct vm_doorbell *db);
 
+/* kvm_memory.c */
+int	kvm_mem_map(struct vmctx *vm, struct vm_mapping *map);
+void	kvm_mem_unmap(struct vmctx *vm, struct vm_mapping *map);
+int	kvm_dirty_start(struct vmctx *vm);
+void	kvm_dirty_stop(struct vmctx *vm);
+int	kvm_dirty_fetch(struct vmctx *vm, vm_paddr_t gpa, size_t len);
+
 /* kvm_probe.c */
 int	kvm_probe(enum vm_arch arch, bool fast);
 
