@@ -151,6 +151,8 @@ struct vm_spec {
 	uint32_t		 insn_ns;	/* icount: nanoseconds per instruction, default 1 */
 	const char		*intc;		/* interrupt controller, default the architecture's */
 	struct vm_jit		 jit;
+	bool			 halt_poll;	/* kvm: the kernel looks for work this long before it lets a vCPU that waits sleep */
+	uint32_t		 halt_poll_ns;
 };
 
 /*
@@ -958,6 +960,13 @@ enum vm_stat {
 	VM_STAT_TLB_MISSES,	/* translations of pages looked up in the guest's tables (soft), */
 	VM_STAT_TLB_FLUSHES,	/* and times that all of them were dropped, or those of an address space */
 	VM_STAT_POLLS,		/* sleeps while the guest waited by reading the clock again and again (soft, arm64) */
+	VM_STAT_KVM_RUNS,	/* times that the kernel was asked to run the guest (kvm; these all), and what it came back for: */
+	VM_STAT_KVM_IO,		/* ports, */
+	VM_STAT_KVM_MMIO,	/* memory that is no RAM, */
+	VM_STAT_KVM_SYSREG,	/* system registers that the kernel does not know, */
+	VM_STAT_KVM_SIGNALS,	/* requests of the library, */
+	VM_STAT_KVM_RING,	/* a dirty ring that is full, */
+	VM_STAT_KVM_OTHER,	/* and anything else */
 	VM_STAT_LAST
 };
 

@@ -164,6 +164,8 @@ struct vmctx {
 	struct vm_debug	 debug;
 
 	void		*md_vm;			/* the architecture's own, freed by md->vm_fini */
+	bool		 halt_poll;		/* kvm: for so long */
+	uint32_t	 halt_poll_ns;
 	const char	*cpu_model;		/* one of md->cpu_models, NULL: the back end's default */
 
 	struct clock	*clock;

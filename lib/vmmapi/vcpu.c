@@ -410,6 +410,13 @@ static const char *const stat_names[VM_STAT_LAST] = {
 	[VM_STAT_JIT_STOPS] = "exits of native code with an instruction that stopped",
 	[VM_STAT_TLB_MISSES] = "pages looked up in the guest's tables",
 	[VM_STAT_TLB_FLUSHES] = "times translations were dropped, all or an address space's",
+	[VM_STAT_KVM_RUNS] = "entries into the kernel to run the guest",
+	[VM_STAT_KVM_IO] = "exits of kvm for ports",
+	[VM_STAT_KVM_MMIO] = "exits of kvm for memory that is no RAM",
+	[VM_STAT_KVM_SYSREG] = "exits of kvm for system registers",
+	[VM_STAT_KVM_SIGNALS] = "exits of kvm for requests of the library",
+	[VM_STAT_KVM_RING] = "exits of kvm for a full dirty ring",
+	[VM_STAT_KVM_OTHER] = "exits of kvm for another reason",
 	[VM_STAT_POLLS] = "sleeps while the guest only read the clock",
 };
 

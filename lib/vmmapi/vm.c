@@ -102,6 +102,8 @@ vm_setup(struct vmctx *vm, const struct vm_spec *spec)
 	}
 	if (spec != NULL) {
 		vm->want = spec->accel;
+		vm->halt_poll = spec->halt_poll;
+		vm->halt_poll_ns = spec->halt_poll_ns;
 		vm->flags |= spec->flags;
 	}
 	jit_configure(vm, spec);

@@ -57,7 +57,7 @@ struct h_arch {
 	const int	*gpr;			/* -1 ends */
 };
 
-#define	H_MAXCPU	4
+#define	H_MAXCPU	32
 #define	H_RAM		(16UL << 20)
 
 struct h_vm;

@@ -510,6 +510,35 @@ H_TEST(smp, H_ALL)
 	h_close(h);
 }
 
+/* As many as a machine may have. */
+H_TEST(smp_many, H_ALL)
+{
+	const struct h_opts o = { .ncpu = H_MAXCPU };
+	struct h_vm *h = h_open(t, "smp", &o);
+
+	h_param(h, 0, 20);
+	h_start(h);
+	h_join(h);
+	smp_check(h, 20);
+	h_close(h);
+}
+
+/* And each has the others' attention. */
+H_TEST(ipi_many, H_AMD64)
+{
+	const struct h_opts o = { .ncpu = H_MAXCPU };
+	struct h_vm *h = h_open(t, "ipi", &o);
+
+	h_param(h, 0, 10);
+	h_param(h, 1, H_MAXCPU);
+	h_start(h);
+	h_join(h);
+	CHECK_EQ(h_result(h, 0), 10 * H_MAXCPU);
+	for (unsigned i = 0; i < H_MAXCPU; i++)
+		CHECK_EQ(h_result(h, 1 + i), 11);
+	h_close(h);
+}
+
 /* The first vm_run() starts the VM, whichever thread makes it: also when all do at once. */
 static void *
 first_run(void *arg)

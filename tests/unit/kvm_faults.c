@@ -37,11 +37,12 @@ static struct {
 	bool		 slow;			/* count those alone that can be interrupted */
 	int		 slots;			/* what the kernel says of its slots; 0: the truth */
 	int		 msrs;			/* so many registers of KVM_SET_MSRS are taken; -1: all */
+	int64_t		 poll;			/* what KVM_CAP_HALT_POLL was set to, -1 */
 	int		 runs;			/* so many KVM_RUNs return at once ... */
 	int		 run_error;		/* ... with this, or as made() has it */
 	void		(*made)(struct kvm_run *run);
 	struct kvm_run	*run;
-} k = { .msrs = -1 };
+} k = { .msrs = -1, .poll = -1 };
 
 static void
 arm(unsigned at, unsigned times, int error, unsigned long req)
@@ -100,6 +101,8 @@ __wrap_ioctl(int fd, unsigned long req, void *arg)
 		return (-1);
 	if (req == KVM_CHECK_EXTENSION && (uintptr_t)arg == KVM_CAP_NR_MEMSLOTS && k.slots != 0)
 		return (k.slots);
+	if (req == KVM_ENABLE_CAP && ((struct kvm_enable_cap *)arg)->cap == KVM_CAP_HALT_POLL)
+		k.poll = (int64_t)((struct kvm_enable_cap *)arg)->args[0];
 	if (req == KVM_SET_MSRS && k.msrs >= 0) {
 		((struct kvm_msrs *)arg)->nmsrs = (uint32_t)k.msrs;
 		k.msrs = -1;
@@ -281,6 +284,46 @@ TEST(slots_are_used_up)
 	vm_close(vm);
 }
 
+static struct vmctx *
+polling(uint32_t ns)
+{
+	const struct vm_spec spec = { .size = sizeof(spec), .accel = VM_ACCEL_KVM, .halt_poll = true, .halt_poll_ns = ns };
+	struct vmctx *vm = vm_new(&spec);
+
+	CHECKF(vm != NULL && vm_setup_memory(vm, RAM, VM_MMAP_ALL) == 0 && vm_vcpu_open(vm, 0) != NULL, "%s", vm_errmsg());
+	return (vm);
+}
+
+TEST(halt_polling)
+{
+	struct vmctx *vm;
+
+	need();
+	vm = guest(tell, sizeof(tell));
+	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
+	CHECK_EQ(k.poll, -1);			/* as the host has it */
+	vm_close(vm);
+	for (uint32_t ns = 0; ns <= 5000; ns += 5000) {
+		vm = polling(ns);
+		if (vm_start(vm) != 0)
+			SKIP(vm_errmsg());
+		CHECK_EQ(k.poll, ns);
+		vm_close(vm);
+	}
+	vm = polling(1);
+	k.slow = true;
+	arm(2, 1, EINVAL, 0);			/* KVM_CREATE_VM is the first */
+	while (vm_start(vm) == 0) {
+		vm_close(vm);
+		vm = polling(1);
+		k.at++;
+		k.calls = 0;
+	}
+	disarm();
+	CHECKF(strstr(vm_errmsg(), "how long the kernel polls for a vCPU that waits cannot be set") != NULL, "%s", vm_errmsg());
+	vm_close(vm);
+}
+
 /* SECTION: state */
 
 TEST(register_refused)
@@ -386,6 +429,30 @@ kicker(void *arg)
 	nanosleep(&ts, NULL);
 	CHECK_EQ(vm_vcpu_kick(arg), 0);
 	return (NULL);
+}
+
+TEST(exits_are_counted)
+{
+	const uint64_t *stats;
+	struct vmctx *vm;
+	int n;
+
+	need();
+	vm = guest(store, sizeof(store));
+	runs_to(vm, 0);
+	k.run_error = EINTR;
+	k.runs = 7;
+	for (int i = 0; i < 4; i++)
+		runs_to(vm, 0);
+	stats = vm_get_stats(cpu0(vm), &n);
+	CHECK(stats != NULL && n == VM_STAT_LAST);
+	CHECK_EQ(stats[VM_STAT_KVM_IO], 5);
+	CHECK_EQ(stats[VM_STAT_KVM_SIGNALS], 7);
+	CHECK_EQ(stats[VM_STAT_KVM_RUNS], 12);
+	CHECK_EQ(stats[VM_STAT_KVM_MMIO] + stats[VM_STAT_KVM_SYSREG] + stats[VM_STAT_KVM_RING] + stats[VM_STAT_KVM_OTHER], 0);
+	for (int i = 0; i < n; i++)
+		CHECK(vm_get_stat_desc(vm, i) != NULL);
+	vm_close(vm);
 }
 
 /* A vCPU that never gets into its guest is stopped all the same. */
@@ -616,15 +683,29 @@ fetched(struct vm_dirty *d)
 
 #define	WRITTEN		(UINT64_C(1) << 4 | UINT64_C(1) << 6)	/* by store */
 
-TEST(dirty_log_refused)
+/* The kernel's ways to log, and the call by which each is harvested last. */
+static const struct way {
+	const char	*env, *reason;
+	unsigned long	 req;
+} ways[] = {
+	{ "whole", "bitmaps, protected as they are read", KVM_GET_DIRTY_LOG },
+	{ "pieces", "bitmaps, protected in pieces", KVM_CLEAR_DIRTY_LOG },
+	{ "ring", "rings, as asked", KVM_RESET_DIRTY_RINGS },
+};
+
+static void
+log_refused(const struct way *way)
 {
 	uint64_t bits[RAM / VM_PAGE_SIZE / 64];
 	struct vm_dirty *d;
 	struct vmctx *vm;
 
 	need();
+	CHECK_EQ(setenv("HYVE_KVM_LOG", way->env, 1), 0);
 	vm = guest(store, sizeof(store));
 	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
+	if (strstr(vm_accel_reason(vm), way->reason) == NULL)
+		SKIP(vm_accel_reason(vm));
 	/* The log is not switched on: nobody consumes it then. */
 	arm(1, 1, ENOMEM, KVM_SET_USER_MEMORY_REGION);
 	CHECK(vm_dirty_open(vm) == NULL && errno == ENOMEM);
@@ -634,20 +715,109 @@ TEST(dirty_log_refused)
 	CHECKF((d = vm_dirty_open(vm)) != NULL, "%s", vm_errmsg());
 	runs_to(vm, 0);
 	/* What a fetch that fails did not get the next one has. */
-	arm(1, 1, EIO, KVM_GET_DIRTY_LOG);
+	arm(1, 1, EIO, way->req);
 	CHECK_EQ(vm_dirty_fetch(d, 0, RAM, bits), -1);
-	CHECKF(strstr(vm_errmsg(), "dirty log of 0x0") != NULL, "%s", vm_errmsg());
+	CHECKF(strstr(vm_errmsg(), "dirty ") != NULL, "%s", vm_errmsg());
 	disarm();
 	CHECK_EQ(fetched(d) & WRITTEN, WRITTEN);
 	CHECK_EQ(fetched(d) & WRITTEN, 0);
-	/* A log that goes with its slot and cannot be read: all pages count as written. */
+	/* A log that goes with its slot and cannot be read: all pages count as written, or what a ring had is there. */
 	runs_to(vm, 0);
-	arm(1, 1, EIO, KVM_GET_DIRTY_LOG);
+	arm(1, 1, EIO, way->req);
 	CHECKF(vm_mprotect_memseg(vm, 0x100000, VM_PAGE_SIZE, VM_PROT_READ) == 0, "%s", vm_errmsg());
 	CHECK_EQ(k.calls, 1);
 	disarm();
 	CHECK_EQ(fetched(d), UINT64_MAX);
 	CHECK_EQ(fetched(d) & WRITTEN, 0);
+	/* And it goes on. */
+	runs_to(vm, 0);
+	CHECK_EQ(fetched(d) & WRITTEN, WRITTEN);
+	vm_dirty_close(d);
+	vm_close(vm);
+}
+
+TEST(dirty_log_refused)
+{
+	log_refused(&ways[0]);
+}
+
+TEST(dirty_pieces_refused)
+{
+	log_refused(&ways[1]);
+}
+
+TEST(dirty_ring_refused)
+{
+	log_refused(&ways[2]);
+}
+
+/* mov ax, 2000h; mov cx, 224; 1: mov es, ax; mov es:[0], al; add ax, 100h; loop 1b; out 80h, al; jmp to the first: a store to each page from 20000h on */
+static const uint8_t many_pages[] = { 0xb8, 0x00, 0x20, 0xb9, 0xe0, 0x00, 0x8e, 0xc0, 0x26, 0xa2, 0x00, 0x00, 0x05, 0x00, 0x01, 0xe2, 0xf5, 0xe6, PORT,
+	0xeb, 0xeb };
+
+/* More pages than a ring of 256 entries has without its reserve, in one go: at the latest the next entry finds it full. */
+TEST(dirty_ring_overrun)
+{
+	uint64_t bits[RAM / VM_PAGE_SIZE / 64];
+	struct vm_dirty *d;
+	struct vmctx *vm;
+	unsigned n = 0;
+	int entries;
+
+	need();
+	CHECK_EQ(setenv("HYVE_KVM_LOG", "ring=4096", 1), 0);
+	vm = guest(many_pages, sizeof(many_pages));
+	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
+	if (strstr(vm_accel_reason(vm), "rings") == NULL)
+		SKIP("this kernel has no rings so small");
+	CHECKF((d = vm_dirty_open(vm)) != NULL, "%s", vm_errmsg());
+	runs_to(vm, 0);
+	runs_to(vm, 0);
+	CHECK(vm_get_stats(cpu0(vm), &entries)[VM_STAT_KVM_RING] > 0);
+	CHECKF(vm_dirty_fetch(d, 0, RAM, bits) == 0, "%s", vm_errmsg());
+	for (unsigned i = 0x20; i < 0x20 + 224; i++)
+		n += bits[i / 64] >> i % 64 & 1;
+	CHECK_EQ(n, 224);
+	vm_dirty_close(d);
+	vm_close(vm);
+}
+
+static void
+ring_full(struct kvm_run *run)
+{
+	run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+}
+
+/* A full ring is emptied by its vCPU, which goes on; a kernel that does not reset it ends the vCPU. */
+TEST(dirty_ring_full)
+{
+	struct vm_exit ex;
+	struct vm_dirty *d;
+	struct vmctx *vm;
+	int n;
+
+	need();
+	CHECK_EQ(setenv("HYVE_KVM_LOG", "ring=4096", 1), 0);
+	vm = guest(store, sizeof(store));
+	CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
+	if (strstr(vm_accel_reason(vm), "rings") == NULL)
+		SKIP(vm_accel_reason(vm));
+	CHECKF((d = vm_dirty_open(vm)) != NULL, "%s", vm_errmsg());
+	runs_to(vm, 0);
+	k.made = ring_full;
+	k.run = kvm_cpu(cpu0(vm))->run;
+	k.runs = 3;
+	runs_to(vm, 0);
+	CHECK_EQ(vm_get_stats(cpu0(vm), &n)[VM_STAT_KVM_RING], 3);
+	CHECK_EQ(fetched(d) & WRITTEN, WRITTEN);
+	runs_to(vm, 0);
+	k.runs = 1;
+	arm(1, 1, EIO, KVM_RESET_DIRTY_RINGS);
+	CHECKF(vm_run(cpu0(vm), &ex) == 0, "%s", vm_errmsg());
+	disarm();
+	CHECK(ex.code == VM_EXIT_ERROR && ex.u.error.error == EIO);
+	CHECKF(strstr(vm_errmsg(), "dirty rings cannot be reset") != NULL, "%s", vm_errmsg());
+	CHECK_EQ(fetched(d) & WRITTEN, WRITTEN);
 	vm_dirty_close(d);
 	vm_close(vm);
 }

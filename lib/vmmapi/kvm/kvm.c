@@ -70,6 +70,16 @@ kvm_debug_points(struct vmctx *vm)
 /* SECTION: VMs and vCPUs */
 
 static int
+halt_poll(struct vmctx *vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HALT_POLL, .args = { vm->halt_poll_ns } };
+
+	if (!vm->halt_poll || kvm_ioctl(kvm_vm(vm)->vmfd, KVM_ENABLE_CAP, &cap) == 0)
+		return (0);
+	return (vm_fail(ENOTSUP, "vm '%s': kvm: how long the kernel polls for a vCPU that waits cannot be set: %s", vm->name, strerror(errno)));
+}
+
+static int
 kvm_vm_create(struct vmctx *vm)
 {
 	struct kvm_vm *kv = calloc(1, sizeof(*kv));
@@ -96,8 +106,9 @@ kvm_vm_create(struct vmctx *vm)
 	kv->maxslots = n > 0 ? (unsigned)n : 32;
 	n = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING);
 	kv->gsi_max = n > 0 ? (uint32_t)n : 0;
+	kvm_log_choose(vm);
 	kv->any_length = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
-	if (kvm_irq_create(vm) != 0)
+	if (halt_poll(vm) != 0 || kvm_irq_create(vm) != 0)
 		return (-1);
 	if (kvm_md_vm_create(vm) != 0)
 		return (-1);
@@ -149,6 +160,7 @@ kvm_vcpu_destroy(struct vcpu *vcpu)
 	if (kc == NULL)
 		return;
 	kvm_md_vcpu_destroy(vcpu);
+	kvm_ring_unmap(vcpu);
 	if (kc->run != NULL)
 		(void)munmap(kc->run, kvm_vm(vcpu->vm)->runlen);
 	if (kc->fd >= 0)
@@ -179,7 +191,7 @@ kvm_vcpu_create(struct vcpu *vcpu)
 		kc->run = NULL;
 		return (vm_fail_sys(errno, "vcpu %d: kvm: its run page cannot be mapped", vcpu->id));
 	}
-	return (kvm_md_vcpu_create(vcpu));
+	return (kvm_ring_map(vcpu) == 0 ? kvm_md_vcpu_create(vcpu) : -1);
 }
 
 /* SECTION: exits */
@@ -392,6 +404,24 @@ kvm_abandon(struct vcpu *vcpu)
 	vcpu->read_open = vcpu->replied = false;
 }
 
+/* What the kernel came back for. */
+static enum vm_stat
+exit_kind(struct kvm_run *run)
+{
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		return (VM_STAT_KVM_IO);
+	case KVM_EXIT_MMIO:
+		return (VM_STAT_KVM_MMIO);
+	case KVM_EXIT_INTR:
+		return (VM_STAT_KVM_SIGNALS);
+	case KVM_EXIT_DIRTY_RING_FULL:
+		return (VM_STAT_KVM_RING);
+	default:
+		return (is_access(run) ? VM_STAT_KVM_SYSREG : VM_STAT_KVM_OTHER);
+	}
+}
+
 /* Deal with what KVM_RUN returned. */
 static enum accel_run
 exit_handle(struct vcpu *vcpu)
@@ -399,6 +429,7 @@ exit_handle(struct vcpu *vcpu)
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 	struct kvm_run *run = kc->run;
 
+	vcpu_count(vcpu, exit_kind(run));
 	if (is_access(run)) {
 		kc->stage = KVM_STAGE_OPEN;
 		kc->off = 0;
@@ -422,6 +453,8 @@ exit_handle(struct vcpu *vcpu)
 		(void)vm_fail(EIO, "vcpu %d: kvm: the processor refuses to enter the guest, reason 0x%llx: its state is one that the hardware "
 		    "does not take", vcpu->id, (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		return (kvm_exit_error(vcpu, EIO, run->fail_entry.hardware_entry_failure_reason));
+	case KVM_EXIT_DIRTY_RING_FULL:
+		return (kvm_ring_full(vcpu) == 0 ? ACCEL_AGAIN : kvm_exit_error(vcpu, errno, 0));
 	case KVM_EXIT_UNKNOWN:
 		(void)vm_fail(EIO, "vcpu %d: kvm: the processor left the guest for a reason that the kernel does not know, 0x%llx", vcpu->id,
 		    (unsigned long long)run->hw.hardware_exit_reason);
@@ -510,6 +543,7 @@ kvm_run(struct vcpu *vcpu)
 		r = ioctl(kc->fd, KVM_RUN, 0);
 		error = errno;
 		vcpu_leave(vcpu);
+		vcpu_count(vcpu, VM_STAT_KVM_RUNS);
 		if (r == 0) {
 			kc->stage = KVM_STAGE_FRESH;
 			continue;
@@ -519,6 +553,7 @@ kvm_run(struct vcpu *vcpu)
 			(void)vm_fail_sys(error, "vcpu %d: kvm cannot run it", vcpu->id);
 			return (kvm_exit_error(vcpu, error, 0));
 		}
+		vcpu_count(vcpu, VM_STAT_KVM_SIGNALS);
 		take_signals();
 		mask_signals(kc);
 	}

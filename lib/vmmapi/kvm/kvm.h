@@ -41,6 +41,13 @@ struct kvm_eoi {
 	bool		 level;			/* that the library wants; under kv->line_lock */
 };
 
+/* Ways of the kernel to log what guests write. */
+enum kvm_log {
+	KVM_LOG_WHOLE,				/* a slot's bitmap; reading it protects all of the slot anew, in one go */
+	KVM_LOG_PIECES,				/* the same, but protecting is a call of its own, for a piece of the slot */
+	KVM_LOG_RING,				/* a ring for each vCPU: kvm_ring.c */
+};
+
 struct kvm_vm {
 	int		 kvmfd, vmfd;
 	size_t		 runlen;		/* of struct kvm_run */
@@ -53,6 +60,9 @@ struct kvm_vm {
 	struct kvm_slot	*slots;
 	unsigned	 nslots, maxslots;
 	bool		 dirty;			/* writes are logged */
+	enum kvm_log	 log;			/* how: fixed when the VM is made */
+	uint32_t	 ring_bytes;		/* of a vCPU's ring */
+	bool		 ring_taken;		/* something was taken out since the last reset of the rings */
 	uint64_t	*bitmap;		/* of the largest slot that was harvested */
 	size_t		 bitmaplen;
 
@@ -84,6 +94,8 @@ struct kvm_cpu {
 	sigset_t	 mask;			/* what KVM_RUN blocks */
 	bool		 mask_set;
 	uint32_t	 debug;			/* KVM_GUESTDBG_* */
+	struct kvm_dirty_gfn *ring;		/* NULL: none */
+	uint32_t	 ring_next;		/* entry that is read next, modulo the ring's length */
 	struct kvm_md_cpu *md;
 };
 

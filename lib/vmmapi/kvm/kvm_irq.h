@@ -19,11 +19,21 @@ int	kvm_doorbell_add(struct vm_doorbell *db);
 void	kvm_doorbell_remove(struct vm_doorbell *db);
 
 /* kvm_memory.c */
+void	kvm_log_choose(struct vmctx *vm);	/* before there are vCPUs */
 int	kvm_mem_map(struct vmctx *vm, struct vm_mapping *map);
 void	kvm_mem_unmap(struct vmctx *vm, struct vm_mapping *map);
 int	kvm_dirty_start(struct vmctx *vm);
 void	kvm_dirty_stop(struct vmctx *vm);
 int	kvm_dirty_fetch(struct vmctx *vm, vm_paddr_t gpa, size_t len);
+
+/* kvm_ring.c: kv->lock is held for harvests alone. */
+int	kvm_ring_enable(struct kvm_vm *kv, uint32_t bytes);
+int	kvm_ring_map(struct vcpu *vcpu);
+void	kvm_ring_unmap(struct vcpu *vcpu);
+/* Take what is in the rings into the VM's bitmap.  -1 with a sentence: what was taken is there, but stores to it may not be logged. */
+int	kvm_ring_harvest(struct vmctx *vm);
+/* KVM_EXIT_DIRTY_RING_FULL, without the lock. */
+int	kvm_ring_full(struct vcpu *vcpu);
 
 /* kvm_probe.c */
 int	kvm_probe(enum vm_arch arch, bool fast);
