@@ -15,6 +15,7 @@
 #include "device.h"
 #include "error.h"
 #include "newvm.h"
+#include "prealloc.h"
 #include "payload.h"
 #include "runner.h"
 
@@ -121,7 +122,7 @@ payload(struct config *cfg, const char *image, bool have_at, vm_paddr_t at)
 		goto out;
 	run.r.vmm.config = cfg;
 	run.r.vmm.vm = vmm_new_vm(cfg, NULL, true);
-	if (run.r.vmm.vm == NULL)
+	if (run.r.vmm.vm == NULL || (config_bool(config_node(cfg, ""), "memory.prealloc") && vmm_prealloc(run.r.vmm.vm, run.r.vmm.log) != 0))
 		goto out;
 	for (unsigned i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
 		if (machines[i]->arch == vm_get_arch(run.r.vmm.vm))

@@ -26,6 +26,7 @@
 #include "hold.h"
 #include "machine/machine.h"
 #include "newvm.h"
+#include "prealloc.h"
 #include "runner.h"
 #include "say.h"
 #include "trace.h"
@@ -348,6 +349,8 @@ power_on(struct vm_run *run, struct config *cfg)
 	run->r.vmm.vm = run->o->loaded ? vmm_open_loaded(cfg) : vmm_new_vm(cfg, run->m.cls->layout, !run->o->unnamed);
 	if (run->r.vmm.vm == NULL)
 		return (-1);
+	if (!run->o->loaded && config_bool(config_node(cfg, ""), "memory.prealloc") && vmm_prealloc(run->r.vmm.vm, run->r.vmm.log) != 0)
+		goto out;
 	if (topo.cpus > run->m.cls->max_cpus) {
 		(void)vmm_fail(EINVAL, "machine '%s' has at most %u vCPUs, not %u", run->m.cls->name, run->m.cls->max_cpus, topo.cpus);
 		goto out;

@@ -351,6 +351,8 @@ VM_PUBLIC int vm_accel_probe(enum vm_accel accel, enum vm_arch arch);
 
 #define	VM_MEM_F_INCORE	0x01	/* keep guest memory in core dumps */
 #define	VM_MEM_F_WIRED	0x02	/* lock guest memory */
+#define	VM_MEM_F_HUGE_2M 0x04	/* RAM in pages of 2 MiB, or 1 GiB, that the host has put aside (hugetlb); not for named VMs */
+#define	VM_MEM_F_HUGE_1G 0x08
 
 enum vm_mmap_style {
 	VM_MMAP_NONE,

@@ -12,6 +12,7 @@
 static const enum vm_arch archs[] = { VM_ARCH_AMD64, VM_ARCH_ARM64 };
 static const enum vm_accel accels[] = { VM_ACCEL_AUTO, VM_ACCEL_KVM, VM_ACCEL_SOFT };
 static const enum vm_clock_source clocks[] = { VM_CLOCK_HOST, VM_CLOCK_ICOUNT };
+static const int pages[] = { 0, VM_MEM_F_HUGE_2M, VM_MEM_F_HUGE_1G };
 static const enum vm_jit_how jits[] = { VM_JIT_AUTO, VM_JIT_OFF, VM_JIT_ON };
 
 int
@@ -72,6 +73,8 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named)
 		.flags = VM_SPEC_DESTROY,
 		.layout = layout,
 		.seed = (uint64_t)config_num(root, "seed"),
+		.halt_poll = config_num(root, "halt_poll_ns") >= 0,
+		.halt_poll_ns = config_num(root, "halt_poll_ns") >= 0 ? (uint32_t)config_num(root, "halt_poll_ns") : 0,
 		.jit = { .how = jits[config_num(root, "jit")], .hot = (uint32_t)config_num(root, "jit_hot"),
 		    .size = (size_t)config_num(root, "jit_size"), .check = (uint32_t)config_num(root, "jit_check"),
 		    .map = config_bool(root, "jit_map") },
@@ -97,7 +100,7 @@ vmm_new_vm(struct config *cfg, const struct vm_layout *layout, bool named)
 		return (NULL);
 	}
 	vm_set_memflags(vm, (config_bool(root, "memory.wired") ? VM_MEM_F_WIRED : 0) |
-	    (config_bool(root, "memory.guest_in_core") ? VM_MEM_F_INCORE : 0));
+	    (config_bool(root, "memory.guest_in_core") ? VM_MEM_F_INCORE : 0) | pages[config_num(root, "memory.pages")]);
 	if (model != NULL && vm_set_cpu_model(vm, model) != 0) {
 		fail_as_told("cpu.model");
 		vm_destroy(vm);

@@ -103,6 +103,7 @@ struct vmctx {
 	/* memory */
 	struct vm_layout layout;
 	int		 memfd;
+	int		 hugefd;		/* of RAM, where it is in pages of hugetlb; -1: RAM is in memfd */
 	off_t		 memend;		/* used bytes of memfd */
 	int		 memflags;
 	struct memseg	 segs[VM_MAX_MEMSEGS];
@@ -284,6 +285,14 @@ int	mem_init(struct vmctx *vm);
 void	mem_fini(struct vmctx *vm);		/* unmaps everything; segments of a named VM stay in the file */
 int	mem_reinit(struct vmctx *vm);
 int	mem_adopt(struct vmctx *vm);		/* named VM: segments and mappings from the header page */
+/* hugepages.c */
+/* Bytes of the pages that RAM is to have by the VM's flags, 0: any. */
+size_t	huge_size(const struct vmctx *vm);
+/* Make the file for len bytes of RAM, which ram[] lays out.  The close undoes it. */
+int	huge_create(struct vmctx *vm, size_t len);
+void	huge_close(struct vmctx *vm);
+/* A mapping of it failed with this errno: -1 with a sentence that says what to do. */
+int	huge_none(struct vmctx *vm, int error);
 /* memmap.c */
 uint8_t	*mapping_host(struct vmctx *vm, const struct vm_mapping *m);
 /* The mapping that covers gpa, NULL if none.  In guest code, or map_lock held. */

@@ -66,17 +66,35 @@ vm_parse_memsize(const char *arg, size_t *size)
 
 /* Segments. */
 
+static bool
+is_huge(const struct vmctx *vm, const struct memseg *seg)
+{
+	return (vm->hugefd >= 0 && seg == &vm->segs[VM_SYSMEM]);
+}
+
+/* Map a part of a segment.  Pages of hugetlb are reserved by it, so that there are enough when they are touched. */
+static void *
+seg_mmap(struct vmctx *vm, const struct memseg *seg, void *at, size_t off, size_t len, int prot)
+{
+	bool huge = is_huge(vm, seg);
+
+	return (mmap(at, len, prot, MAP_SHARED | (at != NULL ? MAP_FIXED : 0) | (huge ? 0 : MAP_NORESERVE), huge ? vm->hugefd : vm->memfd,
+	    seg->offset + (off_t)off));
+}
+
 static int
 seg_map(struct vmctx *vm, struct memseg *seg)
 {
-	seg->host = mmap(NULL, seg->len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vm->memfd, seg->offset);
+	seg->host = seg_mmap(vm, seg, NULL, 0, seg->len, PROT_READ | PROT_WRITE);
 	if (seg->host == MAP_FAILED) {
 		seg->host = NULL;
+		if (is_huge(vm, seg))
+			return (huge_none(vm, errno));
 		return (vm_fail_sys(errno, "vm '%s': segment '%s' cannot be mapped", vm->name, seg->name));
 	}
 	seg->view = seg->host;
 	if ((vm->flags & VM_SPEC_CHECK_WRITES) != 0) {
-		seg->view = mmap(NULL, seg->len, PROT_READ, MAP_SHARED | MAP_NORESERVE, vm->memfd, seg->offset);
+		seg->view = seg_mmap(vm, seg, NULL, 0, seg->len, PROT_READ);
 		if (seg->view == MAP_FAILED) {
 			seg->view = seg->host;
 			return (vm_fail_sys(errno, "vm '%s': segment '%s' cannot be mapped", vm->name, seg->name));
@@ -92,6 +110,14 @@ seg_create(struct vmctx *vm, int segid, const char *name, size_t len)
 	off_t offset = (off_t)(((uint64_t)vm->memend + SEG_ALIGN - 1) & ~(SEG_ALIGN - 1));
 	int error = 0;
 
+	if (segid == VM_SYSMEM && huge_size(vm) != 0) {
+		if (huge_create(vm, len) != 0)
+			return (-1);
+		seg->len = len;
+		seg->offset = 0;
+		(void)snprintf(seg->name, sizeof(seg->name), "%s", name);
+		return (seg_map(vm, seg));
+	}
 	if (len > (uint64_t)INT64_MAX - (uint64_t)offset)
 		return (vm_fail(EINVAL, "vm '%s': a segment of 0x%zx bytes is too large", vm->name, len));
 	if (ftruncate(vm->memfd, offset + (off_t)len) != 0)
@@ -217,18 +243,37 @@ ram_plan(struct vmctx *vm, struct memseg *seg, size_t len)
 	return (left);
 }
 
+/* A range of host addresses with guards whose RAM is aligned as the guest's, so that page tables of the host and of kvm can have huge pages. */
+static uint8_t *
+ram_reserve(size_t span, size_t align)
+{
+	size_t len = span + 2 * GUARD + align;
+	uint8_t *p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before, after;
+
+	if (p == MAP_FAILED)
+		return (NULL);
+	before = (align - (((uintptr_t)p + GUARD) & (align - 1))) & (align - 1);
+	after = align - before;
+	if (before != 0)
+		(void)munmap(p, before);
+	if (after != 0)
+		(void)munmap(p + before + span + 2 * GUARD, after);
+	return (p + before);
+}
+
 /* Put one view of all RAM into a reserved host range with guards. */
 static uint8_t *
 ram_view(struct vmctx *vm, size_t span, int prot)
 {
-	uint8_t *guard = mmap(NULL, span + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t huge = huge_size(vm);
+	uint8_t *guard = ram_reserve(span, huge > SEG_ALIGN ? huge : SEG_ALIGN);
 
-	if (guard == MAP_FAILED)
+	if (guard == NULL)
 		return (vm_fail_null(errno, "vm '%s': no room for %zu MiB of addresses", vm->name, span >> 20));
 	for (unsigned i = 0; i < vm->nram; i++) {
 		const struct ram_range *r = &vm->ram[i];
-		void *p = mmap(guard + GUARD + r->gpa, r->len, prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, vm->memfd,
-		    r->seg->offset + (off_t)r->segoff);
+		void *p = seg_mmap(vm, r->seg, guard + GUARD + r->gpa, r->segoff, r->len, prot);
 
 		if (p == MAP_FAILED) {
 			int error = errno;
@@ -333,12 +378,13 @@ vm_setup_memory(struct vmctx *ctx, size_t len, enum vm_mmap_style style)
 			ctx->nmaps--;
 		ram_unmap(ctx);
 		if (seg->len != 0) {
-			off_t offset = seg->offset;
+			off_t offset = is_huge(ctx, seg) ? ctx->memend : seg->offset;
 
 			seg_unmap(seg);
 			ctx->memend = offset;
 			(void)ftruncate(ctx->memfd, offset);
 		}
+		huge_close(ctx);
 	}
 	rundir_put_memory(ctx);
 out:
@@ -374,7 +420,7 @@ vm_set_memflags(struct vmctx *ctx, int flags)
 	if (ctx == NULL)
 		return;
 	pthread_mutex_lock(&ctx->lock);
-	ctx->memflags = flags & (VM_MEM_F_INCORE | VM_MEM_F_WIRED);
+	ctx->memflags = flags & (VM_MEM_F_INCORE | VM_MEM_F_WIRED | VM_MEM_F_HUGE_2M | VM_MEM_F_HUGE_1G);
 	rundir_put_memory(ctx);
 	pthread_mutex_unlock(&ctx->lock);
 }
@@ -411,6 +457,7 @@ mem_clear(struct vmctx *vm)
 			seg_unmap(&vm->segs[i]);
 	}
 	vm->memend = 0;
+	huge_close(vm);
 }
 
 void

@@ -52,7 +52,7 @@ vm_alloc(void)
 
 	if (vm == NULL)
 		return (vm_fail_null(ENOMEM, "vm: no memory"));
-	vm->memfd = -1;
+	vm->memfd = vm->hugefd = -1;
 	atomic_store(&vm->epoch, 1);		/* 0 means outside the guest */
 	atomic_store(&vm->map_gen, 1);
 	pthread_mutexattr_init(&attr);

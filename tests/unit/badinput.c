@@ -617,7 +617,7 @@ TEST(vm_set_memflags)
 
 	CHECK(ctx != NULL);
 	vm_set_memflags(NULL, VM_MEM_F_INCORE);
-	vm_set_memflags(ctx, (int)0xfffffffc | VM_MEM_F_INCORE);
+	vm_set_memflags(ctx, (int)0xfffffff0 | VM_MEM_F_INCORE);
 	CHECK_EQ(vm_get_memflags(ctx), VM_MEM_F_INCORE);
 	vm_close(ctx);
 }

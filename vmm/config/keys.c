@@ -15,6 +15,8 @@ static const char *const clocks[] = { "host", "icount", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const jits[] = { "auto", "off", "on", NULL };
 
+static const char *const pages[] = { "auto", "2M", "1G", NULL };
+
 static const struct config_key global[] = {
 	KEY_STRING("name", NULL, "name of the VM; without one it is gone with its process"),
 	KEY_UUID("uuid", NULL, "the VM's identity in firmware tables"),
@@ -27,6 +29,7 @@ static const struct config_key global[] = {
 	KEY_INT("jit_check", 0, 0, 1000000, "execute every so many instructions by native code and without it, and stop if the results differ; with one vCPU and clock=icount"),
 	KEY_BOOL("jit_map", false, "list native code by the guest's addresses in /tmp/perf-PID.map, for perf report"),
 	KEY_MEMSIZE("jit_size", 0, 0, 1024 * MIB, "native code of a vCPU, all of which goes when it is full; 0: as soft finds best"),
+	KEY_INT("halt_poll_ns", -1, -1, 1000000000, "with kvm: nanoseconds that the kernel looks for work before a vCPU that waits sleeps; 0: none, for a busy host; -1: as the host has it"),
 	KEY_INT("power_off_wait", 60, 1, 86400, "seconds from a signal, which presses the power button, until the VM ends in any case"),
 	KEY_BOOL("reboot", true, "start the guest anew when it resets; off: the VM ends with code 0"),
 	KEY_BOOL("default_nic", true, "a NIC with user-mode networking where no slot has one"),
@@ -47,6 +50,8 @@ static const struct config_key global[] = {
 	KEY_STRING("cpu.model", NULL, "processor that the guest sees: v1 or v2 for amd64, v8 or v8.0-base for arm64; kvm shows the host's"),
 	KEY_MEMSIZE("memory.size", 256 * MIB, MIB, 16 * TIB, "RAM of the guest"),
 	KEY_BOOL("memory.wired", false, "lock guest memory in host RAM"),
+	KEY_BOOL("memory.prealloc", false, "have all guest memory from the host before the guest starts, so that it cannot be missing later"),
+	KEY_ENUM("memory.pages", "auto", pages, "the host's pages for guest memory: 2M or 1G of those put aside by the host's administrator; auto: any, large ones where they are free"),
 	KEY_BOOL("memory.guest_in_core", false, "keep guest memory in core dumps"),
 };
 
