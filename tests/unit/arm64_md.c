@@ -523,12 +523,18 @@ TEST(impossible_state_is_refused)
 	s.cntv_ctl_el0 = 4;
 	CHECK_EQ(arm64_state_table.check(&s), -1);
 	s = good;
-	s.id[ARM64_ID_AA64PFR0] |= 1ULL << 32;		/* SVE */
+	/* PSTATE has PAN where the ID registers have it, and programs of AArch32 where they are. */
+	s.pstate |= PSTATE_PAN;
 	CHECK_EQ(arm64_state_table.check(&s), -1);
-	s = good;
-	s.id[ARM64_ID_AA64PFR0] |= 0xffULL << 16;	/* no floating point is less */
-	s.id[ARM64_ID_AA64ISAR0] = 0;
+	s.id[ARM64_ID_AA64MMFR1] |= 1ULL << 20;
 	CHECK_EQ(arm64_state_table.check(&s), 0);
+	s = good;
+	s.pstate = PSTATE_NRW | 0x20;			/* Thumb */
+	CHECK_EQ(arm64_state_table.check(&s), -1);
+	s.id[ARM64_ID_AA64PFR0] = (s.id[ARM64_ID_AA64PFR0] & ~0xfULL) | 2;
+	CHECK_EQ(arm64_state_table.check(&s), 0);
+	s.pstate |= PSTATE_EL1H;
+	CHECK_EQ(arm64_state_table.check(&s), -1);
 	vm_close(vm);
 }
 

@@ -57,6 +57,63 @@ TEST(a_model_with_less)
 	vm_close(vm);
 }
 
+/* The model that moves anywhere promises nothing that a host may lack: no atomics, no mitigation, no DC ZVA, caches that are maintained. */
+TEST(a_model_that_moves)
+{
+	new_vm(1);
+	CHECK_EQ(vm_set_cpu_model(vm, "baseline"), 0);
+	CHECK_EQ(read_reg(MRS(0, 3, 0, 0, 4, 0)), 0x1000011);
+	CHECK_EQ(read_reg(MRS(0, 3, 0, 0, 5, 0)), 0x101006);
+	CHECK_EQ(read_reg(MRS(0, 3, 0, 0, 6, 0)), 0);
+	CHECK_EQ(read_reg(MRS(0, 3, 3, 0, 0, 1)), 0x84448004);
+	CHECK_EQ(read_reg(MRS(0, 3, 3, 0, 0, 7)), 0x14);
+	vm_close(vm);
+}
+
+/* Take over a VM that is as this one, but for one byte of a field; 0, or errno. */
+static int
+load_changed(const char *field, size_t off, uint8_t val)
+{
+	struct vm_state_out *out = vm_state_out_open();
+	struct vcpu *v;
+	struct vm_state_in *in;
+	const void *data;
+	size_t len;
+	int error;
+
+	new_vm(1);
+	CHECK((v = vm_vcpu_open(vm, 0)) != NULL);
+	CHECKF(vm_vcpu_field_set(v, field, off, &val, 1) == 0, "%s", vm_errmsg());
+	CHECKF(vm_start(vm) == 0 && vm_state_save(vm, out) == 0, "%s", vm_errmsg());
+	CHECK((data = vm_state_out_data(out, &len)) != NULL);
+	vm_close(vm);
+	new_vm(1);
+	CHECK((in = vm_state_in_open(data, len)) != NULL);
+	error = vm_state_load(vm, in) == 0 ? 0 : errno;
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+	vm_close(vm);
+	return (error);
+}
+
+/* A guest that found more than there is here is not taken over, and the register is named; one that found less, or other lines, is. */
+TEST(a_processor_with_more)
+{
+	CHECK_EQ(load_changed("id", 8 * ARM64_ID_AA64ISAR0 + 7, 0x10), ENOTSUP);	/* RNDR */
+	CHECKF(strstr(vm_errmsg(), "ID_AA64ISAR0_EL1") != NULL && strstr(vm_errmsg(), "bits 60") != NULL, "%s", vm_errmsg());
+	CHECK_EQ(load_changed("id", 8 * ARM64_ID_AA64MMFR1 + 2, 0x10), ENOTSUP);	/* PAN */
+	CHECKF(strstr(vm_errmsg(), "ID_AA64MMFR1_EL1") != NULL, "%s", vm_errmsg());
+	CHECK_EQ(load_changed("id", 8 * ARM64_ID_AA64PFR0 + 2, 0x11), ENOTSUP);		/* half precision */
+	CHECK_EQ(load_changed("ctr_el0", 0, 5), ENOTSUP);				/* lines of 128 bytes */
+	CHECKF(strstr(vm_errmsg(), "CTR_EL0") != NULL, "%s", vm_errmsg());
+	CHECK_EQ(load_changed("dczid_el0", 0, 5), ENOTSUP);
+	CHECKF(strstr(vm_errmsg(), "DCZID_EL0") != NULL, "%s", vm_errmsg());
+	CHECK_EQ(load_changed("id", 8 * ARM64_ID_AA64ISAR0, 0), 0);
+	CHECK_EQ(load_changed("id", 8 * ARM64_ID_AA64PFR0 + 2, 0xff), 0);		/* no floating point */
+	CHECK_EQ(load_changed("id", 8 * ARM64_ID(1, 0), 0x31), 0);			/* of AArch32, which there is not */
+	CHECK_EQ(load_changed("dczid_el0", 0, 0x15), 0);				/* prohibited, whatever its size */
+}
+
 TEST(caches_describe_themselves)
 {
 	new_vm(1);

@@ -21,9 +21,11 @@
 #define	ARM64_NID		56U
 #define	ARM64_ID(crm, op2)	(((crm) - 1) * 8 + (op2))
 #define	ARM64_ID_AA64PFR0	ARM64_ID(4, 0)
+#define	ARM64_ID_AA64PFR1	ARM64_ID(4, 1)
 #define	ARM64_ID_AA64DFR0	ARM64_ID(5, 0)
 #define	ARM64_ID_AA64ISAR0	ARM64_ID(6, 0)
 #define	ARM64_ID_AA64MMFR0	ARM64_ID(7, 0)
+#define	ARM64_ID_AA64MMFR1	ARM64_ID(7, 1)
 #define	ARM64_ID_AA64MMFR2	ARM64_ID(7, 2)
 
 struct arm64_state {
@@ -102,8 +104,14 @@ struct arm64_vm {
 #define	PSTATE_Z	0x40000000U
 #define	PSTATE_C	0x20000000U
 #define	PSTATE_V	0x10000000U
+#define	PSTATE_TCO	0x02000000U
+#define	PSTATE_DIT	0x01000000U
+#define	PSTATE_UAO	0x00800000U
+#define	PSTATE_PAN	0x00400000U
 #define	PSTATE_SS	0x00200000U
 #define	PSTATE_IL	0x00100000U
+#define	PSTATE_SSBS	0x00001000U
+#define	PSTATE_BTYPE	0x00000c00U
 #define	PSTATE_D	0x00000200U
 #define	PSTATE_A	0x00000100U
 #define	PSTATE_I	0x00000080U
@@ -199,8 +207,18 @@ struct arm64_vm *arm64_vm(struct vmctx *vm);
 extern const char *const arm64_cpu_models[];
 /* The ID registers of a model, NULL: the default. */
 void	arm64_id_reset(struct arm64_state *s, const char *model);
-/* Do they offer nothing that is not there? */
-bool	arm64_id_known(const struct arm64_state *s);
+/* Be the processor that another is. */
+void	arm64_id_copy(struct arm64_state *s, const struct arm64_state *from);
+/* A register by which one processor offers less than another, from this bit on. */
+struct arm64_id_lack {
+	char		 name[24];
+	unsigned	 bit;
+	uint64_t	 wants, has;
+};
+/* Is there something in what `wants` says of itself that `has` does not have?  Then *lack is filled. */
+bool	arm64_id_lacks(const struct arm64_state *has, const struct arm64_state *wants, struct arm64_id_lack *lack);
+/* The bits that PSTATE has on such a processor, in the mode that pstate says. */
+uint64_t arm64_pstate_bits(const struct arm64_state *s, uint64_t pstate);
 void	arm64_model_set(struct vmctx *vm);
 
 /* reset.c */

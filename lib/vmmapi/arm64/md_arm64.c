@@ -88,7 +88,7 @@ reg_check(struct vcpu *vcpu, const struct md_reg *reg, uint64_t val)
 
 	switch (reg->num) {
 	case VM_ARM64_REG_PSTATE:
-		if ((val & ~(uint64_t)(PSTATE_NZCV | PSTATE_SS | PSTATE_IL | PSTATE_DAIF | PSTATE_MODE)) != 0)
+		if ((val & ~arm64_pstate_bits(vcpu->state, val)) != 0)
 			return (vm_fail(EINVAL, "vcpu %d: pstate: value 0x%llx has reserved bits", vcpu->id,
 			    (unsigned long long)val));
 		if (mode != PSTATE_EL0T && mode != PSTATE_EL1T && mode != PSTATE_EL1H)

@@ -31,13 +31,17 @@ arm64_by_affinity(struct vmctx *vm, uint64_t aff)
 void
 arm64_reset(struct vcpu *vcpu)
 {
-	struct arm64_state *s = vcpu->state;
+	struct arm64_state *s = vcpu->state, was = *s;
 
 	memset(s, 0, sizeof(*s));
 	s->pstate = PSTATE_DAIF | PSTATE_EL1H;
 	s->sctlr_el1 = SCTLR_RES1;
 	s->oslk = 1;
-	arm64_id_reset(s, vm_get_cpu_model(vcpu->vm));
+	/* What the processor is, it stays. */
+	if (was.id[ARM64_ID_AA64PFR0] != 0)
+		arm64_id_copy(s, &was);
+	else
+		arm64_id_reset(s, vm_get_cpu_model(vcpu->vm));
 	s->mpidr_el1 = MPIDR_RES1 | arm64_affinity(vcpu->id);
 	arm64_store32(&s->run_state, vcpu->id == 0 ? VM_ARM64_RUNNING : VM_ARM64_OFF);
 }

@@ -71,14 +71,14 @@ static const struct vm_state_field fields[] = {
 	VM_STATE_FIELD_(struct arm64_state, trng, VM_FIELD_U64, 4),
 };
 
-/* Refuse what no processor of ours can be in. */
+/* Refuse what no processor can be in that is what its ID registers say. */
 static int
 check(void *obj)
 {
 	const struct arm64_state *s = obj;
 	uint64_t mode = s->pstate & PSTATE_MODE;
 
-	if ((s->pstate & ~(uint64_t)(PSTATE_NZCV | PSTATE_SS | PSTATE_IL | PSTATE_DAIF | PSTATE_MODE)) != 0)
+	if ((s->pstate & ~arm64_pstate_bits(s, s->pstate)) != 0)
 		return (vm_state_complain("pstate 0x%llx has reserved bits", (unsigned long long)s->pstate));
 	if (mode != PSTATE_EL0T && mode != PSTATE_EL1T && mode != PSTATE_EL1H)
 		return (vm_state_complain("pstate 0x%llx has no mode of EL0 or EL1", (unsigned long long)s->pstate));
@@ -96,8 +96,6 @@ check(void *obj)
 		return (vm_state_complain("midr_el1 or contextidr_el1 is wider than 32 bits"));
 	if (s->exc_pending && s->exc_esr > UINT32_MAX)
 		return (vm_state_complain("exc_esr 0x%llx is wider than 32 bits", (unsigned long long)s->exc_esr));
-	if (!arm64_id_known(s))
-		return (vm_state_complain("the ID registers are of a processor that has more than this one"));
 	return (0);
 }
 

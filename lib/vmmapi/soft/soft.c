@@ -578,6 +578,8 @@ load_cpu(struct soft_cpu *cpu, struct vm_state_in *in)
 	bool exact = false;
 	char name[16];
 
+	if (cpu->ops->accept != NULL && cpu->ops->accept(cpu) != 0)
+		return (-1);
 	cpu->restart_valid = cpu->halted = false;
 	cpu->nreply = cpu->nlater = 0;
 	(void)snprintf(name, sizeof(name), "%d", cpu->vcpu->id);

@@ -74,6 +74,8 @@ struct soft_core {
 	void		(*save)(struct soft_cpu *cpu);
 	/* The page is a restart point again, with counters of that time: they go on.  May be NULL. */
 	void		(*restarted)(struct soft_cpu *cpu);
+	/* The page came from a snapshot: is it of a processor that this core can be?  0, or -1 with a sentence.  May be NULL. */
+	int		(*accept)(struct soft_cpu *cpu);
 	/*
 	 * The page came from a snapshot, whose time the clock shows now: what changes by itself
 	 * goes on from there.  exact: the core's data came too.  May be NULL.

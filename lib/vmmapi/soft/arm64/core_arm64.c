@@ -3,6 +3,7 @@
  * core_arm64.c - the arm64 core of the software back end: running blocks, and what is looked at between two of them: interrupts and
  * injected exceptions.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #ifndef __x86_64__
@@ -522,6 +523,22 @@ core_adopt(struct soft_cpu *cpu)
 	a64_mode(c);
 }
 
+/* A guest that found more in its ID registers than there is here would use it. */
+static int
+core_accept(struct soft_cpu *cpu)
+{
+	const struct arm64_state *s = a64_of(cpu)->s;
+	struct arm64_state ours;
+	struct arm64_id_lack lack;
+
+	memset(&ours, 0, sizeof(ours));
+	arm64_id_reset(&ours, NULL);
+	if (!arm64_id_lacks(&ours, s, &lack))
+		return (0);
+	return (vm_fail(ENOTSUP, "vcpu %d: state: the guest has found 0x%llx in %s, the software processor has 0x%llx there: bits %u and up have "
+	    "not what they had", cpu->vcpu->id, (unsigned long long)lack.wants, lack.name, (unsigned long long)lack.has, lack.bit));
+}
+
 static void
 core_load(struct soft_cpu *cpu, bool exact)
 {
@@ -600,6 +617,7 @@ const struct soft_core soft_core_arm64 = {
 	.wakeable = core_wakeable,
 	.pc = core_pc,
 	.step_reason = VM_ARM64_DEBUG_STEP,
+	.accept = core_accept,
 	.load = core_load,
 	.nspaces = A64_SPACES,
 	.stale = core_stale,
