@@ -222,6 +222,11 @@ h_open(const struct h_target *t, const char *payload, const struct h_opts *opts)
 		.flags = opts->flags, .jit = opts->jit,
 	};
 	PTR(h->ctx = vm_new(&spec));
+	/* An architecture without such a model moves whatever its processor is; a back end without models shows the host's. */
+	if (opts->moves && vm_set_cpu_model(h->ctx, "baseline") != 0)
+		CHECK_EQ(errno, EINVAL);
+	if (opts->moves && t->accel == VM_ACCEL_KVM)
+		OK(vm_set_cpu_model(h->ctx, NULL));
 	OK(vm_setup_memory(h->ctx, H_RAM, VM_MMAP_ALL));
 	if (t->arch == VM_ARCH_ARM64)
 		OK(vm_attach_vgic(h->ctx, H_GICD, 0x10000, H_GICR, H_GICR_STRIDE * H_MAXCPU));

@@ -81,6 +81,7 @@ struct h_opts {
 	uint32_t	 flags;			/* VM_SPEC_* */
 	struct vm_jit	 jit;
 	bool		 others_off;		/* leave vCPUs but 0 as they were created */
+	bool		 moves;			/* to other back ends: see to it that its processor can */
 	bool		 no_control;		/* do not claim the control block: its accesses are exits */
 };
 

@@ -951,6 +951,7 @@ static const struct conf_case {
 	{ "resample", c_resample, false, true },
 	{ "msi", c_msi, true, false },
 	{ "msi_trigger", c_msi_trigger, true, false },
+	{ "moves", conf_moves, false, true },
 	{ "storm_edge", c_storm_edge, false, false },
 	{ "storm_trigger", c_storm_trigger, false, false },
 	{ "storm_level", c_storm_level, false, false },
@@ -987,7 +988,7 @@ conf_register(const struct conf_kind *kind)
 		struct conf_run *r = malloc(sizeof(*r));
 		char *name;
 
-		if (cases[i].msi && !kind->has_msi) {
+		if ((cases[i].msi && !kind->has_msi) || (cases[i].fn == conf_moves && kind->move == NULL)) {
 			free(r);
 			continue;
 		}

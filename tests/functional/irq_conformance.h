@@ -31,6 +31,8 @@ struct conf_kind {
 	void		(*eoi)(struct conf_target *t, int id);
 	/* The message that arrives as CONF_MSG + n. */
 	void		(*message)(struct conf_target *t, unsigned n, uint64_t *addr, uint32_t *data);
+	/* A target on another back end that is what this one is, at rest; NULL: h_targets[n] has no such controller here.  NULL: it does not move. */
+	struct conf_target *(*move)(struct conf_target *t, unsigned n);
 	/* Why an interrupt that was taken is not in service until its end here; NULL, or returning NULL, where it is. */
 	const char	*(*no_in_service)(const struct conf_kind *kind);
 	const void	*arg;			/* the kind's own */
@@ -43,6 +45,9 @@ struct conf_target {
 	struct h_vm	*h;
 	void		*priv;
 };
+
+/* irq_moves.c */
+void	conf_moves(struct conf_target *t);
 
 void	conf_register(const struct conf_kind *kind);
 

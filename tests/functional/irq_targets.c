@@ -435,10 +435,10 @@ gic_open(struct conf_target *t)
 /* SECTION: the list */
 
 static struct conf_target *
-target_open(const struct conf_kind *kind)
+target_new(const struct conf_kind *kind)
 {
 	const struct make *m = kind->arg;
-	const struct h_opts o = { .no_control = true };
+	const struct h_opts o = { .no_control = true, .moves = true };
 	struct conf_target *t = calloc(1, sizeof(*t));
 
 	CHECK(t != NULL);
@@ -447,6 +447,15 @@ target_open(const struct conf_kind *kind)
 	t->ctx = t->h->ctx;
 	if (m->its)
 		OK(vm_attach_its(t->ctx, ITS));
+	return (t);
+}
+
+static struct conf_target *
+target_open(const struct conf_kind *kind)
+{
+	const struct make *m = kind->arg;
+	struct conf_target *t = target_new(kind);
+
 	OK(vm_start(t->ctx));
 	if (m->pic)
 		pic_open(t);
@@ -465,23 +474,65 @@ target_close(struct conf_target *t)
 	free(t);
 }
 
+static const struct conf_kind *kind_on(const struct conf_kind *kind, const struct h_target *to);
+
+/* The agent was told nothing that it has not done, and its RAM goes along. */
+static struct conf_target *
+target_move(struct conf_target *t, unsigned to)
+{
+	const struct conf_kind *kind = kind_on(t->kind, &h_targets[to]);
+	struct conf_target *n;
+	struct vm_state_out *out;
+	struct vm_state_in *in;
+	const void *data, *s;
+	const char *why;
+	size_t len;
+	void *d;
+
+	if (kind == NULL || !h_usable(&h_targets[to], &why) || (kind->no_in_service != NULL && kind->no_in_service(kind) != NULL))
+		return (NULL);
+	agent_settle(t);
+	n = target_new(kind);
+	memcpy(n->line, t->line, sizeof(n->line));
+	PTR(out = vm_state_out_open());
+	OK(vm_state_save(t->ctx, out));
+	PTR(data = vm_state_out_data(out, &len));
+	PTR(s = vm_map_read(t->ctx, t->h->a->ram, H_RAM));
+	PTR(d = vm_map_gpa(n->ctx, n->h->a->ram, H_RAM));
+	memcpy(d, s, H_RAM);
+	if (h_targets[to].arch == VM_ARCH_AMD64)
+		h_param(n->h, 15, 0);			/* kvm may have no IRET */
+	PTR(in = vm_state_in_open(data, len));
+	if (vm_state_load(n->ctx, in) != 0) {
+		/* A processor that this back end does not have. */
+		CHECKF(to != (unsigned)(make_of(t)->t - h_targets) && errno == ENOTSUP, "%s", vm_errmsg());
+		target_close(n);
+		n = NULL;
+	} else {
+		OK(vm_state_in_done(in));
+	}
+	vm_state_in_close(in);
+	vm_state_out_close(out);
+	return (n);
+}
+
 static const char *
 apic_no_in_service(const struct conf_kind *kind)
 {
 	return (h_no_in_service(((const struct make *)kind->arg)->t));
 }
 
-#define	APIC_KIND(nm, mk) {								\
+#define	APIC_KIND(nm, mk, mv) {								\
 	.name = (nm), .has_msi = true, .open = target_open, .close = target_close,	\
 	.program = apic_program, .take = apic_take, .eoi = apic_eoi,			\
-	.message = apic_message, .no_in_service = apic_no_in_service, .arg = (mk) }
-#define	PIC_KIND(nm, mk) {								\
+	.message = apic_message, .no_in_service = apic_no_in_service, .move = (mv), .arg = (mk) }
+#define	PIC_KIND(nm, mk, mv) {								\
 	.name = (nm), .has_msi = false, .open = target_open, .close = target_close,	\
-	.program = pic_program, .take = pic_take, .eoi = pic_eoi, .arg = (mk) }
-#define	GIC_KIND(nm, mk) {								\
+	.program = pic_program, .take = pic_take, .eoi = pic_eoi, .move = (mv), .arg = (mk) }
+#define	GIC_KIND(nm, mk, mv) {								\
 	.name = (nm), .has_msi = true, .open = target_open, .close = target_close,	\
 	.program = gic_program, .take = gic_take, .eoi = gic_eoi,			\
-	.message = gic_message, .arg = (mk) }
+	.message = gic_message, .move = (mv), .arg = (mk) }
 
 static const struct make apic_direct = { &h_targets[0], &direct, false, false };
 static const struct make apic_soft = { &h_targets[0], &agent, false, false };
@@ -498,19 +549,34 @@ static const struct make its_soft = { &h_targets[1], &agent, false, true };
 static const struct make its_kvm = { &h_targets[3], &agent, false, true };
 
 static const struct conf_kind kinds[] = {
-	APIC_KIND("apic", &apic_direct),
-	APIC_KIND("apic-guest-soft", &apic_soft),
-	APIC_KIND("apic-guest-kvm", &apic_kvm),
-	PIC_KIND("i8259", &pic_direct),
-	PIC_KIND("i8259-guest-soft", &pic_soft),
-	PIC_KIND("i8259-guest-kvm", &pic_kvm),
-	GIC_KIND("gicv3", &gic_direct),
-	GIC_KIND("gicv3-guest-soft", &gic_soft),
-	GIC_KIND("gicv3-guest-kvm", &gic_kvm),
-	GIC_KIND("gicv3-its", &its_direct),
-	GIC_KIND("gicv3-its-guest-soft", &its_soft),
-	GIC_KIND("gicv3-its-guest-kvm", &its_kvm),
+	APIC_KIND("apic", &apic_direct, NULL),
+	APIC_KIND("apic-guest-soft", &apic_soft, target_move),
+	APIC_KIND("apic-guest-kvm", &apic_kvm, target_move),
+	PIC_KIND("i8259", &pic_direct, NULL),
+	PIC_KIND("i8259-guest-soft", &pic_soft, target_move),
+	PIC_KIND("i8259-guest-kvm", &pic_kvm, target_move),
+	GIC_KIND("gicv3", &gic_direct, NULL),
+	GIC_KIND("gicv3-guest-soft", &gic_soft, target_move),
+	GIC_KIND("gicv3-guest-kvm", &gic_kvm, target_move),
+	GIC_KIND("gicv3-its", &its_direct, NULL),
+	GIC_KIND("gicv3-its-guest-soft", &its_soft, target_move),
+	GIC_KIND("gicv3-its-guest-kvm", &its_kvm, target_move),
 };
+
+/* The kind that has the same controller there. */
+static const struct conf_kind *
+kind_on(const struct conf_kind *kind, const struct h_target *to)
+{
+	const struct make *m = kind->arg;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const struct make *o = kinds[i].arg;
+
+		if (o->t == to && o->t->arch == m->t->arch && o->side == m->side && o->pic == m->pic && o->its == m->its)
+			return (&kinds[i]);
+	}
+	return (NULL);
+}
 
 __attribute__((constructor)) static void
 register_kinds(void)

@@ -586,6 +586,20 @@ H_TEST(smp_psci, H_ARM64)
 	h_close(h);
 }
 
+/* A vCPU whose thread comes only after it was turned on starts where it was told to. */
+H_TEST(smp_psci_late, H_ARM64)
+{
+	const struct h_opts o = { .ncpu = 3, .others_off = true };
+	struct h_vm *h = h_open(t, "smp", &o);
+
+	h_param(h, 0, 50);
+	h_param(h, 1, 3);
+	for (int i = 0; i < 3; i++)
+		CHECK(h_run(&h->cpu[i]));
+	smp_check(h, 50);
+	h_close(h);
+}
+
 struct two {
 	const struct h_target *t;
 	pthread_t	 thread;
@@ -1408,7 +1422,7 @@ copy_ram(struct h_vm *to, struct h_vm *from)
 static struct h_vm *
 move(struct h_vm *h, const struct h_target *to, int ncpu)
 {
-	const struct h_opts o = { .ncpu = ncpu, .others_off = true };
+	const struct h_opts o = { .ncpu = ncpu, .others_off = true, .moves = true };
 	struct h_vm *n = h_open(to, "selfstate", &o);
 	struct vm_state_out *out;
 	struct vm_state_in *in;
@@ -1433,7 +1447,8 @@ move(struct h_vm *h, const struct h_target *to, int ncpu)
 static void
 selfstate(const struct h_target *t, const struct h_target *other, unsigned rounds)
 {
-	struct h_vm *h = h_open(t, "selfstate", NULL);
+	const struct h_opts o = { .moves = true };
+	struct h_vm *h = h_open(t, "selfstate", &o);
 	unsigned moves = 0;
 
 	h_param(h, 0, rounds);
@@ -1521,6 +1536,7 @@ TEST(regs_cross_arm64)
 static void
 state_cross(const struct h_target *a, const struct h_target *b)
 {
+	const struct h_opts o = { .moves = true };
 	struct vm_state_out *out;
 	struct vm_state_in *in;
 	struct h_vm *h, *n;
@@ -1529,8 +1545,8 @@ state_cross(const struct h_target *a, const struct h_target *b)
 
 	h_need(a);
 	h_need(b);
-	h = h_open(a, "selfstate", NULL);
-	n = h_open(b, "selfstate", NULL);
+	h = h_open(a, "selfstate", &o);
+	n = h_open(b, "selfstate", &o);
 	h_param(h, 0, 20);
 	h->on_exit = exit_stop;
 	CHECK(!h_run(&h->cpu[0]));
@@ -1565,6 +1581,7 @@ TEST(state_cross_arm64)
 static void
 state_tick(const struct h_target *t, const struct h_target *to)
 {
+	const struct h_opts o = { .moves = true };
 	struct vm_i8254 *pit, *npit;
 	struct h_vm *h, *n;
 	struct vm_state_out *out;
@@ -1575,7 +1592,7 @@ state_tick(const struct h_target *t, const struct h_target *to)
 
 	/* A busy host may let this thread sleep until the payload is through: then once more. */
 	for (int try = 0;; try++) {
-		h = tick_open(t, NULL, &pit);
+		h = tick_open(t, &o, &pit);
 		h->on_exit = exit_suspended;
 		h_start(h);
 		for (;;) {
@@ -1600,7 +1617,7 @@ state_tick(const struct h_target *t, const struct h_target *to)
 		OK(vm_state_put(out, vm_amd64_i8254_state(), "", pit));
 	PTR(data = vm_state_out_data(out, &len));
 
-	n = tick_open(to, NULL, &npit);
+	n = tick_open(to, &o, &npit);
 	copy_ram(n, h);
 	if (to->arch == VM_ARCH_AMD64)
 		h_param(n, 15, 0);	/* kvm may have no IRET */
@@ -1640,24 +1657,30 @@ H_TEST(state_tick, H_ALL)
 	state_tick(t, t);
 }
 
-TEST(state_tick_soft_to_kvm)
+/* From one back end to each other that runs the architecture here. */
+H_TEST(state_tick_moves, H_ALL)
 {
-	h_need(&h_targets[0]);
-	h_need(&h_targets[2]);
-	state_tick(&h_targets[0], &h_targets[2]);
-}
+	const char *why = "no other back end runs its architecture here";
+	unsigned n = 0;
 
-TEST(state_tick_kvm_to_soft)
-{
-	h_need(&h_targets[0]);
-	h_need(&h_targets[2]);
-	state_tick(&h_targets[2], &h_targets[0]);
+	h_need(t);
+	for (unsigned i = 0; i < H_NTARGETS; i++) {
+		const struct h_target *to = &h_targets[i];
+
+		if (to == t || to->arch != t->arch || !h_usable(to, &why))
+			continue;
+		state_tick(t, to);
+		n++;
+	}
+	if (n == 0)
+		SKIP(why);
 }
 
 /* A damaged stream is refused, and the VM can be restored from the good one afterwards. */
 H_TEST(state_damaged, H_ALL)
 {
-	struct h_vm *h = h_open(t, "selfstate", NULL), *n;
+	const struct h_opts o = { .moves = true };
+	struct h_vm *h = h_open(t, "selfstate", &o), *n;
 	struct vm_state_out *out;
 	struct vm_state_in *in;
 	unsigned char *copy;

@@ -93,15 +93,20 @@
 kinds:	.word	str_w, str_b, str_h, str_x, stur_x, str_reg, stp_x, stp_w, stnp_x, str_q, str_d, stp_q, st1_4, st4_4, st1_lane, stlr_w
 	.word	stlr_x, stx_w, stx_x, stx_p, add_w, add_x, swp_x, max_b, cas_x, cas_p, zero, over_x, over_h, over_p, over_q, over_4
 
-/* Exclusives and atomics need memory that can be written: elsewhere they are passed over (D13.2.37: DFSC 0x35). */
+/*
+ * Exclusives and atomics need memory that can be written: elsewhere they are passed over (D13.2.37: DFSC 0x35).  So is all that a hypervisor
+ * does not do for the processor there (DFSC 0x10, external abort).
+ */
 fault:	mrs	x16, esr_el1
 	and	x17, x16, #0x3f
 	lsr	x16, x16, #26
 	cmp	x16, #0x25
 	b.ne	.
+	cmp	x17, #0x10
+	b.eq	1f
 	cmp	x17, #0x35
 	b.ne	.
-	mrs	x16, elr_el1
+1:	mrs	x16, elr_el1
 	add	x16, x16, #4
 	msr	elr_el1, x16
 	eret
