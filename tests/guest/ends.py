@@ -56,6 +56,20 @@ def triple_fault(context):
 
 
 @case()
+def code_where_nothing_is(context):
+    """A jump to an address where nothing is: kvm does not go on, which ends the VM as an error that says where; soft's processor has a triple fault."""
+    context.needs("triple fault")
+    image = context.path("jump.bin")
+    with open(image, "wb") as file:
+        file.write(bytes.fromhex("ea 00 00 00 d0 08 00"))       # ljmp $8, $0xd0000000
+    g = context.start(["payload", "--accel", context.accel, "--image", image], program="hyve")
+    g.ends(guest.ERROR if context.accel == "kvm" else guest.TRIPLE_FAULT)
+    if context.accel == "kvm":
+        g.expect_said(r"error: cpu: vCPU 0 at 0xd0000000: vcpu 0: kvm: it cannot emulate an instruction \(suberror 1\) at 0xd0000000")
+        g.expect_said(r"error: cpu: vCPU 0 has rip=0xd0000000 cs=0x8 rflags=0x[0-9a-f]+ rsp=0x[0-9a-f]+ cr0=0x[0-9a-f]+ ")
+
+
+@case()
 def test_device_ends_with_a_code(context):
     """A kernel of our own uses the test device of a PC and ends by it with 2 * 42 + 1: any other code tells which of its checks failed."""
     context.needs("test device")
