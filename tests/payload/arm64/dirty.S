@@ -100,6 +100,7 @@ kinds:	.word	str_w, str_b, str_h, str_x, stur_x, str_reg, stp_x, stp_w, stnp_x, 
 fault:	mrs	x16, esr_el1
 	and	x17, x16, #0x3f
 	lsr	x16, x16, #26
+	and	x16, x16, #0x3f		/* kernels such as 6.1 extend the sign of an abort's syndrome */
 	cmp	x16, #0x25
 	b.ne	.
 	cmp	x17, #0x10
