@@ -139,6 +139,8 @@ class Guest:
         if program is not None:
             command = [os.path.join(os.path.dirname(context.hyve), program)]
         command += list(arguments) + list(more)
+        if program is None and os.environ.get("HYVE_TEST_NET") == "none" and "--net" not in command:
+            command += ["--net", "none"]        # a build without user-mode networking
         for disk in disks:
             command += ["--disk", disk]
         self.command = command
