@@ -46,6 +46,11 @@ def shell_8_cpus(context):
 
 
 @case(slow=True, long=True)
+def shell_32_cpus(context):
+    look(context, 32)
+
+
+@case(slow=True, long=True)
 def boots_20_in_a_row(context):
     for n in range(20):
         g = context.boot("guest.poweroff", cpus=1 + n % 2)

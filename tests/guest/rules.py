@@ -12,7 +12,7 @@ NIC = "pci.0.4.0.device=virtio-net"
 RULES = (
     ("cpus=4 cores=3", "cpus=4, but sockets * cores * threads is 3"),
     ("sockets=8 cores=8 threads=2", "sockets * cores * threads is 128, more than 64"),
-    ("cpus=9", "machine 'pc' has at most 8 vCPUs, not 9"),
+    ("cpus=33", "machine 'pc' has at most 32 vCPUs, not 33"),
     ("pci.0.4.0.path=disk.img", "pci.0.4.0.device: required, but not set: which device is in the slot"),
     ("pci.0.4.0.device=virtio-blk", "pci.0.4.0.path: required, but not set: image or block device behind the disk, or the URI of an NBD export"),
     ("pci.0.31.0.device=virtio-rnd", "pci.0.31.0.device: machine 'pc' has its devices in PCI slots 1 to 30"),

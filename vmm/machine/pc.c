@@ -336,7 +336,7 @@ pc_nmi(struct machine *m)
 const struct machine_class machine_pc = {
 	.name = "pc",
 	.arch = VM_ARCH_AMD64,
-	.max_cpus = 8,
+	.max_cpus = 32,
 	.keys = { pc_keys, sizeof(pc_keys) / sizeof(pc_keys[0]) },
 	.parts = parts,
 	.firmware = pc_firmware_places,
