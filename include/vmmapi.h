@@ -286,17 +286,19 @@ VM_PUBLIC enum vm_arch vm_get_arch(struct vmctx *ctx);
 VM_PUBLIC const char *vm_arch_name(enum vm_arch arch);
 
 /*
- * Choose which processor the guest sees, by a name of the architecture's list: amd64 has "v2", the default, which is a
- * processor of level x86-64-v2 with conveniences of later ones, and "v1" of the baseline; arm64 has "v8".  NULL: the default
- * again.  kvm shows guests the host's processor: a model that was chosen rules it out.  The first values of vCPUs' registers are
- * those of the model at the time of their vm_vcpu_open().
+ * Choose which processor the guest sees, by a name of the architecture's list.  amd64 has "v2", a processor of level x86-64-v2 with
+ * conveniences of later ones, "v1" of x86-64-v1, "baseline" and "baseline-v1", which are the same on every back end and host, and
+ * "host", all that the library can carry of the host's, on kvm only; "v3" and "v4" are refused.  arm64 has "v8" and "v8.0-base" on soft.
+ * NULL: the default again, which is "v2" or "v8" on soft and the host's processor on kvm.  vm_start() refuses a back end that cannot be
+ * the model, by what it lacks, and the automatic choice takes the other one.  The first values of vCPUs' registers are those of the model
+ * at the time of their vm_vcpu_open().
  *
- * Errors: EINVAL (no such name; the sentence has the nearest one), EBUSY (vm_start() was called).
+ * Errors: EINVAL (no such name; the sentence has the nearest one), ENOTSUP (v3, v4), EBUSY (vm_start() was called).
  * Threads: set-up.
  */
 VM_PUBLIC int vm_set_cpu_model(struct vmctx *ctx, const char *name);
 
-/* The name of the VM's processor model.  Threads: any. */
+/* The name of the VM's processor model; "host" on a back end that shows the host's where none was chosen.  Threads: any. */
 VM_PUBLIC const char *vm_get_cpu_model(struct vmctx *ctx);
 
 /*

@@ -32,41 +32,39 @@ vm_accel_probe(enum vm_accel accel, enum vm_arch arch)
 	return (ops->probe(arch, false));
 }
 
+#define	NOT_KVM	"soft; not kvm: "
+
 /* auto: kvm when it runs this guest at hardware speed, else soft.  The reason is one line for a person. */
 static const struct accel_ops *
 accel_choose(struct vmctx *vm)
 {
 	const struct accel_ops *ops;
+	char why[256];
 
 	if (vm->want != VM_ACCEL_AUTO) {
 		ops = accel_lookup(vm->want);
 		if (ops->id == VM_ACCEL_KVM && clock_is_icount(vm))
 			return (vm_fail_null(ENOTSUP, "vm '%s': back end kvm cannot run on virtual time (clock=icount): use soft",
 			    vm->name));
-		if (vm->cpu_model != NULL && !ops->has_models)
-			return (vm_fail_null(ENOTSUP, "vm '%s': back end %s shows guests the host's processor, not model %s: use soft",
-			    vm->name, ops->name, vm->cpu_model));
-		if (ops->probe(vm->md->arch, false) != 0)
+		if (ops->probe(vm->md->arch, false) != 0 || ops->fits(vm) != 0)
 			return (NULL);
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%s, as asked", ops->name);
 		return (ops);
 	}
 	if (clock_is_icount(vm)) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "soft; virtual time (clock=icount) rules kvm out");
-		return (accel_soft.probe(vm->md->arch, false) == 0 ? &accel_soft : NULL);
+		return (accel_soft.probe(vm->md->arch, false) == 0 && accel_soft.fits(vm) == 0 ? &accel_soft : NULL);
 	}
-	if (vm->cpu_model != NULL) {
-		(void)snprintf(vm->reason, sizeof(vm->reason), "soft; the processor model %s rules kvm out", vm->cpu_model);
-		return (accel_soft.probe(vm->md->arch, false) == 0 ? &accel_soft : NULL);
-	}
-	if (accel_kvm.probe(vm->md->arch, true) == 0) {
+	if (accel_kvm.probe(vm->md->arch, true) == 0 && accel_kvm.fits(vm) == 0) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "kvm, at hardware speed");
 		return (&accel_kvm);
 	}
-	(void)snprintf(vm->reason, sizeof(vm->reason), "soft; not kvm: %s", vm_errmsg());
-	if (accel_soft.probe(vm->md->arch, false) != 0)
-		return (NULL);
-	return (&accel_soft);
+	(void)snprintf(vm->reason, sizeof(vm->reason), NOT_KVM "%s", vm_errmsg());
+	if (accel_soft.probe(vm->md->arch, false) == 0 && accel_soft.fits(vm) == 0)
+		return (&accel_soft);
+	/* Neither: both reasons. */
+	(void)snprintf(why, sizeof(why), "%s", vm_errmsg());
+	return (vm_fail_null(ENOTSUP, "%s; and not kvm: %s", why, vm->reason + strlen(NOT_KVM)));
 }
 
 /* Someone may be at the vCPU's registers meanwhile. */

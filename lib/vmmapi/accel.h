@@ -21,13 +21,15 @@ enum accel_run {
 struct accel_ops {
 	const char	*name;		/* "kvm", "soft" */
 	enum vm_accel	 id;
-	bool		 has_models;	/* guests see the VM's processor model; else the host's processor */
+	bool		 shows_host;	/* guests of a VM without a processor model see the host's processor; else the default model */
 
 	/*
 	 * Can it run this architecture here?  0, or -1 with the reason as sentence.  fast: also at hardware speed (a short probe
 	 * guest may run).
 	 */
 	int	(*probe)(enum vm_arch arch, bool fast);
+	/* After probe(): can guests be shown the VM's processor model here?  0, or -1 with ENOTSUP and what it lacks as sentence. */
+	int	(*fits)(struct vmctx *vm);
 
 	/*
 	 * vm_start(): vm_create, then mem_map for each mapping, vcpu_create for each vCPU, finalize when all vCPUs and

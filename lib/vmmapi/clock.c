@@ -370,6 +370,7 @@ vm_set_counter_freq(struct vmctx *ctx, uint64_t hz)
 		error = vm_fail(EBUSY, "vm '%s': the counter's frequency is fixed once the VM has started", ctx->name);
 	else {
 		ctx->counter_hz = hz;
+		ctx->counter_set = true;
 		rundir_put_memory(ctx);
 	}
 	pthread_mutex_unlock(&ctx->lock);

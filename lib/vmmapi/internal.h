@@ -171,6 +171,7 @@ struct vmctx {
 
 	struct clock	*clock;
 	uint64_t	 counter_hz;
+	bool		 counter_set;		/* somebody asked for it: back ends take no other */
 };
 
 struct vcpu {

@@ -471,6 +471,7 @@ rundir_get_memory(struct vmctx *vm)
 	vm->cores = hdr->cores > 0 ? hdr->cores : 1;
 	vm->threads = hdr->threads > 0 ? hdr->threads : 1;
 	vm->counter_hz = hdr->counter_hz > 0 ? hdr->counter_hz : vm->md->counter_hz;
+	vm->counter_set = vm->counter_hz != vm->md->counter_hz;
 	vm->cpu_model = NULL;
 	for (const char *const *name = vm->md->cpu_models; *name != NULL; name++) {
 		if (strncmp(hdr->cpu_model, *name, sizeof(hdr->cpu_model)) == 0)

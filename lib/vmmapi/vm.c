@@ -327,6 +327,7 @@ vm_reinit(struct vmctx *ctx)
 		atomic_store(&ctx->suspended, VM_SUSPEND_NONE);
 		ctx->sockets = ctx->cores = ctx->threads = 1;
 		ctx->counter_hz = ctx->md->counter_hz;
+		ctx->counter_set = false;
 		ctx->cpu_model = NULL;
 		(void)vm_clock_set(ctx, 0);
 		rundir_put_memory(ctx);
@@ -475,6 +476,8 @@ vm_set_cpu_model(struct vmctx *ctx, const char *name)
 	if (name != NULL && (model = model_find(ctx, name)) == NULL)
 		return (vm_fail(EINVAL, "vm '%s': %s guests have no processor model '%s'; did you mean '%s'?", ctx->name,
 		    ctx->md->name, name, model_nearest(ctx, name)));
+	if (name != NULL && ctx->md->cpu_model_check != NULL && ctx->md->cpu_model_check(ctx, name) != 0)
+		return (-1);
 	pthread_mutex_lock(&ctx->lock);
 	if (ctx->accel != NULL) {
 		error = vm_fail(EBUSY, "vm '%s': the processor model is fixed once the VM has started", ctx->name);
@@ -493,7 +496,9 @@ vm_get_cpu_model(struct vmctx *ctx)
 {
 	if (ctx == NULL)
 		return (vm_fail_null(EINVAL, "processor model: the VM handle is NULL"));
-	return (ctx->cpu_model != NULL ? ctx->cpu_model : ctx->md->cpu_models[0]);
+	if (ctx->cpu_model != NULL)
+		return (ctx->cpu_model);
+	return (ctx->accel != NULL && ctx->accel->shows_host ? "host" : ctx->md->cpu_models[0]);
 }
 
 /* Reset */

@@ -249,12 +249,22 @@ instance_name(char name[16], int id)
 
 /* SECTION: saving */
 
+static bool
+model_known(struct vmctx *ctx, const char *name)
+{
+	for (const char *const *m = ctx->md->cpu_models; *m != NULL; m++) {
+		if (strcmp(*m, name) == 0)
+			return (true);
+	}
+	return (false);
+}
+
 static void
 fill_vm(struct vmctx *ctx, struct saved_vm *s)
 {
 	memset(s, 0, sizeof(*s));
 	(void)snprintf(s->arch, sizeof(s->arch), "%s", ctx->md->name);
-	if (ctx->accel == NULL || ctx->accel->has_models)
+	if (model_known(ctx, vm_get_cpu_model(ctx)))
 		(void)snprintf(s->cpu_model, sizeof(s->cpu_model), "%s", vm_get_cpu_model(ctx));
 	s->counter_hz = ctx->counter_hz;
 	s->sockets = ctx->sockets;
@@ -646,13 +656,16 @@ load_sections(struct vmctx *ctx, struct vm_state_in *in, const struct saved_vm *
 	return (0);
 }
 
-/* A guest has looked at its processor: it is to be the same, unless the back end shows the host's. */
+/* A guest has looked at its processor: it is to be the same. */
 static int
 same_model(struct vmctx *ctx, const struct saved_vm *s)
 {
-	bool shown = ctx->accel != NULL ? ctx->accel->has_models : ctx->want != VM_ACCEL_KVM;
+	bool shows_host = ctx->accel != NULL ? ctx->accel->shows_host : ctx->want == VM_ACCEL_KVM;
 
-	if (!shown || s->cpu_model[0] == '\0' || strcmp(s->cpu_model, vm_get_cpu_model(ctx)) == 0)
+	/* Without a name for the host's, the vCPUs' own registers say whether it will do. */
+	if (shows_host && !model_known(ctx, "host"))
+		return (0);
+	if (s->cpu_model[0] == '\0' || !model_known(ctx, vm_get_cpu_model(ctx)) || strcmp(s->cpu_model, vm_get_cpu_model(ctx)) == 0)
 		return (0);
 	if (ctx->cpu_model == NULL && ctx->accel == NULL)
 		return (vm_set_cpu_model(ctx, s->cpu_model));
@@ -677,8 +690,10 @@ prepare(struct vmctx *ctx, const struct saved_vm *s)
 		if (vm_set_counter_freq(ctx, s->counter_hz) != 0)
 			return (-1);
 	}
-	if (s->started && ctx->accel == NULL)
+	if (s->started && ctx->accel == NULL) {
+		ctx->counter_set = true;
 		return (vm_start(ctx));
+	}
 	/* The library's controllers are reset in this case; those of a kernel cannot be. */
 	if (!s->started && ctx->accel != NULL && ctx->accel->irq_set != NULL)
 		return (vm_fail(ENOTSUP, "vm '%s': state: the stream is of a VM that never ran; it must be loaded "

@@ -222,11 +222,9 @@ h_open(const struct h_target *t, const char *payload, const struct h_opts *opts)
 		.flags = opts->flags, .jit = opts->jit,
 	};
 	PTR(h->ctx = vm_new(&spec));
-	/* An architecture without such a model moves whatever its processor is; a back end without models shows the host's. */
-	if (opts->moves && vm_set_cpu_model(h->ctx, "baseline") != 0)
-		CHECK_EQ(errno, EINVAL);
-	if (opts->moves && t->accel == VM_ACCEL_KVM)
-		OK(vm_set_cpu_model(h->ctx, NULL));
+	/* arm64: kvm shows the host's processor, and soft one that no host lacks anything of.  amd64: the stream's, or what h_common() found. */
+	if (opts->moves && t->arch == VM_ARCH_ARM64 && t->accel != VM_ACCEL_KVM)
+		OK(vm_set_cpu_model(h->ctx, "baseline"));
 	OK(vm_setup_memory(h->ctx, H_RAM, VM_MMAP_ALL));
 	if (t->arch == VM_ARCH_ARM64)
 		OK(vm_attach_vgic(h->ctx, H_GICD, 0x10000, H_GICR, H_GICR_STRIDE * H_MAXCPU));
@@ -251,9 +249,41 @@ h_open(const struct h_target *t, const char *payload, const struct h_opts *opts)
 		.name = "control", .space = h->a->ctl.space, .base = h->a->ctl.addr, .len = 16, .read = ctl_read,
 		.write = ctl_write, .arg = h,
 	};
+	if (opts->model != NULL)
+		OK(vm_set_cpu_model(h->ctx, opts->model));
+	if (opts->hz != 0)
+		OK(vm_set_counter_freq(h->ctx, opts->hz));
 	if (!opts->no_control)
 		PTR(h->ctl = vm_range_add(h->ctx, &ctl));
 	return (h);
+}
+
+void
+h_common(const struct h_target *const *t, unsigned n, struct h_opts *o)
+{
+	static const char *const amd64[] = { "baseline", "baseline-v1", NULL }, *const none[] = { NULL };
+	const char *const *model = t[0]->arch == VM_ARCH_AMD64 ? amd64 : none;
+	struct h_opts plain = *o;
+	struct h_vm *h;
+	unsigned i;
+
+	for (unsigned m = 0;; m++) {
+		plain.model = o->model = model[m];
+		plain.hz = o->hz = 0;
+		for (i = 0; i < n; i++) {
+			h = h_open(t[i], "selfstate", &plain);
+			if (vm_start(h->ctx) != 0) {
+				if (model[m] == NULL || model[m + 1] == NULL)
+					SKIP(vm_errmsg());
+				h_close(h);
+				break;
+			}
+			o->hz = t[i]->accel == VM_ACCEL_KVM || o->hz == 0 ? vm_get_counter_freq(h->ctx) : o->hz;
+			h_close(h);
+		}
+		if (i == n)
+			return;
+	}
 }
 
 void

@@ -82,6 +82,8 @@ struct h_opts {
 	struct vm_jit	 jit;
 	bool		 others_off;		/* leave vCPUs but 0 as they were created */
 	bool		 moves;			/* to other back ends: see to it that its processor can */
+	const char	*model;			/* vm_set_cpu_model() */
+	uint64_t	 hz;			/* vm_set_counter_freq() */
 	bool		 no_control;		/* do not claim the control block: its accesses are exits */
 };
 
@@ -132,6 +134,12 @@ void	h_join(struct h_vm *h);
 void	h_wait(sem_t *sem, const char *what);
 /* Sleep a little, for loops that wait for something on other threads. */
 void	h_nap(void);
+
+/*
+ * The processor model and the counter's frequency (o->model, o->hz) with which a VM can be on any of these targets: some back ends have but one frequency,
+ * and some hosts lack what the baseline has.  Ends the case as skipped if there are none.
+ */
+void	h_common(const struct h_target *const *t, unsigned n, struct h_opts *o);
 
 /*
  * NULL if an interrupt that the processor took is in service until its end, as it has to be.  There is a /dev/kvm (one that

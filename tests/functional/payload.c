@@ -1447,9 +1447,13 @@ move(struct h_vm *h, const struct h_target *to, int ncpu)
 static void
 selfstate(const struct h_target *t, const struct h_target *other, unsigned rounds)
 {
-	const struct h_opts o = { .moves = true };
-	struct h_vm *h = h_open(t, "selfstate", &o);
+	const struct h_target *const both[] = { t, other };
+	struct h_opts o = { .moves = true };
+	struct h_vm *h;
 	unsigned moves = 0;
+
+	h_common(both, 2, &o);
+	h = h_open(t, "selfstate", &o);
 
 	h_param(h, 0, rounds);
 	h->on_exit = exit_stop;
@@ -1536,7 +1540,8 @@ TEST(regs_cross_arm64)
 static void
 state_cross(const struct h_target *a, const struct h_target *b)
 {
-	const struct h_opts o = { .moves = true };
+	const struct h_target *const both[] = { a, b };
+	struct h_opts o = { .moves = true };
 	struct vm_state_out *out;
 	struct vm_state_in *in;
 	struct h_vm *h, *n;
@@ -1545,6 +1550,7 @@ state_cross(const struct h_target *a, const struct h_target *b)
 
 	h_need(a);
 	h_need(b);
+	h_common(both, 2, &o);
 	h = h_open(a, "selfstate", &o);
 	n = h_open(b, "selfstate", &o);
 	h_param(h, 0, 20);
@@ -1581,7 +1587,8 @@ TEST(state_cross_arm64)
 static void
 state_tick(const struct h_target *t, const struct h_target *to)
 {
-	const struct h_opts o = { .moves = true };
+	const struct h_target *const both[] = { t, to };
+	struct h_opts o = { .moves = true };
 	struct vm_i8254 *pit, *npit;
 	struct h_vm *h, *n;
 	struct vm_state_out *out;
@@ -1590,6 +1597,7 @@ state_tick(const struct h_target *t, const struct h_target *to)
 	uint64_t count, clock;
 	size_t len;
 
+	h_common(both, 2, &o);
 	/* A busy host may let this thread sleep until the payload is through: then once more. */
 	for (int try = 0;; try++) {
 		h = tick_open(t, &o, &pit);

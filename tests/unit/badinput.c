@@ -341,7 +341,11 @@ TEST(vm_set_cpu_model)
 	FAILS(EINVAL, vm_set_cpu_model(NULL, "v2"));
 	FAILS(EINVAL, vm_set_cpu_model(ctx, ""));
 	FAILS(EINVAL, vm_set_cpu_model(ctx, "v2 and a name that is longer than any that there could be"));
+	FAILS(EINVAL, vm_set_cpu_model(ctx, "v22"));
 	CHECK_HAS(vm_errmsg(), "did you mean 'v2'?");
+	FAILS(EINVAL, vm_set_cpu_model(ctx, "baselin"));
+	CHECK_HAS(vm_errmsg(), "did you mean 'baseline'?");
+	FAILS(ENOTSUP, vm_set_cpu_model(ctx, "v3"));
 	FAILS(EINVAL, vm_set_cpu_model(arm, "v2"));
 	CHECK_HAS(vm_errmsg(), "did you mean 'v8'?");
 	OK(vm_set_cpu_model(ctx, NULL));

@@ -233,6 +233,9 @@ relay(enum vm_accel one, enum vm_accel two)
 	void *data;
 
 	make(&a, VM_ARCH_AMD64, one);
+	/* What the host's processor is, another back end is not. */
+	if (one != two)
+		OK(vm_set_cpu_model(a.ctx, "baseline-v1"));
 	start_counting(&a);
 	for (int i = 1; i <= 20; i++) {
 		CHECK_EQ(next_count(&a), i);
@@ -274,6 +277,26 @@ TEST(a_run_goes_on_between_kvm_and_soft)
 {
 	need_kvm();
 	relay(VM_ACCEL_KVM, VM_ACCEL_SOFT);
+}
+
+/* A guest that has seen the host's processor, and a counter that the other cannot run: refused, and the one that was saved runs on. */
+TEST(a_guest_of_the_hosts_processor_stays)
+{
+	struct machine a, b;
+	size_t len;
+	void *data;
+
+	need_kvm();
+	make(&a, VM_ARCH_AMD64, VM_ACCEL_KVM);
+	start_counting(&a);
+	CHECK_EQ(next_count(&a), 1);
+	data = save(&a, &len);
+	make(&b, VM_ARCH_AMD64, VM_ACCEL_SOFT);
+	refused(&b, data, len, ENOTSUP, "soft: it has no processor model host");
+	CHECK_EQ(next_count(&a), 2);
+	free(data);
+	vm_close(a.ctx);
+	vm_close(b.ctx);
 }
 
 TEST(the_clock_goes_on_from_where_it_was)

@@ -47,7 +47,7 @@ static const struct config_key global[] = {
 	KEY_INT("sockets", 1, 1, VM_MAXCPU, "sockets that the guest is told of"),
 	KEY_INT("cores", 1, 1, VM_MAXCPU, "cores per socket"),
 	KEY_INT("threads", 1, 1, VM_MAXCPU, "threads per core"),
-	KEY_STRING("cpu.model", NULL, "processor that the guest sees: v1 or v2 for amd64, v8, v8.0-base or baseline for arm64; kvm shows the host's"),
+	KEY_STRING("cpu.model", NULL, "processor that the guest sees: v1, v2, baseline, baseline-v1 or host for amd64, v8, v8.0-base or baseline for arm64"),
 	KEY_MEMSIZE("memory.size", 256 * MIB, MIB, 16 * TIB, "RAM of the guest"),
 	KEY_BOOL("memory.wired", false, "lock guest memory in host RAM"),
 	KEY_BOOL("memory.prealloc", false, "have all guest memory from the host before the guest starts, so that it cannot be missing later"),

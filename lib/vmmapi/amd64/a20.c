@@ -6,8 +6,9 @@
  * The gate is the machine's (8042, port 92H); it tells the processors by vm_amd64_set_a20().
  */
 #include <errno.h>
+#include <string.h>
 
-#include "amd64.h"
+#include "model.h"
 
 #define	A20	(1ULL << 20)
 
@@ -82,8 +83,13 @@ amd64_vm_reset(struct vmctx *vm)
 {
 	struct amd64_vm *av = vm->md_vm;
 
-	if (av != NULL && av->a20_masked)
+	if (av == NULL)
+		return;
+	if (av->a20_masked)
 		set(vm, av, false);
+	/* The guest starts anew, and looks again. */
+	memcpy(av->seen, av->here, sizeof(av->seen));
+	av->immune_seen = av->immune_here;
 }
 
 static int
@@ -94,12 +100,19 @@ vm_check(void *obj)
 	if (av->possible != 0 && (av->features & ~av->possible) != 0)
 		return (vm_state_complain("amd64 vm: the guest has seen instructions (AES, PCLMULQDQ) that this host's "
 		    "processor does not have"));
-	return (0);
+	/* A back end that has not started has not said anything, nor has a stream that is older than that. */
+	if (av->here[W1_EDX] == 0 || av->seen[W1_EDX] == 0)
+		return (0);
+	if (amd64_words_check(av->seen, av->here) != 0)
+		return (-1);
+	return (amd64_immune_check(av->immune_seen, av->immune_here));
 }
 
 static const struct vm_state_field fields[] = {
 	VM_STATE_BOOL(struct amd64_vm, a20_masked),
 	VM_STATE_U64(struct amd64_vm, clock_base),
 	VM_STATE_U64(struct amd64_vm, features),
+	{ .name = "seen", .type = VM_FIELD_U32, .offset = offsetof(struct amd64_vm, seen), .count = AMD64_NWORDS, .stride = 4, .since = 2 },
+	VM_STATE_FIELD_(struct amd64_vm, immune_seen, VM_FIELD_U64, 2),
 };
-const struct vm_state_table amd64_vm_table = VM_STATE_TABLE("amd64.vm", 1, 1, fields, vm_check);
+const struct vm_state_table amd64_vm_table = VM_STATE_TABLE("amd64.vm", 2, 1, fields, vm_check);

@@ -118,10 +118,13 @@ _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
  */
 #define	AMD64_PHYS_BITS	41
 #define	AMD64_MAXPA	(1ULL << AMD64_PHYS_BITS)
-/* Processor signature by model: EDX after reset (SDM vol. 3 9.1.2) and EAX of CPUID leaf 1. */
-uint32_t amd64_signature(const struct vmctx *vm);
-/* The models' names; the first is the default. */
+#define	MISC_LIMIT_CPUID (1ULL << 22)		/* IA32_MISC_ENABLE */
+#define	MISC_XD_DISABLE	(1ULL << 34)
+/* model.c: the models' names, of which the first is the default; and the signature of the VM's, which EDX has after reset. */
 extern const char *const amd64_cpu_models[];
+uint32_t amd64_signature(const struct vmctx *vm);
+int	amd64_model_check(struct vmctx *vm, const char *name);
+#define	AMD64_NWORDS	9		/* model.h: enum amd64_word */
 
 /*
  * What intc_ops.sysreg() is given beside MSRs: MOV to CR8 of the value that the register has already,
@@ -138,6 +141,9 @@ struct amd64_vm {
 	 * soft: X86_F_* that the guest has seen, and those that this host can show; 0 if there is nothing to be said.
 	 */
 	uint64_t	 features, possible;
+	/* Words of CPUID (model.h): what the guest has seen, and what it is shown by this back end here; 0: nobody said. */
+	uint32_t	 seen[AMD64_NWORDS], here[AMD64_NWORDS];
+	uint64_t	 immune_seen, immune_here;	/* IA32_ARCH_CAPABILITIES, likewise */
 };
 /* vm->md_vm, NULL with a sentence if there is no memory for it. */
 struct amd64_vm *amd64_vm_get(struct vmctx *vm);

@@ -118,16 +118,6 @@ static const struct vm_layout amd64_layout = {
 	},
 };
 
-/* soft has what CPUID says of them (soft/amd64/cpuid.c). */
-const char *const amd64_cpu_models[] = { "v2", "v1", NULL };
-
-uint32_t
-amd64_signature(const struct vmctx *vm)
-{
-	/* Family 6: Westmere-EP (model 44) and Core 2 (model 15). */
-	return (vm->cpu_model != NULL && strcmp(vm->cpu_model, "v1") == 0 ? 0x000006fb : 0x000206c1);
-}
-
 /* Mode and place; where the stack is; what the last fault and its tables were. */
 static const int amd64_told[] = {
 	VM_AMD64_REG_RIP, VM_AMD64_REG_CS, VM_AMD64_REG_RFLAGS, VM_AMD64_REG_RSP, VM_AMD64_REG_CR0, VM_AMD64_REG_CR2, VM_AMD64_REG_CR3,
@@ -217,6 +207,7 @@ const struct md_ops md_amd64 = {
 	.vcpu_state = &amd64_state_table,
 	.intcs = amd64_intcs,
 	.cpu_models = amd64_cpu_models,
+	.cpu_model_check = amd64_model_check,
 	.vm_state = &amd64_vm_table,
 	.vcpu_reset = amd64_reset,
 	.reg_check = amd64_reg_check,

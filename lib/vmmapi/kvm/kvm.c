@@ -582,6 +582,31 @@ kvm_settle(struct vcpu *vcpu)
 	return (0);
 }
 
+/* A signal that waits ends KVM_RUN before the guest is entered, and, other than immediate_exit, behind what the kernel does on the way there. */
+void
+kvm_catch_up(struct vcpu *vcpu)
+{
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+	sigset_t set, was;
+
+	pthread_mutex_lock(&vcpu->lock);
+	if (vcpu->in_accel && kc->mask_set && !kc->shutdown && kvm_settle(vcpu) == 0 && kc->stage == KVM_STAGE_NONE) {
+		sigemptyset(&set);
+		sigaddset(&set, VM_KICK_SIGNAL);
+		(void)pthread_sigmask(SIG_BLOCK, &set, &was);
+		(void)pthread_kill(pthread_self(), VM_KICK_SIGNAL);
+		set_immediate(kc, 0);
+		if (ioctl(kc->fd, KVM_RUN, 0) == 0) {
+			kc->off = 0;
+			kc->stage = KVM_STAGE_FRESH;
+		}
+		take_signals();
+		(void)pthread_sigmask(SIG_SETMASK, &was, NULL);
+		vcpu->page_valid = false;
+	}
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
 /*
  * Execute the instruction of the last exit again.  An instruction that only read and has no answer
  * yet has not retired: it is finished with ones, and the registers from before are put back.
@@ -689,7 +714,9 @@ kvm_state_refresh(struct vcpu *vcpu)
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.id = VM_ACCEL_KVM,
+	.shows_host = true,
 	.probe = kvm_probe,
+	.fits = kvm_fits,
 	.vm_create = kvm_vm_create,
 	.vm_finalize = kvm_vm_finalize,
 	.vm_destroy = kvm_vm_destroy,

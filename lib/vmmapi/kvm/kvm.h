@@ -140,6 +140,12 @@ extern const struct kvm_need kvm_md_needs[];
  * A guest that counts down from n in two instructions a step, then leaves; 0 or -1 (it did not get
  * there).
  */
+/*
+ * The kernel makes interrupts of timers that have come to their end, of which it tells nobody before; nothing of the guest is executed.  vCPU not running.
+ */
+void	kvm_catch_up(struct vcpu *vcpu);
+/* accel_ops.fits, on an open /dev/kvm. */
+int	kvm_md_fits(struct vmctx *vm, int kvmfd);
 int	kvm_md_probe_load(int vmfd, int vcpufd, uint8_t *page, uint32_t n);
 unsigned long kvm_md_vm_type(int kvmfd);
 int	kvm_md_vm_create(struct vmctx *vm);

@@ -191,7 +191,7 @@ tsc_frequency(struct vmctx *vm)
 		return (vm_fail(ENOTSUP, "vm '%s': kvm does not tell the frequency of the time-stamp counter",
 		    vm->name));
 	md->host_khz = md->guest_khz = (uint64_t)khz;
-	if (want != (unsigned long)khz && vm->counter_hz != vm->md->counter_hz) {
+	if (want != (unsigned long)khz && vm->counter_set) {
 		for (int i = 0; i < VM_MAXCPU; i++) {
 			if (vm->vcpus[i] != NULL && kvm_ioctl(kvm_cpu(vm->vcpus[i])->fd, KVM_SET_TSC_KHZ, (void *)want) != 0)
 				return (vm_fail(ENOTSUP,
@@ -240,6 +240,11 @@ kvm_md_vm_finalize(struct vmctx *vm)
 
 	if (tsc_frequency(vm) != 0)
 		return (-1);
+	/* A model tells the frequency, which is known only now. */
+	for (int i = 0; md->model != NULL && i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] != NULL && kvm_cpuid_set(vm->vcpus[i]) != 0)
+			return (-1);
+	}
 	md->has_offset = first != NULL && kvm_ioctl(kvm_cpu(first)->fd, KVM_HAS_DEVICE_ATTR, &attr) == 0;
 	md->exact = md->has_offset && md->guest_khz == md->host_khz;
 	md->fixed = md->has_offset && !offset_sticks(first);
@@ -279,8 +284,13 @@ kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns)
 
 	if (!run) {
 		/* Paused within a pause, it stands since the first. */
-		if (md->running)
+		if (md->running) {
 			md->stop = now;
+			for (int i = 0; i < VM_MAXCPU; i++) {
+				if (vm->vcpus[i] != NULL)
+					kvm_lapic_stop(vm->vcpus[i]);
+			}
+		}
 		md->running = false;
 		return (0);
 	}
@@ -289,6 +299,10 @@ kvm_md_clock_run(struct vmctx *vm, bool run, uint64_t ns)
 		if (vm->vcpus[i] != NULL && kvm_cpu(vm->vcpus[i])->md->loaded)
 			tsc_back(vm->vcpus[i], md->guest_khz == md->host_khz ? gone :
 			    muldiv64(gone, md->guest_khz, md->host_khz));
+	}
+	for (int i = 0; i < VM_MAXCPU; i++) {
+		if (vm->vcpus[i] != NULL)
+			kvm_lapic_go(vm->vcpus[i]);
 	}
 	md->origin = md->started ? md->origin + gone : now;
 	md->start = now;

@@ -5,11 +5,13 @@
 #ifndef _VMMAPI_KVM_AMD64_H_
 #define	_VMMAPI_KVM_AMD64_H_
 
-#include "../amd64/amd64.h"
+#include "../amd64/model.h"
 #include "kvm.h"
 
 struct kvm_md_vm {
-	struct kvm_cpuid2 *cpuid;		/* what guests may see, before the vCPU's own numbers */
+	struct kvm_cpuid2 *cpuid;		/* what guests see of the host, before the vCPU's own numbers */
+	const struct x86_model *model;		/* NULL: the host's processor */
+	uint64_t	 features;		/* ... X86_F_* */
 	bool		 has_sregs2, has_tsc_deadline, has_user_msr;
 	uint32_t	 debug_flags;		/* KVM_GUESTDBG_* that exist */
 
@@ -33,6 +35,9 @@ struct kvm_md_cpu {
 	bool		 loaded;		/* state was loaded before */
 	uint64_t	 tsc;			/* of the page, when it was last filled or loaded */
 	uint64_t	 tsc_ref;		/* host TSC of that moment */
+	bool		 stands;		/* the local APIC's timer, with ... */
+	uint32_t	 left;			/* ... what was left of its count; 0: it did not count */
+	uint64_t	 deadline;		/* ... or IA32_TSC_DEADLINE */
 };
 
 /* kvm_amd64_cpuid.c */
@@ -42,6 +47,8 @@ bool	kvm_cpuid_has(struct vmctx *vm, uint32_t leaf, int reg, unsigned bit);	/* r
 
 /* kvm_amd64_chips.c */
 int	kvm_lapic_init(struct vcpu *vcpu);
+void	kvm_lapic_stop(struct vcpu *vcpu);	/* the VM's clock stops, and goes on */
+void	kvm_lapic_go(struct vcpu *vcpu);
 int	kvm_chips_init(struct vmctx *vm);
 
 /* kvm_amd64_state.c */
@@ -54,6 +61,7 @@ int	kvm_msr_set(struct vcpu *vcpu, uint32_t msr, uint64_t val);
 #define	MSR_APIC_BASE		0x01b
 #define	MSR_TSC_ADJUST		0x03b
 #define	MSR_SPEC_CTRL		0x048
+#define	MSR_ARCH_CAPABILITIES	0x10a
 #define	MSR_SYSENTER_CS		0x174
 #define	MSR_SYSENTER_ESP	0x175
 #define	MSR_SYSENTER_EIP	0x176

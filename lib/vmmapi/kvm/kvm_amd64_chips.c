@@ -224,7 +224,8 @@ static void
 lapic_to(struct vcpu *vcpu, struct lapic *to, const struct kvm_lapic_state *k)
 {
 	const struct amd64_state *st = vcpu->state;
-	uint32_t left = get32(k, L_CUR_COUNT);
+	const struct kvm_md_cpu *mc = kvm_cpu(vcpu)->md;
+	uint32_t left = mc->stands ? mc->left : get32(k, L_CUR_COUNT);
 
 	to->tpr = get32(k, L_TPR) & 0xff;
 	to->ldr = (st->apic_base & APIC_BASE_EXTD) != 0 ? 0 : get32(k, L_LDR) & 0xff000000;
@@ -275,12 +276,42 @@ lapic_from(struct vcpu *vcpu, struct kvm_lapic_state *k, const struct lapic *lp)
 		put32(k, L_ISR + i * 0x10, lp->isr[i]);
 		put32(k, L_TMR + i * 0x10, lp->tmr[i]);
 	}
-	put32(k, L_INIT_COUNT, lp->init_count);
+	/* One that has come to its end would come to it once more. */
+	put32(k, L_INIT_COUNT, lp->armed ? lp->init_count : 0);
 	put32(k, L_DIVIDE, lp->divide);
 	if (lp->armed && (lp->lvt[LVT_TIMER] & TIMER_MODE) != TIMER_DEADLINE) {
 		left = lp->deadline > now ? (lp->deadline - now + divisor(lp->divide) - 1) / divisor(lp->divide) : 1;
 		put32(k, L_CUR_COUNT, left > lp->init_count ? lp->init_count : (uint32_t)left);
 	}
+}
+
+/*
+ * The kernel's timer counts on while the VM's clock stands, and does not tell that it has come to its end and is not yet an interrupt.  So what
+ * was left when the clock stopped counts; where nothing was, it is made an interrupt now.
+ */
+void
+kvm_lapic_stop(struct vcpu *vcpu)
+{
+	struct kvm_md_cpu *mc = kvm_cpu(vcpu)->md;
+	struct kvm_lapic_state k;
+
+	mc->left = 0;
+	mc->deadline = 0;
+	mc->stands = kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_LAPIC, &k) == 0;
+	if (!mc->stands || (get32(&k, L_LVT) & LVT_MASKED) != 0)
+		return;
+	if ((get32(&k, L_LVT) & TIMER_MODE) == TIMER_DEADLINE)
+		(void)kvm_msr_get(vcpu, MSR_TSC_DEADLINE, &mc->deadline);
+	else
+		mc->left = get32(&k, L_CUR_COUNT);
+	if (mc->left == 0 && mc->deadline == 0)
+		kvm_catch_up(vcpu);
+}
+
+void
+kvm_lapic_go(struct vcpu *vcpu)
+{
+	kvm_cpu(vcpu)->md->stands = false;
 }
 
 /* Power-on state.  LINT0 is as in the library's own (lapic.c), whatever the kernel has: a guest that knows of no APIC gets the 8259's interrupts. */
@@ -400,6 +431,9 @@ load_cpu(struct vcpu *vcpu, struct vm_state_in *in)
 	error = vcpu->vm->accel->state_load(vcpu);
 	if (error == 0) {
 		lapic_from(vcpu, &k, lp);
+		kvm_cpu(vcpu)->md->left = get32(&k, L_CUR_COUNT);
+		kvm_cpu(vcpu)->md->deadline = st->tsc_deadline;
+		kvm_cpu(vcpu)->md->stands = true;
 		if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_LAPIC, &k) != 0)
 			error = vm_fail_sys(errno, "vcpu %d: kvm does not take the state of the local APIC", vcpu->id);
 		else if (st->tsc_deadline != 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kvm_amd64_cpuid.c - what a guest on kvm is told of its processor: what the kernel supports, less
+ * kvm_amd64_cpuid.c - what a guest on kvm is told of its processor: that of the VM's model
+ * (amd64/model.c), if it has one and this host has all that it needs, or what the kernel supports, less
  * whatever has state that struct amd64_state does not carry (the extended register files,
  * protection keys, shadow stacks, nested virtualization).  A guest that never sees such a feature
  * can be saved and restored whole.
@@ -119,20 +120,107 @@ leaf_add(struct kvm_cpuid2 *c, uint32_t function, uint32_t index)
 	e->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 }
 
+/* What the kernel supports. */
+static struct kvm_cpuid2 *
+supported(int kvmfd)
+{
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0]));
+
+	if (c == NULL)
+		return (vm_fail_null(ENOMEM, "kvm: out of memory"));
+	c->nent = MAX_ENTRIES - 2;
+	if (kvm_ioctl(kvmfd, KVM_GET_SUPPORTED_CPUID, c) == 0)
+		return (c);
+	(void)vm_fail_sys(errno, "kvm does not tell the processor's features");
+	free(c);
+	return (NULL);
+}
+
+static void
+words_of(const struct kvm_cpuid2 *c, uint32_t w[AMD64_NWORDS])
+{
+	int word;
+
+	memset(w, 0, AMD64_NWORDS * sizeof(w[0]));
+	for (uint32_t i = 0; i < c->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &c->entries[i];
+		const uint32_t regs[] = { e->eax, e->ebx, e->ecx, e->edx };
+
+		for (unsigned r = 0; r < nitems(regs); r++) {
+			if ((word = amd64_words_index(e->function, e->index, r)) >= 0)
+				w[word] = regs[r];
+		}
+	}
+}
+
+int
+kvm_md_fits(struct vmctx *vm, int kvmfd)
+{
+	const struct x86_model *model = amd64_model(vm->cpu_model);
+	uint32_t have[AMD64_NWORDS];
+	struct kvm_cpuid2 *c;
+
+	if (model == NULL)
+		return (0);
+	c = supported(kvmfd);
+	if (c == NULL)
+		return (-1);
+	words_of(c, have);
+	free(c);
+	return (amd64_model_fit(model, amd64_features(have), "kvm"));
+}
+
+/* IA32_ARCH_CAPABILITIES as the kernel has it for guests. */
+static uint64_t
+immune(int kvmfd)
+{
+	struct {
+		struct kvm_msrs	head;
+		struct kvm_msr_entry entry;
+	} l = { .head.nmsrs = 1, .entry.index = MSR_ARCH_CAPABILITIES };
+
+	return (kvm_ioctl(kvmfd, KVM_GET_MSRS, &l) == 1 ? l.entry.data : 0);
+}
+
+static int
+model_init(struct vmctx *vm)
+{
+	struct kvm_md_vm *md = kvm_vm(vm)->md;
+	struct amd64_vm *av = amd64_vm_get(vm);
+	uint32_t have[AMD64_NWORDS];
+	struct vcpu none = { .vm = vm };
+	struct amd64_shown shown;
+
+	if (av == NULL)
+		return (-1);
+	words_of(md->cpuid, have);
+	md->model = amd64_model(vm->cpu_model);
+	if (md->model != NULL) {
+		md->features = md->model->need | (md->model->may & amd64_features(have));
+		av->features = av->possible = md->features;
+		shown = (struct amd64_shown){ .vcpu = &none, .model = md->model, .features = md->features };
+		amd64_words(&shown, av->here);
+	} else {
+		av->features = av->possible = 0;
+		memcpy(av->here, have, sizeof(av->here));
+	}
+	av->immune_here = (av->here[W7_EDX] & B(29)) != 0 ? immune(kvm_vm(vm)->kvmfd) : 0;
+	memcpy(av->seen, av->here, sizeof(av->seen));
+	av->immune_seen = av->immune_here;
+	return (0);
+}
+
 int
 kvm_cpuid_init(struct vmctx *vm)
 {
 	struct kvm_md_vm *md = kvm_vm(vm)->md;
-	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0]));
+	struct kvm_cpuid2 *c = supported(kvm_vm(vm)->kvmfd);
 	uint32_t n = 0;
 	bool intel;
 
 	if (c == NULL)
-		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
+		return (-1);
 	md->cpuid = c;
-	c->nent = MAX_ENTRIES - 2;
-	if (kvm_ioctl(kvm_vm(vm)->kvmfd, KVM_GET_SUPPORTED_CPUID, c) != 0)
-		return (vm_fail_sys(errno, "vm '%s': kvm does not tell the processor's features", vm->name));
 	intel = is_intel(c);
 	for (uint32_t i = 0; i < c->nent; i++) {
 		struct kvm_cpuid_entry2 e = c->entries[i];
@@ -143,22 +231,16 @@ kvm_cpuid_init(struct vmctx *vm)
 	c->nent = n;
 	leaf_add(c, 0xb, 0);
 	leaf_add(c, 0xb, 1);
-	return (0);
+	return (model_init(vm));
 }
 
 bool
 kvm_cpuid_has(struct vmctx *vm, uint32_t leaf, int reg, unsigned bit)
 {
-	const struct kvm_cpuid2 *c = kvm_vm(vm)->md->cpuid;
+	const struct amd64_vm *av = vm->md_vm;
+	int word = amd64_words_index(leaf, 0, (unsigned)reg);
 
-	for (uint32_t i = 0; i < c->nent; i++) {
-		const struct kvm_cpuid_entry2 *e = &c->entries[i];
-		const uint32_t regs[] = { e->eax, e->ebx, e->ecx, e->edx };
-
-		if (e->function == leaf && e->index == 0)
-			return ((regs[reg] >> bit & 1) != 0);
-	}
-	return (false);
+	return (av != NULL && word >= 0 && (av->here[word] >> bit & 1) != 0);
 }
 
 /* The vCPU's own numbers: APIC id and topology.  The id is the vCPU's number. */
@@ -198,19 +280,50 @@ leaf_vcpu(struct vcpu *vcpu, struct kvm_cpuid_entry2 *e)
 	}
 }
 
+/* All leaves of a model.  What follows registers (the APIC's and OSXSAVE's bits) the kernel sees to. */
+static void
+model_fill(struct vcpu *vcpu, struct kvm_cpuid2 *c)
+{
+	static const struct {
+		uint32_t	first, last;
+		uint32_t	subs;		/* 0: the leaf has none */
+	} leaves[] = {
+		{ 0x0, 0x2, 0 }, { 0x4, 0x4, 5 }, { 0x6, 0x6, 0 }, { 0x7, 0x7, 3 }, { 0xb, 0xb, 2 }, { 0x15, 0x16, 0 },
+		{ 0x40000000, 0x40000001, 0 }, { 0x40000010, 0x40000010, 0 }, { 0x80000000, 0x80000008, 0 },
+	};
+	const struct kvm_md_vm *md = kvm_vm(vcpu->vm)->md;
+	const struct amd64_shown shown = { .vcpu = vcpu, .model = md->model, .features = md->features };
+	uint32_t r[4];
+
+	c->nent = 0;
+	for (size_t i = 0; i < nitems(leaves); i++) {
+		for (uint32_t leaf = leaves[i].first; leaf <= leaves[i].last; leaf++) {
+			for (uint32_t sub = 0; sub == 0 || sub < leaves[i].subs; sub++) {
+				amd64_cpuid(&shown, leaf, sub, r);
+				c->entries[c->nent++] = (struct kvm_cpuid_entry2){ .function = leaf, .index = sub,
+				    .flags = leaves[i].subs != 0 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0, .eax = r[0], .ebx = r[1], .ecx = r[2], .edx = r[3] };
+			}
+		}
+	}
+}
+
 int
 kvm_cpuid_set(struct vcpu *vcpu)
 {
-	const struct kvm_cpuid2 *from = kvm_vm(vcpu->vm)->md->cpuid;
-	size_t len = sizeof(*from) + from->nent * sizeof(from->entries[0]);
-	struct kvm_cpuid2 *c = malloc(len);
+	const struct kvm_md_vm *md = kvm_vm(vcpu->vm)->md;
+	const struct kvm_cpuid2 *from = md->cpuid;
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0]));
 	int error = 0;
 
 	if (c == NULL)
 		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
-	memcpy(c, from, len);
-	for (uint32_t i = 0; i < c->nent; i++)
-		leaf_vcpu(vcpu, &c->entries[i]);
+	if (md->model != NULL)
+		model_fill(vcpu, c);
+	else {
+		memcpy(c, from, sizeof(*from) + from->nent * sizeof(from->entries[0]));
+		for (uint32_t i = 0; i < c->nent; i++)
+			leaf_vcpu(vcpu, &c->entries[i]);
+	}
 	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_CPUID2, c) != 0)
 		error = vm_fail_sys(errno, "vcpu %d: kvm does not take the processor's features", vcpu->id);
 	free(c);

@@ -509,6 +509,9 @@ events_save(struct vcpu *vcpu, struct amd64_state *st)
 		st->intr_shadow = (e.interrupt.shadow & KVM_X86_SHADOW_INT_STI) != 0 ? 1 : 0;
 	st->nmi_pending = e.nmi.pending != 0 || e.nmi.injected != 0;
 	st->nmi_blocked = e.nmi.masked != 0 && e.nmi.injected == 0;
+	/* What is being delivered has ended the halt. */
+	if (st->run_state == VM_AMD64_HALTED && (st->intr_pending || st->exc_pending))
+		st->run_state = VM_AMD64_RUNNING;
 	return (0);
 }
 
@@ -563,7 +566,7 @@ mp_load(struct vcpu *vcpu, const struct amd64_state *st)
 {
 	struct kvm_mp_state m = { .mp_state = KVM_MP_STATE_RUNNABLE };
 
-	if (st->run_state == VM_AMD64_HALTED)
+	if (st->run_state == VM_AMD64_HALTED && !st->intr_pending && !st->exc_pending)
 		m.mp_state = KVM_MP_STATE_HALTED;
 	else if (st->run_state == VM_AMD64_WAIT_SIPI)
 		m.mp_state = KVM_MP_STATE_INIT_RECEIVED;
@@ -629,6 +632,8 @@ kvm_md_state_save(struct vcpu *vcpu)
 	if (msrs_save(vcpu, st) != 0)
 		return (-1);
 	st->tsc = kvm_tsc_save(vcpu);
+	if (kvm_cpu(vcpu)->md->stands)
+		st->tsc_deadline = kvm_cpu(vcpu)->md->deadline;
 	return (0);
 }
 
@@ -643,8 +648,10 @@ kvm_md_state_load(struct vcpu *vcpu)
 	 * Reset leaves 0 in the counter, and nothing else does: the processor's own interrupt
 	 * controller is reset with it.
 	 */
-	if (kc->md->loaded && st->tsc == 0)
+	if (kc->md->loaded && st->tsc == 0) {
 		(void)kvm_ioctl(kc->fd, KVM_SET_LAPIC, &kc->md->lapic);
+		kc->md->stands = false;
+	}
 	regs_load(&r, st);
 	if (sregs_set(vcpu, st) != 0)
 		return (vm_fail(ENOTSUP,

@@ -46,6 +46,14 @@ vcpu_init(int vmfd, int fd, bool off)
 }
 
 int
+kvm_md_fits(struct vmctx *vm, int kvmfd)
+{
+	if (vm->cpu_model == NULL)
+		return (0);
+	return (vm_fail(ENOTSUP, "kvm: it shows arm64 guests the host's processor, not model %s: use soft", vm->cpu_model));
+}
+
+int
 kvm_md_probe_load(int vmfd, int vcpufd, uint8_t *page, uint32_t n)
 {
 	/* 1: subs w0, w0, #1; b.ne 1b; str w0, [x1] */
@@ -114,7 +122,7 @@ kvm_md_vm_finalize(struct vmctx *vm)
 {
 	uint64_t hz = host_hz();
 
-	if (vm->counter_hz != hz && vm->counter_hz != vm->md->counter_hz)
+	if (vm->counter_hz != hz && vm->counter_set)
 		return (vm_fail(ENOTSUP, "vm '%s': kvm cannot run the counter at %llu Hz on this host, only at %llu Hz",
 		    vm->name, (unsigned long long)vm->counter_hz, (unsigned long long)hz));
 	vm->counter_hz = hz;

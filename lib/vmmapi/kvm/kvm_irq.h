@@ -37,5 +37,7 @@ int	kvm_ring_full(struct vcpu *vcpu);
 
 /* kvm_probe.c */
 int	kvm_probe(enum vm_arch arch, bool fast);
+int	kvm_fits(struct vmctx *vm);
+int	kvm_open(const char *path);	/* the device; -1 with a sentence: why not, and what would help */
 
 #endif /* _VMMAPI_KVM_IRQ_H_ */

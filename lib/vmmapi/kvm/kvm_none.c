@@ -13,6 +13,12 @@ kvm_probe(enum vm_arch arch, bool fast)
 }
 
 static int
+kvm_fits(struct vmctx *vm)
+{
+	return (kvm_probe(vm->md->arch, false));
+}
+
+static int
 kvm_vm_create(struct vmctx *vm)
 {
 	return (kvm_probe(vm->md->arch, false));
@@ -22,5 +28,6 @@ const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.id = VM_ACCEL_KVM,
 	.probe = kvm_probe,
+	.fits = kvm_fits,
 	.vm_create = kvm_vm_create,
 };

@@ -9,9 +9,11 @@
  */
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +21,7 @@
 
 #include "kvm_irq.h"
 
+#define	DEVICE		"/dev/kvm"
 #define	FAST_MIPS	50		/* slower is not the hardware's speed */
 #define	SHORT_STEPS	500U		/* of two instructions each */
 #define	LONG_STEPS	20000U
@@ -177,6 +180,58 @@ probe_needs(int kvmfd, const struct kvm_need *need)
 	return (0);
 }
 
+/* The device may not be opened: whom its mode lets in. */
+static int
+not_permitted(const char *path)
+{
+	struct group grp, *g = NULL;
+	struct stat st;
+	char buf[2048];
+
+	if (stat(path, &st) != 0 || (st.st_mode & 0777) == 0666)
+		return (vm_fail(EACCES, "kvm: %s may not be opened: something else than its mode forbids it (a container, a security module)", path));
+	(void)getgrgid_r(st.st_gid, &grp, buf, sizeof(buf), &g);
+	if ((st.st_mode & 0060) == 0060 && st.st_gid != 0) {
+		if (g != NULL)
+			return (vm_fail(EACCES, "kvm: %s may not be opened: membership in the group '%s' would give access", path, g->gr_name));
+		return (vm_fail(EACCES, "kvm: %s may not be opened: membership in group %u would give access", path, (unsigned)st.st_gid));
+	}
+	return (vm_fail(EACCES, "kvm: %s may not be opened: it has mode %03o and group '%s', where a group of its own, such as 'kvm', and mode 660 would let "
+	    "the group's members in", path, (unsigned)st.st_mode & 0777, g != NULL ? g->gr_name : "?"));
+}
+
+int
+kvm_open(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return (fd);
+	switch (errno) {
+	case ENOENT:
+		return (vm_fail(ENOENT,
+		    "kvm: there is no %s: the processor has no virtualization for us, it is "
+		    "switched off in the firmware, or the kvm modules are not loaded", path));
+	case EACCES:
+	case EPERM:
+		return (not_permitted(path));
+	default:
+		return (vm_fail(ENOTSUP, "kvm: %s cannot be opened: %s", path, strerror(errno)));
+	}
+}
+
+int
+kvm_fits(struct vmctx *vm)
+{
+	int fd = kvm_open(DEVICE), error;
+
+	if (fd < 0)
+		return (-1);
+	error = kvm_md_fits(vm, fd);
+	(void)close(fd);
+	return (error);
+}
+
 int
 kvm_probe(enum vm_arch arch, bool fast)
 {
@@ -185,21 +240,9 @@ kvm_probe(enum vm_arch arch, bool fast)
 	if (arch != kvm_md_arch)
 		return (vm_fail(ENOTSUP, "kvm: %s guests do not run on an %s host",
 		    vm_arch_name(arch) == NULL ? "such" : vm_arch_name(arch), vm_arch_name(kvm_md_arch)));
-	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		switch (errno) {
-		case ENOENT:
-			return (vm_fail(ENOENT,
-			    "kvm: there is no /dev/kvm: the processor has no virtualization for us, it is "
-			    "switched off in the firmware, or the kvm modules are not loaded"));
-		case EACCES:
-		case EPERM:
-			return (vm_fail(EACCES,
-			    "kvm: /dev/kvm may not be opened: membership in the group 'kvm' would give access"));
-		default:
-			return (vm_fail(ENOTSUP, "kvm: /dev/kvm cannot be opened: %s", strerror(errno)));
-		}
-	}
+	fd = kvm_open(DEVICE);
+	if (fd < 0)
+		return (-1);
 	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		error = vm_fail(ENOTSUP, "kvm: /dev/kvm does not speak version %d of its interface", KVM_API_VERSION);
 	else {

@@ -46,6 +46,14 @@ soft_probe(enum vm_arch arch, bool fast)
 	return (core->probe == NULL ? 0 : core->probe());
 }
 
+static int
+soft_fits(struct vmctx *vm)
+{
+	const struct soft_core *core = core_of(vm->md->arch);
+
+	return (core == NULL || core->fits == NULL ? 0 : core->fits(vm));
+}
+
 /* Life */
 
 static int
@@ -616,8 +624,8 @@ soft_vm_load(struct vmctx *vm, struct vm_state_in *in)
 const struct accel_ops accel_soft = {
 	.name = "soft",
 	.id = VM_ACCEL_SOFT,
-	.has_models = true,
 	.probe = soft_probe,
+	.fits = soft_fits,
 	.vm_create = soft_vm_create,
 	.vm_destroy = soft_vm_destroy,
 	.vcpu_create = soft_vcpu_create,

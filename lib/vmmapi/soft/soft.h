@@ -61,6 +61,8 @@ struct soft_core {
 	bool		(*halted)(struct soft_cpu *cpu);
 	/* Can it run on this host?  0, or -1 with the reason as sentence.  May be NULL. */
 	int		(*probe)(void);
+	/* Can it be the VM's processor model here?  0, or -1 with ENOTSUP and a sentence.  NULL: any. */
+	int		(*fits)(struct vmctx *vm);
 	/*
 	 * Address of the instruction that the state page is at: vm_exit.pc.  May be NULL; then the
 	 * core makes single-step exits.

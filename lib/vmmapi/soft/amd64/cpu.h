@@ -22,7 +22,7 @@
 #ifndef _VMMAPI_SOFT_AMD64_CPU_H_
 #define	_VMMAPI_SOFT_AMD64_CPU_H_
 
-#include "../../amd64/amd64.h"
+#include "../../amd64/model.h"
 #include "../code.h"
 #include "../hostmem.h"
 #include "../jump.h"
@@ -259,26 +259,6 @@ struct x86 {
 	uint64_t	 rotate_keeps;	/* shift.c: flags that the host's ROL and ROR of registers leave alone by an immediate above 1, and by CL do not */
 	uint64_t	 prng;		/* RDRAND: virtual time */
 };
-
-/* What a processor model has beyond x86-64-v1 (CPUID and translate.c agree by these). */
-#define	X86_F_SSE3	0x0001U
-#define	X86_F_SSSE3	0x0002U
-#define	X86_F_SSE41	0x0004U
-#define	X86_F_SSE42	0x0008U
-#define	X86_F_POPCNT	0x0010U
-#define	X86_F_CX16	0x0020U
-#define	X86_F_MOVBE	0x0040U
-#define	X86_F_RDTSCP	0x0080U
-#define	X86_F_RDRAND	0x0100U
-#define	X86_F_FSGSBASE	0x0200U
-#define	X86_F_AES	0x0400U
-#define	X86_F_PCLMUL	0x0800U
-#define	X86_F_LAHF	0x1000U		/* in 64-bit mode */
-#define	X86_F_PCID	0x2000U		/* and INVPCID */
-#define	X86_F_SMEP	0x4000U
-#define	X86_F_SMAP	0x8000U
-#define	X86_F_UMIP	0x10000U
-#define	X86_F_1G	0x20000U
 
 static inline struct x86 *
 x86_of(struct soft_cpu *cpu)
@@ -823,6 +803,7 @@ bool	x86_insn_breakpoints_on(const struct x86 *x);
 /* cpuid.c, msr.c, time.c, io.c */
 
 /* Choose the processor model of the VM: 0, or -1 with a sentence. */
+int	x86_model_fits(struct vmctx *vm);
 int	x86_model_init(struct x86 *x);
 /* The VM's state was loaded: the guest goes on with the features that it has seen. */
 void	x86_model_loaded(struct x86 *x);

@@ -594,6 +594,7 @@ const struct soft_core soft_core_amd64 = {
 	.debug = core_debug,
 	.wakeable = core_wakeable,
 	.halted = core_halted,
+	.fits = x86_model_fits,
 	.pc = core_pc,
 	.step_reason = VM_AMD64_DEBUG_STEP,
 	.save = core_save,

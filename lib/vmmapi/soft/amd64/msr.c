@@ -36,16 +36,6 @@
 #define	MSR_EFER		0xc0000080U
 #define	MSR_TSC_AUX		0xc0000103U
 
-/*
- * The processor is not affected by what these bits name, so that a guest takes no trouble: RDCL_NO,
- * IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO,
- * PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
- */
-#define	ARCH_CAPABILITIES							\
-	(1ULL << 0 | 1ULL << 1 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 8 |	\
-	1ULL << 13 | 1ULL << 14 | 1ULL << 15 | 1ULL << 20 | 1ULL << 24 | 1ULL << 26 |		\
-	1ULL << 27 | 1ULL << 62)
-
 #define	MTRRCAP		0x508ULL	/* 8 variable ranges, fixed ranges, write-combining */
 #define	UCODE_REV	(0x1fULL << 32)
 /* IBRS, STIBP, SSBD, BHI_DIS_S: accepted, there is nothing to restrain */
@@ -221,6 +211,24 @@ ratio(const struct x86 *x)
 	return (r == 0 ? 1 : r & 0xff);
 }
 
+/* Registers that are there with a bit of CPUID (SDM vol. 4 table 2-2); all others are. */
+static bool
+there(const struct x86 *x, uint32_t msr)
+{
+	switch (msr) {
+	case MSR_SPEC_CTRL:
+		return ((x->features & (X86_F_IBRS | X86_F_STIBP | X86_F_SSBD | X86_F_BHI_CTRL)) != 0);
+	case MSR_PRED_CMD:
+		return ((x->features & X86_F_IBRS) != 0);
+	case MSR_FLUSH_CMD:
+		return ((x->features & X86_F_L1D_FLUSH) != 0);
+	case MSR_ARCH_CAPABILITIES:
+		return ((x->features & X86_F_ARCH_CAPS) != 0);
+	default:
+		return (true);
+	}
+}
+
 /* Registers that only read: false if msr is none of them. */
 static bool
 constant(const struct x86 *x, uint32_t msr, uint64_t *v)
@@ -249,7 +257,7 @@ constant(const struct x86 *x, uint32_t msr, uint64_t *v)
 		*v = MTRRCAP;
 		return (true);
 	case MSR_ARCH_CAPABILITIES:
-		*v = ARCH_CAPABILITIES;
+		*v = X86_IMMUNE;
 		return (true);
 	default:
 		return (false);
@@ -283,6 +291,8 @@ x86_rdmsr(struct x86 *x, uint32_t msr, uint64_t *v)
 
 	if (is_controllers(msr))
 		return (x86_controller(x, msr, false, v) ? X_DONE : GP0(x));
+	if (!there(x, msr))
+		return (GP0(x));
 	if (constant(x, msr, v))
 		return (X_DONE);
 	p = is_mtrr(msr) ? mtrr(x, msr) : field(x, msr, &check);
@@ -391,6 +401,8 @@ x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t v)
 			x86_tsc_refresh(x);
 		return (x86_controller(x, msr, true, &v) ? X_DONE : GP0(x));
 	}
+	if (!there(x, msr))
+		return (GP0(x));
 	if (constant(x, msr, &old))
 		return (constant_allows(msr, v) ? X_DONE : GP0(x));
 	if (is_mtrr(msr)) {

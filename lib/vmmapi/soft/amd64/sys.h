@@ -13,12 +13,20 @@
 #define	MSR_APIC_BASE		0x01bU
 #define	MSR_TSC_DEADLINE	0x6e0U
 
-#define	MISC_LIMIT_CPUID	(1ULL << 22)	/* IA32_MISC_ENABLE */
-#define	MISC_XD_DISABLE		(1ULL << 34)
 
 /* cpuid.c */
 
 /* EAX, EBX, ECX, EDX as CPUID returns them for the vCPU in its present mode. */
+/*
+ * IA32_ARCH_CAPABILITIES, where a model has it.  The processor is not affected by what these bits name, so that a guest takes no trouble: RDCL_NO,
+ * IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO,
+ * PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+ */
+#define	X86_IMMUNE							\
+	(1ULL << 0 | 1ULL << 1 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 8 |	\
+	1ULL << 13 | 1ULL << 14 | 1ULL << 15 | 1ULL << 20 | 1ULL << 24 | 1ULL << 26 |		\
+	1ULL << 27 | 1ULL << 62)
+
 void	x86_cpuid(struct x86 *x, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 /* Bits of CR4 and EFER that the model has. */
 uint64_t x86_cr4_bits(const struct x86 *x);
