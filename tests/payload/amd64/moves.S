@@ -59,6 +59,7 @@
 	jnz	1b
 	testl	$1023, %ecx
 	jnz	2f
+	cli				/* RETURN leaves interrupts off: none may come before the HLT */
 	sti
 	hlt
 2:	pushl	%eax
