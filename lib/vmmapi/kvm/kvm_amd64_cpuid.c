@@ -174,12 +174,15 @@ kvm_md_fits(struct vmctx *vm, int kvmfd)
 static uint64_t
 immune(int kvmfd)
 {
-	struct {
+	union {
 		struct kvm_msrs	head;
-		struct kvm_msr_entry entry;
-	} l = { .head.nmsrs = 1, .entry.index = MSR_ARCH_CAPABILITIES };
+		uint8_t		space[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	} l;
 
-	return (kvm_ioctl(kvmfd, KVM_GET_MSRS, &l) == 1 ? l.entry.data : 0);
+	memset(&l, 0, sizeof(l));
+	l.head.nmsrs = 1;
+	l.head.entries[0].index = MSR_ARCH_CAPABILITIES;
+	return (kvm_ioctl(kvmfd, KVM_GET_MSRS, &l) == 1 ? l.head.entries[0].data : 0);
 }
 
 static int

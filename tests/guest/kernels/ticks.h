@@ -59,6 +59,8 @@ extern uint64_t clock_counts, clock_femto;
 extern uint32_t clock_tenth;
 
 void	timer_start(struct timer *t, uint32_t period);
+/* Whether a tick that was due at that time is still to be taken, of a timer that does not lose one. */
+bool	timer_due(const struct timer *t, uint64_t then);
 /* What is left of the period now; the clock was `now` just before. */
 uint32_t timer_left(struct timer *t, uint32_t period, uint64_t now);
 

@@ -91,6 +91,12 @@ timer_start(struct timer *t, uint32_t period)
 	u->enable();
 }
 
+bool
+timer_due(const struct timer *t, uint64_t then)
+{
+	return ((int64_t)(uses[t - timers].unit->cval() - then) <= 0);
+}
+
 uint32_t
 timer_left(struct timer *t, uint32_t period, uint64_t now)
 {
