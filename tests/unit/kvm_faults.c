@@ -44,9 +44,13 @@ static struct {
 	struct kvm_run	*run;
 } k = { .msrs = -1, .poll = -1 };
 
+/* What decides over a call: threads of the library call, too. */
+static pthread_mutex_t k_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void
 arm(unsigned at, unsigned times, int error, unsigned long req)
 {
+	pthread_mutex_lock(&k_lock);
 	k.thread = pthread_self();
 	k.calls = 0;
 	k.at = at;
@@ -54,17 +58,20 @@ arm(unsigned at, unsigned times, int error, unsigned long req)
 	k.error = error;
 	k.req = req;
 	k.on = true;
+	pthread_mutex_unlock(&k_lock);
 }
 
 static void
 disarm(void)
 {
+	pthread_mutex_lock(&k_lock);
 	k.on = k.any_thread = k.slow = false;
+	pthread_mutex_unlock(&k_lock);
 }
 
-/* A call that counts: does it fail? */
+/* A call that counts: does it fail?  The lock is held. */
 static bool
-fails(void)
+counted_fails(void)
 {
 	if (!k.on || (!k.any_thread && !pthread_equal(k.thread, pthread_self())))
 		return (false);
@@ -79,6 +86,22 @@ static bool
 is_slow(unsigned long req)
 {
 	return (req != KVM_CHECK_EXTENSION && req != KVM_GET_API_VERSION && req != KVM_GET_VCPU_MMAP_SIZE && req != KVM_GET_TSC_KHZ);
+}
+
+/* Does this ioctl fail, or with 0 a call of another kind? */
+static bool
+fails(unsigned long req)
+{
+	bool counts, yes;
+
+	pthread_mutex_lock(&k_lock);
+	if (req == 0 || k.req == 0)
+		counts = k.req == 0 && (!k.slow || (req != 0 && is_slow(req)));
+	else
+		counts = k.req == req;
+	yes = counts && counted_fails();
+	pthread_mutex_unlock(&k_lock);
+	return (yes);
 }
 
 int	__real_ioctl(int fd, unsigned long req, ...);
@@ -97,7 +120,7 @@ void	*__wrap_realloc(void *old, size_t len);
 int
 __wrap_ioctl(int fd, unsigned long req, void *arg)
 {
-	if ((k.req == 0 ? !k.slow || is_slow(req) : k.req == req) && fails())
+	if (fails(req))
 		return (-1);
 	if (req == KVM_CHECK_EXTENSION && (uintptr_t)arg == KVM_CAP_NR_MEMSLOTS && k.slots != 0)
 		return (k.slots);
@@ -123,31 +146,31 @@ __wrap_ioctl(int fd, unsigned long req, void *arg)
 int
 __wrap_open64(const char *path, int flags, mode_t mode)
 {
-	return (k.req == 0 && !k.slow && fails() ? -1 : __real_open64(path, flags, mode));
+	return (fails(0) ? -1 : __real_open64(path, flags, mode));
 }
 
 void *
 __wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t off)
 {
-	return (k.req == 0 && !k.slow && fails() ? MAP_FAILED : __real_mmap64(addr, len, prot, flags, fd, off));
+	return (fails(0) ? MAP_FAILED : __real_mmap64(addr, len, prot, flags, fd, off));
 }
 
 void *
 __wrap_malloc(size_t len)
 {
-	return (k.req == 0 && !k.slow && fails() ? NULL : __real_malloc(len));
+	return (fails(0) ? NULL : __real_malloc(len));
 }
 
 void *
 __wrap_calloc(size_t n, size_t len)
 {
-	return (k.req == 0 && !k.slow && fails() ? NULL : __real_calloc(n, len));
+	return (fails(0) ? NULL : __real_calloc(n, len));
 }
 
 void *
 __wrap_realloc(void *old, size_t len)
 {
-	return (k.req == 0 && !k.slow && fails() ? NULL : __real_realloc(old, len));
+	return (fails(0) ? NULL : __real_realloc(old, len));
 }
 
 /* SECTION: guests */
