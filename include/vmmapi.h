@@ -151,7 +151,8 @@ struct vm_spec {
 	uint32_t		 insn_ns;	/* icount: nanoseconds per instruction, default 1 */
 	const char		*intc;		/* interrupt controller, default the architecture's */
 	struct vm_jit		 jit;
-	bool			 halt_poll;	/* kvm: the kernel looks for work this long before it lets a vCPU that waits sleep */
+	/* kvm: the kernel looks for work this long, in nanoseconds, before a vCPU that waits sleeps; 0: not at all; halt_poll false: as the host has it. */
+	bool			 halt_poll;
 	uint32_t		 halt_poll_ns;
 };
 
@@ -288,7 +289,8 @@ VM_PUBLIC const char *vm_arch_name(enum vm_arch arch);
 /*
  * Choose which processor the guest sees, by a name of the architecture's list.  amd64 has "v2", a processor of level x86-64-v2 with
  * conveniences of later ones, "v1" of x86-64-v1, "baseline" and "baseline-v1", which are the same on every back end and host, and
- * "host", all that the library can carry of the host's, on kvm only; "v3" and "v4" are refused.  arm64 has "v8" and "v8.0-base" on soft.
+ * "host", all that the library can carry of the host's, on kvm only; "v3" and "v4" are refused.  arm64 has "v8", "v8.0-base" and "baseline",
+ * which has nothing that some host lacks, on soft.
  * NULL: the default again, which is "v2" or "v8" on soft and the host's processor on kvm.  vm_start() refuses a back end that cannot be
  * the model, by what it lacks, and the automatic choice takes the other one.  The first values of vCPUs' registers are those of the model
  * at the time of their vm_vcpu_open().
@@ -388,8 +390,8 @@ VM_PUBLIC int vm_get_layout(struct vmctx *ctx, struct vm_layout *layout);
  * loader made RAM before, that RAM is kept and its length wins.  The memory of a named VM is allocated at
  * once, so that a full file system is an error here; that of an anonymous VM when it is touched.
  *
- * Errors: EINVAL (length zero, unaligned or beyond the layout), ENOTSUP (style), ENOSPC, ENOMEM,
- * EBUSY (the VM runs).
+ * Errors: EINVAL (length zero, unaligned or beyond the layout, or no whole number of the pages of VM_MEM_F_HUGE_*), ENOTSUP (style; such pages
+ * for a named VM or where writes are checked), ENOSPC, ENOMEM (also: too few of these pages were put aside), EBUSY (the VM runs).
  * Threads: set-up.
  */
 VM_COMMITTED int vm_setup_memory(struct vmctx *ctx, size_t len, enum vm_mmap_style style);

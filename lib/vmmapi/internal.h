@@ -260,6 +260,9 @@ void	vm_grace(struct vmctx *vm);
 void	vm_stop_vcpus(struct vmctx *vm);
 void	vm_go_vcpus(struct vmctx *vm);
 
+/* vm.c: the processor model of that name as the architecture has it, NULL if it has none. */
+const char *cpu_model_find(const struct vmctx *vm, const char *name);
+
 /* vcpu.c */
 /* Make the state page valid (settle, fetch).  vcpu->lock held, not running. */
 int	vcpu_fetch(struct vcpu *vcpu);

@@ -419,8 +419,8 @@ vm_get_topology(struct vmctx *ctx, uint16_t *sockets, uint16_t *cores, uint16_t 
 
 /* Processor models */
 
-static const char *
-model_find(struct vmctx *vm, const char *name)
+const char *
+cpu_model_find(const struct vmctx *vm, const char *name)
 {
 	for (const char *const *m = vm->md->cpu_models; *m != NULL; m++) {
 		if (strcmp(*m, name) == 0)
@@ -473,7 +473,7 @@ vm_set_cpu_model(struct vmctx *ctx, const char *name)
 
 	if (ctx == NULL)
 		return (vm_fail(EINVAL, "processor model: the VM handle is NULL"));
-	if (name != NULL && (model = model_find(ctx, name)) == NULL)
+	if (name != NULL && (model = cpu_model_find(ctx, name)) == NULL)
 		return (vm_fail(EINVAL, "vm '%s': %s guests have no processor model '%s'; did you mean '%s'?", ctx->name,
 		    ctx->md->name, name, model_nearest(ctx, name)));
 	if (name != NULL && ctx->md->cpu_model_check != NULL && ctx->md->cpu_model_check(ctx, name) != 0)

@@ -249,22 +249,12 @@ instance_name(char name[16], int id)
 
 /* SECTION: saving */
 
-static bool
-model_known(struct vmctx *ctx, const char *name)
-{
-	for (const char *const *m = ctx->md->cpu_models; *m != NULL; m++) {
-		if (strcmp(*m, name) == 0)
-			return (true);
-	}
-	return (false);
-}
-
 static void
 fill_vm(struct vmctx *ctx, struct saved_vm *s)
 {
 	memset(s, 0, sizeof(*s));
 	(void)snprintf(s->arch, sizeof(s->arch), "%s", ctx->md->name);
-	if (model_known(ctx, vm_get_cpu_model(ctx)))
+	if (cpu_model_find(ctx, vm_get_cpu_model(ctx)) != NULL)
 		(void)snprintf(s->cpu_model, sizeof(s->cpu_model), "%s", vm_get_cpu_model(ctx));
 	s->counter_hz = ctx->counter_hz;
 	s->sockets = ctx->sockets;
@@ -663,9 +653,9 @@ same_model(struct vmctx *ctx, const struct saved_vm *s)
 	bool shows_host = ctx->accel != NULL ? ctx->accel->shows_host : ctx->want == VM_ACCEL_KVM;
 
 	/* Without a name for the host's, the vCPUs' own registers say whether it will do. */
-	if (shows_host && !model_known(ctx, "host"))
+	if (shows_host && cpu_model_find(ctx, "host") == NULL)
 		return (0);
-	if (s->cpu_model[0] == '\0' || !model_known(ctx, vm_get_cpu_model(ctx)) || strcmp(s->cpu_model, vm_get_cpu_model(ctx)) == 0)
+	if (s->cpu_model[0] == '\0' || cpu_model_find(ctx, vm_get_cpu_model(ctx)) == NULL || strcmp(s->cpu_model, vm_get_cpu_model(ctx)) == 0)
 		return (0);
 	if (ctx->cpu_model == NULL && ctx->accel == NULL)
 		return (vm_set_cpu_model(ctx, s->cpu_model));

@@ -493,6 +493,19 @@ h_wait(sem_t *sem, const char *what)
 	}
 }
 
+uint32_t
+h_work_hash(uint32_t rounds)
+{
+	uint32_t hash = 5381, table[16] = { 0 };
+
+	for (uint32_t i = 0; i < rounds; i++) {
+		hash = hash * 33 + i;
+		table[i % 16] ^= hash;
+		hash += table[(i + 5) % 16];
+	}
+	return (hash);
+}
+
 void
 h_nap(void)
 {

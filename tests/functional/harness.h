@@ -134,6 +134,8 @@ void	h_join(struct h_vm *h);
 void	h_wait(sem_t *sem, const char *what);
 /* Sleep a little, for loops that wait for something on other threads. */
 void	h_nap(void);
+/* What the rounds of payload.h's MIX come to (selfstate.S, moves.S). */
+uint32_t h_work_hash(uint32_t rounds);
 
 /*
  * The processor model and the counter's frequency (o->model, o->hz) with which a VM can be on any of these targets: some back ends have but one frequency,

@@ -6,6 +6,7 @@
  * behind the latter it ends.
  */
 #include "ticks.h"
+#include "put.h"
 
 bool fast;
 unsigned current_round;
@@ -13,21 +14,6 @@ unsigned current_round;
 void
 ticked(struct timer *t)
 {
-}
-
-static void
-put(const char *s)
-{
-	for (; *s != '\0'; s++)
-		machine_put(*s);
-}
-
-static void
-put_hex(uint64_t v)
-{
-	put(" ");
-	for (int shift = 60; shift >= 0; shift -= 4)
-		machine_put("0123456789abcdef"[(v >> shift) & 15]);
 }
 
 void

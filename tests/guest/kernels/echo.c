@@ -5,15 +5,9 @@
  * takes no notice of the power button, which powers off.
  */
 #include "echo.h"
+#include "put.h"
 
 #define	LINES	30000
-
-static void
-put(const char *text)
-{
-	for (; *text != '\0'; text++)
-		machine_put(*text);
-}
 
 static void
 number(unsigned n)

@@ -3,27 +3,13 @@
  * echo_virt.c - the arm64 machine virt for echo.c, which starts as Linux' Image does: PL011, the power button on line 3 of the PL061, PSCI (1.1 section
  * 5.10 and 5.11).
  */
-#include <stdint.h>
-
 #include "echo.h"
+#include "virt.h"
 
-#define	UART		0x09000000UL
 #define	GPIO		0x09030000UL
 #define	BUTTON		0x08U		/* line 3 */
 #define	SYSTEM_OFF	0x84000008UL
 #define	SYSTEM_RESET	0x84000009UL
-
-static inline uint32_t
-rd(uintptr_t addr)
-{
-	return (*(volatile uint32_t *)addr);
-}
-
-static inline void
-wr(uintptr_t addr, uint32_t v)
-{
-	*(volatile uint32_t *)addr = v;
-}
 
 /* PL011: UARTCR enables it all.  PL061: GPIOIEV and GPIORIS see rising edges, whether or not they interrupt. */
 void
@@ -37,15 +23,13 @@ machine_init(void)
 void
 machine_put(char c)
 {
-	while ((rd(UART + 0x18) & 0x20) != 0)	/* TXFF */
-		;
-	wr(UART, (uint8_t)c);
+	uart_put(c);
 }
 
 int
 machine_get(void)
 {
-	return ((rd(UART + 0x18) & 0x10) == 0 ? (int)(rd(UART) & 0xff) : -1);	/* RXFE */
+	return ((rd(UART_FLAGS) & UART_RXFE) == 0 ? (int)(rd(UART) & 0xff) : -1);
 }
 
 bool

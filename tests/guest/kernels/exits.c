@@ -4,24 +4,10 @@
  * and how many a batch has, in hexadecimal.  At the end it says "end" and sleeps.
  */
 #include "exits.h"
+#include "put.h"
 
 #define	BATCHES	10
 #define	BATCH	500U
-
-static void
-put(const char *text)
-{
-	for (; *text != '\0'; text++)
-		machine_put(*text);
-}
-
-static void
-put_hex(uint64_t v)
-{
-	put(" ");
-	for (int shift = 60; shift >= 0; shift -= 4)
-		machine_put("0123456789abcdef"[(v >> shift) & 15]);
-}
 
 static uint64_t
 batch(const struct exit_kind *kind)

@@ -3,6 +3,7 @@
  * exits_pc.c - a PC for exits.c: registers that every PC has and that nothing happens by.
  */
 #include "exits.h"
+#include "mmio.h"
 #include "pc.h"
 
 #define	POST		0x80		/* where firmware says how far it is */
@@ -26,20 +27,20 @@ port_write(void)
 static void
 memory_read(void)
 {
-	(void)*(volatile uint32_t *)(uintptr_t)(HPET + HPET_COUNTER);
+	(void)rd(HPET + HPET_COUNTER);
 }
 
 /* The capabilities' register, which cannot be written. */
 static void
 memory_write(void)
 {
-	*(volatile uint32_t *)(uintptr_t)HPET = 0;
+	wr(HPET, 0);
 }
 
 static void
 local_apic(void)
 {
-	(void)*(volatile uint32_t *)(uintptr_t)LAPIC_ID;
+	(void)rd(LAPIC_ID);
 }
 
 static void

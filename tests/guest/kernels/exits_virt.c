@@ -3,28 +3,16 @@
  * exits_virt.c - the arm64 machine virt for exits.c: registers that nothing happens by.
  */
 #include "exits.h"
+#include "virt.h"
 
-#define	UART		0x09000000UL
 #define	GICD_TYPER	0x08000004UL
 #define	PSCI_VERSION	0x84000000UL
-
-static inline uint32_t
-rd(uintptr_t addr)
-{
-	return (*(volatile uint32_t *)addr);
-}
-
-static inline void
-wr(uintptr_t addr, uint32_t v)
-{
-	*(volatile uint32_t *)addr = v;
-}
 
 /* PL011: flags; interrupt clear. */
 static void
 memory_read(void)
 {
-	(void)rd(UART + 0x18);
+	(void)rd(UART_FLAGS);
 }
 
 static void
@@ -54,9 +42,7 @@ const struct exit_kind exit_kinds[] = {
 void
 machine_put(char c)
 {
-	while ((rd(UART + 0x18) & 0x20) != 0)	/* TXFF */
-		;
-	wr(UART, (uint8_t)c);
+	uart_put(c);
 }
 
 uint64_t

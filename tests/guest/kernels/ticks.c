@@ -9,6 +9,7 @@
  * Then it ends.
  */
 #include "ticks.h"
+#include "put.h"
 
 #define	GAPS	512
 
@@ -18,21 +19,6 @@ unsigned current_round;
 /* Times in which the host ran something else, of a fortieth of a second and longer. */
 static uint64_t gaps[GAPS];
 static unsigned ngaps;
-
-static void
-put(const char *s)
-{
-	for (; *s != '\0'; s++)
-		machine_put(*s);
-}
-
-static void
-put_hex(uint64_t v)
-{
-	put(" ");
-	for (int shift = 60; shift >= 0; shift -= 4)
-		machine_put("0123456789abcdef"[(v >> shift) & 15]);
-}
 
 static uint32_t
 hex(char c)

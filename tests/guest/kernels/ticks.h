@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mmio.h"
+
 struct timer {
 	const char	*name;
 	unsigned	 round;		/* in which it runs: rounds come one after the other */
@@ -20,19 +22,6 @@ struct timer {
 	uint64_t	 before, after;	/* the clock around its start */
 	uint64_t	 stopped;	/* counts of the clock since then for which it is known to have stood */
 };
-
-/* A register of a device in memory. */
-static inline uint32_t
-rd(uintptr_t addr)
-{
-	return (*(volatile uint32_t *)addr);
-}
-
-static inline void
-wr(uintptr_t addr, uint32_t v)
-{
-	*(volatile uint32_t *)addr = v;
-}
 
 /* The machine's part. */
 

@@ -9,11 +9,11 @@
  * Linux' Documentation/arch/arm64/booting.rst, Devicetree specification 0.4 chapter 5.
  */
 #include "ticks.h"
+#include "virt.h"
 
 #define	GICD		0x08000000UL
 #define	GICR		0x080a0000UL
 #define	GICR_SGI	(GICR + 0x10000)
-#define	UART		0x09000000UL
 #define	BUTTON		3
 #define	GPIO_BUTTON	(0x09030000UL + (4UL << BUTTON))	/* data of that line */
 
@@ -65,9 +65,7 @@ uint32_t clock_tenth;
 void
 machine_put(char c)
 {
-	while ((rd(UART + 0x18) & 0x20) != 0)	/* TXFF */
-		;
-	wr(UART, (uint8_t)c);
+	uart_put(c);
 }
 
 uint64_t

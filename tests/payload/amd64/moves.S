@@ -101,15 +101,7 @@
 	fxsave	IMAGE + 512
 	FINISH
 
-mix:
-	movl	%eax, %ebx
-	shll	$5, %ebx
-	addl	%ebx, %eax
-	addl	4(%esp), %eax
-	movl	4(%esp), %ebx
-	andl	$15, %ebx
-	xorl	%eax, ARENA(,%ebx,4)
-	ret
+mix:	MIX
 
 /* Clobbers EAX, ECX, EDX. */
 arm:

@@ -67,6 +67,21 @@ _start:
 8:	iretl
 	.endm
 
+/*
+ * Of round i, which is on top of the stack, the first half: h = h * 33 + i; table[i mod 16] ^= h.  h is EAX, the table at ARENA.  A function, where it
+ * stands.  Clobbers EBX.
+ */
+	.macro	MIX
+	movl	%eax, %ebx
+	shll	$5, %ebx
+	addl	%ebx, %eax
+	addl	4(%esp), %eax
+	movl	4(%esp), %ebx
+	andl	$15, %ebx
+	xorl	%eax, ARENA(,%ebx,4)
+	ret
+	.endm
+
 /* Wait for interrupts until RESULT(0) is PARAM(0).  One that comes between the look and the HLT waits for the STI. */
 	.macro	WAIT_COUNT
 4:	sti

@@ -21,12 +21,4 @@
 	jb	1b
 	movl	%eax, RESULT(0)
 	FINISH
-mix:
-	movl	%eax, %ebx
-	shll	$5, %ebx
-	addl	%ebx, %eax
-	addl	4(%esp), %eax
-	movl	4(%esp), %ebx
-	andl	$15, %ebx
-	xorl	%eax, ARENA(,%ebx,4)
-	ret
+mix:	MIX

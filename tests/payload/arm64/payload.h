@@ -127,6 +127,23 @@ vectors:
 	.endr
 	.endm
 
+/*
+ * Of round i, which is on top of the stack, the first half: h = h * 33 + i; table[i mod 16] ^= h.  h is W1, the table at X3.  A function, where it stands.
+ * Clobbers X5, X6.
+ */
+	.macro	MIX
+	movz	w5, #33
+	mul	w1, w1, w5
+	ldr	w5, [sp]
+	add	w1, w1, w5
+	and	w5, w5, #15
+	add	x5, x3, x5, lsl #2
+	ldr	w6, [x5]
+	eor	w6, w6, w1
+	str	w6, [x5]
+	ret
+	.endm
+
 /* Wait for interrupts until RESULT(0) is PARAM(0).  An interrupt between the look and the WFI ends the WFI. */
 	.macro	WAIT_COUNT
 4:	msr	daifset, #2

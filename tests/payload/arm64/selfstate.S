@@ -27,14 +27,4 @@
 	b.lo	1b
 	str	x1, [x21, #RESULT(0)]
 	FINISH
-mix:
-	movz	w5, #33
-	mul	w1, w1, w5
-	ldr	w5, [sp]
-	add	w1, w1, w5
-	and	w5, w5, #15
-	add	x5, x3, x5, lsl #2
-	ldr	w6, [x5]
-	eor	w6, w6, w1
-	str	w6, [x5]
-	ret
+mix:	MIX
