@@ -425,6 +425,27 @@ TEST(state_is_not_taken)
 	vm_close(vm);
 }
 
+/* A vCPU is not reset by halves: it runs when its local APIC is as at power-on, too. */
+TEST(reset_refused)
+{
+	struct vmctx *vm;
+	struct vm_exit ex;
+
+	need();
+	vm = guest(tell, sizeof(tell));
+	runs_to(vm, 0x55);
+	CHECKF(vm_pause(vm) == 0 && vm_reset(vm) == 0 && vm_resume(vm) == 0, "%s", vm_errmsg());
+	CHECK_EQ(vm_set_desc(cpu0(vm), VM_AMD64_REG_CS, 0, 0xffff, 0x9b), 0);
+	CHECK_EQ(vm_set_register(cpu0(vm), VM_AMD64_REG_RIP, CODE), 0);
+	arm(1, 1, EINVAL, KVM_SET_LAPIC);
+	CHECK(vm_run(cpu0(vm), &ex) == -1 && errno == EINVAL);
+	CHECK_EQ(k.calls, 1);
+	disarm();
+	CHECKF(strstr(vm_errmsg(), "vcpu 0: kvm does not reset its local APIC") != NULL, "%s", vm_errmsg());
+	runs_to(vm, 0x55);
+	vm_close(vm);
+}
+
 /* SECTION: KVM_RUN */
 
 TEST(signals_without_end)

@@ -649,7 +649,8 @@ kvm_md_state_load(struct vcpu *vcpu)
 	 * controller is reset with it.
 	 */
 	if (kc->md->loaded && st->tsc == 0) {
-		(void)kvm_ioctl(kc->fd, KVM_SET_LAPIC, &kc->md->lapic);
+		if (kvm_ioctl(kc->fd, KVM_SET_LAPIC, &kc->md->lapic) != 0)
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not reset its local APIC", vcpu->id));
 		kc->md->stands = false;
 	}
 	regs_load(&r, st);
