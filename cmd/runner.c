@@ -85,6 +85,54 @@ tell_state(struct log *log, struct vcpu *vcpu)
 		log_msg(log, LOG_LEVEL_ERROR, "cpu", "vCPU %d: its registers cannot be told: %s", vcpu_id(vcpu), vm_errmsg());
 }
 
+static const char *
+sysreg_name(struct runner *run, uint64_t reg, char buf[64])
+{
+	const char *name = vm_sysreg_name(run->vmm.vm, reg);
+
+	if (name != NULL)
+		(void)snprintf(buf, 64, "%#" PRIx64 " (%s)", reg, name);
+	else
+		(void)snprintf(buf, 64, "%#" PRIx64, reg);
+	return (buf);
+}
+
+/* The first access to each is told when it happens, and in the end how many there were. */
+static void
+count_sysreg(struct runner *run, const struct vm_exit *exit)
+{
+	struct runner_sysreg *s = NULL;
+	char buf[64];
+
+	pthread_mutex_lock(&run->sysreg_lock);
+	for (unsigned i = 0; i < run->nsysregs && s == NULL; i++) {
+		if (run->sysregs[i].reg == exit->u.sysreg.reg)
+			s = &run->sysregs[i];
+	}
+	if (s == NULL && run->nsysregs < RUNNER_NSYSREGS) {
+		s = &run->sysregs[run->nsysregs++];
+		*s = (struct runner_sysreg){ .reg = exit->u.sysreg.reg };
+		log_msg(run->vmm.log, LOG_LEVEL_DEBUG, "cpu", "%s of system register %s, which there is not, by the code at %#" PRIx64,
+		    exit->u.sysreg.write ? "write" : "read", sysreg_name(run, s->reg, buf), exit->pc);
+	}
+	if (s != NULL && exit->u.sysreg.write)
+		s->writes++;
+	else if (s != NULL)
+		s->reads++;
+	pthread_mutex_unlock(&run->sysreg_lock);
+}
+
+static void
+tell_sysregs(struct runner *run)
+{
+	char buf[64];
+
+	for (unsigned i = 0; i < run->nsysregs; i++)
+		log_msg(run->vmm.log, LOG_LEVEL_DEBUG, "cpu", "system register %s, which there is not: %" PRIu64 " reads, %" PRIu64 " writes",
+		    sysreg_name(run, run->sysregs[i].reg, buf), run->sysregs[i].reads, run->sysregs[i].writes);
+	run->nsysregs = 0;
+}
+
 /* true: go on running. */
 static bool
 handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
@@ -107,8 +155,7 @@ handle_exit(struct runner *run, struct vcpu *vcpu, const struct vm_exit *exit)
 		    PRIx64, exit->u.io.write ? "output" : "input", exit->u.io.size, exit->u.io.port, exit->pc);
 		return (true);
 	case VM_EXIT_SYSREG:
-		log_msg(log, LOG_LEVEL_DEBUG, "cpu", "%s of system register %#" PRIx64 ", which there is not, by the code at %#"
-		    PRIx64, exit->u.sysreg.write ? "write" : "read", exit->u.sysreg.reg, exit->pc);
+		count_sysreg(run, exit);
 		if (run->on_sysreg != NULL)
 			run->on_sysreg(run, vcpu, exit);
 		return (true);
@@ -259,6 +306,7 @@ runner_run(struct runner *run)
 		atomic_store(&run->tids[i], 0);
 		run->cpus[i].started = false;
 	}
+	tell_sysregs(run);
 	return (error);
 }
 
@@ -288,6 +336,7 @@ runner_init(struct runner *run)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	atomic_init(&run->code, -1);
+	(void)pthread_mutex_init(&run->sysreg_lock, NULL);
 	run->sigfd = -1;
 	run->vmm.log = log_new(log_line, NULL);
 	if (run->vmm.log != NULL && run->vmm.config != NULL && set_log(run->vmm.log, config_node(run->vmm.config, "")) != 0)

@@ -21,6 +21,12 @@ struct runner_cpu {
 	bool		 started;
 };
 
+/* Accesses to a system register that there is not. */
+struct runner_sysreg {
+	uint64_t	 reg, reads, writes;
+};
+#define	RUNNER_NSYSREGS	64U		/* those beyond are not told */
+
 struct runner {
 	struct vmm	 vmm;
 	struct runner_cpu cpus[VM_MAXCPU];
@@ -31,6 +37,9 @@ struct runner {
 	_Atomic int	 code;		/* exit code, -1 before it is known */
 	_Atomic int	 how;		/* enum vm_suspend_how: why it ended */
 	struct log_rate	 rate;
+	pthread_mutex_t	 sysreg_lock;
+	struct runner_sysreg sysregs[RUNNER_NSYSREGS];
+	unsigned	 nsysregs;
 	int		 sigfd;
 	struct event	*sigev;
 	unsigned	 nsignals;

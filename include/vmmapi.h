@@ -867,6 +867,16 @@ VM_PUBLIC int vm_get_register_set(struct vcpu *vcpu, unsigned count, const int *
 VM_PUBLIC const char *vm_register_name(struct vmctx *ctx, int reg, unsigned *bits);
 
 /*
+ * Name of the system register reg, numbered as u.sysreg.reg of an exit has it, in the words of the architecture's manuals ("IA32_PMCn", with an n in
+ * place of what differs within a group); NULL if there is none.
+ *
+ * Ownership: the library's.
+ * Errors: EINVAL.
+ * Threads: any.
+ */
+VM_PUBLIC const char *vm_sysreg_name(struct vmctx *ctx, uint64_t reg);
+
+/*
  * Translate a guest-virtual address with the vCPU's present mode, for prot (VM_PROT_*), without side effects.  *fault
  * is 0, or 1 if the guest would take a page fault.
  *
@@ -966,10 +976,11 @@ enum vm_stat {
 	VM_STAT_TLB_MISSES,	/* translations of pages looked up in the guest's tables (soft), */
 	VM_STAT_TLB_FLUSHES,	/* and times that all of them were dropped, or those of an address space */
 	VM_STAT_POLLS,		/* sleeps while the guest waited by reading the clock again and again (soft, arm64) */
+	VM_STAT_SYSREG,		/* accesses to system registers that nobody models */
 	VM_STAT_KVM_RUNS,	/* times that the kernel was asked to run the guest (kvm; these all), and what it came back for: */
 	VM_STAT_KVM_IO,		/* ports, */
 	VM_STAT_KVM_MMIO,	/* memory that is no RAM, */
-	VM_STAT_KVM_SYSREG,	/* system registers that the kernel does not know, */
+	VM_STAT_KVM_SYSREG,	/* system registers that the kernel does not have for the guest, */
 	VM_STAT_KVM_SIGNALS,	/* requests of the library, */
 	VM_STAT_KVM_RING,	/* a dirty ring that is full, */
 	VM_STAT_KVM_OTHER,	/* and anything else */

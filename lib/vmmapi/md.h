@@ -67,6 +67,8 @@ struct md_ops {
 	void	(*vm_reset)(struct vmctx *vm);
 	/* Free vm->md_vm.  May be NULL. */
 	void	(*vm_fini)(struct vmctx *vm);
+	/* Name of a system register; NULL: it has none.  May be NULL. */
+	const char *(*sysreg_name)(uint64_t reg);
 	/* Walk the guest's page tables without side effects; the state is in the page. */
 	int	(*translate)(struct vcpu *vcpu, uint64_t gva, int prot, vm_paddr_t *gpa, int *fault);
 };

@@ -353,6 +353,8 @@ run_loop(struct vcpu *vcpu)
 		if (accel->run(vcpu) == ACCEL_EXIT) {
 			vcpu->exit_valid = true;
 			vcpu_count(vcpu, VM_STAT_EXITS);
+			if (vcpu->exit.code == VM_EXIT_SYSREG)
+				vcpu_count(vcpu, VM_STAT_SYSREG);
 			return (0);
 		}
 	}

@@ -103,6 +103,14 @@ vm_register_name(struct vmctx *ctx, int reg, unsigned *bits)
 	return (r->name);
 }
 
+const char *
+vm_sysreg_name(struct vmctx *ctx, uint64_t reg)
+{
+	if (ctx == NULL)
+		return (vm_fail_null(EINVAL, "system register: the VM handle is NULL"));
+	return (ctx->md->sysreg_name != NULL ? ctx->md->sysreg_name(reg) : NULL);
+}
+
 /* For a set of registers: the arguments make sense, and the vCPU's state page is the caller's. */
 static int
 hold_registers(struct vcpu *vcpu, unsigned count, const int *regs, const uint64_t *vals)
@@ -410,6 +418,7 @@ static const char *const stat_names[VM_STAT_LAST] = {
 	[VM_STAT_JIT_STOPS] = "exits of native code with an instruction that stopped",
 	[VM_STAT_TLB_MISSES] = "pages looked up in the guest's tables",
 	[VM_STAT_TLB_FLUSHES] = "times translations were dropped, all or an address space's",
+	[VM_STAT_SYSREG] = "accesses to system registers that there are not",
 	[VM_STAT_KVM_RUNS] = "entries into the kernel to run the guest",
 	[VM_STAT_KVM_IO] = "exits of kvm for ports",
 	[VM_STAT_KVM_MMIO] = "exits of kvm for memory that is no RAM",

@@ -4,6 +4,8 @@
  */
 #include <sys/eventfd.h>
 
+#include <inttypes.h>
+
 #include "harness.h"
 
 /* SECTION: exits and ranges */
@@ -1830,6 +1832,152 @@ H_TEST(dirty_pages, H_ALL)
 		CHECK_EQ(bits[i], 0);
 	vm_dirty_close(d);
 	h_close(h);
+}
+
+/* SECTION: model-specific registers */
+
+/* What an access to one comes to. */
+enum msr_says {
+	MSR_IS,			/* reads as the value */
+	MSR_READS,		/* as something */
+	MSR_TAKES,		/* the value, and reads as that then */
+	MSR_IGNORES,		/* what is written */
+	MSR_NO_READ, MSR_NO_WRITE,	/* they fault */
+};
+
+static const struct msr_case {
+	uint32_t	 msr;
+	enum msr_says	 says;
+	uint64_t	 val;
+	bool		 modelled;	/* with a processor model, not the host's */
+	bool		 baseline;	/* with baseline alone */
+} msr_cases[] = {
+	/* of the processor; what they refuse the kernel says on kvm */
+	{ .msr = 0x010, .says = MSR_READS }, { .msr = 0x01b, .says = MSR_READS }, { .msr = 0x1a0, .says = MSR_READS },
+	{ .msr = 0x174, .says = MSR_TAKES, .val = 0x10 }, { .msr = 0x175, .says = MSR_TAKES, .val = 0xffff800012345678 },
+	{ .msr = 0x176, .says = MSR_TAKES, .val = 0x12345678 },
+	{ .msr = 0x277, .says = MSR_TAKES, .val = 0x0001040506070006 },
+	{ .msr = 0x2ff, .says = MSR_TAKES, .val = 0xc06 }, { .msr = 0x250, .says = MSR_TAKES, .val = 0x0606060606060606 },
+	{ .msr = 0x200, .says = MSR_TAKES, .val = 0x12345006 }, { .msr = 0xc0000080, .says = MSR_READS },
+	{ .msr = 0xc0000081, .says = MSR_TAKES, .val = 0x0123456789abcdef }, { .msr = 0xc0000102, .says = MSR_TAKES, .val = 0xffff800000000123 },
+	{ .msr = 0xc0000103, .says = MSR_TAKES, .val = 0x89abcdef, .baseline = true },
+	{ .msr = 0x4b564d00, .says = MSR_IS, .val = 0 }, { .msr = 0x4b564d01, .says = MSR_IS, .val = 0 },
+	/* constants */
+	{ .msr = 0x000, .says = MSR_IS, .val = 0 }, { .msr = 0x001, .says = MSR_IGNORES, .val = 5 }, { .msr = 0x017, .says = MSR_IS, .val = 0 },
+	{ .msr = 0x017, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x02a, .says = MSR_IS, .val = 0 }, { .msr = 0x034, .says = MSR_IS, .val = 0 },
+	{ .msr = 0x03a, .says = MSR_IS, .val = 1 }, { .msr = 0x03a, .says = MSR_NO_WRITE, .val = 5 },
+	{ .msr = 0x08b, .says = MSR_IS, .val = 0x1fULL << 32, .modelled = true }, { .msr = 0x08b, .says = MSR_IGNORES, .val = 0 },
+	{ .msr = 0x0ce, .says = MSR_READS }, { .msr = 0x198, .says = MSR_READS }, { .msr = 0x0fe, .says = MSR_IS, .val = 0x508 },
+	{ .msr = 0x0fe, .says = MSR_NO_WRITE, .val = 0x508 }, { .msr = 0x179, .says = MSR_IS, .val = 0 }, { .msr = 0x179, .says = MSR_NO_WRITE, .val = 1 },
+	{ .msr = 0x1d9, .says = MSR_IS, .val = 0 }, { .msr = 0x1d9, .says = MSR_IGNORES, .val = 0 }, { .msr = 0x1d9, .says = MSR_NO_WRITE, .val = 1 },
+	/* of which CPUID does not tell: what there is against speculation, with the baselines */
+	{ .msr = 0x048, .says = MSR_NO_READ, .modelled = true }, { .msr = 0x049, .says = MSR_NO_WRITE, .val = 1, .modelled = true },
+	{ .msr = 0x10a, .says = MSR_NO_READ, .modelled = true }, { .msr = 0x10b, .says = MSR_NO_WRITE, .val = 1, .modelled = true },
+	/* counters, branch records, error banks, VMX, trace, power, frequencies, CET, XSS */
+	{ .msr = 0x0c1, .says = MSR_NO_READ }, { .msr = 0x186, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x309, .says = MSR_NO_READ },
+	{ .msr = 0x345, .says = MSR_NO_READ }, { .msr = 0x38f, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x3f1, .says = MSR_NO_READ },
+	{ .msr = 0x1c9, .says = MSR_NO_READ }, { .msr = 0x1db, .says = MSR_NO_READ }, { .msr = 0x400, .says = MSR_NO_READ },
+	{ .msr = 0x401, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x280, .says = MSR_NO_READ }, { .msr = 0x480, .says = MSR_NO_READ },
+	{ .msr = 0x570, .says = MSR_NO_READ }, { .msr = 0x606, .says = MSR_NO_READ }, { .msr = 0x611, .says = MSR_NO_READ },
+	{ .msr = 0x770, .says = MSR_NO_READ }, { .msr = 0x199, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x1ad, .says = MSR_NO_READ },
+	{ .msr = 0x1b0, .says = MSR_NO_READ }, { .msr = 0x1fc, .says = MSR_NO_READ }, { .msr = 0x0e7, .says = MSR_NO_READ },
+	{ .msr = 0x6a0, .says = MSR_NO_READ }, { .msr = 0xda0, .says = MSR_NO_READ }, { .msr = 0x079, .says = MSR_NO_WRITE, .val = 0 },
+	{ .msr = 0x122, .says = MSR_NO_READ }, { .msr = 0x140, .says = MSR_NO_READ }, { .msr = 0x04f, .says = MSR_NO_READ },
+	/* AMD's */
+	{ .msr = 0xc0010000, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0xc0010004, .says = MSR_NO_READ }, { .msr = 0xc0010114, .says = MSR_NO_READ },
+	{ .msr = 0xc0010117, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0xc0010200, .says = MSR_NO_READ }, { .msr = 0xc0000104, .says = MSR_NO_READ },
+	{ .msr = 0xc0010015, .says = MSR_NO_READ, .modelled = true }, { .msr = 0xc0011029, .says = MSR_NO_READ, .modelled = true },
+	/* hypervisors', and nobody's */
+	{ .msr = 0x40000000, .says = MSR_NO_READ }, { .msr = 0x4b564d02, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x4b564d03, .says = MSR_NO_READ },
+	{ .msr = 0x4b564d04, .says = MSR_NO_WRITE, .val = 0 }, { .msr = 0x12345, .says = MSR_NO_READ }, { .msr = 0xdeadbeef, .says = MSR_NO_WRITE },
+};
+
+#define	MSR_ENTRY	24
+
+/* What a machine does with a register that there is not. */
+static bool
+exit_sysreg(struct h_cpu *cpu, struct vm_exit *exit)
+{
+	char buf[256];
+
+	CHECKF(exit->code == VM_EXIT_SYSREG, "exit %s", h_exit_str(exit, buf, sizeof(buf)));
+	(void)vm_restart_instruction(cpu->vcpu);
+	OK(vm_amd64_inject_exception(cpu->vcpu, 13, 1, 0, 1));
+	return (true);
+}
+
+static unsigned
+msr_entry(struct h_vm *h, unsigned n, uint32_t what, uint32_t msr, uint64_t val)
+{
+	vm_paddr_t at = h->a->arena + MSR_ENTRY * n;
+
+	h_write(h, at, what, 4);
+	h_write(h, at + 4, msr, 4);
+	h_write(h, at + 8, val, 8);
+	h_write(h, at + 16, 0, 4);
+	return (n + 1);
+}
+
+static void
+msr_results(struct h_vm *h, const struct msr_case *c, unsigned n)
+{
+	vm_paddr_t at = h->a->arena + MSR_ENTRY * n, second = at + MSR_ENTRY;
+	uint64_t says = h_read(h, at + 16, 4), val = h_read(h, at + 8, 8);
+
+	CHECKF(says == (c->says == MSR_NO_READ || c->says == MSR_NO_WRITE ? 2 : 1), "register 0x%x, value 0x%" PRIx64 ": %" PRIu64, c->msr, c->val, says);
+	if (c->says == MSR_IS)
+		CHECKF(val == c->val, "register 0x%x reads as 0x%" PRIx64, c->msr, val);
+	if (c->says == MSR_TAKES)
+		CHECKF(h_read(h, second + 16, 4) == 1 && h_read(h, second + 8, 8) == c->val, "register 0x%x, value 0x%" PRIx64 ": 0x%" PRIx64, c->msr, c->val,
+		    h_read(h, second + 8, 8));
+}
+
+static void
+msrs(const struct h_target *t, const struct h_opts *o)
+{
+	bool modelled = o->model != NULL, baseline = modelled && strcmp(o->model, "baseline") == 0;
+	struct h_vm *h = h_open(t, "msrs", o);
+	unsigned n = 0, refused = 0;
+	int entries;
+
+	for (size_t i = 0; i < sizeof(msr_cases) / sizeof(msr_cases[0]); i++) {
+		const struct msr_case *c = &msr_cases[i];
+
+		if ((c->modelled && !modelled) || (c->baseline && !baseline))
+			continue;
+		n = msr_entry(h, n, c->says <= MSR_READS || c->says == MSR_NO_READ ? 1 : 2, c->msr, c->val);
+		if (c->says == MSR_TAKES)
+			n = msr_entry(h, n, 1, c->msr, 0);
+	}
+	(void)msr_entry(h, n, 0, 0, 0);
+	h->on_exit = exit_sysreg;
+	CHECK(h_run(&h->cpu[0]));
+	n = 0;
+	for (size_t i = 0; i < sizeof(msr_cases) / sizeof(msr_cases[0]); i++) {
+		const struct msr_case *c = &msr_cases[i];
+
+		if ((c->modelled && !modelled) || (c->baseline && !baseline))
+			continue;
+		msr_results(h, c, n);
+		n += c->says == MSR_TAKES ? 2 : 1;
+		refused += c->says >= MSR_NO_READ;
+	}
+	CHECK(n > 70 && refused > 40);
+	/* Those of nobody come to the caller, and are counted. */
+	CHECK(h->cpu[0].nexits > 30);
+	CHECK_EQ(vm_get_stats(h->cpu[0].vcpu, &entries)[VM_STAT_SYSREG], h->cpu[0].nexits);
+	h_close(h);
+}
+
+/* Guests find the same registers on every back end: those of the processor that they are shown, and nothing else of the host's. */
+H_TEST(msrs, H_AMD64)
+{
+	struct h_opts o = { 0 };
+
+	h_need(t);
+	h_common(&t, 1, &o);
+	msrs(t, &o);
+	msrs(t, &(struct h_opts){ .model = t->accel == VM_ACCEL_KVM ? NULL : "baseline-v1" });
 }
 
 TEST_MAIN()

@@ -1170,6 +1170,19 @@ TEST(vm_register_name)
 	vm_close(ctx);
 }
 
+TEST(vm_sysreg_name)
+{
+	struct vmctx *ctx = amd64();
+
+	CHECK(vm_sysreg_name(NULL, 0x10) == NULL);
+	CHECK(vm_sysreg_name(ctx, 0x12345) == NULL);
+	CHECK(vm_sysreg_name(ctx, 0x100000010) == NULL);
+	CHECK_STR(vm_sysreg_name(ctx, 0x10), "IA32_TIME_STAMP_COUNTER");
+	CHECK_STR(vm_sysreg_name(ctx, 0xc2), "IA32_PMCn");
+	CHECK_STR(vm_sysreg_name(ctx, 0xc0010114), "AMD_VM_CR");
+	vm_close(ctx);
+}
+
 TEST(vm_gva2gpa)
 {
 	struct vmctx *ctx = amd64();

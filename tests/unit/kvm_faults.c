@@ -358,7 +358,7 @@ TEST(register_refused)
 	vm = guest(tell, sizeof(tell));
 	k.msrs = 4;
 	CHECK(vm_run(cpu0(vm), &ex) == -1 && errno == ENOTSUP);
-	CHECKF(strstr(vm_errmsg(), "model-specific register 0xc0000102") != NULL, "%s", vm_errmsg());
+	CHECKF(strstr(vm_errmsg(), "model-specific register 0xc0000102 (IA32_KERNEL_GS_BASE)") != NULL, "%s", vm_errmsg());
 	runs_to(vm, 0x55);
 	vm_close(vm);
 }

@@ -61,6 +61,7 @@
 
 static const struct config_key pc_keys[] = {
 	KEY_BOOL("debug_exit", false, "a port, 0x501, by which a test guest ends the run with a code"),
+	KEY_BOOL("strictmsr", true, "an access to a model-specific register that there is not faults; else it reads as zero and takes what is written"),
 	KEY_BOOL("testdev", false, "have the test device of a PC, which kvm-unit-tests and the like end by and use"),
 	KEY_BOOL("hpet", true, "have an HPET"),
 	KEY_BOOL("i8042", true, "have a keyboard controller, with a keyboard and a mouse"),
@@ -193,6 +194,7 @@ pc_init(struct machine *m)
 	pc->port92 = parts_add(m, &port92);
 	if (pc->port92 == NULL)
 		return (-1);
+	pc->lax_msrs = !config_bool(config_node(m->vmm->config, "pc"), "strictmsr");
 	if (config_bool(config_node(m->vmm->config, "pc"), "i8042")) {
 		pc->kbc = parts_add(m, &kbc);
 		if (pc->kbc == NULL)
@@ -310,10 +312,17 @@ pc_boot(struct machine *m, struct boot_spec *spec, const struct boot_protocol **
 	return (boot_load(m->vmm->vm, m->vcpus[0], spec, protocol));
 }
 
-/* #GP(0), at the instruction (Intel SDM vol. 2, RDMSR and WRMSR). */
+/* #GP(0), at the instruction (Intel SDM vol. 2, RDMSR and WRMSR), unless the guest is one that must not see those. */
 static void
 pc_unknown_sysreg(struct machine *m, struct vcpu *vcpu, const struct vm_exit *exit)
 {
+	const struct pc *pc = m->priv;
+
+	if (pc->lax_msrs) {
+		if (!exit->u.sysreg.write)
+			(void)vm_exit_reply(vcpu, 0);
+		return;
+	}
 	(void)vm_restart_instruction(vcpu);
 	(void)vm_amd64_inject_exception(vcpu, 13, 1, 0, 1);
 }

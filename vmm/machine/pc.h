@@ -23,6 +23,7 @@ struct pc {
 	struct vm_range	*bios_log;	/* NULL: no BIOS */
 	char		 bios_line[160];	/* what it has not ended yet; its vCPU's thread */
 	unsigned	 bios_len;
+	bool		 lax_msrs;
 };
 
 /* Where distributions have firmware for this machine. */

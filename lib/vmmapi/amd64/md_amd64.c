@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "amd64.h"
+#include "msr.h"
 
 #define	REG_(r, n, field, b, ro)						\
 	{ .name = (n), .num = VM_AMD64_REG_##r,				\
@@ -190,6 +190,12 @@ amd64_reg_check(struct vcpu *vcpu, const struct md_reg *reg, uint64_t val)
 	return (0);
 }
 
+static const char *
+amd64_sysreg_name(uint64_t reg)
+{
+	return (reg <= UINT32_MAX ? amd64_msr_name((uint32_t)reg) : NULL);
+}
+
 const struct md_ops md_amd64 = {
 	.arch = VM_ARCH_AMD64,
 	.name = "amd64",
@@ -216,5 +222,6 @@ const struct md_ops md_amd64 = {
 	.vm_object = amd64_vm_object,
 	.vm_reset = amd64_vm_reset,
 	.vm_fini = amd64_vm_fini,
+	.sysreg_name = amd64_sysreg_name,
 	.translate = amd64_translate,
 };

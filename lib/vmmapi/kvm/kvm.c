@@ -324,6 +324,10 @@ exit_pieces(struct vcpu *vcpu)
 			kc->off += p.size;
 			continue;
 		}
+		if (p.data == NULL && kvm_md_access_own(vcpu)) {
+			kc->off += p.size;
+			continue;
+		}
 		kc->pc = kvm_md_pc(vcpu);
 		piece_exit(vcpu, &p, val);
 		if (p.write)
@@ -608,8 +612,8 @@ kvm_catch_up(struct vcpu *vcpu)
 }
 
 /*
- * Execute the instruction of the last exit again.  An instruction that only read and has no answer
- * yet has not retired: it is finished with ones, and the registers from before are put back.
+ * Execute the instruction of the last exit again.  An instruction that only read and has no answer yet, or that has to do with a register of the
+ * architecture's, has not retired: it is finished with ones, and the registers from before are put back.
  */
 static int
 kvm_restart(struct vcpu *vcpu)
@@ -620,9 +624,9 @@ kvm_restart(struct vcpu *vcpu)
 
 	if (vcpu->exit.code == VM_EXIT_ERROR || vcpu->exit.code == VM_EXIT_HALT)
 		return (0);			/* the program counter is at it */
-	if (kc->stage == KVM_STAGE_OPEN && vcpu->read_open && kc->off == 0) {
+	if (kc->stage == KVM_STAGE_OPEN) {
 		piece_at(kc, &p);
-		if (p.size == p.total) {
+		if (p.data == NULL || (vcpu->read_open && kc->off == 0 && p.size == p.total)) {
 			if (kvm_md_regs_get(vcpu, regs, sizeof(regs)) != 0)
 				return (-1);
 			kvm_abandon(vcpu);

@@ -172,6 +172,8 @@ enum accel_run kvm_md_exit(struct vcpu *vcpu);
  * 0: no.
  */
 unsigned kvm_md_access(struct kvm_run *run, bool *write);
+/* Such an access, if the architecture's part answers it itself: true, and it has. */
+bool	kvm_md_access_own(struct vcpu *vcpu);
 void	kvm_md_access_exit(struct vcpu *vcpu);
 void	kvm_md_access_reply(struct vcpu *vcpu, uint64_t val);
 /* If the page says that the caller answers the access by an exception, pass that on. */

@@ -77,16 +77,6 @@ has_cap(struct vmctx *vm, int cap)
 	return (ioctl(kvm_vm(vm)->kvmfd, KVM_CHECK_EXTENSION, cap) > 0);
 }
 
-/* Have accesses to model-specific registers that the kernel does not know come to the caller. */
-static void
-user_msrs(struct vmctx *vm)
-{
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_USER_SPACE_MSR, .args = { KVM_MSR_EXIT_REASON_UNKNOWN } };
-
-	kvm_vm(vm)->md->has_user_msr = has_cap(vm, KVM_CAP_X86_USER_SPACE_MSR) &&
-	    kvm_ioctl(kvm_vm(vm)->vmfd, KVM_ENABLE_CAP, &cap) == 0;
-}
-
 /*
  * The kernel opens LINT0 of the bootstrap processor at each INIT, as a BIOS would; that is for the
  * guest's firmware to do.
@@ -122,13 +112,12 @@ kvm_md_vm_create(struct vmctx *vm)
 		return (vm_fail_sys(errno, "vm '%s': kvm: TSS", vm->name));
 	if (kvm_ioctl(kv->vmfd, KVM_CREATE_IRQCHIP, NULL) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt controllers", vm->name));
-	user_msrs(vm);
 	lint0_quirk(vm);
 	if (kvm_chips_init(vm) != 0)
 		return (-1);
 	if (vm->accel->route_commit(vm) != 0)
 		return (vm_fail_sys(errno, "vm '%s': kvm: interrupt routes", vm->name));
-	return (kvm_cpuid_init(vm));
+	return (kvm_cpuid_init(vm) == 0 ? kvm_msr_filter(vm) : -1);
 }
 
 void

@@ -12,7 +12,9 @@ struct kvm_md_vm {
 	struct kvm_cpuid2 *cpuid;		/* what guests see of the host, before the vCPU's own numbers */
 	const struct x86_model *model;		/* NULL: the host's processor */
 	uint64_t	 features;		/* ... X86_F_* */
-	bool		 has_sregs2, has_tsc_deadline, has_user_msr;
+	bool		 has_sregs2, has_tsc_deadline;
+	bool		 amd;			/* the host's processor is not Intel's */
+	bool		 has_filter;		/* guests reach no model-specific registers but those of the page */
 	uint32_t	 debug_flags;		/* KVM_GUESTDBG_* that exist */
 
 	/*
@@ -54,6 +56,11 @@ int	kvm_chips_init(struct vmctx *vm);
 /* kvm_amd64_state.c */
 void	kvm_tsc_load(struct vcpu *vcpu, uint64_t tsc);
 uint64_t kvm_tsc_save(struct vcpu *vcpu);
+
+/* kvm_amd64_msr.c */
+int	kvm_msr_filter(struct vmctx *vm);	/* CPUID is known */
+int	kvm_msrs_save(struct vcpu *vcpu, struct amd64_state *st);
+int	kvm_msrs_load(struct vcpu *vcpu, struct amd64_state *st);
 int	kvm_msr_get(struct vcpu *vcpu, uint32_t msr, uint64_t *val);
 int	kvm_msr_set(struct vcpu *vcpu, uint32_t msr, uint64_t val);
 

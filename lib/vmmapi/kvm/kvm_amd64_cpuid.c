@@ -170,6 +170,13 @@ kvm_md_fits(struct vmctx *vm, int kvmfd)
 	return (amd64_model_fit(model, amd64_features(have), "kvm"));
 }
 
+/*
+ * What of IA32_ARCH_CAPABILITIES is told (SDM vol. 4 table 2-2): how the processor is affected, and nothing of registers beside it, which are not there.
+ */
+#define	ARCH_CAPS_TOLD									\
+	(1ULL << 0 | 1ULL << 1 | 1ULL << 2 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 8 | 1ULL << 13 | 1ULL << 14 | 1ULL << 15 | \
+	1ULL << 17 | 1ULL << 19 | 1ULL << 20 | 1ULL << 24 | 1ULL << 26 | 1ULL << 27 | 1ULL << 28 | 1ULL << 62)
+
 /* IA32_ARCH_CAPABILITIES as the kernel has it for guests. */
 static uint64_t
 immune(int kvmfd)
@@ -182,7 +189,7 @@ immune(int kvmfd)
 	memset(&l, 0, sizeof(l));
 	l.head.nmsrs = 1;
 	l.head.entries[0].index = MSR_ARCH_CAPABILITIES;
-	return (kvm_ioctl(kvmfd, KVM_GET_MSRS, &l) == 1 ? l.head.entries[0].data : 0);
+	return (kvm_ioctl(kvmfd, KVM_GET_MSRS, &l) == 1 ? l.head.entries[0].data & ARCH_CAPS_TOLD : 0);
 }
 
 static int
@@ -225,6 +232,7 @@ kvm_cpuid_init(struct vmctx *vm)
 		return (-1);
 	md->cpuid = c;
 	intel = is_intel(c);
+	md->amd = !intel;
 	for (uint32_t i = 0; i < c->nent; i++) {
 		struct kvm_cpuid_entry2 e = c->entries[i];
 

@@ -11,151 +11,6 @@
 
 #include "kvm_amd64.h"
 
-/* SECTION: model-specific registers */
-
-/* Registers of the page that are MSRs.  Optional ones need not exist as long as the page has 0. */
-struct msr_field {
-	uint32_t	msr;
-	uint16_t	offset;
-	bool		optional;
-};
-
-#define	F(m, f, opt)	{ .msr = (m), .offset = offsetof(struct amd64_state, f), .optional = (opt) }
-#define	VAR(n)		F(MSR_MTRR_BASE0 + 2 * (n), mtrr_base[n], true), F(MSR_MTRR_BASE0 + 2 * (n) + 1, mtrr_mask[n], true)
-
-static const struct msr_field msr_fields[] = {
-	F(MSR_STAR, star, false), F(MSR_LSTAR, lstar, false), F(MSR_CSTAR, cstar, false), F(MSR_SFMASK, sfmask, false),
-	F(MSR_KGS_BASE, kgs_base, false), F(MSR_SYSENTER_CS, sysenter_cs, false),
-	F(MSR_SYSENTER_ESP, sysenter_esp, false), F(MSR_SYSENTER_EIP, sysenter_eip, false),
-	F(MSR_PAT, pat, false), F(MSR_TSC_AUX, tsc_aux, true), F(MSR_MISC_ENABLE, misc_enable, false),
-	F(MSR_MTRR_DEF, mtrr_def, false), F(MSR_MTRR_FIX_64K, mtrr_fix[0], false),
-	F(MSR_MTRR_FIX_16K, mtrr_fix[1], false), F(MSR_MTRR_FIX_16K + 1, mtrr_fix[2], false),
-	F(MSR_MTRR_FIX_4K, mtrr_fix[3], false), F(MSR_MTRR_FIX_4K + 1, mtrr_fix[4], false),
-	F(MSR_MTRR_FIX_4K + 2, mtrr_fix[5], false), F(MSR_MTRR_FIX_4K + 3, mtrr_fix[6], false),
-	F(MSR_MTRR_FIX_4K + 4, mtrr_fix[7], false), F(MSR_MTRR_FIX_4K + 5, mtrr_fix[8], false),
-	F(MSR_MTRR_FIX_4K + 6, mtrr_fix[9], false), F(MSR_MTRR_FIX_4K + 7, mtrr_fix[10], false),
-	VAR(0), VAR(1), VAR(2), VAR(3), VAR(4), VAR(5), VAR(6), VAR(7),
-	F(MSR_TSC_DEADLINE, tsc_deadline, true), F(MSR_SPEC_CTRL, spec_ctrl, true),
-	F(MSR_KVM_SYSTEM_TIME, kvm_system_time, true), F(MSR_KVM_WALL_CLOCK, kvm_wall_clock, true),
-	F(MSR_TSC_ADJUST, tsc_adjust, true), F(MSR_MCG_STATUS, mcg_status, true),
-};
-
-/* A list for KVM_GET_MSRS and KVM_SET_MSRS. */
-union msr_list {
-	struct kvm_msrs	head;
-	uint8_t		space[sizeof(struct kvm_msrs) + nitems(msr_fields) * sizeof(struct kvm_msr_entry)];
-};
-
-int
-kvm_msr_get(struct vcpu *vcpu, uint32_t msr, uint64_t *val)
-{
-	union msr_list l;
-
-	memset(&l, 0, sizeof(l));
-	l.head.nmsrs = 1;
-	l.head.entries[0].index = msr;
-	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_MSRS, &l) != 1)
-		return (-1);
-	*val = l.head.entries[0].data;
-	return (0);
-}
-
-int
-kvm_msr_set(struct vcpu *vcpu, uint32_t msr, uint64_t val)
-{
-	union msr_list l;
-
-	memset(&l, 0, sizeof(l));
-	l.head.nmsrs = 1;
-	l.head.entries[0].index = msr;
-	l.head.entries[0].data = val;
-	return (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_MSRS, &l) == 1 ? 0 : -1);
-}
-
-static uint64_t *
-msr_value(struct amd64_state *st, const struct msr_field *f)
-{
-	return ((uint64_t *)(void *)((uint8_t *)st + f->offset));
-}
-
-/* The kernel stops at the first one that it does not know: go on behind it. */
-static int
-msrs_save(struct vcpu *vcpu, struct amd64_state *st)
-{
-	union msr_list l;
-	size_t at = 0;
-	int r;
-
-	while (at < nitems(msr_fields)) {
-		memset(&l, 0, sizeof(l));
-		l.head.nmsrs = (uint32_t)(nitems(msr_fields) - at);
-		for (size_t i = at; i < nitems(msr_fields); i++)
-			l.head.entries[i - at].index = msr_fields[i].msr;
-		r = kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_MSRS, &l);
-		if (r < 0)
-			return (vm_fail_sys(errno, "vcpu %d: kvm does not give its model-specific registers",
-			    vcpu->id));
-		for (int i = 0; i < r; i++)
-			*msr_value(st, &msr_fields[at + (size_t)i]) = l.head.entries[i].data;
-		at += (size_t)r;
-		if (at < nitems(msr_fields)) {
-			if (!msr_fields[at].optional)
-				return (vm_fail(EIO, "vcpu %d: kvm does not give model-specific register 0x%x",
-				    vcpu->id, msr_fields[at].msr));
-			*msr_value(st, &msr_fields[at]) = 0;
-			at++;
-		}
-	}
-	return (0);
-}
-
-/*
- * IA32_SPEC_CTRL asks a processor to restrain itself; what this one does not know of, it cannot be
- * asked for.
- */
-static bool
-spec_ctrl_load(struct vcpu *vcpu, uint64_t val)
-{
-	const uint64_t known[] = { val & 7, val & 1, 0 };
-
-	for (size_t i = 0; i < nitems(known); i++) {
-		if (kvm_msr_set(vcpu, MSR_SPEC_CTRL, known[i]) == 0)
-			return (true);
-	}
-	return (false);
-}
-
-static int
-msrs_load(struct vcpu *vcpu, struct amd64_state *st)
-{
-	union msr_list l;
-	size_t at = 0;
-	int r;
-
-	while (at < nitems(msr_fields)) {
-		memset(&l, 0, sizeof(l));
-		l.head.nmsrs = (uint32_t)(nitems(msr_fields) - at);
-		for (size_t i = at; i < nitems(msr_fields); i++) {
-			l.head.entries[i - at].index = msr_fields[i].msr;
-			l.head.entries[i - at].data = *msr_value(st, &msr_fields[i]);
-		}
-		r = kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_MSRS, &l);
-		if (r < 0)
-			return (vm_fail_sys(errno, "vcpu %d: kvm does not take its model-specific registers",
-			    vcpu->id));
-		at += (size_t)r;
-		if (at < nitems(msr_fields)) {
-			if ((!msr_fields[at].optional || *msr_value(st, &msr_fields[at]) != 0) &&
-			    (msr_fields[at].msr != MSR_SPEC_CTRL || !spec_ctrl_load(vcpu, st->spec_ctrl)))
-				return (vm_fail(ENOTSUP,
-				    "vcpu %d: kvm does not take 0x%llx in model-specific register 0x%x", vcpu->id,
-				    (unsigned long long)*msr_value(st, &msr_fields[at]), msr_fields[at].msr));
-			at++;
-		}
-	}
-	return (0);
-}
-
 /* SECTION: time-stamp counter */
 
 static struct kvm_device_attr
@@ -629,7 +484,7 @@ kvm_md_state_save(struct vcpu *vcpu)
 		return (vm_fail_sys(errno, "vcpu %d: kvm does not give its state", vcpu->id));
 	regs_save(st, &r);
 	sregs_save(st, &s, pdptrs);
-	if (msrs_save(vcpu, st) != 0)
+	if (kvm_msrs_save(vcpu, st) != 0)
 		return (-1);
 	st->tsc = kvm_tsc_save(vcpu);
 	if (kvm_cpu(vcpu)->md->stands)
@@ -669,7 +524,7 @@ kvm_md_state_load(struct vcpu *vcpu)
 		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its debug registers", vcpu->id));
 	/* The counter before the deadline that is compared with it. */
 	kvm_tsc_load(vcpu, st->tsc);
-	if (msrs_load(vcpu, st) != 0)
+	if (kvm_msrs_load(vcpu, st) != 0)
 		return (-1);
 	if (mp_load(vcpu, st) != 0 || events_load(vcpu, st) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its run state and events", vcpu->id));

@@ -246,6 +246,12 @@ kvm_md_access(struct kvm_run *run, bool *write)
 	return (0);
 }
 
+bool
+kvm_md_access_own(struct vcpu *vcpu)
+{
+	return (false);
+}
+
 void
 kvm_md_access_exit(struct vcpu *vcpu)
 {

@@ -3,26 +3,17 @@
  * msr.c - model-specific registers (Intel SDM vol. 4; vol. 3 2.2.1, 9.4, 10.12, 11.11, 15.3, 17.17), and
  * those of KVM's paravirtual clock.
  *
- * What is nobody's here leaves vm_run() with VM_EXIT_SYSREG.
+ * Which there are, and constants, amd64/msr.c says.  What is nobody's here leaves vm_run() with VM_EXIT_SYSREG.
  */
+#include "../../amd64/msr.h"
 #include "sys.h"
 
-#define	MSR_PLATFORM_ID		0x017U
-#define	MSR_FEATURE_CONTROL	0x03aU
 #define	MSR_TSC_ADJUST		0x03bU
 #define	MSR_SPEC_CTRL		0x048U
 #define	MSR_PRED_CMD		0x049U
-#define	MSR_UCODE_REV		0x08bU
-#define	MSR_PLATFORM_INFO	0x0ceU
-#define	MSR_MTRRCAP		0x0feU
-#define	MSR_ARCH_CAPABILITIES	0x10aU
 #define	MSR_FLUSH_CMD		0x10bU
-#define	MSR_SYSENTER_CS		0x174U
-#define	MSR_MCG_CAP		0x179U
 #define	MSR_MCG_STATUS		0x17aU
-#define	MSR_PERF_STATUS		0x198U
 #define	MSR_MISC_ENABLE		0x1a0U
-#define	MSR_DEBUGCTL		0x1d9U
 #define	MSR_MTRR_BASE0		0x200U
 #define	MSR_MTRR_END		0x210U
 #define	MSR_PAT			0x277U
@@ -36,8 +27,6 @@
 #define	MSR_EFER		0xc0000080U
 #define	MSR_TSC_AUX		0xc0000103U
 
-#define	MTRRCAP		0x508ULL	/* 8 variable ranges, fixed ranges, write-combining */
-#define	UCODE_REV	(0x1fULL << 32)
 /* IBRS, STIBP, SSBD, BHI_DIS_S: accepted, there is nothing to restrain */
 #define	SPEC_CTRL_BITS	(0x7ULL | 1ULL << 10)
 
@@ -50,7 +39,6 @@ enum msr_check {
 	CHECK_PAT,
 	SPEC_CTRL,
 	MCG_STATUS,
-	TSC_AUX,			/* LOW32, with RDTSCP */
 };
 
 #define	MSR(n, field, chk)	{ (n), offsetof(struct amd64_state, field), (chk) }
@@ -86,7 +74,7 @@ static const struct msr_field {
 	MSR(0xc0000100, seg[SEG_FS].base, CANONICAL),
 	MSR(0xc0000101, seg[SEG_GS].base, CANONICAL),
 	MSR(0xc0000102, kgs_base, CANONICAL),
-	MSR(MSR_TSC_AUX, tsc_aux, TSC_AUX),
+	MSR(MSR_TSC_AUX, tsc_aux, LOW32),
 };
 
 static uint64_t *
@@ -125,8 +113,6 @@ allows(const struct x86 *x, enum msr_check check, uint64_t v)
 		return (amd64_canonical(v, x->s->cr4));
 	case LOW32:
 		return (v >> 32 == 0);
-	case TSC_AUX:
-		return (v >> 32 == 0 && (x->features & X86_F_RDTSCP) != 0);
 	case FIXED_MTRR:
 		return (!bad_fixed(v));
 	case DEF_MTRR:
@@ -202,81 +188,25 @@ mtrr_allows(uint32_t msr, uint64_t v)
 	return ((v & 0xf00) == 0 && !bad_memtype(v & 0xff));
 }
 
-/* Ratio of the TSC to 100 MHz, where a processor has its clock multipliers. */
-static uint64_t
-ratio(const struct x86 *x)
-{
-	uint64_t r = x->vcpu->vm->counter_hz / 100000000;
-
-	return (r == 0 ? 1 : r & 0xff);
-}
-
-/* Registers that are there with a bit of CPUID (SDM vol. 4 table 2-2); all others are. */
+/* A register that there is not for this processor's features, or one that is a constant (amd64/msr.c): false if it is neither. */
 static bool
-there(const struct x86 *x, uint32_t msr)
+settled(struct x86 *x, uint32_t msr, bool write, uint64_t *v, enum x86_status *status)
 {
-	switch (msr) {
-	case MSR_SPEC_CTRL:
-		return ((x->features & (X86_F_IBRS | X86_F_STIBP | X86_F_SSBD | X86_F_BHI_CTRL)) != 0);
-	case MSR_PRED_CMD:
-		return ((x->features & X86_F_IBRS) != 0);
-	case MSR_FLUSH_CMD:
-		return ((x->features & X86_F_L1D_FLUSH) != 0);
-	case MSR_ARCH_CAPABILITIES:
-		return ((x->features & X86_F_ARCH_CAPS) != 0);
-	default:
-		return (true);
-	}
-}
+	const struct amd64_msr *m = amd64_msr_find(msr);
 
-/* Registers that only read: false if msr is none of them. */
-static bool
-constant(const struct x86 *x, uint32_t msr, uint64_t *v)
-{
-	switch (msr) {
-	case 0x000:			/* P5_MC_ADDR, P5_MC_TYPE: no error was found */
-	case 0x001:
-	case MSR_PLATFORM_ID:
-	case 0x02a:			/* EBL_CR_POWERON */
-	case 0x034:			/* SMI_COUNT: there is no such mode */
-	case MSR_MCG_CAP:		/* no banks, no MCG_CTL */
-	case MSR_DEBUGCTL:
-		*v = 0;
-		return (true);
-	case MSR_FEATURE_CONTROL:
-		*v = 1;			/* locked: no VMX, no SMX */
-		return (true);
-	case MSR_UCODE_REV:
-		*v = UCODE_REV;
-		return (true);
-	case MSR_PLATFORM_INFO:
-	case MSR_PERF_STATUS:
-		*v = ratio(x) << 8;
-		return (true);
-	case MSR_MTRRCAP:
-		*v = MTRRCAP;
-		return (true);
-	case MSR_ARCH_CAPABILITIES:
-		*v = X86_IMMUNE;
-		return (true);
-	default:
+	if (m == NULL)
 		return (false);
-	}
-}
-
-/* What may be written to one of those without effect. */
-static bool
-constant_allows(uint32_t msr, uint64_t v)
-{
-	switch (msr) {
-	case 0x000:
-	case 0x001:
-	case 0x02a:
-	case MSR_UCODE_REV:		/* before CPUID brings the revision (vol. 3 9.11.7.1) */
+	if (!amd64_msr_there(m, x->features)) {
+		*status = GP0(x);
 		return (true);
-	case MSR_DEBUGCTL:		/* neither branch records nor branch traps */
-	case MSR_MCG_CAP:
-		return (v == 0);
+	}
+	switch (amd64_msr_constant(x->vcpu->vm, m, false, write, v)) {
+	case AMD64_MSR_DONE:
+		*status = X_DONE;
+		return (true);
+	case AMD64_MSR_FAULT:
+		*status = GP0(x);
+		return (true);
 	default:
 		return (false);
 	}
@@ -286,19 +216,18 @@ enum x86_status
 x86_rdmsr(struct x86 *x, uint32_t msr, uint64_t *v)
 {
 	enum msr_check check = ANY;
+	enum x86_status status;
 	const uint64_t *p;
 	struct vm_exit *ex;
 
 	if (is_controllers(msr))
 		return (x86_controller(x, msr, false, v) ? X_DONE : GP0(x));
-	if (!there(x, msr))
-		return (GP0(x));
-	if (constant(x, msr, v))
-		return (X_DONE);
+	if (settled(x, msr, false, v, &status))
+		return (status);
 	p = is_mtrr(msr) ? mtrr(x, msr) : field(x, msr, &check);
 	if (p != NULL) {
 		*v = *p;
-		return (check == TSC_AUX && (x->features & X86_F_RDTSCP) == 0 ? GP0(x) : X_DONE);
+		return (X_DONE);
 	}
 	switch (msr) {
 	case MSR_TSC:
@@ -393,18 +322,17 @@ enum x86_status
 x86_wrmsr(struct x86 *x, uint32_t msr, uint64_t v)
 {
 	enum msr_check check = ANY;
+	enum x86_status status;
 	struct vm_exit *ex;
-	uint64_t *p, old;
+	uint64_t *p;
 
 	if (is_controllers(msr)) {
 		if (msr == MSR_TSC_DEADLINE)
 			x86_tsc_refresh(x);
 		return (x86_controller(x, msr, true, &v) ? X_DONE : GP0(x));
 	}
-	if (!there(x, msr))
-		return (GP0(x));
-	if (constant(x, msr, &old))
-		return (constant_allows(msr, v) ? X_DONE : GP0(x));
+	if (settled(x, msr, true, &v, &status))
+		return (status);
 	if (is_mtrr(msr)) {
 		if (!mtrr_allows(msr, v))
 			return (GP0(x));
