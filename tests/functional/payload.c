@@ -646,6 +646,201 @@ TEST(two_architectures)
 		CHECK_EQ(pthread_join(two[i].thread, NULL), 0);
 }
 
+/* SECTION: debuggers */
+
+static bool
+on_debug(struct h_cpu *cpu, struct vm_exit *exit)
+{
+	return (false);
+}
+
+static void
+set_points(struct h_vm *h, const struct vm_debug_point *p, unsigned n)
+{
+	OK(vm_pause(h->ctx));
+	OK(vm_debug_set(h->ctx, p, n));
+	OK(vm_resume(h->ctx));
+}
+
+/*
+ * amd64's debug registers are the host's own while kvm's guests run.  A processor that is emulated without virtualization, and QEMU's, which has that,
+ * do not look at all of them then.
+ */
+static const char *
+may_not_stop(const struct h_target *t)
+{
+	bool virtualizes = false;
+	char line[4096];
+	FILE *f;
+
+	if (t->arch != VM_ARCH_AMD64 || t->accel != VM_ACCEL_KVM)
+		return (NULL);
+	if (getenv("HYVE_TEST_SLOWER") != NULL)
+		return ("the lab's emulated processor stops guests at no such point, or step");
+	PTR(f = fopen("/proc/cpuinfo", "r"));
+	while (!virtualizes && fgets(line, sizeof(line), f) != NULL)
+		virtualizes = strncmp(line, "flags", 5) == 0 && (strstr(line, " vmx") != NULL || strstr(line, " svm") != NULL);
+	(void)fclose(f);
+	return (virtualizes ? NULL : "this /dev/kvm, which has no hardware virtualization beneath, stops guests at no such point, or step");
+}
+
+/* Let the guest go on to a stop. */
+static const struct vm_exit *
+stops(struct h_cpu *cpu, enum vm_debug_why by)
+{
+	const char *why = may_not_stop(cpu->h->t);
+	char buf[256];
+
+	if (h_run(cpu)) {
+		if (why != NULL && cpu->h->arg == NULL)
+			SKIP(why);
+		FAIL("the guest did not stop");
+	}
+	cpu->h->arg = cpu;
+	CHECKF(cpu->exit.code == VM_EXIT_DEBUG && cpu->exit.u.debug.why == by, "exit %s", h_exit_str(&cpu->exit, buf, sizeof(buf)));
+	return (&cpu->exit);
+}
+
+static void
+stops_at(struct h_cpu *cpu, const struct vm_debug_point *p)
+{
+	const struct vm_exit *e = stops(cpu, VM_DEBUG_AT_POINT);
+
+	CHECK_EQ(e->u.debug.kind, p->kind);
+	CHECK_EQ(e->u.debug.addr, p->addr);
+}
+
+/* One instruction; where the guest is then. */
+static uint64_t
+step(struct h_cpu *cpu)
+{
+	OK(vm_set_capability(cpu->vcpu, VM_CAP_SINGLE_STEP, 1));
+	(void)stops(cpu, VM_DEBUG_BY_STEP);
+	OK(vm_set_capability(cpu->vcpu, VM_CAP_SINGLE_STEP, 0));
+	return (h_get(cpu, cpu->h->a->pc));
+}
+
+/* A guest that has run, so that there can be points, and is at its beginning again. */
+static struct h_vm *
+open_points(const struct h_target *t, const char *payload)
+{
+	struct h_vm *h = h_open(t, payload, NULL);
+
+	h->on_exit = on_debug;
+	h_param(h, 0, 4);
+	CHECK(h_run(&h->cpu[0]));
+	h_entry(&h->cpu[0]);
+	return (h);
+}
+
+/* Before an instruction; there again until it is stepped over; no more when it was taken away. */
+H_TEST(points, H_ALL)
+{
+	struct h_vm *h = open_points(t, "regs");
+	struct h_cpu *cpu = &h->cpu[0];
+	struct vm_debug_point p = { .kind = VM_DEBUG_EXEC };
+	uint64_t pc[4];
+
+	pc[0] = h_get(cpu, h->a->pc);
+	for (unsigned i = 1; i < 4; i++) {
+		pc[i] = step(cpu);
+		CHECK(pc[i] > pc[i - 1] && pc[i] <= pc[i - 1] + 15);
+	}
+	h_entry(cpu);
+	p.addr = pc[2];
+	set_points(h, &p, 1);
+	for (int i = 0; i < 2; i++) {
+		stops_at(cpu, &p);
+		CHECK_EQ(h_get(cpu, h->a->pc), pc[2]);
+	}
+	CHECK_EQ(step(cpu), pc[3]);
+	CHECK(h_run(cpu));
+	h_entry(cpu);
+	CHECK_EQ(step(cpu), pc[1]);
+	stops_at(cpu, &p);
+	set_points(h, NULL, 0);
+	CHECK(h_run(cpu));
+	h_close(h);
+}
+
+/* At a store and at a load, and not at their neighbours: RESULT(2) is read and written once a round. */
+H_TEST(points_data, H_ALL)
+{
+	struct h_vm *h = open_points(t, "smp");
+	struct h_cpu *cpu = &h->cpu[0];
+	/* arm64's accesses have 8 bytes. */
+	struct vm_debug_point p[] = {
+		{ VM_DEBUG_WRITE, h->a->results + (t->arch == VM_ARCH_AMD64 ? 16 : 20), 4 }, { VM_DEBUG_WRITE, h->a->results + 24, 8 },
+		{ VM_DEBUG_READ, h->a->results + 32, 2 },
+	};
+
+	for (unsigned round = 1; round <= 4; round++) {
+		set_points(h, p, 3);
+		stops_at(cpu, &p[0]);
+		/* Some architectures stop before the store. */
+		set_points(h, NULL, 0);
+		if (h_result(h, 2) == 4 + round - 1)
+			(void)step(cpu);
+		CHECK_EQ(h_result(h, 2), 4 + round);
+	}
+	CHECK(h_run(cpu));
+	CHECK_EQ(h_result(h, 2), 8);
+	h_entry(cpu);
+	p[0].kind = VM_DEBUG_ACCESS;
+	set_points(h, p, 1);
+	CHECK(!h_run(cpu));
+	CHECK_EQ(cpu->exit.u.debug.addr, p[0].addr);
+	CHECK_EQ(h_result(h, 2), 8);
+	set_points(h, NULL, 0);
+	CHECK(h_run(cpu));
+	h_close(h);
+}
+
+/* More than there are are refused, and those from before are there still. */
+H_TEST(points_too_many, H_KVM)
+{
+	struct h_vm *h = open_points(t, "smp");
+	struct vm_debug_point p[17];
+
+	for (unsigned i = 0; i < 17; i++)
+		p[i] = (struct vm_debug_point){ .kind = VM_DEBUG_EXEC, .addr = h->a->load + 0x1000 - 4 * i };
+	p[0].addr = h_get(&h->cpu[0], h->a->pc);
+	set_points(h, p, 1);
+	OK(vm_pause(h->ctx));
+	CHECK_EQ(vm_debug_set(h->ctx, p, 17), -1);
+	CHECK_EQ(errno, ENOSPC);
+	CHECK(strstr(vm_errmsg(), "breakpoints") != NULL);
+	OK(vm_resume(h->ctx));
+	stops_at(&h->cpu[0], &p[0]);
+	h_close(h);
+}
+
+/* There is no PMU; what it would have is undefined.  The guest's own BRK is its own while there are points, and while it is stepped through. */
+H_TEST(undefined, H_ARM64)
+{
+	struct h_vm *h = h_open(t, "undefined", NULL);
+	struct h_cpu *cpu = &h->cpu[0];
+	const struct vm_debug_point p = { .kind = VM_DEBUG_EXEC, .addr = h->a->load + 0xffc };
+
+	h->on_exit = on_debug;
+	for (int round = 0; round < 3; round++) {
+		for (int steps = 0; round == 2 && h_result(h, 3) == UINT64_MAX; steps++) {
+			CHECK(steps < 60);
+			(void)step(cpu);
+		}
+		CHECK(h_run(cpu));
+		CHECK_EQ(h_result(h, 0) >> 8 & 0xf, 0);		/* PMUVer (Arm ARM D13.2.59) */
+		CHECK_EQ(h_result(h, 1) >> 26 & 0x3f, 0);	/* unknown reason: undefined */
+		CHECK_EQ(h_result(h, 2) >> 26 & 0x3f, 0);
+		CHECK_EQ(h_result(h, 3), 0xf2000007);		/* BRK #7 */
+		for (unsigned i = 0; i < 4; i++)
+			h_write(h, h->a->results + 8 * i, UINT64_MAX, 8);
+		h_entry(cpu);
+		set_points(h, &p, 1);
+	}
+	h_close(h);
+}
+
 /* SECTION: kick, pause, suspend, halt */
 
 /* A test that drives one endless vCPU: each exit is a post. */

@@ -32,8 +32,8 @@ class Gdb:
             self.run(line)
         self.run("target remote " + socket, r"_start")
 
-    def answer(self):
-        """What gdb says up to its next prompt."""
+    def answer(self, look=lambda: None):
+        """What gdb says up to its next prompt; look() is called while it says nothing."""
         end = time.monotonic() + guest.LIMIT
         text = ""
         while not text.endswith(PROMPT):
@@ -43,6 +43,7 @@ class Gdb:
             if data is None:
                 if time.monotonic() > end:
                     raise Failed("hung: gdb said nothing more than: " + text)
+                look()
                 time.sleep(0.01)
                 continue
             text += data.decode("utf-8", "replace")
@@ -52,10 +53,10 @@ class Gdb:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
-    def run(self, line, pattern=r""):
+    def run(self, line, pattern=r"", look=lambda: None):
         """A command; the match of what it answers."""
         self.say(line)
-        text = self.answer()
+        text = self.answer(look)
         match = re.search(pattern, text)
         check(match is not None, "gdb: %s: no '%s' in: %s" % (line, pattern, text.strip()))
         return match
@@ -97,6 +98,15 @@ def only_soft(context):
         raise Skipped(why)
 
 
+def to_kernel(g, d):
+    """To the breakpoint at kernel(), which is before the guest has said anything.  An emulated host may have debug registers that its guests pass."""
+    def look():
+        g.read(0)
+        if "ready" in g.text:
+            raise (Skipped if guest.SLOWER > 1 else Failed)("the host's processor did not stop the guest at a breakpoint")
+    return d.run("continue", r"Breakpoint \d+, kernel", look)
+
+
 @case
 def a_session(context):
     only_soft(context)
@@ -106,7 +116,7 @@ def a_session(context):
     d.run("info registers " + words["pc"], "_start")
     # breakpoints of both kinds, and where the guest is then
     d.run("hbreak kernel", "Hardware assisted breakpoint 1")
-    d.run("continue", r"Thread 1 hit Breakpoint 1, kernel")
+    to_kernel(g, d)
     check("ready" not in g.text, "the kernel was not stopped at its beginning")
     d.run("break rare")
     d.run("continue", r"Breakpoint 2, rare \(n=(n@entry=)?1\)")
@@ -174,8 +184,14 @@ def a_session(context):
     d.run("delete")
     d.run("detach", "detached")
     g.expect("ready\r?\n")
-    d.run("target remote " + context.path("gdb"), "hot|kernel")
-    check(d.number("counter") > 0, "it did not run")
+    end = time.monotonic() + guest.LIMIT
+    while True:
+        d.run("target remote " + context.path("gdb"), r"\(")
+        if d.number("counter") > 0:
+            break
+        check(time.monotonic() < end, "it did not run")
+        d.run("detach", "detached")
+        time.sleep(0.1)
     d.run("set var finish = 1")
     d.run("continue", "exited with code 01")
     g.expect("end\r?\n")
@@ -195,8 +211,8 @@ def waits_for_nobody(context):
 def kill(context):
     only_soft(context)
     g, d, _ = start(context)
-    d.run("tbreak kernel")
-    d.run("continue", "kernel")
+    d.run("hbreak kernel")
+    to_kernel(g, d)
     d.run("kill", "killed")
     d.end()
     g.ends(guest.POWEROFF)

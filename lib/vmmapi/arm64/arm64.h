@@ -131,6 +131,8 @@ struct arm64_vm {
 #define	SCTLR_SA	0x00000008U
 #define	SCTLR_SA0	0x00000010U
 #define	SCTLR_WXN	0x00080000U
+#define	SCTLR_SPAN	0x00800000U
+#define	SCTLR_DSSBS	(1ULL << 44)
 
 /* Exception classes, ESR_EL1 bits 31:26 (Arm ARM D13.2.37) */
 #define	ESR_EC(ec)	((uint64_t)(ec) << 26)
@@ -149,6 +151,7 @@ struct arm64_vm {
 #define	EC_BREAKPOINT	0x30U		/* from EL0; + 1 from EL1, as the next two */
 #define	EC_STEP		0x32U
 #define	EC_WATCHPOINT	0x34U
+#define	EC_BKPT		0x38U		/* AArch32's */
 #define	EC_BRK		0x3cU
 
 /* Fault status codes, ESR_EL1 bits 5:0 of aborts (Arm ARM D13.2.37); those of a walk have the level added. */

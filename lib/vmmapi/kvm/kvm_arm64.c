@@ -17,8 +17,6 @@
 #define	GICD_SETSPI_NSR	0x40U
 #define	GITS_TRANSLATER	0x10040U
 
-#define	EC_STEP_LOWER	0x32U		/* debug exits: software step, from the guest */
-
 const enum vm_arch kvm_md_arch = VM_ARCH_ARM64;
 
 const struct kvm_need kvm_md_needs[] = {
@@ -285,13 +283,138 @@ system_event(struct vcpu *vcpu)
 	}
 }
 
+/* SECTION: debuggers */
+
+#define	BCR_ON		0x1e7U		/* DBGBCR_EL1 (Arm ARM D17.3.2): E, PMC EL1 and EL0, BAS a word */
+#define	WCR_ON		0x7U		/* DBGWCR_EL1 (Arm ARM D17.3.11): E, PAC EL1 and EL0 */
+#define	WCR_LSC_LOAD	0x08U
+#define	WCR_LSC_STORE	0x10U
+#define	WCR_BAS_SHIFT	5
+#define	ISS_WNR		0x40U		/* of a watchpoint: a write */
+
+/* What the processor has for debuggers while guests run, whose own such registers are kept aside then. */
+static unsigned
+npoints(struct vmctx *vm, int cap)
+{
+	int n = ioctl(kvm_vm(vm)->vmfd, KVM_CHECK_EXTENSION, cap);
+
+	return (n <= 0 ? 0 : n > KVM_ARM_MAX_DBG_REGS ? KVM_ARM_MAX_DBG_REGS : (unsigned)n);
+}
+
+static int
+too_many(struct vmctx *vm, const char *what, unsigned has)
+{
+	if (has == 0)
+		return (vm_fail(ENOTSUP, "vm '%s': the kernel's KVM has no %s for debuggers", vm->name, what));
+	return (vm_fail(ENOSPC, "vm '%s': kvm has %u %s on this host's processor, and no more", vm->name, has, what));
+}
+
 int
 kvm_md_debug(struct vmctx *vm, bool steps, struct kvm_guest_debug *d)
 {
+	static const uint32_t lsc[] = { [VM_DEBUG_WRITE] = WCR_LSC_STORE, [VM_DEBUG_READ] = WCR_LSC_LOAD,
+	    [VM_DEBUG_ACCESS] = WCR_LSC_LOAD | WCR_LSC_STORE };
+	unsigned nexec = 0, ndata = 0, hasexec, hasdata;
+
 	if (vm->debug.n == 0)
 		return (0);
-	return (vm_fail(ENOTSUP, "vm '%s': on arm64 kvm has no points for debuggers here", vm->name));
+	hasexec = npoints(vm, KVM_CAP_GUEST_DEBUG_HW_BPS);
+	hasdata = npoints(vm, KVM_CAP_GUEST_DEBUG_HW_WPS);
+	for (unsigned i = 0; i < vm->debug.n; i++) {
+		const struct vm_debug_point *p = &vm->debug.p[i];
+
+		if (p->kind == VM_DEBUG_EXEC) {
+			if ((p->addr & 3) != 0)
+				return (vm_fail(ENOTSUP, "vm '%s': no instruction is at %#jx: arm64's are at multiples of 4", vm->name,
+				    (uintmax_t)p->addr));
+			if (nexec == hasexec)
+				return (too_many(vm, "breakpoints", hasexec));
+			d->arch.dbg_bvr[nexec] = p->addr;
+			d->arch.dbg_bcr[nexec++] = steps ? 0 : BCR_ON;
+			continue;
+		}
+		if (p->len > 8 || (p->len & (p->len - 1)) != 0 || (p->addr & (p->len - 1)) != 0)
+			return (vm_fail(ENOTSUP, "vm '%s': kvm watches aligned ranges of 1, 2, 4 or 8 bytes, not %ju at %#jx", vm->name,
+			    (uintmax_t)p->len, (uintmax_t)p->addr));
+		if (ndata == hasdata)
+			return (too_many(vm, "watchpoints", hasdata));
+		d->arch.dbg_wvr[ndata] = p->addr & ~7ULL;
+		d->arch.dbg_wcr[ndata++] = WCR_ON | lsc[p->kind] | ((1ULL << p->len) - 1) << (p->addr & 7) << WCR_BAS_SHIFT;
+	}
+	d->control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW;
+	return (0);
 }
+
+/*
+ * The processor tells an address of the access that is not above the last one that is watched (Arm ARM D2.10.5): what was hit is there, or the next
+ * above.  NULL: it is not known.
+ */
+static const struct vm_debug_point *
+watched(const struct vm_debug *d, uint64_t far, bool write, uint64_t *at)
+{
+	const struct vm_debug_point *found = NULL;
+
+	for (unsigned i = 0; i < d->n; i++) {
+		const struct vm_debug_point *p = &d->p[i];
+		uint64_t first = far > p->addr ? far : p->addr;
+
+		if (p->kind == VM_DEBUG_EXEC || p->kind == (write ? VM_DEBUG_READ : VM_DEBUG_WRITE) || first - p->addr >= p->len)
+			continue;
+		if (found == NULL || first < *at) {
+			found = p;
+			*at = first;
+		}
+	}
+	return (found);
+}
+
+static enum accel_run
+debug_exit(struct vcpu *vcpu)
+{
+	const struct kvm_debug_exit_arch *d = &kvm_cpu(vcpu)->run->debug.arch;
+	const struct vm_debug_point *p = NULL;
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+	unsigned class = d->hsr >> 26;
+	bool own = class == EC_BRK || class == EC_BKPT;
+	struct vm_exit *e;
+	uint64_t at = 0;
+
+	/* While there are points or steps the guest's own instructions for debuggers come out, too; it may be that nobody has asked for them. */
+	if (own && (kc->debug & KVM_GUESTDBG_USE_SW_BP) == 0) {
+		if (kvm_cpu_exception(vcpu, d->hsr) != 0)
+			return (kvm_exit_error(vcpu, EIO, d->hsr));
+		if ((kc->debug & KVM_GUESTDBG_SINGLESTEP) == 0)
+			return (ACCEL_AGAIN);
+		own = false;
+	}
+	kc->pc = kvm_md_pc(vcpu);
+	e = kvm_exit_new(vcpu, VM_EXIT_DEBUG);
+	e->u.debug.addr = kc->pc;
+	e->insn_len = 4;
+	switch (class) {
+	case EC_BREAKPOINT:
+		p = debug_find(vcpu->vm, VM_DEBUG_EXEC, kc->pc, 1, &at);
+		break;
+	case EC_WATCHPOINT:
+		/* A tag is no part of where it is. */
+		p = watched(&vcpu->vm->debug, (uint64_t)((int64_t)(d->far << 8) >> 8), (d->hsr & ISS_WNR) != 0, &at);
+		break;
+	default:
+		break;
+	}
+	if (p != NULL) {
+		debug_fill(e, p, at, VM_ARM64_DEBUG_POINT);
+	} else if (own) {
+		e->u.debug.reason = VM_ARM64_DEBUG_BRK;
+		e->u.debug.why = VM_DEBUG_BY_GUEST;
+	} else {
+		e->u.debug.reason = VM_ARM64_DEBUG_STEP;
+		e->u.debug.why = VM_DEBUG_BY_STEP;
+	}
+	return (ACCEL_EXIT);
+}
+
+/* SECTION: exits that are the architecture's */
 
 /*
  * Outside of memory, and in memory that it may not write, the processor tells the kernel what an instruction wanted only if that accesses one
@@ -317,22 +440,13 @@ no_syndrome(struct vcpu *vcpu)
 enum accel_run
 kvm_md_exit(struct vcpu *vcpu)
 {
-	struct kvm_cpu *kc = kvm_cpu(vcpu);
-	struct kvm_run *run = kc->run;
-	struct vm_exit *e;
+	struct kvm_run *run = kvm_cpu(vcpu)->run;
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_SYSTEM_EVENT:
 		return (system_event(vcpu));
 	case KVM_EXIT_DEBUG:
-		kc->pc = kvm_md_pc(vcpu);
-		e = kvm_exit_new(vcpu, VM_EXIT_DEBUG);
-		e->u.debug.addr = kc->pc;
-		e->u.debug.reason =
-		    run->debug.arch.hsr >> 26 == EC_STEP_LOWER ? VM_ARM64_DEBUG_STEP : VM_ARM64_DEBUG_BRK;
-		e->u.debug.why = e->u.debug.reason == VM_ARM64_DEBUG_STEP ? VM_DEBUG_BY_STEP : VM_DEBUG_BY_GUEST;
-		e->insn_len = 4;
-		return (ACCEL_EXIT);
+		return (debug_exit(vcpu));
 	case KVM_EXIT_ARM_NISV:
 		return (no_syndrome(vcpu));
 	case KVM_EXIT_INTERNAL_ERROR:

@@ -40,6 +40,9 @@ int	kvm_cpu_accept(struct vcpu *vcpu);
 /* Is there nothing in it that a stream has no field for?  ENOTSUP with its name if there is. */
 int	kvm_cpu_whole(struct vcpu *vcpu);
 
+/* The vCPU has left the guest: have it take this exception to EL1, which the page does not know.  0, or -1 with a sentence. */
+int	kvm_cpu_exception(struct vcpu *vcpu, uint64_t esr);
+
 #define	KVM_CORE(f)	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(f))
 /* General registers are two 32-bit units of the core space each, vector registers four. */
 #define	KVM_CORE_X(n)	(KVM_CORE(regs.regs[0]) + 2U * (n))

@@ -328,23 +328,59 @@ bad:
 	return (vm_fail_sys(errno, "vcpu %d: kvm does not give its state", vcpu->id));
 }
 
-/* Take an injected exception to EL1 (Arm ARM D1.3.3): the kernel has no call for it. */
+/* Take an exception to EL1 (Arm ARM D1.3.3): the kernel has no call for it. */
 static void
 take_exception(struct arm64_state *st)
 {
-	uint64_t offset;
+	uint64_t bits = arm64_pstate_bits(st, PSTATE_EL1H), pstate, offset;
 
-	if ((st->pstate & PSTATE_MODE) == PSTATE_EL0T)
+	if ((st->pstate & PSTATE_NRW) != 0)
+		offset = 0x600;
+	else if ((st->pstate & PSTATE_MODE) == PSTATE_EL0T)
 		offset = 0x400;
 	else
 		offset = (st->pstate & PSTATE_MODE) == PSTATE_EL1T ? 0 : 0x200;
+	pstate = (st->pstate & (PSTATE_NZCV | PSTATE_PAN)) | PSTATE_DAIF | PSTATE_EL1H | PSTATE_TCO;
+	if ((st->pstate & PSTATE_NRW) == 0)
+		pstate |= st->pstate & PSTATE_DIT;
+	if ((st->sctlr_el1 & SCTLR_SPAN) == 0)
+		pstate |= PSTATE_PAN;
+	if ((st->sctlr_el1 & SCTLR_DSSBS) != 0)
+		pstate |= PSTATE_SSBS;
 	st->spsr_el1 = st->pstate;
 	st->elr_el1 = st->pc;
 	st->esr_el1 = st->exc_esr;
 	st->far_el1 = st->exc_far;
 	st->pc = st->vbar_el1 + offset;
-	st->pstate = (st->pstate & PSTATE_NZCV) | PSTATE_DAIF | PSTATE_EL1H;
+	st->pstate = pstate & bits;
 	st->exc_pending = 0;
+}
+
+int
+kvm_cpu_exception(struct vcpu *vcpu, uint64_t esr)
+{
+	static const struct field used[] = {
+		F(NEEDED, KVM_CORE(regs.pc), pc), F(NEEDED, KVM_CORE(regs.pstate), pstate), F(NEEDED, KVM_CORE(spsr[KVM_SPSR_EL1]), spsr_el1),
+		F(NEEDED, KVM_CORE(elr_el1), elr_el1), S(esr_el1, 3, 0, 5, 2, 0), S(far_el1, 3, 0, 6, 0, 0), S(vbar_el1, 3, 0, 12, 0, 0),
+		S(sctlr_el1, 3, 0, 1, 0, 0),
+	};
+	int fd = kvm_cpu(vcpu)->fd;
+	struct arm64_state st;
+
+	memset(&st, 0, sizeof(st));
+	arm64_id_copy(&st, &kvm_cpu(vcpu)->md->what);
+	for (size_t i = 0; i < nitems(used); i++) {
+		if (field_get(fd, &st, &used[i]) != 0)
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not give its register %s", vcpu->id, used[i].name));
+	}
+	st.exc_esr = esr;
+	st.exc_far = st.far_el1;
+	take_exception(&st);
+	for (size_t i = 0; i < nitems(used); i++) {
+		if (field_set(fd, &st, &used[i]) != 0)
+			return (vm_fail_sys(errno, "vcpu %d: kvm does not take its register %s", vcpu->id, used[i].name));
+	}
+	return (0);
 }
 
 /* The OS lock; a kernel that has no call for it has none. */
