@@ -15,6 +15,8 @@
 #define	LINE		5
 #define	MSI_SPI		40U
 #define	TIMER_NS	300000U
+#define	STAYS		100U			/* interrupts of each kind for a guest that goes nowhere */
+#define	STAYS_KVM	2000U			/* at most, until one is taken twice */
 
 /* A guest, and its device. */
 struct guest {
@@ -157,6 +159,59 @@ wait_taken(struct h_vm *h, uint64_t n)
 		h_nap();
 }
 
+/* A guest that runs. */
+static struct guest
+guest_begin(const struct h_target *t, const struct h_opts *o, uint64_t timer)
+{
+	struct guest g = guest_open(t, o);
+
+	if (t->arch == VM_ARCH_AMD64)
+		h_param(g.h, 15, 0);
+	h_param(g.h, 0, UINT32_MAX);
+	h_param(g.h, 1, LINE);
+	/* amd64's local APIC counts nanoseconds; all others are the counter. */
+	h_param(g.h, 2, t->arch == VM_ARCH_AMD64 && timer == 0 ? TIMER_NS : (uint64_t)((double)o->hz / 1e9 * TIMER_NS));
+	h_param(g.h, 3, timer);
+	image_put(g.h);
+	h_start(g.h);
+	h_wait(&g.h->reported, "the guest to run");
+	return (g);
+}
+
+/* Does a guest that is neither stopped nor moved take an interrupt more often than once?  After how many of each kind? */
+static unsigned
+taken_twice(const struct h_target *t, const struct h_opts *o, uint64_t timer)
+{
+	struct guest g = guest_begin(t, o, timer);
+	unsigned most = t->accel == VM_ACCEL_KVM ? STAYS_KVM : STAYS, n = 0;
+	uint64_t line = 0, msi = 0;
+
+	while (n < most && line == n && msi == n) {
+		OK(vm_irq_pulse(g.line));
+		OK(vm_irq_pulse(g.msi));
+		n++;
+		while ((line = h_result(g.h, 0)) < n || (msi = h_result(g.h, 1)) < n)
+			(void)usleep(200);
+	}
+	h_param(g.h, 0, n);
+	atomic_store(&g.h->stop, true);
+	h_join(g.h);
+	line = h_result(g.h, 0);
+	msi = h_result(g.h, 1);
+	CHECK(line >= n && msi >= n);
+	guest_close(&g);
+	return (line > n || msi > n ? n : 0);
+}
+
+static void
+check_count(uint64_t taken, uint64_t all, bool exact)
+{
+	if (exact)
+		CHECK_EQ(taken, all);
+	else
+		CHECK(taken >= all);
+}
+
 static void
 moves(enum vm_arch arch, uint64_t timer)
 {
@@ -165,6 +220,7 @@ moves(enum vm_arch arch, uint64_t timer)
 	struct guest g;
 	unsigned n = 0, i;
 	struct h_opts o = { .moves = true };
+	bool exact = true;
 
 	for (unsigned j = 0; j < H_NTARGETS; j++) {
 		if (h_targets[j].arch != arch || !h_usable(&h_targets[j], &why))
@@ -178,17 +234,17 @@ moves(enum vm_arch arch, uint64_t timer)
 	if (n == 0)
 		SKIP(why);
 	h_common(t, n, &o);
-	g = guest_open(t[0], &o);
-	if (arch == VM_ARCH_AMD64)
-		h_param(g.h, 15, 0);
-	h_param(g.h, 0, UINT32_MAX);
-	h_param(g.h, 1, LINE);
-	/* amd64's local APIC counts nanoseconds; all others are the counter. */
-	h_param(g.h, 2, arch == VM_ARCH_AMD64 && timer == 0 ? TIMER_NS : (uint64_t)((double)o.hz / 1e9 * TIMER_NS));
-	h_param(g.h, 3, timer);
-	image_put(g.h);
-	h_start(g.h);
-	h_wait(&g.h->reported, "the guest to run");
+	for (i = 0; i < n; i++) {
+		unsigned after = taken_twice(t[i], &o, timer);
+
+		/* The kvm lab's processor does: docs/testing.md.  What is compared, then, is that nothing is lost. */
+		if (after > 0) {
+			CHECKF(t[i]->accel == VM_ACCEL_KVM, "interrupt %u was taken twice by a guest that never moved", after);
+			printf("# %s takes interrupts twice by itself, the first after %u of each kind: counts may be too high\n", t[i]->name, after);
+			exact = false;
+		}
+	}
+	g = guest_begin(t[0], &o, timer);
 	for (i = 0; i < MOVES; i++) {
 		wait_taken(g.h, i);
 		(void)usleep(i * 397 % 3000);
@@ -203,10 +259,10 @@ moves(enum vm_arch arch, uint64_t timer)
 	h_param(g.h, 0, MOVES);
 	atomic_store(&g.h->stop, true);
 	h_join(g.h);
-	CHECK_EQ(h_result(g.h, 0), MOVES);
-	CHECK_EQ(h_result(g.h, 1), MOVES);
+	check_count(h_result(g.h, 0), MOVES, exact);
+	check_count(h_result(g.h, 1), MOVES, exact);
 	CHECK(h_result(g.h, 2) > 0);
-	CHECK_EQ(h_result(g.h, 2), h_result(g.h, 3));
+	check_count(h_result(g.h, 2), h_result(g.h, 3), exact);
 	CHECK(h_result(g.h, 6) >= 64);
 	CHECK_EQ((uint32_t)h_result(g.h, 5), h_work_hash((uint32_t)h_result(g.h, 6)));
 	/* The kernel of the lab's emulated host does not trust its counter, and has guests' go on from where it last saw them. */

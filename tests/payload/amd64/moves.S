@@ -88,7 +88,7 @@
 	cli
 	movl	RESULT(2), %eax
 	cmpl	RESULT(3), %eax
-	jne	5b
+	jb	5b
 	movl	PARAM(0), %eax
 	cmpl	RESULT(0), %eax
 	ja	5b
