@@ -1239,29 +1239,177 @@ VM_PUBLIC const char *vm_capability_type2name(int cap);
 /*
  * SECTION: Passthrough
  *
- * Host PCI devices given to the guest: VFIO under kvm, in a later release; until then and elsewhere ENOTSUP with a sentence.
- * bus, slot and func are the host's; Threads: set-up.
+ * Host PCI devices given to the guest, by VFIO: the device reads and writes the guest's memory through the host's IOMMU, so all of that is pinned;
+ * its memory is mapped into the guest, and its interrupts are messages of the guest's.  A back end that executes the guest itself cannot have
+ * one, since it would not learn what the device writes: there, every call fails with ENOTSUP.
+ *
+ * bus, slot and func are the host's.  On a host with several PCI domains, bus is domain * 256 + bus, so up to 0xffffff.  All devices of an
+ * IOMMU group go together: each is bound to vfio-pci or to no driver.
+ *
+ * The calls beside bhyve's (vm_pptdev_*) are what a device model needs to show the device to the guest.  Unless said otherwise each fails with
+ * EINVAL (NULL, no such address), ENOTSUP (the back end) and ENODEV (the device is not assigned to this VM), and
+ * the device stays assigned until vm_unassign_pptdev() or the end of the VM.
  */
 
-/* Give the device to the VM.  Errors: ENOTSUP, EINVAL. */
+/*
+ * Give the device to the VM: it is reset, and may use all of the VM's RAM once its bus mastering is switched on.  After vm_setup_memory().
+ *
+ * Errors: ENOENT (the host has no such device), ENODEV (no IOMMU group, no VFIO), EPERM (its driver is not vfio-pci; the IOMMU does not
+ * remap interrupts), EACCES (the group's file), EBUSY (the group is in use, or not all of it is free), ENOMEM (memory that may be locked; see
+ * ulimit -l), EEXIST (assigned already), EINVAL, ENOTSUP, those of open(2) and VFIO.
+ * Threads: set-up.
+ */
 VM_PUBLIC int vm_assign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
-/* Take it back.  Errors: ENOTSUP, EINVAL. */
+
+/*
+ * Take it back: its interrupts and mappings go, the device is reset, and memory is pinned no more once the last device is gone.
+ *
+ * Errors: ENODEV, EINVAL, ENOTSUP.
+ * Threads: set-up.
+ */
 VM_PUBLIC int vm_unassign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
-/* Map a part of its memory (host address hpa) at gpa.  Errors: ENOTSUP, EINVAL. */
+
+/*
+ * Map a part of its memory at gpa, so that the guest reaches it without an exit: hpa, as struct vm_pptdev_bar says, and len are multiples of the
+ * host's page.  What is claimed there by vm_range_add() is hidden by it.
+ *
+ * Errors: EINVAL (alignment; no BAR has this), EEXIST (RAM or another device is at gpa), ENOTSUP (the host does not let this part be
+ * mapped: vm_pptdev_bar_read() reaches it), ENODEV, those of mmap(2) and the back end.
+ * Threads: any.
+ */
 VM_PUBLIC int vm_map_pptdev_mmio(struct vmctx *ctx, int bus, int slot, int func, vm_paddr_t gpa, size_t len,
     vm_paddr_t hpa);
-/* Undo vm_map_pptdev_mmio().  Errors: ENOTSUP, EINVAL. */
+
+/*
+ * Undo a vm_map_pptdev_mmio() with the same gpa and len.
+ *
+ * Errors: ENOENT (there is no such mapping), ENODEV, EINVAL, ENOTSUP.
+ * Threads: any.
+ */
 VM_PUBLIC int vm_unmap_pptdev_mmio(struct vmctx *ctx, int bus, int slot, int func, vm_paddr_t gpa, size_t len);
-/* Route its MSI.  Errors: ENOTSUP, EINVAL. */
+
+/*
+ * Send its numvec messages (MSI; a power of 2) to addr, with msg and, in the low bits of that, the message's number.  0 switches MSI off.  Switches
+ * MSI-X and the pin off; they come back when MSI is switched off.
+ *
+ * Errors: EINVAL (it has not as many), ENOSPC (the host has not), ENODEV, ENOTSUP, those of VFIO.
+ * Threads: any.
+ */
 VM_PUBLIC int vm_setup_pptdev_msi(struct vmctx *ctx, int bus, int slot, int func, uint64_t addr, uint64_t msg,
     int numvec);
-/* Route one MSI-X vector.  Errors: ENOTSUP, EINVAL. */
+
+/*
+ * Send its message idx (MSI-X, from 0) to addr with msg, or keep it pending while bit 0 of vector_control is set.  The first of them
+ * switches MSI-X on, and MSI and the pin off.
+ *
+ * Errors: EINVAL (it has no such message), ENOSPC (the host has not as many), ENODEV, ENOTSUP, those of VFIO.
+ * Threads: any.
+ */
 VM_PUBLIC int vm_setup_pptdev_msix(struct vmctx *ctx, int bus, int slot, int func, int idx, uint64_t addr,
     uint64_t msg, uint32_t vector_control);
-/* Switch its MSI-X off.  Errors: ENOTSUP, EINVAL. */
+
+/* Switch its MSI-X off; what is pending is forgotten.  Errors: ENODEV, EINVAL, ENOTSUP.  Threads: any. */
 VM_PUBLIC int vm_disable_pptdev_msix(struct vmctx *ctx, int bus, int slot, int func);
-/* Reset the device.  Errors: ENOTSUP, EINVAL. */
+
+/*
+ * Reset the device: it stops reading and writing memory, and messages are off.  Its mappings stay.
+ *
+ * Errors: ENOTSUP (it has no reset, or the back end), ENODEV, EINVAL, those of VFIO.
+ * Threads: set-up, while no vCPU is in guest code.
+ */
 VM_PUBLIC int vm_reset_pptdev(struct vmctx *ctx, int bus, int slot, int func);
+
+#define	VM_PPTDEV_BARS		6
+#define	VM_PPTDEV_BAR_IO	0x01U	/* ports */
+#define	VM_PPTDEV_BAR_64	0x02U	/* its address has 64 bits, and the next BAR has the other half */
+#define	VM_PPTDEV_BAR_MAP	0x04U	/* can be mapped, at least in part */
+
+/* A BAR; size 0: there is none. */
+struct vm_pptdev_bar {
+	uint64_t	size;		/* bytes */
+	vm_paddr_t	hpa;		/* where it is on the host */
+	uint32_t	flags;		/* VM_PPTDEV_BAR_* */
+};
+
+/* An assigned device. */
+struct vm_pptdev_info {
+	struct vm_pptdev_bar bar[VM_PPTDEV_BARS];
+	unsigned	msi, msix;	/* messages that it can send */
+	bool		pin;		/* it has an interrupt pin */
+	bool		reset;		/* vm_reset_pptdev() works */
+	unsigned	group;		/* its IOMMU group */
+};
+
+/* What the device has.  Errors: ENODEV, EINVAL, ENOTSUP.  Threads: any. */
+VM_PUBLIC int vm_pptdev_get_info(struct vmctx *ctx, int bus, int slot, int func, struct vm_pptdev_info *info);
+
+/*
+ * Read a register of its configuration space: size is 1, 2 or 4 bytes, off a multiple of it below 4096.  What the device does not have, and what the host keeps to itself,
+ * reads as VFIO has it.
+ *
+ * Errors: EINVAL (off, size), ENODEV, ENOTSUP, those of pread(2).
+ * Threads: any.
+ */
+VM_PUBLIC int vm_pptdev_cfg_read(struct vmctx *ctx, int bus, int slot, int func, unsigned off, unsigned size, uint32_t *val);
+
+/* Write one.  BARs and messages are not changed by it.  Errors: as vm_pptdev_cfg_read().  Threads: any. */
+VM_PUBLIC int vm_pptdev_cfg_write(struct vmctx *ctx, int bus, int slot, int func, unsigned off, unsigned size, uint32_t val);
+
+/*
+ * Read size bytes (1, 2, 4 or 8) at a multiple of size in BAR n, as the guest would.
+ *
+ * Errors: EINVAL (n, off, size), ENODEV, ENOTSUP, those of pread(2).
+ * Threads: any.
+ */
+VM_PUBLIC int vm_pptdev_bar_read(struct vmctx *ctx, int bus, int slot, int func, unsigned n, uint64_t off, unsigned size, uint64_t *val);
+
+/* Write them.  Errors: as vm_pptdev_bar_read().  Threads: any. */
+VM_PUBLIC int vm_pptdev_bar_write(struct vmctx *ctx, int bus, int slot, int func, unsigned n, uint64_t off, unsigned size, uint64_t val);
+
+/*
+ * Have fn called when the device raises its pin, while no messages are switched on.  The pin is then masked until vm_pptdev_unmask_pin(), after which fn is
+ * called again if it is still raised.  NULL: the pin is masked; no call is under way when that returns.
+ *
+ * Errors: EINVAL (it has no pin), ENODEV, ENOTSUP, those of VFIO.
+ * Threads: any, but fn; fn is called by the library's own thread, with no lock held.
+ */
+VM_PUBLIC int vm_pptdev_set_pin(struct vmctx *ctx, int bus, int slot, int func, void (*fn)(void *arg), void *arg);
+
+/* The guest has dealt with the pin.  Nothing if that is not in use.  Errors: ENODEV, EINVAL, ENOTSUP, those of VFIO.  Threads: any. */
+VM_PUBLIC int vm_pptdev_unmask_pin(struct vmctx *ctx, int bus, int slot, int func);
+
+/* What the host has to say of a device. */
+enum vm_pptdev_notice {
+	VM_PPTDEV_FAILED,	/* an error that it does not recover from by itself: what it did and does is not to be relied upon */
+	VM_PPTDEV_WANTED,	/* somebody takes its driver away on the host, and waits for vm_unassign_pptdev(); said again and again */
+	VM_PPTDEV_NOTICES
+};
+
+/*
+ * Have fn called when the host has something to say of the device, as far as the kernel tells; NULL: not any more, and no call is under way when that
+ * returns.  fn may be called more than once for one reason; it does not give the device back by itself.
+ *
+ * Errors: ENODEV, EINVAL, ENOTSUP, those of VFIO.
+ * Threads: any, but fn; fn is called by the library's own thread, with no lock held.
+ */
+VM_PUBLIC int vm_pptdev_set_notice(struct vmctx *ctx, int bus, int slot, int func, void (*fn)(void *arg, enum vm_pptdev_notice what), void *arg);
+
+/*
+ * Who the guest takes for the sender of its messages: bus, device and function in 16 bits, as the guest counts.  For those that are set up from
+ * now on; 0 before.
+ *
+ * Errors: EINVAL (more than 16 bits), ENODEV, ENOTSUP.
+ * Threads: any.
+ */
+VM_PUBLIC int vm_pptdev_set_requester(struct vmctx *ctx, int bus, int slot, int func, uint32_t requester);
+
+/*
+ * Whether message idx of MSI-X waits for being unmasked: 1 or 0.
+ *
+ * Errors: EINVAL (it has no such message), ENODEV, ENOTSUP.
+ * Threads: any.
+ */
+VM_PUBLIC int vm_pptdev_get_pending(struct vmctx *ctx, int bus, int slot, int func, int idx);
 
 /*
  * SECTION: State

@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-static const struct accel_ops *
+const struct accel_ops *
 accel_lookup(enum vm_accel id)
 {
 	static const struct accel_ops *const all[] = { &accel_kvm, &accel_soft };
@@ -99,6 +99,8 @@ accel_replay(struct vmctx *vm)
 		if (accel->mem_map(vm, &vm->maps[i]) != 0)
 			return (-1);
 	}
+	if (ppt_attach(vm) != 0)
+		return (-1);
 	if (accel->irq_set == NULL && vm->intc_ops->create(vm) != 0)
 		return (-1);
 	for (int i = 0; i < VM_MAXCPU; i++) {
@@ -161,6 +163,7 @@ vm_detach_accel(struct vmctx *vm)
 	if (vm->accel->irq_set == NULL && vm->intc != NULL)
 		vm->intc_ops->destroy(vm);
 	vm->intc = NULL;
+	ppt_detach(vm);
 	vm->accel->vm_destroy(vm);
 	memset(&vm->debug, 0, sizeof(vm->debug));
 	vm->accel_vm = NULL;

@@ -46,6 +46,12 @@ struct accel_ops {
 	void	(*mem_unmap)(struct vmctx *vm, struct vm_mapping *map);
 
 	/*
+	 * A VFIO group (a descriptor of it) has devices of this VM, or no more.  Their memory comes by mem_map, with VM_MAPPING_DEVICE and no
+	 * dirty log.  NULL: it cannot have host devices.
+	 */
+	int	(*group_set)(struct vmctx *vm, int fd, bool on);
+
+	/*
 	 * Execute guest code between vcpu_enter() and vcpu_leave() until a request or an exit.  On the vCPU's thread; the state was
 	 * loaded.
 	 */

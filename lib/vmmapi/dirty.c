@@ -336,6 +336,7 @@ vm_dirty_fetch(struct vm_dirty *d, vm_paddr_t gpa, size_t len, uint64_t *bits)
 		return (-1);
 	vm = d->vm;
 	memset(bits, 0, WORDS(len >> PAGE_BITS) * sizeof(*bits));
+	ppt_dirty(vm);
 	pthread_mutex_lock(&vm->dirty_lock);
 	if (vm->accel != NULL && vm->accel->dirty_fetch != NULL)
 		error = vm->accel->dirty_fetch(vm, gpa, len);

@@ -63,7 +63,10 @@ struct ram_range {
 	struct memseg	*seg;
 };
 
+#define	VM_MAPPING_DEVICE	(-1)	/* segid: memory of a host device (ppt.c), which is in no segment and no map */
+
 struct irq_line;
+struct ppt;
 struct rundir;
 struct clock;
 
@@ -161,6 +164,8 @@ struct vmctx {
 	bool		 route_dirty;
 	unsigned	 nirqs;			/* open handles */
 	struct fdwatch	*fdwatch;		/* thread that polls eventfds, NULL until needed */
+
+	struct ppt	*ppt;			/* host devices; NULL: it never had one */
 
 	struct vm_debug	 debug;
 
@@ -276,6 +281,7 @@ int	vcpu_create(struct vmctx *vm, int id, struct vcpu **vcpup);
 void	vcpu_free(struct vcpu *vcpu);
 
 /* accel.c */
+const struct accel_ops *accel_lookup(enum vm_accel id);	/* NULL if there is none of that number, or any will do */
 int	vm_attach_accel(struct vmctx *vm);	/* vm_start(), vm->lock held */
 void	vm_detach_accel(struct vmctx *vm);
 
@@ -362,6 +368,14 @@ typedef void fdwatch_fn(void *arg, uint64_t count);	/* of writes since the last 
 int	fdwatch_add(struct vmctx *vm, int fd, fdwatch_fn *fn, void *arg);	/* fd was read before fn */
 void	fdwatch_del(struct vmctx *vm, int fd);		/* waits for a call under way, unless called by it */
 void	fdwatch_fini(struct vmctx *vm);
+
+/* ppt.c: host devices.  vm->lock held but in the last. */
+bool	ppt_any(struct vmctx *vm);			/* whether there are any */
+int	ppt_attach(struct vmctx *vm);			/* the back end was made, with the VM's memory */
+void	ppt_detach(struct vmctx *vm);			/* before it goes */
+void	ppt_fini(struct vmctx *vm);			/* give them all back; while there may be a back end */
+int	ppt_map_check(struct vmctx *vm, vm_paddr_t gpa, size_t len);	/* -1 with a sentence: memory of a device is mapped there */
+void	ppt_dirty(struct vmctx *vm);			/* before dirty pages are fetched: marks what devices may have written */
 
 /* clock.c */
 int	clock_init(struct vmctx *vm);

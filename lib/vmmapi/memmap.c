@@ -158,6 +158,9 @@ vm_mmap_memseg(struct vmctx *ctx, vm_paddr_t gpa, int segid, vm_ooffset_t segoff
 			    (uintmax_t)m->gpa, m->segid, ctx->segs[m->segid].name);
 		goto out;
 	}
+	error = ppt_map_check(ctx, gpa, len);
+	if (error != 0)
+		goto out;
 	next = calloc(ctx->nmaps + 1, sizeof(*next));
 	none = calloc(ctx->nmaps + 1, sizeof(*none));
 	if (next == NULL || none == NULL) {

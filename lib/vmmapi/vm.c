@@ -25,6 +25,7 @@ vm_free(struct vmctx *vm)
 {
 	if (vm == NULL)
 		return;
+	ppt_fini(vm);
 	vm_detach_accel(vm);
 	fdwatch_fini(vm);
 	if (vm->md != NULL && vm->md->vm_fini != NULL)
@@ -272,6 +273,8 @@ reinit_check(struct vmctx *vm)
 		if (claimed)
 			return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised while vCPU %d runs", vm->name, i));
 	}
+	if (ppt_any(vm))
+		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised while host devices are assigned to it", vm->name));
 	if (vm->consumers != NULL)
 		return (vm_fail(EBUSY, "vm '%s': cannot be reinitialised while dirty pages are tracked", vm->name));
 	return (0);

@@ -1664,7 +1664,7 @@ TEST(vm_capability_type2name)
 	CHECK(vm_capability_type2name(VM_CAP_MAX - 1) == NULL);
 }
 
-/* SECTION: passthrough, which nothing offers yet */
+/* SECTION: passthrough, which this back end cannot offer; others: vfio.c */
 
 #define	PPT(fn, ...)								\
 TEST(fn)									\
@@ -1687,6 +1687,16 @@ PPT(vm_setup_pptdev_msi, COMMA 0xfee00000 COMMA 0x20 COMMA 1)
 PPT(vm_setup_pptdev_msix, COMMA 0 COMMA 0xfee00000 COMMA 0x20 COMMA 0)
 PPT(vm_disable_pptdev_msix)
 PPT(vm_reset_pptdev)
+PPT(vm_pptdev_get_info, COMMA &(struct vm_pptdev_info){ 0 })
+PPT(vm_pptdev_cfg_read, COMMA 0 COMMA 4 COMMA &(uint32_t){ 0 })
+PPT(vm_pptdev_cfg_write, COMMA 4 COMMA 2 COMMA 0)
+PPT(vm_pptdev_bar_read, COMMA 0 COMMA 0 COMMA 8 COMMA &(uint64_t){ 0 })
+PPT(vm_pptdev_bar_write, COMMA 0 COMMA 0 COMMA 8 COMMA 0)
+PPT(vm_pptdev_set_pin, COMMA NULL COMMA NULL)
+PPT(vm_pptdev_unmask_pin)
+PPT(vm_pptdev_set_requester, COMMA 0)
+PPT(vm_pptdev_get_pending, COMMA 0)
+PPT(vm_pptdev_set_notice, COMMA NULL COMMA NULL)
 
 /* SECTION: amd64 */
 

@@ -87,7 +87,7 @@ kvm_vm_create(struct vmctx *vm)
 
 	if (kv == NULL)
 		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
-	kv->kvmfd = kv->vmfd = -1;
+	kv->kvmfd = kv->vmfd = kv->vfiofd = -1;
 	pthread_mutex_init(&kv->lock, NULL);
 	pthread_mutex_init(&kv->line_lock, NULL);
 	vm->accel_vm = kv;
@@ -140,6 +140,8 @@ kvm_vm_destroy(struct vmctx *vm)
 		return;
 	kvm_irq_destroy(vm);
 	kvm_md_vm_destroy(vm);
+	if (kv->vfiofd >= 0)
+		(void)close(kv->vfiofd);
 	if (kv->vmfd >= 0)
 		(void)close(kv->vmfd);
 	if (kv->kvmfd >= 0)
@@ -192,6 +194,33 @@ kvm_vcpu_create(struct vcpu *vcpu)
 		return (vm_fail_sys(errno, "vcpu %d: kvm: its run page cannot be mapped", vcpu->id));
 	}
 	return (kvm_ring_map(vcpu) == 0 ? kvm_md_vcpu_create(vcpu) : -1);
+}
+
+/* SECTION: host devices */
+
+/*
+ * The kernel's own device for VFIO (Documentation/virt/kvm/devices/vfio.rst), made for the first group and gone with the VM: it lets guests with devices that
+ * do not look into caches use memory as those see it.  A kernel without one has no such devices.
+ */
+static int
+kvm_group_set(struct vmctx *vm, int fd, bool on)
+{
+	struct kvm_vm *kv = kvm_vm(vm);
+	struct kvm_create_device make = { .type = KVM_DEV_TYPE_VFIO };
+	struct kvm_device_attr attr = { .group = KVM_DEV_VFIO_GROUP,
+		.attr = on ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL,
+		.addr = (uintptr_t)&fd };
+
+	if (kv->vfiofd < 0 && !on)
+		return (0);
+	if (kv->vfiofd < 0) {
+		if (kvm_ioctl(kv->vmfd, KVM_CREATE_DEVICE, &make) != 0)
+			return (errno == ENODEV ? 0 : vm_fail_sys(errno, "vm '%s': kvm: host devices", vm->name));
+		kv->vfiofd = (int)make.fd;
+	}
+	if (kvm_ioctl(kv->vfiofd, KVM_SET_DEVICE_ATTR, &attr) == 0 || (on && errno == EEXIST))
+		return (0);
+	return (vm_fail_sys(errno, "vm '%s': kvm: an IOMMU group of host devices", vm->name));
 }
 
 /* SECTION: exits */
@@ -728,6 +757,7 @@ const struct accel_ops accel_kvm = {
 	.vcpu_destroy = kvm_vcpu_destroy,
 	.mem_map = kvm_mem_map,
 	.mem_unmap = kvm_mem_unmap,
+	.group_set = kvm_group_set,
 	.run = kvm_run,
 	.kick = kvm_kick,
 	.settle = kvm_settle,

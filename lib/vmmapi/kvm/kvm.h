@@ -50,6 +50,7 @@ enum kvm_log {
 
 struct kvm_vm {
 	int		 kvmfd, vmfd;
+	int		 vfiofd;		/* the kernel's device for host devices, -1 */
 	size_t		 runlen;		/* of struct kvm_run */
 	uint32_t	 gsi_max;
 	uint32_t	 gsi_first;		/* first one that is not a line */

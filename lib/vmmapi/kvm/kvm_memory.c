@@ -182,7 +182,7 @@ kvm_mem_map(struct vmctx *vm, struct vm_mapping *map)
 		.host = map->host };
 	if ((map->prot & VM_PROT_WRITE) == 0)
 		s->flags = KVM_MEM_READONLY;
-	else if (kv->dirty)
+	else if (kv->dirty && map->segid != VM_MAPPING_DEVICE)
 		s->flags = KVM_MEM_LOG_DIRTY_PAGES;
 	if (slot_set(kv, n, s->len) != 0) {
 		s->used = false;
@@ -225,7 +225,7 @@ log_set(struct vmctx *vm, bool on)
 	for (unsigned n = 0; n < kv->nslots && error == 0; n++) {
 		struct kvm_slot *s = &kv->slots[n];
 
-		if (!s->used || (s->flags & KVM_MEM_READONLY) != 0 || on == ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) != 0))
+		if (!s->used || s->segid == VM_MAPPING_DEVICE || (s->flags & KVM_MEM_READONLY) != 0 || on == ((s->flags & KVM_MEM_LOG_DIRTY_PAGES) != 0))
 			continue;
 		if (!on)
 			slot_last(vm, kv, n);
