@@ -353,6 +353,23 @@ static const struct bhyve_rule bridge_rules[] = {
 	{ KEY_STRING("pcireg.subdevice", NULL, "board"), .say = identity },
 };
 
+/* A device of the host by its address; numbers of drivers, ppt0, are FreeBSD's. */
+static int
+ppt_device(struct bhyve *b, const struct bhyve_slot *slot, const char *key, const struct config_value *val)
+{
+	if (strncmp(val->text, "ppt", 3) == 0)
+		return (vmm_fail(EINVAL, "'%.32s': Linux does not number such devices; say where it is, 3/0/0 (lspci lists them)", val->text));
+	return (bhyve_set(b, slot, key, val->text, &val->origin));
+}
+
+static const struct bhyve_rule passthru_rules[] = {
+	{ KEY_STRING("pptdev", NULL, "the host's device, bus/slot/function"), .fn = ppt_device },
+	{ KEY_INT("bus", -1, -1, 255, "its bus"), .to = "bus" }, { KEY_INT("slot", -1, -1, 31, "its slot"), .to = "slot" },
+	{ KEY_INT("func", -1, -1, 7, "its function"), .to = "func" },
+	{ KEY_PATH("rom", NULL, "option ROM"), .to = "rom" },
+	{ KEY_INT("bootindex", -1, -1, 255, "place in the order of booting"), .say = "firmware decides when to boot from a device of the host" },
+};
+
 /* What is left out with the device has nothing said about itself. */
 static const struct bhyve_rule fbuf_rules[] = {
 	{ KEY_STRING("rfb", NULL, "address"), NOTHING }, { KEY_STRING("tcp", NULL, "address"), NOTHING }, { KEY_STRING("unix", NULL, "socket"), NOTHING },
@@ -421,7 +438,8 @@ static const struct bhyve_emulation emulations[] = {
 	    .nrules = sizeof(bridge_rules) / sizeof(bridge_rules[0]), .parse = parse_items },
 	{ "nvme", BHYVE_DEVICE, "nvme", .help = DISK_HELP "[,maxq=][,qsz=][,ioslots=][,sectsz=][,ser=][,eui64=][,dsm=]", .rules = nvme_rules,
 	    .nrules = sizeof(nvme_rules) / sizeof(nvme_rules[0]), .parse = parse_items, .first = "path" },
-	{ "passthru", BHYVE_REFUSED, NULL, .say = "hyve passes no device of the host through yet", .parse = parse_nothing },
+	{ "passthru", BHYVE_DEVICE, "passthru", .help = "BUS/SLOT/FUNCTION|pciBUS:SLOT:FUNCTION[,rom=PATH]  a device of the host, bound to vfio-pci",
+	    .rules = passthru_rules, .nrules = sizeof(passthru_rules) / sizeof(passthru_rules[0]), .parse = parse_items, .first = "pptdev" },
 	{ "uart", BHYVE_REFUSED, NULL, .say = "hyve has no serial ports on PCI; use -l com1,stdio", .parse = parse_nothing },
 	{ "virtio-9p", BHYVE_DEVICE, "virtio-9p", .help = "NAME=/FOLDER[,ro]", .rules = p9_rules,
 	    .nrules = sizeof(p9_rules) / sizeof(p9_rules[0]), .parse = parse_9p },

@@ -78,11 +78,11 @@ REFUSED = (
     ("-s 3,virtio-9p,/x g", "argument 2: -s 3: it is not said what is shared: virtio-9p,NAME=/FOLDER"),
     ("-s 3,virtio-console,port1=/nowhere/sock g", "argument 2: pci.0.3.0.port.0.path: hyve makes no socket for a virtio console; name a terminal, a "
      "FIFO that is there, or stdio, not '/nowhere/sock'"),
-    ("-s 3,passthru,1/0/0 g", "argument 2: -s 3: passthru: hyve passes no device of the host through yet"),
+    ("-s 3,passthru,ppt0 g", "argument 2: pci.0.3.0.pptdev: 'ppt0': Linux does not number such devices; say where it is, 3/0/0 (lspci lists them)"),
+    ("-s 3,passthru,1/0/0,romm=x g", "argument 2: unknown key 'pci.0.3.0.romm'; did you mean 'pci.0.3.0.rom'?"),
     ("-s 3,virtio-scsi,/dev/cam/ctl g", "argument 2: -s 3: virtio-scsi: hyve has no SCSI controller, and FreeBSD's CTL is not on Linux; use virtio-blk "
      "or nvme"),
-    ("-o pci.0.3.0.device=passthru -o pci.0.3.0.bus=1 g", "argument 4: unknown key 'pci.0.3.0.bus'"),
-    ("-o pci.0.3.0.device=passthru g", "argument 2: passthru: hyve passes no device of the host through yet"),
+    ("-o pci.0.3.0.device=passthru -o pci.0.3.0.bus=256 g", "argument 4: pci.0.3.0.bus: '256' is not an integer from -1 to 255"),
     ("-o pci.0.40.0.device=virtio-rnd g", "argument 2: pci.0.40.0.device: slots are pci.BUS.SLOT.FUNCTION with buses 0 to 255, slots 0 to 31 and "
      "functions 0 to 7"),
     ("-l com5,stdio g", "argument 2: -l: unknown device 'com5'; did you mean 'com1'?"),
