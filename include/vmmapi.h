@@ -1257,7 +1257,7 @@ VM_PUBLIC const char *vm_capability_type2name(int cap);
  * Errors: ENOENT (the host has no such device), ENODEV (no IOMMU group, no VFIO), EPERM (its driver is not vfio-pci; the IOMMU does not
  * remap interrupts), EACCES (the group's file), EBUSY (the group is in use, or not all of it is free), ENOMEM (memory that may be locked; see
  * ulimit -l), EEXIST (assigned already), EINVAL, ENOTSUP, those of open(2) and VFIO.
- * Threads: set-up.
+ * Threads: any, while no other call is about this device.
  */
 VM_PUBLIC int vm_assign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
 
@@ -1265,7 +1265,7 @@ VM_PUBLIC int vm_assign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
  * Take it back: its interrupts and mappings go, the device is reset, and memory is pinned no more once the last device is gone.
  *
  * Errors: ENODEV, EINVAL, ENOTSUP.
- * Threads: set-up.
+ * Threads: any, while no other call is about this device.
  */
 VM_PUBLIC int vm_unassign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
 

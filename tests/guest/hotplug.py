@@ -220,7 +220,7 @@ def refused(context):
     for words, arguments in (
             ("is missing", {"id": "x"}),
             ("did you mean 'virtio-blk'?", {"driver": "virtio-blkk"}),
-            ("these can: virtio-blk, virtio-net", {"driver": "e1000"}),
+            ("these can: passthru, virtio-blk, virtio-net", {"driver": "e1000"}),
             ("pci.17.0.0.path: required", {"driver": "virtio-blk"}),
             ("unknown key 'pci.17.0.0.pth'; did you mean 'pci.17.0.0.path'?", {"driver": "virtio-blk", "pth": disk}),
             ("nowhere': cannot be opened: No such file", {"driver": "virtio-blk", "path": context.path("nowhere")}),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Devices of the host in the guest: those that HYVE_TEST_PASSTHRU names, an NVMe disk that is only read and a NIC of e1000e's driver.  While the test
-runs they are vfio-pci's, and the host's own driver has them again behind it.  The kvm lab has two to give away; nothing else has, unless it says so."""
+"""Devices of the host in the guest: those that HYVE_TEST_PASSTHRU names, an NVMe disk that is only read and a NIC of e1000e's driver, which is put behind a root
+port and taken out.  While the test runs they are vfio-pci's, and the host's own driver has them again behind it.  The kvm lab has two to give away; nothing
+else has, unless it says so."""
 import glob
 import hashlib
 import os
@@ -37,9 +38,10 @@ def given():
 
 
 class Given:
-    """Devices that are vfio-pci's meanwhile."""
+    """Devices that are vfio-pci's meanwhile.  The host waits for whoever has one, so no guest is left when they are taken back."""
 
-    def __init__(self, names):
+    def __init__(self, context, names):
+        self.guests = context.guests
         self.drivers = {name: link(name, "driver") for name in names}
 
     def bind(self, name, driver):
@@ -54,6 +56,9 @@ class Given:
         return self
 
     def __exit__(self, *why):
+        for g in self.guests:
+            g.process.kill()
+            g.process.wait()
         for name in self.drivers:
             self.bind(name, None)
 
@@ -90,6 +95,17 @@ def interrupts(g, name):
     return sum(int(number) for row in rows for number in row[1:2]), " ".join(" ".join(row[2:]) for row in rows)
 
 
+def nic_of(g, mac):
+    """What the guest calls the NIC with this address, once it has found it."""
+    end = time.monotonic() + guest.LIMIT
+    while True:
+        found = re.search(r"/net/(\w+)/address", g.run("grep -l %s /sys/class/net/*/address; true" % mac))
+        if found:
+            return found.group(1)
+        check(time.monotonic() < end, "hung: the guest does not find its NIC")
+        time.sleep(0.2)
+
+
 def use(g, digest, mac, wanted="MSI"):
     """Both devices work, with interrupts of this kind."""
     check(digest in g.run("sha256sum /dev/nvme0n1"), "the disk is another one")
@@ -100,7 +116,7 @@ def use(g, digest, mac, wanted="MSI"):
     # the device is reset alone, and its driver goes on
     g.run("echo 3 >/proc/sys/vm/drop_caches; echo 1 >/sys/class/nvme/nvme0/device/reset")
     check(digest in g.run("sha256sum /dev/nvme0n1"), "the disk is another one after its reset")
-    nic = re.search(r"/net/(\w+)/address", g.run("grep -l %s /sys/class/net/*/address" % mac)).group(1)
+    nic = nic_of(g, mac)
     g.run("ip link set %s up" % nic)
     g.run("udhcpc -i %s -n -q -t 20 2>&1" % nic)
     check("10.0.2.15" in g.run("ip addr show " + nic), "no address by DHCP")
@@ -123,16 +139,27 @@ def devices_of_the_host(context):
     digest, mac = host_knows(names)
     refused(context, names[:1], "it is bound to 'nvme', and needs vfio-pci")
     control = context.path("control")
-    with Given(names):
-        g = context.script("guest.load=e1000e", more=keys(names) + ["--set", "control=" + control])
-        use(g, digest, mac)
+    with Given(context, names):
+        g = context.script("guest.load=e1000e", more=keys(names[:1]) + ["--set", "pci.0.%d.0.device=root-port" % SLOTS[1], "--set", "control=" + control])
         qmp = Qmp(control)
         qmp.negotiate()
+        qmp.execute("device_add", driver="passthru", id="nic", pptdev=names[1])
+        use(g, digest, mac)
         refused(context, names[:1], "is in use: another process")
         qmp.refused("device_del", "GenericError", "fixed", id="pci.0.%d.0" % SLOTS[0])
         qmp.execute("system_reset")
+        qmp.event("RESET")
         g.expect(r"guest: script\r?\n")
         use(g, digest, mac)
+        # it goes, is the host's meanwhile, and comes again
+        for number in range(2):
+            qmp.execute("device_del", id="nic")
+            check(qmp.event("DEVICE_DELETED")["device"] == "nic", "which one is gone")
+            check(mac not in g.run("cat /sys/class/net/*/address"), "the guest has its NIC still")
+            if number == 0:
+                qmp.execute("device_add", driver="passthru", id="nic", pptdev=names[1])
+                nic_of(g, mac)
+        qmp.refused("device_add", "GenericError", "no such PCI device", driver="passthru", pptdev="ffff:ff:1f.7")
         g.power_off()
     check(on_host(names[0]) == digest, "the disk has changed")
 
@@ -143,7 +170,7 @@ def pins_of_devices_of_the_host(context):
     if context.accel != "kvm":
         raise guest.Skipped("soft has no devices of the host")
     digest, mac = host_knows(names)
-    with Given(names):
+    with Given(context, names):
         g = context.script("guest.load=e1000e pci=nomsi", more=keys(names))
         use(g, digest, mac, "fasteoi")
         g.power_off()

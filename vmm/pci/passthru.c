@@ -602,6 +602,7 @@ passthru_saving(struct device *dev)
 
 DEVICE_CLASS(passthru, "passthru", "PCI device of the host", keys, NULL,
     .on = DEVICE_ON_PCI,
+    .hot = true,
     .size = sizeof(struct passthru),
     .init = passthru_init,
     .fini = passthru_fini,
