@@ -288,14 +288,14 @@ VM_PUBLIC const char *vm_arch_name(enum vm_arch arch);
 
 /*
  * Choose which processor the guest sees, by a name of the architecture's list.  amd64 has "v2", a processor of level x86-64-v2 with
- * conveniences of later ones, "v1" of x86-64-v1, "baseline" and "baseline-v1", which are the same on every back end and host, and
- * "host", all that the library can carry of the host's, on kvm only; "v3" and "v4" are refused.  arm64 has "v8", "v8.0-base" and "baseline",
- * which has nothing that some host lacks, on soft.
+ * conveniences of later ones, "v1" of x86-64-v1, "baseline" and "baseline-v1", which are the same on every back end and host; on kvm
+ * only "host", all that the library can carry of the host's, and "v3" and "v4", of x86-64-v3 and v4, where the host has that.  arm64
+ * has "v8", "v8.0-base" and "baseline", which has nothing that some host lacks, on soft.
  * NULL: the default again, which is "v2" or "v8" on soft and the host's processor on kvm.  vm_start() refuses a back end that cannot be
  * the model, by what it lacks, and the automatic choice takes the other one.  The first values of vCPUs' registers are those of the model
  * at the time of their vm_vcpu_open().
  *
- * Errors: EINVAL (no such name; the sentence has the nearest one), ENOTSUP (v3, v4), EBUSY (vm_start() was called).
+ * Errors: EINVAL (no such name; the sentence has the nearest one), EBUSY (vm_start() was called).
  * Threads: set-up.
  */
 VM_PUBLIC int vm_set_cpu_model(struct vmctx *ctx, const char *name);

@@ -49,8 +49,6 @@ struct md_ops {
 	const struct intc_ops *const *intcs;		/* NULL-terminated; the first is the default */
 	const char *const *cpu_models;	/* NULL-terminated; the first is the default */
 
-	/* A name of the list that is refused all the same: -1 with a sentence.  May be NULL. */
-	int	(*cpu_model_check)(struct vmctx *vm, const char *name);
 	/* The processor model changed before anything ran.  May be NULL. */
 	void	(*cpu_model_set)(struct vmctx *vm);
 	/* Fill the state page with power-on state.  The vCPU does not run. */

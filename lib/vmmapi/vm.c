@@ -479,8 +479,6 @@ vm_set_cpu_model(struct vmctx *ctx, const char *name)
 	if (name != NULL && (model = cpu_model_find(ctx, name)) == NULL)
 		return (vm_fail(EINVAL, "vm '%s': %s guests have no processor model '%s'; did you mean '%s'?", ctx->name,
 		    ctx->md->name, name, model_nearest(ctx, name)));
-	if (name != NULL && ctx->md->cpu_model_check != NULL && ctx->md->cpu_model_check(ctx, name) != 0)
-		return (-1);
 	pthread_mutex_lock(&ctx->lock);
 	if (ctx->accel != NULL) {
 		error = vm_fail(EBUSY, "vm '%s': the processor model is fixed once the VM has started", ctx->name);

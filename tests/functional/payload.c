@@ -2029,6 +2029,92 @@ H_TEST(dirty_pages, H_ALL)
 	h_close(h);
 }
 
+/* SECTION: AVX */
+
+/* An output of the payload, and nothing else. */
+static bool
+exit_probe(struct h_cpu *cpu, struct vm_exit *exit)
+{
+	char buf[256], regs[512] = "";
+
+	if (exit->code != VM_EXIT_IO || exit->u.io.port != cpu->h->a->probe[0].addr) {
+		(void)vm_vcpu_describe(cpu->vcpu, regs, sizeof(regs));
+		FAIL("exit %s, %s", h_exit_str(exit, buf, sizeof(buf)), regs);
+	}
+	return (false);
+}
+
+static void
+avx_exception(struct h_vm *h)
+{
+	CHECKF(h_result(h, 2) == 0, "exception %u at 0x%x, XCR0 0x%x, CR4 0x%x", (unsigned)h_result(h, 2), (unsigned)h_result(h, 3),
+	    (unsigned)h_result(h, 4), (unsigned)h_result(h, 5));
+}
+
+/* Registers of AVX, and of AVX-512 where there is that, are kept at each exit over a move into another VM. */
+static void
+avx(const struct h_target *t, const char *model)
+{
+	const struct h_opts o = { .model = model };
+	struct vm_state_out *out;
+	struct vm_state_in *in;
+	struct h_vm *h = h_open(t, "avx", &o), *n;
+	const void *data;
+	size_t len;
+	struct vm_exit exit;
+
+	if (vm_start(h->ctx) != 0)
+		SKIP(vm_errmsg());
+	h_param(h, 0, 12);
+	h->on_exit = exit_probe;
+	/* There is a /dev/kvm that emulates privileged code, and has none of these instructions. */
+	OK(vm_run(h->cpu[0].vcpu, &exit));
+	if (exit.code == VM_EXIT_ERROR && strstr(vm_errmsg(), "cannot emulate an instruction") != NULL)
+		SKIP(vm_errmsg());
+	if (h_is_exit_byte(h->a, &exit) && h_result(h, 2) == 0)
+		SKIP("the guest's processor has no AVX here");
+	avx_exception(h);
+	(void)exit_probe(&h->cpu[0], &exit);
+	while (!h_run(&h->cpu[0])) {
+		n = h_open(t, "avx", &o);
+		PTR(out = vm_state_out_open());
+		OK(vm_state_save(h->ctx, out));
+		PTR(data = vm_state_out_data(out, &len));
+		copy_ram(n, h);
+		PTR(in = vm_state_in_open(data, len));
+		OK(vm_state_load(n->ctx, in));
+		OK(vm_state_in_done(in));
+		vm_state_in_close(in);
+		vm_state_out_close(out);
+		n->on_exit = h->on_exit;
+		h_close(h);
+		h = n;
+	}
+	avx_exception(h);
+	CHECK(h_result(h, 0) >= 256);
+	CHECK_EQ(h_result(h, 1), 0);
+	printf("# %s: %u bytes of registers\n", model == NULL ? "by itself" : model, (unsigned)h_result(h, 0));
+	h_close(h);
+}
+
+H_TEST(avx, H_AMD64)
+{
+	h_need(t);
+	avx(t, NULL);
+}
+
+H_TEST(avx_v3, H_AMD64)
+{
+	h_need(t);
+	avx(t, "v3");
+}
+
+H_TEST(avx_v4, H_AMD64)
+{
+	h_need(t);
+	avx(t, "v4");
+}
+
 /* SECTION: model-specific registers */
 
 /* What an access to one comes to. */

@@ -156,6 +156,31 @@ def processor_models(context):
         g.power_off()
 
 
+@case(slow=True)
+def wide_registers(context):
+    """A processor with AVX is refused in a sentence where it is not to be had; where it is, Linux finds all of it."""
+    context.needs("model v3")
+    g = context.boot("guest.script", more=["--set", "cpu.model=v3"])
+    if context.accel == "soft":
+        g.ends(guest.ERROR)
+        check("soft: it has no processor model v3, which needs AVX" in g.said(), "what it lacks is not told: " + g.said())
+        return
+    try:
+        g.expect(r"guest: script\r?\n")
+    except guest.Failed:
+        lacks = re.search(r"kvm: processor model v3 needs .*, which this host does not have", g.said())
+        if lacks:
+            raise guest.Skipped(lacks.group())
+        raise
+    flags = set(g.run("grep -m 1 '^flags' /proc/cpuinfo").split())
+    lacks = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"} - flags
+    check(not lacks, "the processor has no " + " ".join(lacks))
+    log = g.run("dmesg")
+    check(re.search(r"x86/fpu: xstate_offset\[2\]: +576, xstate_sizes\[2\]: +256", log), "the kernel does not use AVX's registers: " + log)
+    check("XSAVE consistency" not in log, "leaf 0DH contradicts itself: " + log)
+    g.power_off()
+
+
 @case(slow=True, flavours=guest.BOTH)
 def no_mitigation_costs(context):
     """The guest's processor has no flaw that Linux works around at run time; on kvm it is the host's, with the host's."""

@@ -104,6 +104,8 @@ TEST(it_is_carried_over)
 		st->gpr[i] = 0x0101010101010101ULL * (unsigned)i;
 	st->cr2 = ~0ULL;
 	st->fxsave[511] = 0xab;
+	memset(&st->avx, 0x5a, sizeof(st->avx));
+	memset(&st->avx512, 0xa5, sizeof(st->avx512));
 	st->mtrr_mask[7] = 0xffff00000800ULL;
 	st->kvm_wall_clock = 77;
 	memset(&to, 0, sizeof(to));

@@ -39,7 +39,7 @@ TEST(a_guest_finds_all_that_it_has_seen)
 
 	seen[W1_ECX] = here[W1_ECX] = 1U << 20;
 	CHECK_EQ(amd64_words_check(seen, here), 0);
-	here[W7_EBX] = 1U << 5;				/* more is no harm */
+	here[W7_EBX] = 1U << 11;			/* more is no harm */
 	CHECK_EQ(amd64_words_check(seen, here), 0);
 	seen[W1_ECX] |= 1U << 27;			/* OSXSAVE follows CR4 */
 	CHECK_EQ(amd64_words_check(seen, here), 0);
@@ -51,6 +51,96 @@ TEST(a_guest_finds_all_that_it_has_seen)
 	CHECK_EQ(amd64_immune_check(1, 1 | 1ULL << 24), 0);
 	CHECK_EQ(amd64_immune_check(1 | 1ULL << 5 | 1ULL << 1, 1), -1);
 	CHECK_HAS(vm_errmsg(), "it was told MDS_NO (");
+}
+
+/* CPUID leaf 0DH of a model: EAX, EBX, ECX of a subleaf. */
+static void
+leafd_is(struct vmctx *vm, const char *model, uint64_t more, const struct amd64_state *st, uint32_t sub, uint32_t a, uint32_t b, uint32_t c)
+{
+	const struct x86_model *m = amd64_model(model);
+	const struct vcpu vcpu = { .vm = vm };
+	const struct amd64_shown shown = { .vcpu = &vcpu, .model = m, .features = m->need | more, .st = st };
+	uint32_t r[4];
+
+	amd64_cpuid(&shown, 0xd, sub, r);
+	CHECKF(r[0] == a && r[1] == b && r[2] == c && r[3] == 0, "%s, subleaf %u: %x %u %u %x", model, sub, r[0], r[1], r[2], r[3]);
+}
+
+TEST(extended_state_is_where_the_host_has_it)
+{
+	struct vm_spec spec = { .size = sizeof(spec), .accel = VM_ACCEL_SOFT };
+	struct vmctx *vm = vm_new(&spec);
+	struct amd64_vm *av;
+	static struct amd64_state st;
+	uint32_t w[AMD64_NWORDS], old[3];
+
+	CHECK(vm != NULL && (av = amd64_vm_get(vm)) != NULL);
+	for (uint32_t sub = 0; sub < 9; sub++)
+		leafd_is(vm, "v2", 0, NULL, sub, 0, 0, 0);
+	leafd_is(vm, "v3", 0, NULL, 0, 7, 832, 832);
+	leafd_is(vm, "v3", 0, NULL, 1, 0, 0, 0);
+	leafd_is(vm, "v3", X86_F_XSAVEOPT | X86_F_XGETBV1, NULL, 1, 5, 0, 0);
+	leafd_is(vm, "v3", 0, NULL, 2, 256, 576, 0);
+	leafd_is(vm, "v3", 0, NULL, 5, 0, 0, 0);
+	/* Where one maker has MPX between, and where the other has no gap. */
+	memcpy(av->xsave_here, (const uint32_t[3]){ 1088, 1152, 1664 }, sizeof(av->xsave_here));
+	leafd_is(vm, "v4", 0, NULL, 0, 0xe7, 2688, 2688);
+	leafd_is(vm, "v4", 0, NULL, 6, 512, 1152, 0);
+	memcpy(av->xsave_here, (const uint32_t[3]){ 832, 896, 1408 }, sizeof(av->xsave_here));
+	leafd_is(vm, "v4", 0, NULL, 5, 64, 832, 0);
+	leafd_is(vm, "v4", 0, NULL, 7, 1024, 1408, 0);
+	leafd_is(vm, "v4", 0, NULL, 8, 0, 0, 0);
+	/* EBX is about what XCR0 has now. */
+	st.xcr0 = 1;
+	leafd_is(vm, "v4", 0, &st, 0, 0xe7, 576, 2432);
+	st.xcr0 = 7;
+	leafd_is(vm, "v4", 0, &st, 0, 0xe7, 832, 2432);
+	/* The psABI's level is there, and said to be. */
+	{
+		const struct vcpu vcpu = { .vm = vm };
+		const struct amd64_shown v3 = { .vcpu = &vcpu, .model = amd64_model("v3"), .features = amd64_model("v3")->need };
+
+		amd64_words(&v3, w);
+		CHECK_EQ(w[W1_ECX] & 0x34401000, 0x34401000);	/* F16C AVX XSAVE MOVBE FMA */
+		CHECK_EQ(w[W7_EBX] & 0x128, 0x128);		/* BMI2 AVX2 BMI1 */
+		CHECK_EQ(w[WX1_ECX] & 0x20, 0x20);		/* LZCNT */
+		CHECK_EQ(w[WD_EAX], 7);
+		CHECK_EQ(amd64_features(w), amd64_model("v3")->need);
+	}
+	/* Images that the guest has made must be the same elsewhere. */
+	memcpy(old, av->xsave_here, sizeof(old));
+	CHECK_EQ(amd64_xsave_check(old, av->xsave_here), 0);
+	CHECK_EQ(amd64_xsave_check((const uint32_t[3]){ 0, 0, 0 }, old), 0);
+	old[1] = 1152;
+	CHECK_EQ(amd64_xsave_check(old, av->xsave_here), -1);
+	CHECK_HAS(vm_errmsg(), "images of XSAVE have ZMM0 to ZMM15 at 1152, where this host's processor has them at 896");
+	vm_close(vm);
+}
+
+/* soft has no such registers: it says so before anything is made. */
+TEST(soft_is_no_v3)
+{
+	struct vm_spec spec = { .size = sizeof(spec), .accel = VM_ACCEL_SOFT };
+	uint32_t seen[AMD64_NWORDS] = { 0 }, here[AMD64_NWORDS] = { 0 };
+	struct vmctx *vm;
+
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK((vm = vm_new(&spec)) != NULL && vm_vcpu_open(vm, 0) != NULL);
+		CHECK_EQ(vm_set_cpu_model(vm, i == 0 ? "v3" : "v4"), 0);
+		CHECK_EQ(vm_start(vm), -1);
+		CHECK_EQ(errno, ENOTSUP);
+		CHECK_HAS(vm_errmsg(), i == 0 ? "soft: it has no processor model v3, which needs AVX" : "soft: it has no processor model v4");
+		CHECK_EQ(vm_set_cpu_model(vm, "v2"), 0);
+		CHECKF(vm_start(vm) == 0, "%s", vm_errmsg());
+		vm_close(vm);
+	}
+	seen[W1_ECX] = 1U << 28;
+	seen[WD_EAX] = 0xe7;
+	here[WD_EAX] = 3;
+	CHECK_EQ(amd64_words_check(seen, here), -1);
+	CHECK_HAS(vm_errmsg(), "AVX, YMM registers, opmask registers, ZMM0 to ZMM15, ZMM16 to ZMM31");
+	CHECK_EQ(amd64_model_fit(amd64_model("v4"), amd64_model("v3")->need, "kvm"), -1);
+	CHECK_STR(vm_errmsg(), "kvm: processor model v4 needs AVX512F, AVX512DQ, AVX512CD, AVX512BW, AVX512VL, which this host does not have");
 }
 
 /* By streams: a guest that was shown more than soft's model has does not come there, whatever else is right. */
@@ -72,7 +162,7 @@ TEST(a_stream_of_another_processor_is_refused)
 		CHECKF(vm_start(a) == 0, "%s", vm_errmsg());
 		av = amd64_vm_get(a);
 		if (i == 1)
-			av->seen[W7_EBX] |= 1U << 5;
+			av->seen[W7_EBX] |= 1U << 11;
 		if (i == 2)
 			av->immune_seen |= 1ULL << 62 | 1ULL << 3, av->immune_here = 0;
 		out = vm_state_out_open();
@@ -82,7 +172,7 @@ TEST(a_stream_of_another_processor_is_refused)
 		if (i == 1) {
 			CHECK_EQ(vm_state_load(b, in), -1);
 			CHECK_EQ(errno, EILSEQ);
-			CHECK_HAS(vm_errmsg(), "bit 5 of CPUID leaf 7h, EBX");
+			CHECK_HAS(vm_errmsg(), "bit 11 of CPUID leaf 7h, EBX");
 		} else
 			CHECKF(vm_state_load(b, in) == 0, "%s", vm_errmsg());
 		vm_state_in_close(in);

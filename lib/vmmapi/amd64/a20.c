@@ -90,6 +90,7 @@ amd64_vm_reset(struct vmctx *vm)
 	/* The guest starts anew, and looks again. */
 	memcpy(av->seen, av->here, sizeof(av->seen));
 	av->immune_seen = av->immune_here;
+	memcpy(av->xsave_seen, av->xsave_here, sizeof(av->xsave_seen));
 }
 
 static int
@@ -97,22 +98,25 @@ vm_check(void *obj)
 {
 	const struct amd64_vm *av = obj;
 
+	/* A back end that has not started has not said anything, nor has a stream that is older than that. */
+	if (av->here[W1_EDX] != 0 && av->seen[W1_EDX] != 0 &&
+	    (amd64_words_check(av->seen, av->here) != 0 || amd64_immune_check(av->immune_seen, av->immune_here) != 0 ||
+	    amd64_xsave_check(av->xsave_seen, av->xsave_here) != 0))
+		return (-1);
 	if (av->possible != 0 && (av->features & ~av->possible) != 0)
 		return (vm_state_complain("amd64 vm: the guest has seen instructions (AES, PCLMULQDQ) that this host's "
 		    "processor does not have"));
-	/* A back end that has not started has not said anything, nor has a stream that is older than that. */
-	if (av->here[W1_EDX] == 0 || av->seen[W1_EDX] == 0)
-		return (0);
-	if (amd64_words_check(av->seen, av->here) != 0)
-		return (-1);
-	return (amd64_immune_check(av->immune_seen, av->immune_here));
+	return (0);
 }
 
 static const struct vm_state_field fields[] = {
 	VM_STATE_BOOL(struct amd64_vm, a20_masked),
 	VM_STATE_U64(struct amd64_vm, clock_base),
 	VM_STATE_U64(struct amd64_vm, features),
-	{ .name = "seen", .type = VM_FIELD_U32, .offset = offsetof(struct amd64_vm, seen), .count = AMD64_NWORDS, .stride = 4, .since = 2 },
+	{ .name = "seen", .type = VM_FIELD_U32, .offset = offsetof(struct amd64_vm, seen), .count = AMD64_NWORDS_2, .stride = 4, .since = 2 },
 	VM_STATE_FIELD_(struct amd64_vm, immune_seen, VM_FIELD_U64, 2),
+	{ .name = "seen_xsave", .type = VM_FIELD_U32, .offset = offsetof(struct amd64_vm, seen) + 4 * AMD64_NWORDS_2,
+	    .count = AMD64_NWORDS - AMD64_NWORDS_2, .stride = 4, .since = 3 },
+	VM_STATE_ARRAY_(struct amd64_vm, xsave_seen, VM_FIELD_U32, 3),
 };
-const struct vm_state_table amd64_vm_table = VM_STATE_TABLE("amd64.vm", 2, 1, fields, vm_check);
+const struct vm_state_table amd64_vm_table = VM_STATE_TABLE("amd64.vm", 3, 1, fields, vm_check);

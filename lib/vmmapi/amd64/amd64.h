@@ -24,6 +24,16 @@ struct amd64_segment {
 	uint16_t	sel;
 };
 
+/* What AVX and AVX-512 add to the registers, as XSAVE has it (SDM vol. 1 13.5.2, 13.5.6). */
+struct amd64_avx {
+	uint8_t		ymm_hi128[256];		/* YMM0 to YMM15, bits 255:128 */
+};
+struct amd64_avx512 {
+	uint64_t	k[8];
+	uint8_t		zmm_hi256[512];		/* ZMM0 to ZMM15, bits 511:256 */
+	uint8_t		hi16_zmm[1024];		/* ZMM16 to ZMM31 */
+};
+
 struct amd64_state {
 	uint64_t	gpr[16];
 	uint64_t	rip, rflags;
@@ -46,6 +56,8 @@ struct amd64_state {
 
 	uint8_t		fxsave[512] __attribute__((aligned(16)));	/* x87, MMX, SSE: FXSAVE64 image
 					   (SDM vol. 1 10.5) */
+	struct amd64_avx avx;
+	struct amd64_avx512 avx512;
 
 	/* events */
 	uint32_t	run_state;	/* enum vm_amd64_run_state */
@@ -123,8 +135,8 @@ _Static_assert(sizeof(struct amd64_state) <= VCPU_SLOT, "state page");
 /* model.c: the models' names, of which the first is the default; and the signature of the VM's, which EDX has after reset. */
 extern const char *const amd64_cpu_models[];
 uint32_t amd64_signature(const struct vmctx *vm);
-int	amd64_model_check(struct vmctx *vm, const char *name);
-#define	AMD64_NWORDS	9		/* model.h: enum amd64_word */
+#define	AMD64_NWORDS	11		/* model.h: enum amd64_word */
+#define	AMD64_NWORDS_2	9		/* ... of version 2 of the stream's section */
 
 /*
  * What intc_ops.sysreg() is given beside MSRs: MOV to CR8 of the value that the register has already,
@@ -144,6 +156,7 @@ struct amd64_vm {
 	/* Words of CPUID (model.h): what the guest has seen, and what it is shown by this back end here; 0: nobody said. */
 	uint32_t	 seen[AMD64_NWORDS], here[AMD64_NWORDS];
 	uint64_t	 immune_seen, immune_here;	/* IA32_ARCH_CAPABILITIES, likewise */
+	uint32_t	 xsave_seen[3], xsave_here[3];	/* offsets of components 5 to 7 in images of XSAVE; 0: there is none */
 };
 /* vm->md_vm, NULL with a sentence if there is no memory for it. */
 struct amd64_vm *amd64_vm_get(struct vmctx *vm);

@@ -213,7 +213,6 @@ const struct md_ops md_amd64 = {
 	.vcpu_state = &amd64_state_table,
 	.intcs = amd64_intcs,
 	.cpu_models = amd64_cpu_models,
-	.cpu_model_check = amd64_model_check,
 	.vm_state = &amd64_vm_table,
 	.vcpu_reset = amd64_reset,
 	.reg_check = amd64_reg_check,

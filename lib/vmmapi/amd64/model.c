@@ -3,8 +3,8 @@
  * model.c - the modelled processors and what CPUID says of them (Intel SDM vol. 2, CPUID; hypervisor
  * leaves: the kernel's Documentation/virt/kvm/x86/cpuid.rst), on every back end.
  *
- * v1 is a 65 nm Core 2 without everything beyond x86-64-v1, v2 a Westmere-EP with what later processors
- * added to system software's comfort.  They say of speculation what is so where they run: on soft that
+ * v1 is a 65 nm Core 2 without everything beyond x86-64-v1, v2 a Westmere-EP, v3 a Haswell and v4 a Skylake-SP, with what later
+ * processors added to system software's comfort.  They say of speculation what is so where they run: on soft that
  * there is nothing to be fought.  A guest that decided by that on one host may be wrong on another, so the
  * baselines say nothing of it, and have nothing that a host may or may not have.
  */
@@ -29,6 +29,12 @@
 #define	WESTMERE								\
 	.signature = 0x000206c1, .leaf2 = { 0x55035a01, 0x00f0b2ff, 0, 0x09ca212c }, .l2 = 256 << 16 | 6 << 12 | 64,	\
 	.cache = { CACHE(DATA, 1, 8, 64), CACHE(CODE, 1, 4, 128), CACHE(UNIFIED, 2, 8, 512), CACHE(UNIFIED, 3, 16, 8192) }
+#define	HASWELL									\
+	.signature = 0x000306c3, .leaf2 = { 0x76036301, 0x00f0b5ff, 0, 0x00c10000 }, .l2 = 256 << 16 | 6 << 12 | 64,	\
+	.cache = { CACHE(DATA, 1, 8, 64), CACHE(CODE, 1, 8, 64), CACHE(UNIFIED, 2, 8, 512), CACHE(UNIFIED, 3, 16, 8192) }
+#define	SKYLAKE									\
+	.signature = 0x00050654, .leaf2 = { 0x76036301, 0x00f0b5ff, 0, 0x00c30000 }, .l2 = 1024 << 16 | 8 << 12 | 64,	\
+	.cache = { CACHE(DATA, 1, 8, 64), CACHE(CODE, 1, 8, 64), CACHE(UNIFIED, 2, 16, 1024), CACHE(UNIFIED, 3, 11, 16384) }
 #define	CORE2									\
 	.signature = 0x000006fb, .leaf2 = { 0x05b0b101, 0x005657f0, 0, 0x2cb43049 }, .l2 = 4096 << 16 | 8 << 12 | 64,	\
 	.cache = { CACHE(DATA, 1, 8, 64), CACHE(CODE, 1, 8, 64), CACHE(UNIFIED, 2, 16, 4096) }
@@ -54,6 +60,18 @@ static const struct x86_model models[] = {
 		.name = "baseline-v1",
 		.brand = "hyve virtual processor baseline-v1",
 		CORE2
+	}, {
+		.name = "v3",
+		.brand = "hyve virtual processor v3 (Haswell)",
+		.need = LEVEL_V2 | X86_F_MOVBE | X86_F_LEVEL_V3,
+		.may = COMMON | X86_F_PCID | X86_F_UMIP | SPECULATION | X86_F_XSAVE_MORE,
+		HASWELL
+	}, {
+		.name = "v4",
+		.brand = "hyve virtual processor v4 (Skylake-SP)",
+		.need = LEVEL_V2 | X86_F_MOVBE | X86_F_LEVEL_V3 | X86_F_LEVEL_V4,
+		.may = COMMON | X86_F_PCID | X86_F_UMIP | SPECULATION | X86_F_XSAVE_MORE,
+		SKYLAKE
 	},
 };
 
@@ -66,6 +84,7 @@ static const struct {
 } words[AMD64_NWORDS] = {
 	[W1_ECX] = { 1, 0, 2 }, [W1_EDX] = { 1, 0, 3 }, [W7_EBX] = { 7, 0, 1 }, [W7_ECX] = { 7, 0, 2 }, [W7_EDX] = { 7, 0, 3 },
 	[W72_EDX] = { 7, 2, 3 }, [WX1_ECX] = { 0x80000001, 0, 2 }, [WX1_EDX] = { 0x80000001, 0, 3 }, [WX8_EBX] = { 0x80000008, 0, 1 },
+	[WD_EAX] = { 0xd, 0, 0 }, [WD1_EAX] = { 0xd, 1, 0 },
 };
 
 static const struct feature {
@@ -83,9 +102,18 @@ static const struct feature {
 	{ X86_F_L1D_FLUSH, W7_EDX, 28, "L1D_FLUSH" }, { X86_F_ARCH_CAPS, W7_EDX, 29, "ARCH_CAPABILITIES" }, { X86_F_SSBD, W7_EDX, 31, "SSBD" },
 	{ X86_F_BHI_CTRL, W72_EDX, 4, "BHI_CTRL" },
 	{ X86_F_LAHF, WX1_ECX, 0, "LAHF" }, { X86_F_1G, WX1_EDX, 26, "pages of 1 GiB" }, { X86_F_RDTSCP, WX1_EDX, 27, "RDTSCP" },
-	{ 0, W1_EDX, 1, "VME" }, { 0, W7_EBX, 3, "BMI1" }, { 0, W7_EBX, 8, "BMI2" }, { 0, W7_EBX, 10, "INVPCID" }, { 0, W7_EBX, 18, "RDSEED" },
+	{ X86_F_FMA, W1_ECX, 12, "FMA" }, { X86_F_XSAVE, W1_ECX, 26, "XSAVE" }, { X86_F_AVX, W1_ECX, 28, "AVX" }, { X86_F_F16C, W1_ECX, 29, "F16C" },
+	{ X86_F_BMI1, W7_EBX, 3, "BMI1" }, { X86_F_AVX2, W7_EBX, 5, "AVX2" }, { X86_F_BMI2, W7_EBX, 8, "BMI2" },
+	{ X86_F_AVX512F, W7_EBX, 16, "AVX512F" }, { X86_F_AVX512DQ, W7_EBX, 17, "AVX512DQ" }, { X86_F_AVX512CD, W7_EBX, 28, "AVX512CD" },
+	{ X86_F_AVX512BW, W7_EBX, 30, "AVX512BW" }, { X86_F_AVX512VL, W7_EBX, 31, "AVX512VL" }, { X86_F_LZCNT, WX1_ECX, 5, "LZCNT" },
+	{ X86_F_XSAVEOPT, WD1_EAX, 0, "XSAVEOPT" }, { X86_F_XSAVEC, WD1_EAX, 1, "XSAVEC" }, { X86_F_XGETBV1, WD1_EAX, 2, "XGETBV of XINUSE" },
+	{ 0, WD_EAX, 2, "YMM registers" }, { 0, WD_EAX, 5, "opmask registers" }, { 0, WD_EAX, 6, "ZMM0 to ZMM15" }, { 0, WD_EAX, 7, "ZMM16 to ZMM31" },
+	{ 0, W7_EBX, 21, "AVX512_IFMA" }, { 0, W7_ECX, 1, "AVX512_VBMI" }, { 0, W7_ECX, 6, "AVX512_VBMI2" }, { 0, W7_ECX, 8, "GFNI" },
+	{ 0, W7_ECX, 9, "VAES" }, { 0, W7_ECX, 10, "VPCLMULQDQ" }, { 0, W7_ECX, 11, "AVX512_VNNI" }, { 0, W7_ECX, 12, "AVX512_BITALG" },
+	{ 0, W7_ECX, 14, "AVX512_VPOPCNTDQ" }, { 0, W7_EDX, 8, "AVX512_VP2INTERSECT" }, { 0, W7_EDX, 23, "AVX512_FP16" },
+	{ 0, W1_EDX, 1, "VME" }, { 0, W7_EBX, 10, "INVPCID" }, { 0, W7_EBX, 18, "RDSEED" },
 	{ 0, W7_EBX, 19, "ADX" }, { 0, W7_EBX, 23, "CLFLUSHOPT" }, { 0, W7_EBX, 24, "CLWB" }, { 0, W7_EBX, 29, "SHA" }, { 0, W7_ECX, 22, "RDPID" },
-	{ 0, WX1_ECX, 5, "LZCNT" }, { 0, WX1_ECX, 6, "SSE4a" }, { 0, WX1_ECX, 7, "misaligned SSE" }, { 0, WX8_EBX, 0, "CLZERO" },
+	{ 0, WX1_ECX, 6, "SSE4a" }, { 0, WX1_ECX, 7, "misaligned SSE" }, { 0, WX8_EBX, 0, "CLZERO" },
 };
 
 /* Bits that say nothing that a guest could miss: hints, what every back end emulates, and what changes by itself. */
@@ -155,12 +183,54 @@ amd64_signature(const struct vmctx *vm)
 	return (m != NULL ? m->signature : models[0].signature);
 }
 
-int
-amd64_model_check(struct vmctx *vm, const char *name)
+const struct amd64_xpart amd64_xparts[AMD64_NXPARTS] = {
+#define	PART(n, f, s)	{ (n), offsetof(struct amd64_state, f), sizeof(((struct amd64_state *)0)->f), (s) }
+	PART(2, avx.ymm_hi128, "the YMM registers"),
+	PART(5, avx512.k, "the opmask registers"),
+	PART(6, avx512.zmm_hi256, "ZMM0 to ZMM15"),
+	PART(7, avx512.hi16_zmm, "ZMM16 to ZMM31"),
+#undef	PART
+};
+
+uint32_t
+amd64_xcr0(uint64_t f)
 {
-	if (strcmp(name, "v3") == 0 || strcmp(name, "v4") == 0)
-		return (vm_fail(ENOTSUP, "vm '%s': processor model %s needs AVX and AVX2%s, whose registers the state of a vCPU does not have: choose v2 or "
-		    "baseline", vm->name, name, name[1] == '4' ? " and AVX-512" : ""));
+	if ((f & X86_F_XSAVE) == 0)
+		return (0);
+	return (XCR0_X87_SSE | ((f & X86_F_AVX) != 0 ? XCR0_AVX : 0) | ((f & X86_F_AVX512F) != 0 ? XCR0_AVX512 : 0));
+}
+
+uint32_t
+amd64_xsave_at(const struct amd64_vm *av, unsigned nr)
+{
+	if (nr == 2)
+		return (XSAVE_AVX_AT);
+	return (av != NULL && nr >= 5 && nr <= 7 ? av->xsave_here[nr - 5] : 0);
+}
+
+uint32_t
+amd64_xsave_size(const struct amd64_vm *av, uint32_t xcr0)
+{
+	uint32_t size = 512 + 64;		/* legacy region and header (vol. 1 13.4) */
+
+	for (unsigned i = 0; i < AMD64_NXPARTS; i++) {
+		uint32_t end = amd64_xsave_at(av, amd64_xparts[i].nr) + amd64_xparts[i].size;
+
+		if ((xcr0 >> amd64_xparts[i].nr & 1) != 0 && end > size)
+			size = end;
+	}
+	return (size);
+}
+
+/* Images of XSAVE that are in a guest's memory are as its processor makes them. */
+int
+amd64_xsave_check(const uint32_t seen[3], const uint32_t here[3])
+{
+	for (unsigned i = 0; i < 3; i++) {
+		if (seen[i] != 0 && seen[i] != here[i])
+			return (vm_state_complain("amd64 vm: the guest's images of XSAVE have %s at %u, where this host's processor has them at %u",
+			    amd64_xparts[i + 1].name, seen[i], here[i]));
+	}
 	return (0);
 }
 
@@ -168,7 +238,7 @@ int
 amd64_model_fit(const struct x86_model *model, uint64_t have, const char *who)
 {
 	uint64_t lacks = model->need & ~have;
-	char names[160] = "";
+	char names[200] = "";
 	size_t n = 0;
 
 	if (lacks == 0)
@@ -329,6 +399,29 @@ leaf7(const struct amd64_shown *c, uint32_t sub, uint32_t r[4])
 	r[3] = F7_EDX | bits(c, W7_EDX);
 }
 
+/* Extended state (vol. 2 table 3-8): components that XCR0 can have, the size of an image of those that it has, of all; which instructions; each one's place. */
+static void
+leafd(const struct amd64_shown *c, uint32_t sub, uint32_t r[4])
+{
+	const struct amd64_vm *av = c->vcpu->vm->md_vm;
+	uint32_t all = amd64_xcr0(c->features), now = c->st != NULL ? (uint32_t)c->st->xcr0 : all;
+
+	if (all == 0)
+		return;
+	if (sub == 0) {
+		r[0] = all;
+		r[1] = amd64_xsave_size(av, now);
+		r[2] = amd64_xsave_size(av, all);
+	} else if (sub == 1)
+		r[0] = bits(c, WD1_EAX);
+	for (unsigned i = 0; i < AMD64_NXPARTS; i++) {
+		if (amd64_xparts[i].nr == sub && (all >> sub & 1) != 0) {
+			r[0] = amd64_xparts[i].size;
+			r[1] = amd64_xsave_at(av, sub);
+		}
+	}
+}
+
 static uint64_t
 gcd(uint64_t a, uint64_t b)
 {
@@ -387,6 +480,9 @@ basic(const struct amd64_shown *c, uint32_t leaf, uint32_t sub, uint32_t r[4])
 		break;
 	case 0xb:
 		amd64_leafb(c->vcpu, sub, r);
+		break;
+	case 0xd:
+		leafd(c, sub, r);
 		break;
 	case 0x15:
 		leaf15(c, r);

@@ -34,6 +34,52 @@
 #define	X86_F_ARCH_CAPS	0x400000U
 #define	X86_F_SSBD	0x800000U
 #define	X86_F_BHI_CTRL	0x1000000U
+/* ... of x86-64-v3 and v4 */
+#define	X86_F_XSAVE	0x2000000U	/* and XRSTOR, XGETBV, XSETBV */
+#define	X86_F_AVX	0x4000000U
+#define	X86_F_F16C	0x8000000U
+#define	X86_F_FMA	0x10000000U
+#define	X86_F_BMI1	0x20000000U
+#define	X86_F_BMI2	0x40000000U
+#define	X86_F_LZCNT	0x80000000U
+#define	X86_F_AVX2	0x100000000ULL
+#define	X86_F_AVX512F	0x200000000ULL
+#define	X86_F_AVX512DQ	0x400000000ULL
+#define	X86_F_AVX512CD	0x800000000ULL
+#define	X86_F_AVX512BW	0x1000000000ULL
+#define	X86_F_AVX512VL	0x2000000000ULL
+#define	X86_F_XSAVEOPT	0x4000000000ULL
+#define	X86_F_XSAVEC	0x8000000000ULL
+#define	X86_F_XGETBV1	0x10000000000ULL
+/* What goes with registers that soft does not have, and instructions on them. */
+#define	X86_F_LEVEL_V3	(X86_F_XSAVE | X86_F_AVX | X86_F_F16C | X86_F_FMA | X86_F_BMI1 | X86_F_BMI2 | X86_F_LZCNT | X86_F_AVX2)
+#define	X86_F_LEVEL_V4	(X86_F_AVX512F | X86_F_AVX512DQ | X86_F_AVX512CD | X86_F_AVX512BW | X86_F_AVX512VL)
+#define	X86_F_XSAVE_MORE (X86_F_XSAVEOPT | X86_F_XSAVEC | X86_F_XGETBV1)
+
+/*
+ * Components of extended state (SDM vol. 1 13.1) that the state page has beside x87 and SSE, by their number, which is that of their bit in XCR0.  Where in
+ * an image that is not compacted a processor has those of AVX-512 is its own matter: CPUID leaf 0DH tells.
+ */
+#define	XCR0_X87_SSE	0x03U
+#define	XCR0_AVX	0x04U
+#define	XCR0_AVX512	0xe0U
+struct amd64_xpart {
+	uint8_t		 nr;
+	uint16_t	 offset;	/* in struct amd64_state */
+	uint16_t	 size;
+	const char	*name;
+};
+#define	AMD64_NXPARTS	4U
+extern const struct amd64_xpart amd64_xparts[AMD64_NXPARTS];
+#define	XSAVE_AVX_AT	576U		/* of component 2; the others: amd64_vm.xsave_here */
+/* Bits of XCR0 that go with these features. */
+uint32_t amd64_xcr0(uint64_t features);
+/* Where component nr is in the images of guests here; 0: nowhere. */
+uint32_t amd64_xsave_at(const struct amd64_vm *av, unsigned nr);
+/* Bytes of such an image with these components. */
+uint32_t amd64_xsave_size(const struct amd64_vm *av, uint32_t xcr0);
+/* As amd64_words_check(), of amd64_vm.xsave_seen. */
+int	amd64_xsave_check(const uint32_t seen[3], const uint32_t here[3]);
 
 struct x86_model {
 	const char	*name;
@@ -62,8 +108,8 @@ struct amd64_shown {
 void	amd64_cpuid(const struct amd64_shown *c, uint32_t leaf, uint32_t sub, uint32_t r[4]);
 
 /* The words of CPUID that say what a processor can do: streams have them in this order, too. */
-enum amd64_word { W1_ECX, W1_EDX, W7_EBX, W7_ECX, W7_EDX, W72_EDX, WX1_ECX, WX1_EDX, WX8_EBX };
-_Static_assert(WX8_EBX == AMD64_NWORDS - 1, "amd64_vm.seen");
+enum amd64_word { W1_ECX, W1_EDX, W7_EBX, W7_ECX, W7_EDX, W72_EDX, WX1_ECX, WX1_EDX, WX8_EBX, WD_EAX, WD1_EAX };
+_Static_assert(WD1_EAX == AMD64_NWORDS - 1 && WD_EAX == AMD64_NWORDS_2, "amd64_vm.seen");
 void	amd64_words(const struct amd64_shown *c, uint32_t w[AMD64_NWORDS]);
 int	amd64_words_index(uint32_t leaf, uint32_t sub, unsigned reg);	/* reg: 0 EAX .. 3 EDX; -1: none of them */
 uint64_t amd64_features(const uint32_t w[AMD64_NWORDS]);		/* X86_F_* among them */

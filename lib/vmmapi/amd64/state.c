@@ -121,11 +121,23 @@ static const struct vm_state_field segment_fields[] = {
 static const struct vm_state_table segment_table =
     VM_STATE_TABLE("amd64.segment", 1, 1, segment_fields, NULL);
 
+static const struct vm_state_field avx_fields[] = { VM_STATE_BYTES(struct amd64_avx, ymm_hi128) };
+static const struct vm_state_table avx_table = VM_STATE_TABLE("amd64.avx", 1, 1, avx_fields, NULL);
+static const struct vm_state_field avx512_fields[] = {
+	VM_STATE_U64S(struct amd64_avx512, k),
+	VM_STATE_BYTES(struct amd64_avx512, zmm_hi256),
+	VM_STATE_BYTES(struct amd64_avx512, hi16_zmm),
+};
+static const struct vm_state_table avx512_table = VM_STATE_TABLE("amd64.avx512", 1, 1, avx512_fields, NULL);
+
 #define	U8(m)	VM_STATE_U8(struct amd64_state, m)
 #define	U32(m)	VM_STATE_U32(struct amd64_state, m)
 #define	U64(m)	VM_STATE_U64(struct amd64_state, m)
 #define	U64S(m)	VM_STATE_U64S(struct amd64_state, m)
 #define	U64_2(m) VM_STATE_FIELD_(struct amd64_state, m, VM_FIELD_U64, 2)	/* since version 2 */
+#define	STRUCT_3(m, t)								\
+	{ .name = #m, .type = VM_FIELD_STRUCT, .offset = offsetof(struct amd64_state, m), .count = 1,	\
+	  .stride = sizeof(((struct amd64_state *)0)->m), .since = 3, .sub = (t) }
 
 static const struct vm_state_field amd64_state_fields[] = {
 	U64S(gpr), U64(rip), U64(rflags),
@@ -146,6 +158,7 @@ static const struct vm_state_field amd64_state_fields[] = {
 	U8(exc_pending), U8(exc_vector), U8(exc_has_error), U8(intr_shadow),
 	U8(nmi_pending), U8(nmi_blocked), U8(intr_pending), U8(intr_vector),
 	VM_STATE_FIELD_(struct amd64_state, trap_pending, VM_FIELD_U32, 2),
+	STRUCT_3(avx, &avx_table), STRUCT_3(avx512, &avx512_table),
 };
 
 /* Hidden parts of the segment registers: a processor never loads others from a descriptor. */
@@ -267,4 +280,4 @@ amd64_state_check(void *obj)
 }
 
 const struct vm_state_table amd64_state_table =
-    VM_STATE_TABLE("amd64.vcpu", 2, 1, amd64_state_fields, amd64_state_check);
+    VM_STATE_TABLE("amd64.vcpu", 3, 1, amd64_state_fields, amd64_state_check);

@@ -103,6 +103,9 @@ kvm_md_vm_create(struct vmctx *vm)
 		return (vm_fail(ENOMEM, "vm '%s': kvm: out of memory", vm->name));
 	kv->md->has_sregs2 = has_cap(vm, KVM_CAP_SREGS2);
 	kv->md->has_tsc_deadline = has_cap(vm, KVM_CAP_TSC_DEADLINE_TIMER);
+	n = ioctl(kv->vmfd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
+	kv->md->has_xsave2 = n > 0;
+	kv->md->xsave_len = n > (int)sizeof(struct kvm_xsave) ? (size_t)n : sizeof(struct kvm_xsave);
 	n = ioctl(kv->kvmfd, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
 	kv->md->debug_flags =
 	    n > 0 ? (uint32_t)n : KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP;
@@ -138,7 +141,9 @@ kvm_md_vcpu_create(struct vcpu *vcpu)
 	struct kvm_cpu *kc = kvm_cpu(vcpu);
 
 	kc->md = calloc(1, sizeof(*kc->md));
-	if (kc->md == NULL)
+	if (kc->md != NULL)
+		kc->md->xsave = malloc(kvm_vm(vcpu->vm)->md->xsave_len);
+	if (kc->md == NULL || kc->md->xsave == NULL)
 		return (vm_fail(ENOMEM, "vcpu %d: kvm: out of memory", vcpu->id));
 	if (kvm_cpuid_set(vcpu) != 0)
 		return (-1);
@@ -148,8 +153,12 @@ kvm_md_vcpu_create(struct vcpu *vcpu)
 void
 kvm_md_vcpu_destroy(struct vcpu *vcpu)
 {
-	free(kvm_cpu(vcpu)->md);
-	kvm_cpu(vcpu)->md = NULL;
+	struct kvm_cpu *kc = kvm_cpu(vcpu);
+
+	if (kc->md != NULL)
+		free(kc->md->xsave);
+	free(kc->md);
+	kc->md = NULL;
 }
 
 static struct vcpu *

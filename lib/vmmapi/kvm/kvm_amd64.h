@@ -12,6 +12,9 @@ struct kvm_md_vm {
 	struct kvm_cpuid2 *cpuid;		/* what guests see of the host, before the vCPU's own numbers */
 	const struct x86_model *model;		/* NULL: the host's processor */
 	uint64_t	 features;		/* ... X86_F_* */
+	uint32_t	 xcr0;			/* components of extended state that guests can have; 0: no XSAVE */
+	bool		 has_xsave2;
+	size_t		 xsave_len;		/* of the kernel's image of it */
 	bool		 has_sregs2, has_tsc_deadline;
 	bool		 amd;			/* the host's processor is not Intel's */
 	bool		 has_filter;		/* guests reach no model-specific registers but those of the page */
@@ -33,6 +36,7 @@ struct kvm_md_vm {
 };
 
 struct kvm_md_cpu {
+	uint8_t		*xsave;			/* a buffer of xsave_len */
 	struct kvm_lapic_state lapic;		/* as it is at power-on */
 	bool		 loaded;		/* state was loaded before */
 	uint64_t	 tsc;			/* of the page, when it was last filled or loaded */

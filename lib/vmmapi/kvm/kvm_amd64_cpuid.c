@@ -2,7 +2,7 @@
 /*
  * kvm_amd64_cpuid.c - what a guest on kvm is told of its processor: that of the VM's model
  * (amd64/model.c), if it has one and this host has all that it needs, or what the kernel supports, less
- * whatever has state that struct amd64_state does not carry (the extended register files,
+ * whatever has state that struct amd64_state does not carry (tiles,
  * protection keys, shadow stacks, nested virtualization).  A guest that never sees such a feature
  * can be saved and restored whole.
  *
@@ -41,6 +41,16 @@
 #define	FX8_EBX	(B(0) | B(12) | B(14) | B(15) | B(17) | B(24))	/* CLZERO IBPB IBRS STIBP STIBP-always SSBD */
 #define	KVM_FEATURES (B(1) | B(3) | B(24))			/* no I/O delays, clock with MSRs at 4b564d0xh, stable clock */
 
+/* ... and what goes with components of extended state. */
+#define	F1_ECX_XSAVE	B(26)
+#define	F1_ECX_AVX	(B(12) | B(28) | B(29))			/* FMA AVX F16C */
+#define	F7_EBX_AVX	B(5)					/* AVX2 */
+#define	F7_ECX_AVX	(B(8) | B(9) | B(10))			/* GFNI VAES VPCLMULQDQ */
+#define	F7_EBX_AVX512	(B(16) | B(17) | B(21) | B(28) | B(30) | B(31))	/* F DQ IFMA CD BW VL */
+#define	F7_ECX_AVX512	(B(1) | B(6) | B(11) | B(12) | B(14))	/* VBMI VBMI2 VNNI BITALG VPOPCNTDQ */
+#define	F7_EDX_AVX512	(B(8) | B(23))				/* VP2INTERSECT FP16 */
+#define	FD1_EAX		(B(0) | B(1) | B(2))			/* XSAVEOPT XSAVEC XGETBV of XINUSE */
+
 static bool
 is_intel(const struct kvm_cpuid2 *c)
 {
@@ -51,17 +61,41 @@ is_intel(const struct kvm_cpuid2 *c)
 	return (false);
 }
 
+/* Extended state: the components that the state page has.  The kernel has EBX of the first subleaf follow XCR0. */
+static bool
+leafd_filter(const struct amd64_vm *av, uint32_t xcr0, struct kvm_cpuid_entry2 *e)
+{
+	if (xcr0 == 0)
+		return (false);
+	switch (e->index) {
+	case 0:
+		e->eax = xcr0;
+		e->ecx = amd64_xsave_size(av, xcr0);
+		e->edx = 0;
+		return (true);
+	case 1:
+		e->eax &= FD1_EAX;
+		e->ebx = e->ecx = e->edx = 0;
+		return (true);
+	default:
+		return (e->index < 32 && (xcr0 >> e->index & 1) != 0);
+	}
+}
+
 /* Cut one leaf down; false: drop it. */
 static bool
-leaf_filter(struct kvm_md_vm *md, struct kvm_cpuid_entry2 *e, bool intel)
+leaf_filter(struct vmctx *vm, struct kvm_cpuid_entry2 *e, bool intel)
 {
+	const struct kvm_md_vm *md = kvm_vm(vm)->md;
+	bool avx = (md->xcr0 & XCR0_AVX) != 0, avx512 = (md->xcr0 & XCR0_AVX512) != 0;
+
 	switch (e->function) {
 	case 0x0:
 		if (e->eax > 0x16)
 			e->eax = 0x16;
 		return (true);
 	case 0x1:
-		e->ecx &= F1_ECX;
+		e->ecx &= F1_ECX | (md->xcr0 != 0 ? F1_ECX_XSAVE : 0) | (avx ? F1_ECX_AVX : 0);
 		e->ecx |= B(21) | B(31);
 		if (md->has_tsc_deadline)
 			e->ecx |= B(24);
@@ -71,10 +105,12 @@ leaf_filter(struct kvm_md_vm *md, struct kvm_cpuid_entry2 *e, bool intel)
 		if (e->index != 0)
 			return (false);
 		e->eax = 0;
-		e->ebx &= F7_EBX;
-		e->ecx &= F7_ECX;
-		e->edx &= F7_EDX;
+		e->ebx &= F7_EBX | (avx ? F7_EBX_AVX : 0) | (avx512 ? F7_EBX_AVX512 : 0);
+		e->ecx &= F7_ECX | (avx ? F7_ECX_AVX : 0) | (avx512 ? F7_ECX_AVX512 : 0);
+		e->edx &= F7_EDX | (avx512 ? F7_EDX_AVX512 : 0);
 		return (true);
+	case 0xd:
+		return (leafd_filter(vm->md_vm, md->xcr0, e));
 	case 0x2:
 	case 0x4:
 	case 0x6:
@@ -153,21 +189,70 @@ words_of(const struct kvm_cpuid2 *c, uint32_t w[AMD64_NWORDS])
 	}
 }
 
+/* Components of extended state that guests can have here, and where AVX-512's are in images of it. */
+static uint32_t
+components(const struct kvm_cpuid2 *c, uint32_t at[3])
+{
+	uint32_t w[AMD64_NWORDS], there = XCR0_X87_SSE, xcr0;
+
+	memset(at, 0, 3 * sizeof(at[0]));
+	words_of(c, w);
+	if ((w[W1_ECX] & F1_ECX_XSAVE) == 0 || (w[WD_EAX] & XCR0_X87_SSE) != XCR0_X87_SSE)
+		return (0);
+	for (uint32_t i = 0; i < c->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &c->entries[i];
+
+		for (unsigned n = 0; e->function == 0xd && n < AMD64_NXPARTS; n++) {
+			const struct amd64_xpart *p = &amd64_xparts[n];
+
+			if (p->nr != e->index || p->size != e->eax || (p->nr == 2 && e->ebx != XSAVE_AVX_AT))
+				continue;
+			there |= B(p->nr);
+			if (p->nr >= 5)
+				at[p->nr - 5] = e->ebx;
+		}
+	}
+	xcr0 = w[WD_EAX] & there;
+	if ((xcr0 & XCR0_AVX) == 0 || (w[W1_ECX] & B(28)) == 0)
+		xcr0 = XCR0_X87_SSE;
+	if ((xcr0 & XCR0_AVX512) != XCR0_AVX512 || (w[W7_EBX] & B(16)) == 0)
+		xcr0 &= ~XCR0_AVX512;
+	return (xcr0);
+}
+
+/* X86_F_* of what the kernel supports, without instructions whose registers are not to be had. */
+static uint64_t
+features_of(const struct kvm_cpuid2 *c)
+{
+	uint32_t w[AMD64_NWORDS], at[3], xcr0 = components(c, at);
+	uint64_t f;
+
+	words_of(c, w);
+	f = amd64_features(w);
+	if (xcr0 == 0)
+		f &= ~(X86_F_XSAVE | X86_F_XSAVE_MORE);
+	if ((xcr0 & XCR0_AVX) == 0)
+		f &= ~(X86_F_AVX | X86_F_AVX2 | X86_F_F16C | X86_F_FMA);
+	if ((xcr0 & XCR0_AVX512) == 0)
+		f &= ~X86_F_LEVEL_V4;
+	return (f);
+}
+
 int
 kvm_md_fits(struct vmctx *vm, int kvmfd)
 {
 	const struct x86_model *model = amd64_model(vm->cpu_model);
-	uint32_t have[AMD64_NWORDS];
 	struct kvm_cpuid2 *c;
+	uint64_t have;
 
 	if (model == NULL)
 		return (0);
 	c = supported(kvmfd);
 	if (c == NULL)
 		return (-1);
-	words_of(c, have);
+	have = features_of(c);
 	free(c);
-	return (amd64_model_fit(model, amd64_features(have), "kvm"));
+	return (amd64_model_fit(model, have, "kvm"));
 }
 
 /*
@@ -196,24 +281,23 @@ static int
 model_init(struct vmctx *vm)
 {
 	struct kvm_md_vm *md = kvm_vm(vm)->md;
-	struct amd64_vm *av = amd64_vm_get(vm);
-	uint32_t have[AMD64_NWORDS];
+	struct amd64_vm *av = vm->md_vm;
 	struct vcpu none = { .vm = vm };
 	struct amd64_shown shown;
 
-	if (av == NULL)
-		return (-1);
-	words_of(md->cpuid, have);
 	md->model = amd64_model(vm->cpu_model);
 	if (md->model != NULL) {
-		md->features = md->model->need | (md->model->may & amd64_features(have));
+		md->features = md->model->need | (md->model->may & features_of(md->cpuid));
 		av->features = av->possible = md->features;
 		shown = (struct amd64_shown){ .vcpu = &none, .model = md->model, .features = md->features };
 		amd64_words(&shown, av->here);
 	} else {
 		av->features = av->possible = 0;
-		memcpy(av->here, have, sizeof(av->here));
+		words_of(md->cpuid, av->here);
 	}
+	if ((av->here[WD_EAX] & XCR0_AVX512) == 0)
+		memset(av->xsave_here, 0, sizeof(av->xsave_here));
+	memcpy(av->xsave_seen, av->xsave_here, sizeof(av->xsave_seen));
 	av->immune_here = (av->here[W7_EDX] & B(29)) != 0 ? immune(kvm_vm(vm)->kvmfd) : 0;
 	memcpy(av->seen, av->here, sizeof(av->seen));
 	av->immune_seen = av->immune_here;
@@ -224,19 +308,21 @@ int
 kvm_cpuid_init(struct vmctx *vm)
 {
 	struct kvm_md_vm *md = kvm_vm(vm)->md;
-	struct kvm_cpuid2 *c = supported(kvm_vm(vm)->kvmfd);
+	struct amd64_vm *av = amd64_vm_get(vm);
+	struct kvm_cpuid2 *c = av == NULL ? NULL : supported(kvm_vm(vm)->kvmfd);
 	uint32_t n = 0;
 	bool intel;
 
 	if (c == NULL)
 		return (-1);
 	md->cpuid = c;
+	md->xcr0 = components(c, av->xsave_here);
 	intel = is_intel(c);
 	md->amd = !intel;
 	for (uint32_t i = 0; i < c->nent; i++) {
 		struct kvm_cpuid_entry2 e = c->entries[i];
 
-		if (leaf_filter(md, &e, intel))
+		if (leaf_filter(vm, &e, intel))
 			c->entries[n++] = e;
 	}
 	c->nent = n;
@@ -299,7 +385,7 @@ model_fill(struct vcpu *vcpu, struct kvm_cpuid2 *c)
 		uint32_t	first, last;
 		uint32_t	subs;		/* 0: the leaf has none */
 	} leaves[] = {
-		{ 0x0, 0x2, 0 }, { 0x4, 0x4, 5 }, { 0x6, 0x6, 0 }, { 0x7, 0x7, 3 }, { 0xb, 0xb, 2 }, { 0x15, 0x16, 0 },
+		{ 0x0, 0x2, 0 }, { 0x4, 0x4, 5 }, { 0x6, 0x6, 0 }, { 0x7, 0x7, 3 }, { 0xb, 0xb, 2 }, { 0xd, 0xd, 8 }, { 0x15, 0x16, 0 },
 		{ 0x40000000, 0x40000001, 0 }, { 0x40000010, 0x40000010, 0 }, { 0x80000000, 0x80000008, 0 },
 	};
 	const struct kvm_md_vm *md = kvm_vm(vcpu->vm)->md;

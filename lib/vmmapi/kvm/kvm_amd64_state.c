@@ -259,29 +259,76 @@ sregs_set(struct vcpu *vcpu, const struct amd64_state *st)
 	return (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_SREGS, &old));
 }
 
-/* x87 and SSE by the XSAVE image, whose first 512 bytes are FXSAVE's (SDM vol. 1 13.4.1). */
+/* SECTION: x87, SSE, AVX and AVX-512, by the image of XSAVE, whose first 512 bytes are FXSAVE's (SDM vol. 1 13.4) */
+
+#define	XSTATE_BV	512U		/* components that are in the image; others are as at reset */
+
+/* Where the kernel has a component that the guest is shown; NULL: nowhere. */
+static uint8_t *
+xpart(struct vcpu *vcpu, const struct amd64_xpart *p)
+{
+	const struct amd64_vm *av = vcpu->vm->md_vm;
+	uint32_t at = (av->here[WD_EAX] >> p->nr & 1) != 0 ? amd64_xsave_at(av, p->nr) : 0;
+
+	return (at != 0 && at + p->size <= kvm_vm(vcpu->vm)->md->xsave_len ? kvm_cpu(vcpu)->md->xsave + at : NULL);
+}
+
 static int
 fpu_save(struct vcpu *vcpu, struct amd64_state *st)
 {
-	struct kvm_xsave x;
+	const struct kvm_md_vm *md = kvm_vm(vcpu->vm)->md;
+	uint8_t *x = kvm_cpu(vcpu)->md->xsave, *from, *to;
+	uint64_t bv;
 
-	memset(&x, 0, sizeof(x));
-	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_GET_XSAVE, &x) != 0)
+	memset(x, 0, md->xsave_len);
+	if (kvm_ioctl(kvm_cpu(vcpu)->fd, md->has_xsave2 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, x) != 0)
 		return (-1);
-	memcpy(st->fxsave, x.region, sizeof(st->fxsave));
+	memcpy(st->fxsave, x, sizeof(st->fxsave));
+	memcpy(&bv, x + XSTATE_BV, sizeof(bv));
+	for (unsigned i = 0; i < AMD64_NXPARTS; i++) {
+		const struct amd64_xpart *p = &amd64_xparts[i];
+
+		to = (uint8_t *)st + p->offset;
+		from = (bv >> p->nr & 1) != 0 ? xpart(vcpu, p) : NULL;
+		if (from != NULL)
+			memcpy(to, from, p->size);
+		else
+			memset(to, 0, p->size);
+	}
 	return (0);
+}
+
+static bool
+all_zero(const uint8_t *p, size_t len)
+{
+	return (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
 
 static int
 fpu_load(struct vcpu *vcpu, const struct amd64_state *st)
 {
-	struct kvm_xsave x;
-	uint64_t bv = 3;			/* XSTATE_BV: x87 and SSE are in the image */
+	const struct kvm_md_vm *md = kvm_vm(vcpu->vm)->md;
+	uint8_t *x = kvm_cpu(vcpu)->md->xsave, *to;
+	uint64_t bv = XCR0_X87_SSE;
 
-	memset(&x, 0, sizeof(x));
-	memcpy(x.region, st->fxsave, sizeof(st->fxsave));
-	memcpy((uint8_t *)x.region + 512, &bv, sizeof(bv));
-	return (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_XSAVE, &x));
+	memset(x, 0, md->xsave_len);
+	memcpy(x, st->fxsave, sizeof(st->fxsave));
+	for (unsigned i = 0; i < AMD64_NXPARTS; i++) {
+		const struct amd64_xpart *p = &amd64_xparts[i];
+		const uint8_t *from = (const uint8_t *)st + p->offset;
+
+		if (all_zero(from, p->size))
+			continue;
+		to = xpart(vcpu, p);
+		if (to == NULL)
+			return (vm_fail(ENOTSUP, "vcpu %d: kvm: something is in %s, which the guest's processor does not have here", vcpu->id, p->name));
+		memcpy(to, from, p->size);
+		bv |= 1ULL << p->nr;
+	}
+	memcpy(x + XSTATE_BV, &bv, sizeof(bv));
+	if (kvm_ioctl(kvm_cpu(vcpu)->fd, KVM_SET_XSAVE, x) != 0)
+		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its floating-point state", vcpu->id));
+	return (0);
 }
 
 static int
@@ -516,9 +563,7 @@ kvm_md_state_load(struct vcpu *vcpu)
 		    (unsigned long long)st->efer, strerror(errno)));
 	if (kvm_ioctl(kc->fd, KVM_SET_REGS, &r) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its registers", vcpu->id));
-	if (fpu_load(vcpu, st) != 0)
-		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its floating-point state", vcpu->id));
-	if (xcr_load(vcpu, st) != 0)
+	if (fpu_load(vcpu, st) != 0 || xcr_load(vcpu, st) != 0)
 		return (-1);
 	if (debug_load(vcpu, st) != 0)
 		return (vm_fail_sys(errno, "vcpu %d: kvm does not take its debug registers", vcpu->id));

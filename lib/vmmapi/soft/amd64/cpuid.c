@@ -15,6 +15,8 @@
 /* Done by the host's own instructions. */
 #define	BY_HOST	(X86_F_SSE3 | X86_F_SSSE3 | X86_F_SSE41 | X86_F_SSE42 | X86_F_POPCNT | X86_F_CX16 | X86_F_AES | X86_F_PCLMUL)
 #define	OFFERED_IF_HOST	(X86_F_AES | X86_F_PCLMUL)
+/* There are no registers for these, nor does anything decode them. */
+#define	NEVER	(X86_F_LEVEL_V3 | X86_F_LEVEL_V4 | X86_F_XSAVE_MORE)
 
 static uint64_t
 possible(void)
@@ -27,7 +29,7 @@ possible(void)
 		{ 19, X86_F_SSE41 }, { 20, X86_F_SSE42 }, { 23, X86_F_POPCNT }, { 25, X86_F_AES },
 	};
 	unsigned a = 0, b = 0, c = 0, d = 0;
-	uint64_t f = ~(uint64_t)BY_HOST;
+	uint64_t f = ~(BY_HOST | NEVER);
 
 	(void)__get_cpuid(1, &a, &b, &c, &d);
 	for (size_t i = 0; i < nitems(map); i++) {
@@ -45,6 +47,9 @@ x86_model_fits(struct vmctx *vm)
 
 	if (model == NULL)
 		return (vm_fail(ENOTSUP, "soft: it has no processor model %s, which is the host's own processor: choose v2, v1 or baseline", name));
+	if ((model->need & NEVER) != 0)
+		return (vm_fail(ENOTSUP, "soft: it has no processor model %s, which needs AVX and what goes with it: choose v2 or baseline, or kvm where the host "
+		    "has that", name));
 	return (amd64_model_fit(model, possible(), "soft"));
 }
 
@@ -61,6 +66,8 @@ x86_model_init(struct x86 *x)
 	x->features = x->model->need | (x->model->may & possible());
 	av->features = av->possible = x->features;
 	shown = (struct amd64_shown){ .vcpu = x->vcpu, .model = x->model, .features = x->features };
+	memset(av->xsave_seen, 0, sizeof(av->xsave_seen));
+	memset(av->xsave_here, 0, sizeof(av->xsave_here));
 	amd64_words(&shown, av->here);
 	memcpy(av->seen, av->here, sizeof(av->seen));
 	av->immune_seen = av->immune_here = (x->features & X86_F_ARCH_CAPS) != 0 ? X86_IMMUNE : 0;
