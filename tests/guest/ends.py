@@ -76,6 +76,19 @@ def test_device_ends_with_a_code(context):
     context.start(["--kernel", context.kernel("testdev"), "--net", "none", "--set", "pc.testdev=on"]).ends(85)
 
 
+@case()
+def registers_that_there_are_not(context):
+    """A kernel of our own reads and writes one: both fault, or with pc.strictmsr=off nothing comes of it. It is told by its name, and counted."""
+    context.needs("MSRs")
+    for strict, code in (("on", 10), ("off", 20)):
+        g = context.start(["--kernel", context.kernel("msr"), "--net", "none", "--set", "pc.debug_exit=on", "--set", "pc.strictmsr=" + strict,
+                           "--set", "log.level=cpu=debug"])
+        g.ends(2 * code + 1)
+        name = r"system register 0x606 \(MSR_RAPL_POWER_UNIT\), which there is not"
+        check(len(re.findall("debug: cpu: read of " + name + ", by the code at 0x1[0-9a-f]{5}$", g.said(), re.M)) == 1, "it is not told: " + g.said())
+        check(re.search("debug: cpu: " + name + ": 1 reads, 1 writes$", g.said(), re.M), "it is not counted: " + g.said())
+
+
 @case(long=True, flavours=(guest.GENERIC,))
 def keyboard_controller_resets(context):
     """Linux finds keyboard and mouse without a complaint, and resets the machine by their controller; without one it looks for none."""

@@ -44,7 +44,7 @@ ARCHES = {
     "amd64": {"machine": "x86_64", "console": "ttyS0", "timer": r"^ *LOC:", "little": ("32M", "64M"), "clocks": 2,
               "models": (("v1", "sse4_2", "sse2"), ("v2", "avx", "sse4_2")), "buttons": BOTH,
               "cheap": {"spectre_v1": "Mitigation: usercopy/swapgs barriers", "spectre_v2": "Mitigation: Enhanced"},
-              "exit": ["--set", "pc.debug_exit=on"], "has": {"triple fault", "keyboard controller", "8259", "test device", "nmi", "model v3"},
+              "exit": ["--set", "pc.debug_exit=on"], "has": {"triple fault", "keyboard controller", "8259", "test device", "nmi", "model v3", "MSRs"},
               "untraced": set()},
     "arm64": {"machine": "aarch64", "console": "ttyAMA0", "timer": r"^ *\d+:(?=.*arch_timer)", "little": ("8M", "24M"), "clocks": 1,
               "models": (("v8.0-base", "atomics", "asimd"), ("v8", "sve", "atomics")), "buttons": (GENERIC,),
