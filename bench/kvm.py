@@ -8,7 +8,8 @@ usage: bench/kvm.py [--build DIR] [--arch ARCH] [--rounds N]
 One kernel of our own (tests/guest/kernels/exits.c) runs on all.  It says a word as its first deed, which is the time to the first instruction, then times
 accesses that a device model answers (port-*, memory-*) and some that the kernel answers (local-apic, cpuid; distributor, hypercall).  Memory is what
 is resident of the process when it is through, without the guest's RAM.  It needs a /dev/kvm that virtualizes: `scripts/kvm-lab --run bench/kvm.py
-build/gcc` has one everywhere.  Medians; trust the ratios.
+build/gcc` has one everywhere, and `scripts/kvm-lab --arch arm64 --run bench/kvm.py build/arm64-host` arm64's.  DIR is the current directory if that is a
+build, else build/gcc.  Medians; trust the ratios.
 """
 import argparse
 import os
@@ -102,7 +103,8 @@ def report(rounds):
 
 def main():
     parser = argparse.ArgumentParser(description="Measure what hyve adds to KVM.")
-    parser.add_argument("--build", default=os.path.join(ROOT, "build/gcc"))
+    here = os.path.exists("bench/kvm_least")
+    parser.add_argument("--build", default=os.getcwd() if here else os.path.join(ROOT, "build/gcc"))
     parser.add_argument("--arch", choices=sorted(QEMUS), default={"aarch64": "arm64"}.get(platform.machine(), "amd64"), help="this host's")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
