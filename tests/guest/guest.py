@@ -7,9 +7,7 @@ CASE/ARCH/ACCEL with Debian's cloud kernel and CASE/ARCH-FLAVOUR/ACCEL with anot
 "skip NAME: why"; what the guest said follows a failure on standard error.
 
 Environment: HYVE_TEST_LONG=1 runs the long cases too; HYVE_TEST_SANITIZE, which meson sets, is what the binary was built with:
-cases that would take minutes then are skipped.  HYVE_TEST_LAB=1 says that the host is one that QEMU emulates: its processor now and then delivers
-an interrupt a second time, a few instructions behind the first, where interrupts are off.  A case whose guest's kernel died of just that is run again, and a line
-"# again NAME: why" says so.
+cases that would take minutes then are skipped.
 """
 import os
 import platform
@@ -27,8 +25,6 @@ SANITIZE = os.environ.get("HYVE_TEST_SANITIZE", "none")
 LONG = os.environ.get("HYVE_TEST_LONG", "") not in ("", "0")
 IS_LONG = "long: runs with HYVE_TEST_LONG=1"
 SLOWER = int(os.environ.get("HYVE_TEST_SLOWER", "1"))   # of a host that is an emulated one itself
-LAB = os.environ.get("HYVE_TEST_LAB", "") not in ("", "0")
-ATTEMPTS = 3                            # there, of a case
 LIMIT = 300 * (1 if SANITIZE == "none" else 4) * SLOWER         # seconds until something is said to hang
 
 RESET, POWEROFF, HALT, TRIPLE_FAULT, ERROR = range(5)       # exit codes of hyve run
@@ -53,10 +49,6 @@ ARCHES = {
 }
 ACCELS = ("soft", "kvm")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# The entry of an interrupt in a kernel's backtrace, and the flags of kernel code that it interrupted.
-INTERRUPTED = re.compile(r"\basm_(?:sysvec_\w+|common_interrupt)\+0x\w+/0x\w+[^\n]*\n[^\n]*RIP: 0010:[^\n]*\n"
-                         r"(?:[^\n]*Code:[^\n]*\n)?[^\n]*RSP: [^\n]*EFLAGS: (\w{8})")
-IF = 0x200
 CUT = re.compile(r"\x1b(\[[0-9;?]*)?\Z")            # the start of one
 
 
@@ -336,16 +328,11 @@ def no_accel(arch, accel):
     return None
 
 
-def interrupted_twice(text):
-    """Whether a kernel died of an interrupt that came where it had them off, which no processor does."""
-    return "Kernel panic" in text and any(int(flags, 16) & IF == 0 for flags in INTERRUPTED.findall(text))
-
-
 def run_case(function, hyve, arch, accel, flavour):
-    """One case in one place: (verdict, why, whether the lab is to blame)."""
+    """One case in one place: (verdict, why)."""
     with tempfile.TemporaryDirectory(prefix="hyve-guest.") as directory:
         context = Context(hyve, arch, accel, flavour, directory)
-        verdict, why, flaw = "ok", "", False
+        verdict, why = "ok", ""
         try:
             function(context)
         except Skipped as reason:
@@ -356,10 +343,9 @@ def run_case(function, hyve, arch, accel, flavour):
             for guest in context.guests:
                 said = guest.close()
                 if verdict == "not ok":
-                    flaw = flaw or (LAB and accel == "kvm" and interrupted_twice(guest.text))
                     print("$ %s\n%s\n--- console:\n%s\n---" % (" ".join(guest.command), said, guest.text[-8000:]),
                           file=sys.stderr, flush=True)
-        return verdict, why, flaw
+        return verdict, why
 
 
 def main():
@@ -382,12 +368,7 @@ def main():
                 elif slow and SANITIZE != "none":
                     verdict, why = "skip", "takes too long with -fsanitize=" + SANITIZE
                 else:
-                    for left in reversed(range(ATTEMPTS)):
-                        verdict, why, flaw = run_case(function, hyve, arch, accel, flavour)
-                        if not flaw or left == 0:
-                            break
-                        print("# again %s: the lab's processor delivered an interrupt where the guest had them off, of which its kernel died"
-                              % name, flush=True)
+                    verdict, why = run_case(function, hyve, arch, accel, flavour)
                 bad |= verdict == "not ok"
                 print("%s %s%s" % (verdict, name, ": " + " ".join(why.split()) if why else ""), flush=True)
     sys.exit(1 if bad else 0)
