@@ -5,7 +5,6 @@
  */
 #include <sys/resource.h>
 
-#include <dirent.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -15,25 +14,13 @@
 
 #include <vmmapi.h>
 
+#include "open_files.h"
 #include "ppt.h"
 
 #define	DEV	3, 0, 0			/* NAME */
 #define	RAM	(2UL << 20)
 #define	MEMORY	0xc0000000UL		/* where the guest has the device's */
 #define	MSI_ADDR 0xfee00000UL
-
-static unsigned
-open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	CHECK(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return (n);
-}
 
 /* How often the device is mapped into this process. */
 static unsigned
