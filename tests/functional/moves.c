@@ -249,17 +249,17 @@ moves(enum vm_arch arch, uint64_t timer)
 	guest_close(&g);
 }
 
-TEST(moves_amd64)
+TEST(soft_kvm_amd64)
 {
 	moves(VM_ARCH_AMD64, 0);
 }
 
-TEST(moves_amd64_deadline)
+TEST(soft_kvm_amd64_deadline)
 {
 	moves(VM_ARCH_AMD64, 1);
 }
 
-TEST(moves_arm64)
+TEST(soft_kvm_arm64)
 {
 	moves(VM_ARCH_ARM64, 0);
 }
