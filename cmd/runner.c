@@ -19,6 +19,7 @@
 #include "hold.h"
 #include "runner.h"
 #include "say.h"
+#include "thread.h"
 #include "trace.h"
 
 static void
@@ -269,6 +270,8 @@ start_cpu(struct runner *run, unsigned i)
 	if (node != NULL && config_is_set(node, "cpuset") && config_get(node, "cpuset", &val) != 0)
 		return (-1);
 	error = pthread_attr_init(&attr);
+	if (error == 0)
+		error = pthread_attr_setstacksize(&attr, THREAD_STACK);
 	if (error == 0 && val.set)
 		error = pthread_attr_setaffinity_np(&attr, sizeof(val.u.cpus), &val.u.cpus);
 	if (error == 0) {

@@ -9,7 +9,6 @@
  * clock->lock is the last in the lock order and is never held while fire() runs.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -227,16 +226,11 @@ static int
 thread_start(struct vmctx *vm)
 {
 	struct clock *c = vm->clock;
-	sigset_t all, old;
 	int error;
 
 	if (c->have_thread || c->source != VM_CLOCK_HOST)
 		return (0);
-	/* Signals are for the program's threads, not for the library's. */
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&c->thread, NULL, clock_thread, vm);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	error = vm_thread(&c->thread, clock_thread, vm);
 	if (error != 0)
 		return (vm_fail_sys(error, "vm '%s': no thread for timers", vm->name));
 	c->have_thread = true;

@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -170,15 +169,11 @@ watch_get(struct vmctx *vm)
 static int
 watch_start(struct vmctx *vm, struct fdwatch *fw)
 {
-	sigset_t all, old;
 	int error;
 
 	if (fw->started)
 		return (0);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	error = pthread_create(&fw->thread, NULL, watch_thread, fw);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	error = vm_thread(&fw->thread, watch_thread, fw);
 	if (error != 0)
 		return (vm_fail_sys(error, "vm '%s': event thread", vm->name));
 	fw->started = true;

@@ -363,6 +363,9 @@ struct vm_doorbell {
 	_Atomic unsigned refs;
 };
 
+/* thread.c: a thread with no signals, as pthread_create(): 0 or an errno. */
+int	vm_thread(pthread_t *thread, void *(*fn)(void *arg), void *arg);
+
 /* fdwatch.c: a thread per VM that polls eventfds. */
 typedef void fdwatch_fn(void *arg, uint64_t count);	/* of writes since the last call */
 int	fdwatch_add(struct vmctx *vm, int fd, fdwatch_fn *fn, void *arg);	/* fd was read before fn */
