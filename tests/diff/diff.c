@@ -84,6 +84,8 @@ native(struct diff_session *s, struct stats *st, const char **why)
 		printf("case %llu%s:\n", (unsigned long long)c->number,
 		    error > 0 ? " hangs on the host, and is left out" : "");
 		diff_print_line(c, &sh->native[sh->at], &sh->native[sh->at]);
+		if (error > 0 && (c->skip || st->hangs == HANGS))
+			*why = "the host hangs in too many cases, or has no time for them";
 		if (error < 0 || c->skip || st->hangs == HANGS)
 			return (-1);
 		st->hangs++;
