@@ -260,7 +260,8 @@ x87_compute_exactly(struct x87 *f, x87_host *fn, unsigned kind, unsigned cc,
 			x87_cc(f, cc, sw);
 		return (plain == X87_K_LOAD);
 	}
-	if ((f->fcw & X87_UE) == 0 && tiny(plain, r))
+	/* FSCALE by zero leaves a denormal as it is, and processors see no underflow in that; by a fraction, which adds as little, they do. */
+	if ((f->fcw & X87_UE) == 0 && tiny(plain, r) && (plain != X87_K_SCALE || ((const struct x87_reg *)b)->m != 0))
 		exc |= X87_UE;
 	if ((exc & ~f->fcw & (X87_OE | X87_UE)) != 0) {
 		if (plain == X87_K_STORE32 || plain == X87_K_STORE64) {
