@@ -1601,12 +1601,10 @@ copy_ram(struct h_vm *to, struct h_vm *from)
 	memcpy(d, s, H_RAM);
 }
 
-/* Make a VM on target `to` that is what h is, and close h. */
-static struct h_vm *
-move(struct h_vm *h, const struct h_target *to, int ncpu)
+/* Make n, which was just opened, what h is, and close h. */
+static void
+move_into(struct h_vm *n, struct h_vm *h)
 {
-	const struct h_opts o = { .ncpu = ncpu, .others_off = true, .moves = true };
-	struct h_vm *n = h_open(to, "selfstate", &o);
 	struct vm_state_out *out;
 	struct vm_state_in *in;
 	const void *data;
@@ -1623,6 +1621,16 @@ move(struct h_vm *h, const struct h_target *to, int ncpu)
 	vm_state_out_close(out);
 	n->on_exit = h->on_exit;
 	h_close(h);
+}
+
+/* The same for a VM on target `to`. */
+static struct h_vm *
+move(struct h_vm *h, const struct h_target *to, int ncpu)
+{
+	const struct h_opts o = { .ncpu = ncpu, .others_off = true, .moves = true };
+	struct h_vm *n = h_open(to, "selfstate", &o);
+
+	move_into(n, h);
 	return (n);
 }
 
@@ -2056,11 +2064,7 @@ static void
 avx(const struct h_target *t, const char *model)
 {
 	const struct h_opts o = { .model = model };
-	struct vm_state_out *out;
-	struct vm_state_in *in;
 	struct h_vm *h = h_open(t, "avx", &o), *n;
-	const void *data;
-	size_t len;
 	struct vm_exit exit;
 
 	if (vm_start(h->ctx) != 0)
@@ -2077,17 +2081,7 @@ avx(const struct h_target *t, const char *model)
 	(void)exit_probe(&h->cpu[0], &exit);
 	while (!h_run(&h->cpu[0])) {
 		n = h_open(t, "avx", &o);
-		PTR(out = vm_state_out_open());
-		OK(vm_state_save(h->ctx, out));
-		PTR(data = vm_state_out_data(out, &len));
-		copy_ram(n, h);
-		PTR(in = vm_state_in_open(data, len));
-		OK(vm_state_load(n->ctx, in));
-		OK(vm_state_in_done(in));
-		vm_state_in_close(in);
-		vm_state_out_close(out);
-		n->on_exit = h->on_exit;
-		h_close(h);
+		move_into(n, h);
 		h = n;
 	}
 	avx_exception(h);

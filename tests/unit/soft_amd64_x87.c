@@ -187,6 +187,27 @@ TEST(unmasked_overflow_of_a_register_adjusts_the_exponent)
 	m_close(&m);
 }
 
+/* Of a denormal, with UM clear.  By zero it is left, by a fraction, which adds as little to its exponent, it underflows: as processors do. */
+TEST(unmasked_underflow_of_a_scaled_denormal)
+{
+	static const struct reg by[2] = { { 0, 0 }, { 1ULL << 63, 0x3ffe } };
+	static const struct reg denormal = { 1ULL << 62, 0 };
+
+	for (unsigned k = 0; k < 2; k++) {
+		const struct reg st[2] = { denormal, by[k] };
+		struct mach m;
+
+		open_mode(&m, LM64);
+		image(&m, 0x36f, TOP(6), st, 2);
+		ON_IMAGE(&m, "fscale");
+		m_end(&m);
+		CHECK_EQ(OUT_FSW(&m), k == 0 ? DENORMAL | TOP(6) : DENORMAL | UE | ES | TOP(6));
+		/* 2^-16383 times 2^24576 (SDM vol. 1 8.5.5) */
+		check_st(&m, 0, k == 0 ? denormal : (struct reg){ 1ULL << 63, 24576 });
+		m_close(&m);
+	}
+}
+
 TEST(unmasked_overflow_of_memory_stores_nothing)
 {
 	static const struct reg st[1] = { { 0xc000000000000000ULL, 0x4100 } };

@@ -8,8 +8,10 @@
 #include "amd64_fixture.h"
 
 #define	IE	0x01
+#define	DENORMAL 0x02
 #define	ZE	0x04
 #define	OE	0x08
+#define	UE	0x10
 #define	PE	0x20
 #define	SF	0x40
 #define	ES	0x8080		/* with B */
